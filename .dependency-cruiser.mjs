@@ -1,0 +1,55 @@
+/**
+ * The map of allowed imports. Imports point down; siblings never meet; a folder that needs a sibling
+ * declares the methods it needs and `app/` passes the object in. ARCHITECTURE.md's drawing is made
+ * from this table (`npm run architecture`), so it cannot go stale.
+ */
+export const rooms = {
+  spiffe: [],
+  ops: ['spiffe'],
+  wire: ['spiffe', 'ops'],
+  store: ['spiffe', 'ops'],
+  entries: ['spiffe', 'ops', 'store'],
+  attest: ['spiffe', 'ops'],
+  ca: ['spiffe', 'ops', 'store'],
+  svid: ['spiffe', 'ops', 'store'],
+  federation: ['spiffe', 'ops', 'store'],
+  sds: ['spiffe', 'ops', 'wire'],
+  workload: ['spiffe', 'ops', 'wire'],
+  api: ['spiffe', 'ops', 'wire', 'store', 'entries', 'ca', 'federation'],
+  client: ['spiffe', 'ops', 'wire'],
+  app: ['spiffe', 'ops', 'wire', 'store', 'entries', 'attest', 'ca', 'svid', 'federation', 'sds', 'workload', 'api'],
+  cli: ['spiffe', 'ops', 'client', 'app'],
+};
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, pathNot: '\\.(test|d)\\.ts$' }, to: {} },
+    {
+      name: 'product-does-not-import-tests',
+      severity: 'error',
+      from: { path: '^src', pathNot: '\\.test\\.ts$' },
+      to: { path: '^(test|bench|scripts|examples)/' },
+    },
+    {
+      name: 'spiffe-is-pure',
+      comment: 'spiffe/ does no I/O; node:crypto and node:buffer compute only.',
+      severity: 'error',
+      from: { path: '^src/spiffe', pathNot: '\\.test\\.ts$' },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|buffer)$' },
+    },
+    ...Object.entries(rooms).map(([room, allowed]) => ({
+      name: `imports-of-${room}`,
+      severity: 'error',
+      from: { path: `^src/${room}/`, pathNot: '\\.test\\.ts$' },
+      to: { path: '^src/', pathNot: `^src/(${[room, ...allowed].join('|')})/` },
+    })),
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types'] },
+  },
+};

@@ -1,0 +1,22 @@
+/** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
+export type { Bundle, TokenAuthority, X509Authority } from './bundle.ts';
+export type { Clock, Timer } from './clock.ts';
+export {
+  type ErrorCategory,
+  type ErrorCode,
+  errorCodes,
+  messageOf,
+  TrustplaneError,
+} from './errors.ts';
+export type { RegistrationEntry } from './registration-entry.ts';
+export { formatSelector, parseSelector, type Selector, SelectorSet } from './selector.ts';
+export { SpiffeId } from './spiffe-id.ts';
+export { TrustDomain } from './trust-domain.ts';
+export type { TrustMap, TrustMapSource } from './trust-map.ts';
+export type {
+  WorkloadAttachment,
+  WorkloadListener,
+  WorkloadSource,
+  WorkloadUpdate,
+  X509Identity,
+} from './workload-update.ts';
