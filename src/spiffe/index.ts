@@ -2,6 +2,29 @@
 export type { Bundle, TokenAuthority, X509Authority } from './bundle.ts';
 export type { Clock, Timer } from './clock.ts';
 export {
+  constructedContextTag,
+  contextTag,
+  type DerElement,
+  DerReader,
+  derContent,
+  derEncoded,
+  derError,
+  derTags,
+  splitDerSequence,
+} from './der-reader.ts';
+export {
+  derAscii,
+  derBitString,
+  derBitStringBytes,
+  derBoolean,
+  derIntegerBytes,
+  derNamedBits,
+  derOid,
+  derSmallInteger,
+  derTime,
+  derUtf8,
+} from './der-values.ts';
+export {
   type ErrorCategory,
   type ErrorCode,
   errorCodes,
