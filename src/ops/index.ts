@@ -1,4 +1,10 @@
 /** What every process needs: log, metrics, health, drain, configuration primitives, the clock of the machine. */
+
+export { readFileBounded, removeAtomicLeftovers, writeFileAtomic } from './atomic-file.ts';
+export { checkDocument } from './checked-document.ts';
+export { type DataDir, openDataDir } from './data-dir.ts';
+export { formatDuration, parseDurationMs } from './duration.ts';
 export { createLog, type Log, type LogLevel, logLevels, silentLog } from './log.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
+export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';
