@@ -1,0 +1,116 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { checkDocument, parseStrictYaml } from '../ops/index.ts';
+import { buildConfig, configJsonSchema, loadConfigFile } from './config.ts';
+import { configSchema } from './config-schema.ts';
+import { defaultPaths } from './default-paths.ts';
+
+const paths = defaultPaths(1000, { HOME: '/home/a', XDG_RUNTIME_DIR: '/run/user/1000' });
+const read = (text: string) => checkDocument(parseStrictYaml(text, 'c.yaml'), configSchema);
+
+describe('configuration', () => {
+  it('has a default for everything', () => {
+    const config = buildConfig({}, read(''), paths);
+    expect(config).toMatchObject({
+      dataDir: '/home/a/.local/share/trustplane',
+      socket: '/run/user/1000/trustplane/agent.sock',
+      adminSocket: '/run/user/1000/trustplane/admin.sock',
+      caTtlMs: 86_400_000,
+      x509SvidTtlMs: 3_600_000,
+    });
+    expect(config.trustDomain.name).toBe('example.org');
+  });
+
+  it('lets flags win over the file', () => {
+    const file = read('trustDomain: file.test\nserver: { ca: { ttl: 2h } }\n');
+    const config = buildConfig({ trustDomain: 'flag.test', x509SvidTtl: '5m' }, file, paths);
+    expect(config).toMatchObject({ caTtlMs: 7_200_000, x509SvidTtlMs: 300_000 });
+    expect(config.trustDomain.name).toBe('flag.test');
+  });
+
+  it('shortens the default SVID life with the life of the CA', () => {
+    expect(buildConfig({ caTtl: '24s' }, {}, paths).x509SvidTtlMs).toBe(4_000);
+  });
+
+  it.each([
+    ['trustdomain: a.test\n', 'c.yaml:1:1: trustdomain: unknown key'],
+    ['server:\n  ca: { ttl: 24h, typ: x }\n', 'c.yaml:2:19: server.ca.typ: unknown key'],
+    ['server:\n  ca:\n    ttl: 24\n', 'c.yaml:3:10: server.ca.ttl: expected string, got 24'],
+    [
+      'server:\n  ca:\n    ttl: 24 hours\n',
+      'c.yaml:3:10: server.ca.ttl: a duration is a number with a unit',
+    ],
+    ['server:\n  ca:\n    ttl: 1s\n', 'c.yaml:3:10: server.ca.ttl: expected a duration from 10s'],
+    [
+      'trustDomain: A.test\n',
+      'c.yaml:1:14: trustDomain: the trust domain "A.test" has "A" at offset 0',
+    ],
+    ['log:\n  level: loud\n', 'c.yaml:2:10: log.level: expected "trace" or "debug"'],
+    [
+      'agent:\n  socket: run/agent.sock\n',
+      'c.yaml:2:11: agent.socket: expected an absolute path, got "run/agent.sock"',
+    ],
+    [
+      'metrics: { address: 0.0.0.0:80 }\n',
+      'c.yaml:1:21: metrics.address: expected a loopback address',
+    ],
+    ['server: []\n', 'c.yaml:1:9: server: expected object, got a list'],
+    ['- a\n', 'c.yaml:1:1: expected object, got a list'],
+  ])('refuses %j with its place', (text, message) => {
+    expect(() => read(text)).toThrow(
+      expect.objectContaining({ code: 'ERR_CONFIG', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it('names every problem at once', () => {
+    expect(() => read('x: 1\ny: 2\n')).toThrow(
+      'c.yaml:1:1: x: unknown key\nc.yaml:2:1: y: unknown key',
+    );
+  });
+
+  it('refuses contradictions', () => {
+    expect(() => buildConfig({ x509SvidTtl: '2h', caTtl: '1h' }, {}, paths)).toThrow(
+      /cannot outlive its authority/u,
+    );
+    expect(() => buildConfig({ socket: '/a', adminSocket: '/a' }, {}, paths)).toThrow(
+      /must differ/u,
+    );
+  });
+
+  it('names the flag whose value is wrong', () => {
+    expect(() => buildConfig({ caTtl: 'soon' }, {}, paths)).toThrow(/^--ca-ttl: a duration is/u);
+  });
+
+  it('says why a file cannot be read, and refuses an oversized one', () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'trustplane-config-'));
+    expect(() => loadConfigFile(path.join(dir, 'none.yaml'))).toThrow(/cannot be read: ENOENT/u);
+    writeFileSync(path.join(dir, 'big.yaml'), `#${'x'.repeat(1_048_576)}`);
+    expect(() => loadConfigFile(path.join(dir, 'big.yaml'))).toThrow(/at most 1048576 are read/u);
+  });
+
+  it('publishes a JSON Schema without unknown keys', () => {
+    expect(configJsonSchema()).toMatchObject({
+      type: 'object',
+      additionalProperties: false,
+      properties: { trustDomain: { type: 'string' } },
+    });
+  });
+});
+
+describe('default paths', () => {
+  it('are the system folders for root', () => {
+    expect(defaultPaths(0, {})).toMatchObject({
+      dataDir: '/var/lib/trustplane',
+      socket: '/run/trustplane/agent.sock',
+    });
+  });
+
+  it('fall back to /tmp without XDG directories', () => {
+    expect(defaultPaths(7, { XDG_RUNTIME_DIR: 'relative' })).toMatchObject({
+      dataDir: '/tmp/trustplane-7/data',
+      socket: '/tmp/trustplane-7/agent.sock',
+    });
+  });
+});

@@ -1,0 +1,182 @@
+import { readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { checkDocument, formatDuration, type LogLevel, parseStrictYaml } from '../ops/index.ts';
+import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type ConfigFile, configSchema } from './config-schema.ts';
+import type { DefaultPaths } from './default-paths.ts';
+
+const MAX_CONFIG_BYTES = 1_048_576;
+
+/** The complete configuration of `up`, every default filled in. Durations in milliseconds. */
+export interface UpConfig {
+  readonly trustDomain: TrustDomain;
+  readonly dataDir: string;
+  readonly socket: string;
+  readonly adminSocket: string;
+  readonly caTtlMs: number;
+  readonly caKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
+  readonly keyStorage: 'disk' | 'memory';
+  readonly sealKeyFile: string;
+  readonly x509SvidTtlMs: number;
+  readonly backdateMs: number;
+  readonly refreshHintMs: number;
+  readonly sdsNames: {
+    readonly svid: string;
+    readonly bundle: string;
+    readonly allBundles: string;
+  };
+  readonly disableSpiffeCertValidation: boolean;
+  readonly discoverWorkloadPath: boolean;
+  readonly workloadSizeLimitBytes: number;
+  readonly logLevel: LogLevel;
+  readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
+}
+
+/** Values that flags set; they win over the file. Texts are in the file's forms. */
+export interface ConfigFlags {
+  readonly trustDomain?: string | undefined;
+  readonly dataDir?: string | undefined;
+  readonly socket?: string | undefined;
+  readonly adminSocket?: string | undefined;
+  readonly x509SvidTtl?: string | undefined;
+  readonly caTtl?: string | undefined;
+  readonly logLevel?: string | undefined;
+}
+
+/**
+ * Reads and checks a configuration file.
+ * @throws TrustplaneError ERR_CONFIG_FILE when it cannot be read, ERR_YAML, ERR_CONFIG
+ */
+export function loadConfigFile(file: string): ConfigFile {
+  return checkDocument(parseStrictYaml(readConfigText(file), file), configSchema);
+}
+
+/**
+ * Joins flags, file and defaults, and checks them against each other.
+ * @throws TrustplaneError ERR_CONFIG
+ */
+export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: DefaultPaths): UpConfig {
+  const merged = merge(flags, file);
+  const { server, agent } = merged;
+  const dataDir = server?.dataDir ?? paths.dataDir;
+  const config: UpConfig = {
+    trustDomain: merged.trustDomain ?? TrustDomain.parse('example.org'),
+    dataDir,
+    socket: agent?.socket ?? paths.socket,
+    adminSocket: server?.adminSocket ?? paths.adminSocket,
+    caTtlMs: server?.ca?.ttl ?? 86_400_000,
+    caKeyType: server?.ca?.keyType ?? 'ec-p256',
+    keyStorage: server?.ca?.keyStorage ?? 'disk',
+    sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
+    x509SvidTtlMs: server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl),
+    backdateMs: server?.x509Svid?.backdate ?? 30_000,
+    refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
+    sdsNames: {
+      svid: agent?.sds?.defaultSvidName ?? 'default',
+      bundle: agent?.sds?.defaultBundleName ?? 'ROOTCA',
+      allBundles: agent?.sds?.defaultAllBundlesName ?? 'ALL',
+    },
+    disableSpiffeCertValidation: agent?.sds?.disableSpiffeCertValidation ?? false,
+    discoverWorkloadPath: agent?.workloadAttestors?.unix?.discoverWorkloadPath ?? true,
+    workloadSizeLimitBytes: agent?.workloadAttestors?.unix?.workloadSizeLimit ?? 268_435_456,
+    logLevel: merged.log?.level ?? 'info',
+    metricsAddress: merged.metrics?.address,
+  };
+  const contradictions = findContradictions(config);
+  if (contradictions.length > 0) throw new TrustplaneError('ERR_CONFIG', contradictions.join('\n'));
+  return config;
+}
+
+/** The JSON Schema of the configuration file. */
+export function configJsonSchema(): object {
+  return {
+    ...z.toJSONSchema(configSchema, { io: 'input', target: 'draft-2020-12' }),
+    $id: 'urn:trustplane:config:v1',
+    title: 'trustplane configuration',
+  };
+}
+
+/** One hour, or a sixth of a CA life that is shorter than six hours, so that a short CA life needs no second flag. */
+function defaultSvidTtlMs(caTtlMs: number | undefined): number {
+  return Math.min(3_600_000, Math.max(2_000, Math.floor((caTtlMs ?? 86_400_000) / 6)));
+}
+
+function findContradictions(config: UpConfig): string[] {
+  const found: string[] = [];
+  if (config.x509SvidTtlMs > config.caTtlMs) {
+    found.push(
+      `server.x509Svid.ttl (${formatDuration(config.x509SvidTtlMs)}) is longer than server.ca.ttl (${formatDuration(config.caTtlMs)}); an SVID cannot outlive its authority`,
+    );
+  }
+  if (config.socket === config.adminSocket) {
+    found.push(`agent.socket and server.adminSocket are both ${config.socket}; they must differ`);
+  }
+  const names = Object.values(config.sdsNames);
+  if (new Set(names).size < names.length) {
+    found.push(`agent.sds: the three default names must differ; got ${names.join(', ')}`);
+  }
+  return found;
+}
+
+/** Flags go through the same checks as the file; their errors name the flag. */
+function merge(flags: ConfigFlags, file: ConfigFile): ConfigFile {
+  const given = (name: string, value: unknown, wrap: (value: unknown) => unknown): ConfigFile => {
+    if (value === undefined) return {};
+    const result = configSchema.safeParse(wrap(value));
+    if (result.success) return result.data;
+    throw new TrustplaneError(
+      'ERR_CONFIG',
+      `--${name}: ${result.error.issues.map((issue) => issue.message).join('; ')}`,
+    );
+  };
+  const layers = [
+    file,
+    given('trust-domain', flags.trustDomain, (trustDomain) => ({ trustDomain })),
+    given('data-dir', absolute(flags.dataDir), (dataDir) => ({ server: { dataDir } })),
+    given('admin-socket', absolute(flags.adminSocket), (adminSocket) => ({
+      server: { adminSocket },
+    })),
+    given('socket', absolute(flags.socket), (socket) => ({ agent: { socket } })),
+    given('x509-svid-ttl', flags.x509SvidTtl, (ttl) => ({ server: { x509Svid: { ttl } } })),
+    given('ca-ttl', flags.caTtl, (ttl) => ({ server: { ca: { ttl } } })),
+    given('log-level', flags.logLevel, (level) => ({ log: { level } })),
+  ];
+  return layers.reduce((left, right) => mergeDeep(left, right) as ConfigFile);
+}
+
+/** A relative path in a flag is relative to where the command runs. */
+function absolute(file: string | undefined): string | undefined {
+  return file === undefined ? undefined : path.resolve(file);
+}
+
+function mergeDeep(left: object, right: object): object {
+  const merged: Record<string, unknown> = { ...left };
+  for (const [key, value] of Object.entries(right)) {
+    const before = merged[key];
+    merged[key] = isPlain(before) && isPlain(value) ? mergeDeep(before, value) : value;
+  }
+  return merged;
+}
+
+function isPlain(value: unknown): value is object {
+  return (
+    typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  );
+}
+
+function readConfigText(file: string): string {
+  try {
+    const { size } = statSync(file);
+    if (size > MAX_CONFIG_BYTES) {
+      throw new Error(`it has ${size} bytes; at most ${MAX_CONFIG_BYTES} are read`);
+    }
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new TrustplaneError(
+      'ERR_CONFIG_FILE',
+      `the configuration file ${file} cannot be read: ${messageOf(error)}`,
+      { cause: error },
+    );
+  }
+}

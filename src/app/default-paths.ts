@@ -1,0 +1,43 @@
+import path from 'node:path';
+
+/** Where things lie unless a flag or the configuration says otherwise. All absolute. */
+export interface DefaultPaths {
+  readonly dataDir: string;
+  /** Folder of both sockets. */
+  readonly runDir: string;
+  readonly socket: string;
+  readonly adminSocket: string;
+}
+
+/**
+ * Root: `/var/lib/trustplane` and `/run/trustplane`. Others: the XDG directories, else
+ * `/tmp/trustplane-<uid>`.
+ */
+export function defaultPaths(
+  uid: number,
+  env: Readonly<Record<string, string | undefined>>,
+): DefaultPaths {
+  const fallback = `/tmp/trustplane-${uid}`;
+  const dataDir =
+    uid === 0
+      ? '/var/lib/trustplane'
+      : (xdg(env.XDG_DATA_HOME) ?? homeData(env.HOME) ?? path.join(fallback, 'data'));
+  const runDir = uid === 0 ? '/run/trustplane' : (xdg(env.XDG_RUNTIME_DIR) ?? fallback);
+  return {
+    dataDir,
+    runDir,
+    socket: path.join(runDir, 'agent.sock'),
+    adminSocket: path.join(runDir, 'admin.sock'),
+  };
+}
+
+/** The XDG specification says that relative paths are to be ignored. */
+function xdg(value: string | undefined): string | undefined {
+  return value !== undefined && path.isAbsolute(value) ? path.join(value, 'trustplane') : undefined;
+}
+
+function homeData(home: string | undefined): string | undefined {
+  return home !== undefined && path.isAbsolute(home) && home !== '/'
+    ? path.join(home, '.local', 'share', 'trustplane')
+    : undefined;
+}

@@ -1,0 +1,58 @@
+import type { z } from 'zod';
+import { TrustplaneError } from '../spiffe/index.ts';
+import type { LocatedYaml } from './strict-yaml.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/**
+ * Checks a document against a schema and returns its typed value.
+ * @throws TrustplaneError ERR_CONFIG: every problem on a line of its own, as `file:line:column: path: message`
+ */
+export function checkDocument<S extends z.ZodType>(document: LocatedYaml, schema: S): z.output<S> {
+  const result = schema.safeParse(document.value ?? {}, { error: describe });
+  if (result.success) return result.data;
+  throw new TrustplaneError(
+    'ERR_CONFIG',
+    result.error.issues.flatMap((issue) => lines(document, issue)).join('\n'),
+  );
+}
+
+function lines(document: LocatedYaml, issue: Issue): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => line(document, [...issue.path, key], 'key', 'unknown key'));
+  }
+  return [line(document, issue.path, 'value', issue.message)];
+}
+
+function line(
+  document: LocatedYaml,
+  path: readonly PropertyKey[],
+  part: 'key' | 'value',
+  message: string,
+): string {
+  const position = document.position(path, part);
+  const name = path.length === 0 ? '' : `${path.map(String).join('.')}: `;
+  return `${document.file}:${position.line}:${position.column}: ${name}${message}`;
+}
+
+function describe(issue: z.core.$ZodRawIssue): string | undefined {
+  const got = show(issue.input);
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is required' : `expected ${issue.expected}, got ${got}`;
+    case 'invalid_value':
+      return `expected ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}, got ${got}`;
+    case 'too_small':
+      return `expected at least ${String(issue.minimum)}, got ${got}`;
+    case 'too_big':
+      return `expected at most ${String(issue.maximum)}, got ${got}`;
+    default:
+      return undefined;
+  }
+}
+
+function show(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object' && value !== null) return 'a mapping';
+  return (JSON.stringify(value) ?? String(value)).slice(0, 80);
+}

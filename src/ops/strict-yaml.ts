@@ -1,0 +1,94 @@
+import {
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  visit,
+} from 'yaml';
+import { TrustplaneError } from '../spiffe/index.ts';
+
+const MAX_BYTES = 1_048_576;
+
+/** Where something stands in a text; both count from 1. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** A parsed YAML document that can say where each of its values stands. */
+export interface LocatedYaml {
+  readonly file: string;
+  readonly value: unknown;
+  /** The position of the value at `path`, or of its nearest ancestor. `key`: of the member's name. */
+  position(path: readonly PropertyKey[], part?: 'key' | 'value'): Position;
+}
+
+/**
+ * Parses one YAML 1.2 document strictly: no duplicate keys, aliases, merge keys, unknown tags or
+ * second document; at most 1 MiB.
+ * @throws TrustplaneError ERR_YAML with file:line:column
+ */
+export function parseStrictYaml(text: string, file: string): LocatedYaml {
+  if (Buffer.byteLength(text) > MAX_BYTES) {
+    throw new TrustplaneError(
+      'ERR_YAML',
+      `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
+    );
+  }
+  const lines = new LineCounter();
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    stringKeys: true,
+    merge: false,
+    schema: 'core',
+    prettyErrors: false,
+  });
+  const at = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { line, column: col };
+  };
+  const refuse = (offset: number, message: string): never => {
+    const { line, column } = at(offset);
+    throw new TrustplaneError('ERR_YAML', `${file}:${line}:${column}: ${message}`);
+  };
+  const problem = document.errors[0] ?? document.warnings[0];
+  if (problem !== undefined) refuse(problem.pos[0], problem.message);
+  visit(document, (_key, node) => {
+    if (isAlias(node)) refuse(node.range?.[0] ?? 0, 'aliases (*name) are not allowed');
+    if (isPair(node) && isScalar(node.key) && node.key.value === '<<') {
+      refuse(node.key.range?.[0] ?? 0, 'merge keys (<<) are not allowed');
+    }
+  });
+  return {
+    file,
+    value: document.toJS() as unknown,
+    position: (path, part = 'value') => at(offsetOf(document.contents, path, part)),
+  };
+}
+
+function offsetOf(root: unknown, path: readonly PropertyKey[], part: 'key' | 'value'): number {
+  let node = root;
+  let offset = isNode(root) ? (root.range?.[0] ?? 0) : 0;
+  for (const [depth, step] of path.entries()) {
+    if (isSeq(node)) {
+      node = node.items[Number(step)];
+    } else if (isMap(node)) {
+      const pair = node.items.find(
+        (item) => isScalar(item.key) && String(item.key.value) === String(step),
+      );
+      if (pair === undefined) return offset;
+      const last = depth === path.length - 1;
+      node = last && part === 'key' ? pair.key : (pair.value ?? pair.key);
+    } else {
+      return offset;
+    }
+    if (!isNode(node)) return offset;
+    offset = node.range?.[0] ?? offset;
+  }
+  return offset;
+}
