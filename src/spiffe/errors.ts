@@ -58,6 +58,10 @@ export const errorCodes = {
   ERR_X509_NAME_CONSTRAINTS: ['unauthenticated', 'A name is outside what an issuer allows.'],
   ERR_X509_CRITICAL_EXTENSION: ['unauthenticated', 'A critical extension is not understood.'],
   ERR_X509_ALGORITHM: ['unauthenticated', 'A key or signature algorithm is weak, huge or unknown.'],
+  // spiffe: certification requests
+  ERR_PUBLIC_KEY: ['invalid', 'The public key has a type or size that SVIDs may not have.'],
+  ERR_CSR: ['invalid', 'The bytes are not the strict PKCS#10 request that is read here.'],
+  ERR_CSR_SIGNATURE: ['invalid', 'The request is not signed with the key it carries.'],
   // ops: configuration
   ERR_DURATION: ['invalid', 'The duration is not of the form 90s or 1h30m.'],
   ERR_CONFIG_FILE: ['invalid', 'The configuration file cannot be read.'],

@@ -1,4 +1,6 @@
 /** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
+
+export { buildCsr } from './build-csr.ts';
 export type { Bundle, TokenAuthority, X509Authority } from './bundle.ts';
 export type { Clock, Timer } from './clock.ts';
 export {
@@ -25,12 +27,32 @@ export {
   derUtf8,
 } from './der-values.ts';
 export {
+  asciiBytes,
+  writeBitString,
+  writeConstructed,
+  writeDer,
+  writeDirectoryString,
+  writeNamedBits,
+  writeNull,
+  writeOctetString,
+  writeOid,
+  writePrimitive,
+  writeSequence,
+  writeSetOfOne,
+  writeTime,
+  writeTrue,
+  writeUnsignedInteger,
+} from './der-writer.ts';
+export {
   type ErrorCategory,
   type ErrorCode,
   errorCodes,
   messageOf,
   TrustplaneError,
 } from './errors.ts';
+export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
+export { type Csr, parseCsr } from './parse-csr.ts';
+export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
 export type { RegistrationEntry } from './registration-entry.ts';
 export { formatSelector, parseSelector, type Selector, SelectorSet } from './selector.ts';
 export { SpiffeId } from './spiffe-id.ts';

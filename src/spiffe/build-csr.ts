@@ -1,0 +1,39 @@
+import {
+  asciiBytes,
+  writeBitString,
+  writeConstructed,
+  writeOctetString,
+  writeOid,
+  writePrimitive,
+  writeSequence,
+  writeSetOfOne,
+  writeUnsignedInteger,
+} from './der-writer.ts';
+import type { P256KeyPair } from './key-pair.ts';
+import type { SpiffeId } from './spiffe-id.ts';
+
+const VERSION_1 = writeUnsignedInteger(Uint8Array.of(0));
+const EMPTY_NAME = writeSequence();
+const EXTENSION_REQUEST = writeOid('1.2.840.113549.1.9.14');
+const SUBJECT_ALT_NAME = writeOid('2.5.29.17');
+const ECDSA_WITH_SHA256 = writeSequence(writeOid('1.2.840.10045.4.3.2'));
+const URI_NAME = 6;
+
+/**
+ * Builds a PKCS#10 request (RFC 2986) of a P-256 key with the SPIFFE ID as its only URI SAN, signed
+ * ECDSA-SHA256, with an empty subject: `buildCsr({ ...generateP256KeyPair(), spiffeId })`.
+ */
+export function buildCsr(
+  options: Pick<P256KeyPair, 'publicKey' | 'sign'> & { readonly spiffeId: SpiffeId },
+): Uint8Array {
+  const uri = writePrimitive(URI_NAME, asciiBytes(options.spiffeId.toString()));
+  const altName = writeSequence(SUBJECT_ALT_NAME, writeOctetString(writeSequence(uri)));
+  const extensions = writeSequence(EXTENSION_REQUEST, writeSetOfOne(writeSequence(altName)));
+  const info = writeSequence(
+    VERSION_1,
+    EMPTY_NAME,
+    options.publicKey,
+    writeConstructed(0, extensions),
+  );
+  return writeSequence(info, ECDSA_WITH_SHA256, writeBitString(options.sign(info)));
+}
