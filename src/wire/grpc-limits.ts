@@ -1,0 +1,19 @@
+import type { ServerOptions } from '@grpc/grpc-js';
+
+/** What one peer may ask of a server, the same for every gRPC server and client of trustplane. */
+export const grpcLimits = {
+  /** Bytes of one received message. */
+  maxReceiveBytes: 4 * 1024 * 1024,
+  /** Bytes of one sent message. */
+  maxSendBytes: 16 * 1024 * 1024,
+  /** Streams open at once on one connection; the peer opens another connection for more. */
+  maxConcurrentStreams: 250,
+} as const;
+
+/** The limits as grpc-js takes them. Channelz is off: it costs memory for each connection. */
+export const grpcServerOptions: ServerOptions = {
+  'grpc.max_receive_message_length': grpcLimits.maxReceiveBytes,
+  'grpc.max_send_message_length': grpcLimits.maxSendBytes,
+  'grpc.max_concurrent_streams': grpcLimits.maxConcurrentStreams,
+  'grpc.enable_channelz': 0,
+};

@@ -1,0 +1,112 @@
+import { createServer, type Server as Listener } from 'node:net';
+import { basename } from 'node:path';
+import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js';
+import { type Log, type Metrics, systemClock } from '../ops/index.ts';
+import { type Clock, TrustplaneError } from '../spiffe/index.ts';
+import { ConnectionGate } from './connection-gate.ts';
+import { grpcServerOptions } from './grpc-limits.ts';
+import { OpenCalls } from './open-calls.ts';
+import { peers } from './peers.ts';
+import type { GrpcService } from './protos.ts';
+import { listenOnSocketFile, type SocketFile } from './socket-file.ts';
+import { createSocketMetrics } from './wire-metrics.ts';
+
+/** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
+const BACKLOG = 4096;
+
+export interface UnixServerOptions {
+  /** At most 107 bytes once absolute. */
+  readonly path: string;
+  /** Permissions of the socket, such as 0o600. */
+  readonly mode: number;
+  /** Permissions of folders that have to be made; default 0o755. */
+  readonly directoryMode?: number;
+  readonly services: readonly GrpcService[];
+  /** The value of the metrics' label `socket`; default the file's name. */
+  readonly name?: string;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock?: Clock;
+  /** Default 20,000. */
+  readonly maxConnections?: number;
+  /** Of one user, so that none can keep out the others; default 12,000. */
+  readonly maxConnectionsPerUser?: number;
+  /** A connection that has not begun to speak HTTP/2 by then is closed (within twice the time); default 10 s. */
+  readonly handshakeTimeoutMs?: number;
+}
+
+export interface UnixServer {
+  /** Absolute. */
+  readonly path: string;
+  /**
+   * Takes the socket away, ends every stream with UNAVAILABLE, sends GOAWAY, and destroys what is
+   * left after `graceMs`. Resolves when the last connection is closed.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Serves gRPC on a Unix socket, with the kernel's word on who calls (`peerOf`).
+ * @throws TrustplaneError ERR_SOCKET_PATH, ERR_SOCKET_PATH_TOO_LONG, ERR_SOCKET_IN_USE
+ */
+export async function serveUnix(options: UnixServerOptions): Promise<UnixServer> {
+  const log = options.log.child({ socket: options.path });
+  const calls = new OpenCalls(log);
+  const server = new Server(grpcServerOptions);
+  for (const service of options.services) {
+    server.addService(service.definition, calls.guard(service));
+  }
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const gate = createGate(injector, log, options);
+  const listener = createServer((socket) => gate.admit(socket));
+  listener.on('error', (error) => gate.acceptFailed(error));
+  const file = await listenOnSocketFile(listener, {
+    path: options.path,
+    mode: options.mode,
+    directoryMode: options.directoryMode ?? 0o755,
+    backlog: BACKLOG,
+  });
+  log.info({}, 'listening');
+  let closed: Promise<void> | undefined;
+  return {
+    path: file.path,
+    close: (graceMs) =>
+      (closed ??= drain({ file, listener, gate, calls, injector, server }, graceMs)),
+  };
+}
+
+function createGate(
+  injector: ConnectionInjector,
+  log: Log,
+  options: UnixServerOptions,
+): ConnectionGate {
+  return new ConnectionGate({
+    peers,
+    injector,
+    log,
+    metrics: createSocketMetrics(options.metrics, options.name ?? basename(options.path)),
+    clock: options.clock ?? systemClock,
+    maxConnections: options.maxConnections ?? 20_000,
+    maxConnectionsPerUser: options.maxConnectionsPerUser ?? 12_000,
+    handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
+  });
+}
+
+interface Running {
+  readonly file: SocketFile;
+  readonly listener: Listener;
+  readonly gate: ConnectionGate;
+  readonly calls: OpenCalls;
+  readonly injector: ConnectionInjector;
+  readonly server: Server;
+}
+
+async function drain(running: Running, graceMs: number): Promise<void> {
+  running.file.remove();
+  const lastClosed = new Promise<void>((resolve) => running.listener.close(() => resolve()));
+  running.gate.close();
+  running.calls.endAll(new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down'));
+  running.injector.drain(graceMs);
+  await lastClosed;
+  running.server.forceShutdown();
+}
