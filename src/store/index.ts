@@ -1,4 +1,6 @@
 /** Durable records behind one interface, with one conformance suite. */
+export { createMemoryStore } from './memory-store.ts';
+export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export {
   type Bucket,
   type BucketName,
@@ -8,3 +10,4 @@ export {
   type StoreEvent,
   type StoreSnapshot,
 } from './store.ts';
+export { storeLimits } from './store-rules.ts';

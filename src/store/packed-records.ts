@@ -1,0 +1,63 @@
+import type { StoredRecord } from './store.ts';
+
+const MAX_PACK_BYTES = 1024 * 1024;
+
+/** Records in few objects, so that 100,000 of them cross a thread boundary in one move. */
+export interface PackedRecords {
+  /** Joined by line feeds. */
+  readonly keys: string;
+  readonly revisions: Float64Array<ArrayBuffer>;
+  /** Where each value ends in `bytes`. */
+  readonly ends: Uint32Array<ArrayBuffer>;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Packs of at most about 1 MiB each. */
+export function packRecords(records: Iterable<StoredRecord>): PackedRecords[] {
+  const packs: PackedRecords[] = [];
+  let group: StoredRecord[] = [];
+  let groupBytes = 0;
+  for (const record of records) {
+    group.push(record);
+    groupBytes += record.value.length;
+    if (groupBytes < MAX_PACK_BYTES) continue;
+    packs.push(packGroup(group, groupBytes));
+    group = [];
+    groupBytes = 0;
+  }
+  if (group.length > 0) packs.push(packGroup(group, groupBytes));
+  return packs;
+}
+
+/** The records of `packRecords`. Their values share the memory of their pack. */
+export function unpackRecords(packs: readonly PackedRecords[]): StoredRecord[] {
+  return packs.flatMap(unpackGroup);
+}
+
+/** The memory that may move with the packs instead of being copied. */
+export function transferablesOf(packs: readonly PackedRecords[]): ArrayBuffer[] {
+  return packs.flatMap((pack) => [pack.revisions.buffer, pack.ends.buffer, pack.bytes.buffer]);
+}
+
+function packGroup(group: readonly StoredRecord[], byteLength: number): PackedRecords {
+  const bytes = new Uint8Array(byteLength);
+  const ends = new Uint32Array(group.length);
+  let end = 0;
+  for (const [i, { value }] of group.entries()) {
+    bytes.set(value, end);
+    end += value.length;
+    ends[i] = end;
+  }
+  const keys = group.map((record) => record.key).join('\n');
+  return { keys, revisions: Float64Array.from(group, (record) => record.revision), ends, bytes };
+}
+
+function unpackGroup({ keys, revisions, ends, bytes }: PackedRecords): StoredRecord[] {
+  let start = 0;
+  return keys.split('\n').map((key, i) => {
+    const end = ends[i] ?? start;
+    const record = { key, value: bytes.subarray(start, end), revision: revisions[i] ?? 0 };
+    start = end;
+    return record;
+  });
+}
