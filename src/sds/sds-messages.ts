@@ -1,0 +1,35 @@
+import type { Type } from 'protobufjs';
+import { messageType } from '../wire/index.ts';
+
+const TLS = 'envoy.extensions.transport_sockets.tls.v3';
+const TLS_FOLDER = 'envoy/extensions/transport_sockets/tls/v3';
+const DISCOVERY = 'envoy.service.discovery.v3';
+const DISCOVERY_FILE = 'envoy/service/discovery/v3/discovery.proto';
+
+/** The type URL of the one resource type SDS serves. */
+export const SECRET_TYPE_URL = `type.googleapis.com/${TLS}.Secret`;
+export const SPIFFE_VALIDATOR_TYPE_URL = `type.googleapis.com/${TLS}.SPIFFECertValidatorConfig`;
+
+/** The messages of the SDS exchange, ready to encode and decode. */
+export interface SdsMessages {
+  readonly secret: Type;
+  readonly spiffeValidator: Type;
+  readonly sotwRequest: Type;
+  readonly sotwResponse: Type;
+  readonly deltaRequest: Type;
+  readonly deltaResponse: Type;
+}
+
+export function loadSdsMessages(): SdsMessages {
+  return {
+    secret: messageType(`${TLS_FOLDER}/secret.proto`, `${TLS}.Secret`),
+    spiffeValidator: messageType(
+      `${TLS_FOLDER}/tls_spiffe_validator_config.proto`,
+      `${TLS}.SPIFFECertValidatorConfig`,
+    ),
+    sotwRequest: messageType(DISCOVERY_FILE, `${DISCOVERY}.DiscoveryRequest`),
+    sotwResponse: messageType(DISCOVERY_FILE, `${DISCOVERY}.DiscoveryResponse`),
+    deltaRequest: messageType(DISCOVERY_FILE, `${DISCOVERY}.DeltaDiscoveryRequest`),
+    deltaResponse: messageType(DISCOVERY_FILE, `${DISCOVERY}.DeltaDiscoveryResponse`),
+  };
+}

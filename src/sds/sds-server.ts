@@ -1,0 +1,136 @@
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServiceDefinition,
+  sendUnaryData,
+} from '@grpc/grpc-js';
+import type { Log, Metrics } from '../ops/index.ts';
+import type { Clock, WorkloadSource } from '../spiffe/index.ts';
+import {
+  type GrpcService,
+  loadService,
+  type PeerProcess,
+  peerOf,
+  toServiceError,
+} from '../wire/index.ts';
+import { receiveDelta } from './delta-stream.ts';
+import {
+  type DeltaRequest,
+  parseDeltaRequest,
+  parseSotwRequest,
+  type SotwRequest,
+} from './discovery-request.ts';
+import { createResponseEncoder, type ResponseEncoder } from './discovery-response.ts';
+import { fetchSecrets } from './fetch-secrets.ts';
+import { createNackLog } from './nack-log.ts';
+import { checkSdsNames, type SdsNames } from './names.ts';
+import { loadSdsMessages } from './sds-messages.ts';
+import { createSdsMetrics } from './sds-metrics.ts';
+import { type SdsContext, SdsStream, type StreamProtocol } from './sds-stream.ts';
+import { createSecretEncoder } from './secret.ts';
+import { createSecretViews } from './secret-view.ts';
+import { receiveSotw, respondSotw } from './sotw-stream.ts';
+import { respond, type SecretResponse } from './stream-state.ts';
+
+export interface SdsOptions {
+  readonly source: WorkloadSource<PeerProcess>;
+  readonly names: SdsNames;
+  /** Serve plain validation contexts to clients whose node metadata does not say which they want. */
+  readonly disableSpiffeCertValidation: boolean;
+  /**
+   * DER of a CA certificate whose key signed nothing and is gone: what a client is told to trust for a
+   * trust domain that has no authorities. Fixed for the life of an installation, so that versions are.
+   */
+  readonly unmatchableCa: Uint8Array;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/**
+ * Envoy's Secret Discovery Service for attested local processes.
+ * @throws TrustplaneError ERR_SDS_NAMES
+ */
+export function createSds(options: SdsOptions): GrpcService {
+  checkSdsNames(options.names);
+  const messages = loadSdsMessages();
+  const context = createContext(options, createSecretEncoder(messages, options.unmatchableCa));
+  const sotw: StreamProtocol<SotwRequest> = {
+    kind: 'sotw',
+    parse: (bytes) => parseSotwRequest(messages.sotwRequest, bytes),
+    receive: receiveSotw,
+    respond: respondSotw,
+  };
+  const delta: StreamProtocol<DeltaRequest> = {
+    kind: 'delta',
+    parse: (bytes) => parseDeltaRequest(messages.deltaRequest, bytes),
+    receive: receiveDelta,
+    respond,
+  };
+  return {
+    definition: withOwnCodec(createResponseEncoder(messages)),
+    implementation: {
+      StreamSecrets: (call: Call) =>
+        orEnd(call, () => new SdsStream(call, peerOf(call), sotw, context)),
+      DeltaSecrets: (call: Call) =>
+        orEnd(call, () => new SdsStream(call, peerOf(call), delta, context)),
+      FetchSecrets(
+        call: ServerUnaryCall<Buffer, SecretResponse>,
+        callback: sendUnaryData<SecretResponse>,
+      ) {
+        try {
+          fetchSecrets(call, callback, peerOf(call), sotw.parse(call.request), context);
+        } catch (error) {
+          callback(toServiceError(error));
+        }
+      },
+    },
+  };
+}
+
+type Call = ServerDuplexStream<Buffer, SecretResponse>;
+
+function createContext(
+  options: SdsOptions,
+  encoder: ReturnType<typeof createSecretEncoder>,
+): SdsContext {
+  const { source, clock, log, names } = options;
+  return {
+    source,
+    clock,
+    log,
+    viewOf: createSecretViews(encoder, names),
+    modeFor: (node) =>
+      (node?.disableSpiffeCertValidation ?? options.disableSpiffeCertValidation)
+        ? 'plain'
+        : 'spiffe',
+    nacks: createNackLog(log),
+    metrics: createSdsMetrics(options.metrics),
+  };
+}
+
+function orEnd(call: Call, serve: () => unknown): void {
+  try {
+    serve();
+  } catch (error) {
+    call.emit('error', toServiceError(error));
+  }
+}
+
+/** Requests are parsed by the stream, which can say what is wrong with one; secrets are encoded already. */
+function withOwnCodec(encoder: ResponseEncoder): ServiceDefinition {
+  const definition = loadService(
+    'envoy/service/secret/v3/sds.proto',
+    'envoy.service.secret.v3.SecretDiscoveryService',
+  );
+  return Object.fromEntries(
+    Object.entries(definition).map(([name, method]) => [
+      name,
+      {
+        ...method,
+        requestDeserialize: (bytes: Buffer) => bytes,
+        responseSerialize: name === 'DeltaSecrets' ? encoder.delta : encoder.sotw,
+      },
+    ]),
+  );
+}

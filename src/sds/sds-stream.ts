@@ -1,0 +1,206 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { Log } from '../ops/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type Timer,
+  TrustplaneError,
+  type WorkloadAttachment,
+  type WorkloadSource,
+  type WorkloadUpdate,
+} from '../spiffe/index.ts';
+import { type PeerProcess, toServiceError } from '../wire/index.ts';
+import { type ClientNode, checkNameCount, sdsLimits } from './discovery-request.ts';
+import type { NackLog } from './nack-log.ts';
+import type { SdsMetrics, StreamKind } from './sds-metrics.ts';
+import type { ValidationMode } from './secret.ts';
+import type { SecretView } from './secret-view.ts';
+import {
+  countWaiting,
+  initialStreamState,
+  type SecretResponse,
+  type StreamState,
+  type Verdict,
+} from './stream-state.ts';
+
+/** What all streams share. */
+export interface SdsContext {
+  readonly source: WorkloadSource<PeerProcess>;
+  readonly viewOf: (update: WorkloadUpdate, mode: ValidationMode) => SecretView;
+  readonly modeFor: (node: ClientNode | undefined) => ValidationMode;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly nacks: NackLog;
+  readonly metrics: SdsMetrics;
+}
+
+/** What SotW and delta do differently. */
+export interface StreamProtocol<Request> {
+  readonly kind: StreamKind;
+  parse(bytes: Uint8Array): Request;
+  receive(
+    state: StreamState,
+    request: Request,
+  ): { readonly state: StreamState; readonly verdict: Verdict | undefined };
+  respond(
+    state: StreamState,
+    view: SecretView,
+    now: number,
+  ): { readonly state: StreamState; readonly response: SecretResponse | undefined };
+}
+
+interface AnyRequest {
+  readonly refusal: string | undefined;
+  readonly node: ClientNode | undefined;
+}
+
+/**
+ * Serves one stream until it ends: takes requests and updates into the state, and writes what is due
+ * whenever nothing is being written. So at most one response waits for a client that does not read.
+ */
+export class SdsStream<Request extends AnyRequest> {
+  readonly #call: ServerDuplexStream<Buffer, SecretResponse>;
+  readonly #protocol: StreamProtocol<Request>;
+  readonly #context: SdsContext;
+  readonly #peer: PeerProcess;
+  /** Not there yet while the source calls back from within `attach`. */
+  readonly #attachment: WorkloadAttachment | undefined;
+  #state: StreamState = initialStreamState;
+  #update: WorkloadUpdate | undefined;
+  #mode: ValidationMode = 'spiffe';
+  #nodeId = '';
+  #waiting = 0;
+  #writing = false;
+  #closed = false;
+  #secondStart = 0;
+  #requestsThisSecond = 0;
+  #pause: Timer | undefined;
+
+  constructor(
+    call: ServerDuplexStream<Buffer, SecretResponse>,
+    peer: PeerProcess,
+    protocol: StreamProtocol<Request>,
+    context: SdsContext,
+  ) {
+    this.#call = call;
+    this.#peer = peer;
+    this.#protocol = protocol;
+    this.#context = context;
+    context.metrics.opened(protocol.kind);
+    const close = (): void => this.#close();
+    call.on('data', (bytes: Buffer) => this.#guard(() => this.#receive(bytes)));
+    call.on('end', () => {
+      close();
+      call.end();
+    });
+    call.on('cancelled', close).on('error', close).on('close', close);
+    this.#attachment = context.source.attach(peer, {
+      onUpdate: (update) => {
+        this.#update = update;
+        this.#guard(() => this.#pump());
+      },
+      onGone: (reason) => this.#fail(callerGone(reason)),
+    });
+    if (this.#closed) this.#attachment.close();
+  }
+
+  #receive(bytes: Buffer): void {
+    this.#throttle();
+    const request = this.#protocol.parse(bytes);
+    if (!this.#state.started) this.#meet(request.node);
+    const { state, verdict } = this.#protocol.receive(this.#state, request);
+    checkNameCount(state.names.size);
+    this.#state = state;
+    if (verdict !== undefined) this.#note(verdict, request.refusal);
+    this.#pump();
+  }
+
+  /** Envoy describes itself once per stream. */
+  #meet(node: ClientNode | undefined): void {
+    this.#mode = this.#context.modeFor(node);
+    this.#nodeId = node?.id ?? '';
+  }
+
+  #note(verdict: Verdict, refusal: string | undefined): void {
+    const { clock, metrics, nacks } = this.#context;
+    metrics.settled(verdict, clock.now());
+    if (refusal !== undefined) {
+      nacks.note(verdict.refs, refusal, { pid: this.#peer.pid, node: this.#nodeId });
+    }
+  }
+
+  #pump(): void {
+    if (this.#writing || this.#closed || this.#update === undefined) return;
+    const { clock, metrics, viewOf } = this.#context;
+    const view = viewOf(this.#update, this.#mode);
+    const { state, response } = this.#protocol.respond(this.#state, view, clock.now());
+    this.#state = state;
+    this.#countWaiting(countWaiting(state));
+    if (response === undefined) return;
+    this.#writing = true;
+    metrics.sent(response.secrets);
+    this.#call.write(response, () => {
+      this.#writing = false;
+      this.#guard(() => this.#pump());
+    });
+  }
+
+  /** A client that asks too fast is read no further until a second has passed. */
+  #throttle(): void {
+    const now = this.#context.clock.now();
+    if (Math.abs(now - this.#secondStart) >= 1000) {
+      this.#secondStart = now;
+      this.#requestsThisSecond = 0;
+    }
+    this.#requestsThisSecond++;
+    if (this.#requestsThisSecond < sdsLimits.maxRequestsPerSecond || this.#pause) return;
+    this.#call.pause();
+    this.#pause = this.#context.clock.setTimer(1000, () => {
+      this.#pause = undefined;
+      this.#call.resume();
+    });
+  }
+
+  #countWaiting(waiting: number): void {
+    if (waiting === this.#waiting) return;
+    this.#context.metrics.waiting(waiting - this.#waiting);
+    this.#waiting = waiting;
+  }
+
+  /** An error ends this stream and no other. */
+  #guard(act: () => void): void {
+    if (this.#closed) return;
+    try {
+      act();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closed) return;
+    this.#close();
+    const { log } = this.#context;
+    const fields = { pid: this.#peer.pid, node: this.#nodeId, error: messageOf(error) };
+    if (error instanceof TrustplaneError) log.info(fields, 'an SDS stream was ended');
+    else log.error(fields, 'an SDS stream failed');
+    this.#call.emit('error', toServiceError(error));
+  }
+
+  #close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#pause?.cancel();
+    this.#countWaiting(0);
+    this.#context.metrics.closed(this.#protocol.kind);
+    this.#attachment?.close();
+  }
+}
+
+export function callerGone(reason: Error): TrustplaneError {
+  return new TrustplaneError(
+    'ERR_SDS_CALLER_GONE',
+    `the calling process is not served any more: ${reason.message}`,
+    { cause: reason },
+  );
+}

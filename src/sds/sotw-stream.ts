@@ -1,0 +1,79 @@
+import type { SotwRequest } from './discovery-request.ts';
+import type { SecretView } from './secret-view.ts';
+import {
+  respond,
+  type SecretResponse,
+  type StreamState,
+  settle,
+  type Verdict,
+} from './stream-state.ts';
+
+/** Where a stream stands after a request, and what the request said of an earlier response. */
+export interface Received {
+  readonly state: StreamState;
+  readonly verdict: Verdict | undefined;
+}
+
+/**
+ * Takes a request in. One that answers anything but the latest response changes no subscription: the
+ * client had not seen that response yet, and will name what it wants when it answers it.
+ */
+export function receiveSotw(state: StreamState, request: SotwRequest): Received {
+  const settled = settle(state, request.nonce, request.refusal === undefined);
+  const stale = state.nonce > 0 && request.nonce !== String(state.nonce);
+  return stale ? settled : { ...settled, state: subscribe(settled.state, request) };
+}
+
+/** The next response that is due; a lost certificate is none, since SotW cannot take it back. */
+export function respondSotw(
+  state: StreamState,
+  view: SecretView,
+  now: number,
+): { readonly state: StreamState; readonly response: SecretResponse | undefined } {
+  const next = respond(state, view, now);
+  if (next.response?.secrets.length !== 0) return next;
+  const { served, claimed } = next.state;
+  return { state: { ...state, served, claimed }, response: undefined };
+}
+
+function subscribe(state: StreamState, request: SotwRequest): StreamState {
+  const names = new Set(request.names);
+  const wildcard = wildcardOf(state, names);
+  names.delete('*');
+  if (!state.started) return start(state, request, names, wildcard);
+  if (wildcard === state.wildcard && sameMembers(names, state.names)) return state;
+  // A name that is new on the list is answered again; one that left it is forgotten.
+  const keep = (name: string): boolean =>
+    names.has(name) ? state.names.has(name) : wildcard !== 'none' && !state.names.has(name);
+  return {
+    ...state,
+    wildcard,
+    names,
+    served: new Map([...state.served].filter(([name]) => keep(name))),
+    claimed: new Set([...state.claimed].filter(keep)),
+    alone: new Set([...state.alone].filter(keep)),
+  };
+}
+
+/** A version on the first request says that the client holds something of these names; not what. */
+function start(
+  state: StreamState,
+  request: SotwRequest,
+  names: ReadonlySet<string>,
+  wildcard: StreamState['wildcard'],
+): StreamState {
+  const started = { ...state, started: true, wildcard, names };
+  if (request.versionInfo === '') return started;
+  return { ...started, served: new Map([...names].map((name) => [name, ''])), claimed: names };
+}
+
+/** An empty list means everything only until the client has named something (xDS, "Wildcard"). */
+function wildcardOf(state: StreamState, names: ReadonlySet<string>): StreamState['wildcard'] {
+  if (names.has('*')) return 'asked';
+  const neverNamed = !state.started || state.wildcard === 'implied';
+  return names.size === 0 && neverNamed ? 'implied' : 'none';
+}
+
+function sameMembers(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((name) => b.has(name));
+}
