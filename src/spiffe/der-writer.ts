@@ -5,6 +5,8 @@ const MAX_CONTENT_BYTES = 0xff_ffff;
 const FIRST_UTC_TIME_YEAR = 1950;
 const FIRST_GENERALIZED_TIME_YEAR = 2050;
 const LAST_YEAR = 9999;
+const ASCII_ZERO = 0x30;
+const ASCII_Z = 0x5a;
 const PRINTABLE = /^[A-Za-z0-9 '()+,\-./:=?]*$/u;
 const encoder = new TextEncoder();
 
@@ -107,13 +109,27 @@ export const asciiBytes = (text: string): Uint8Array => encoder.encode(text);
  * (RFC 5280 §4.1.2.5). `instant` is in milliseconds since the epoch, from 1950 to 9999.
  */
 export function writeTime(instant: number): Uint8Array {
-  const date = new Date(Math.floor(instant / 1000) * 1000);
+  const date = new Date(instant);
   const year = date.getUTCFullYear();
   if (!(year >= FIRST_UTC_TIME_YEAR && year <= LAST_YEAR)) {
     throw new TrustplaneError('ERR_DER', `an X.509 time is from 1950 to 9999; got year ${year}`);
   }
-  const digits = `${date.toISOString().replace(/\.\d+Z$|[-:T]/gu, '')}Z`;
-  return year < FIRST_GENERALIZED_TIME_YEAR
-    ? writeDer(derTags.utcTime, encoder.encode(digits.slice(2)))
-    : writeDer(derTags.generalizedTime, encoder.encode(digits));
+  const isGeneralized = year >= FIRST_GENERALIZED_TIME_YEAR;
+  const pairs = [
+    year % 100,
+    date.getUTCMonth() + 1,
+    date.getUTCDate(),
+    date.getUTCHours(),
+    date.getUTCMinutes(),
+    date.getUTCSeconds(),
+  ];
+  if (isGeneralized) pairs.unshift(Math.floor(year / 100));
+  const text = new Uint8Array(pairs.length * 2 + 1);
+  let offset = 0;
+  for (const pair of pairs) {
+    text[offset++] = ASCII_ZERO + Math.floor(pair / 10);
+    text[offset++] = ASCII_ZERO + (pair % 10);
+  }
+  text[offset] = ASCII_Z;
+  return writeDer(isGeneralized ? derTags.generalizedTime : derTags.utcTime, text);
 }

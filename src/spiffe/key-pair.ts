@@ -8,7 +8,7 @@ export interface P256KeyPair {
   /** PKCS#8 DER, unencrypted. */
   readonly privateKey: Uint8Array;
   /** ECDSA over SHA-256 of `data`, DER form. */
-  sign(data: Uint8Array): Uint8Array;
+  readonly sign: (data: Uint8Array) => Uint8Array;
 }
 
 /** SubjectPublicKeyInfo of a P-256 key up to the uncompressed point (RFC 5480). */

@@ -1,0 +1,93 @@
+import { generateKeyPairSync } from 'node:crypto';
+import {
+  type TrustDomain,
+  writeBitString,
+  writeSequence,
+  writeTime,
+  writeUnsignedInteger,
+} from '../spiffe/index.ts';
+import {
+  keyIdentifier,
+  writeAuthorityKeyId,
+  writeBasicConstraints,
+  writeExtensions,
+  writeKeyUsage,
+  writeSubjectAltName,
+  writeSubjectKeyId,
+} from './certificate-extensions.ts';
+import { writeName } from './distinguished-name.ts';
+import type { SigningKey } from './key-manager.ts';
+import { VERSION_3 } from './leaf-template.ts';
+import { createSigningKey } from './private-key.ts';
+import { createSerialNumbers, type RandomBytes } from './serial-number.ts';
+import { signatureAlgorithms } from './signature-algorithm.ts';
+
+const ORGANIZATION = 'trustplane';
+const THROWAWAY_LIFE_MS = 20 * 365 * 86_400_000;
+
+/** What differs from authority to authority. */
+export interface CaFields {
+  readonly key: SigningKey;
+  /** Unsigned big-endian; it also makes the subject unique. */
+  readonly serialNumber: Uint8Array;
+  /** Milliseconds since the epoch. */
+  readonly notBefore: number;
+  /** Milliseconds since the epoch. */
+  readonly notAfter: number;
+  /** Whose ID the certificate carries; none only for a certificate that nothing may match. */
+  readonly trustDomain: TrustDomain | undefined;
+}
+
+/**
+ * Writes and signs a self-signed CA certificate (X509-SVID §3.2, §4): key usage keyCertSign and
+ * cRLSign, cA, SKI, AKI, the trust domain's ID as the only SAN, no extended key usage.
+ */
+export function writeCaCertificate(fields: CaFields): Uint8Array {
+  const { key } = fields;
+  const name = caName(fields.serialNumber);
+  const keyId = keyIdentifier(key.publicKey);
+  const extensions = [
+    writeKeyUsage(['keyCertSign', 'crlSign']),
+    writeBasicConstraints(true),
+    writeSubjectKeyId(keyId),
+    writeAuthorityKeyId(keyId),
+  ];
+  if (fields.trustDomain !== undefined) {
+    extensions.push(writeSubjectAltName(fields.trustDomain.id, [], false));
+  }
+  const algorithm = signatureAlgorithms[key.keyType];
+  const tbs = writeSequence(
+    VERSION_3,
+    writeUnsignedInteger(fields.serialNumber),
+    algorithm,
+    name,
+    writeSequence(writeTime(fields.notBefore), writeTime(fields.notAfter)),
+    name,
+    key.publicKey,
+    writeExtensions(...extensions),
+  );
+  return writeSequence(tbs, algorithm, writeBitString(key.sign(tbs)));
+}
+
+/** Subject and issuer; unique, because the serial number is. */
+function caName(serialNumber: Uint8Array): Uint8Array {
+  return writeName([
+    { type: 'organization', value: ORGANIZATION },
+    { type: 'serialNumber', value: Buffer.from(serialNumber).toString('hex') },
+  ]);
+}
+
+/**
+ * A CA certificate (DER) whose key is gone once this returns: trusting it trusts nothing. Valid for
+ * 20 years.
+ */
+export function createThrowawayCa(now: number, random: RandomBytes): Uint8Array {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return writeCaCertificate({
+    key: createSigningKey('throwaway', 'ec-p256', privateKey),
+    serialNumber: createSerialNumbers(random)(now),
+    notBefore: now,
+    notAfter: now + THROWAWAY_LIFE_MS,
+    trustDomain: undefined,
+  });
+}

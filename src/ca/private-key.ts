@@ -1,0 +1,45 @@
+import { createPublicKey, generateKeyPair, type KeyObject, sign } from 'node:crypto';
+import { promisify } from 'node:util';
+import { TrustplaneError } from '../spiffe/index.ts';
+import type { KeyType, SigningKey } from './key-manager.ts';
+
+const KEY_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/u;
+const generatePair = promisify(generateKeyPair);
+
+/** @throws TrustplaneError ERR_KEY_ID */
+export function checkKeyId(keyId: string): void {
+  if (KEY_ID.test(keyId)) return;
+  throw new TrustplaneError(
+    'ERR_KEY_ID',
+    `a key ID is 1 to 128 characters out of A-Z, a-z, 0-9, "_" and "-", not first "_" or "-"; got ${JSON.stringify(keyId.slice(0, 140))}`,
+  );
+}
+
+export async function generatePrivateKey(keyType: KeyType): Promise<KeyObject> {
+  switch (keyType) {
+    case 'ec-p256':
+      return (await generatePair('ec', { namedCurve: 'P-256' })).privateKey;
+    case 'ec-p384':
+      return (await generatePair('ec', { namedCurve: 'P-384' })).privateKey;
+    case 'rsa-2048':
+      return (await generatePair('rsa', { modulusLength: 2048 })).privateKey;
+    case 'rsa-4096':
+      return (await generatePair('rsa', { modulusLength: 4096 })).privateKey;
+  }
+}
+
+/** A private key held in this process's memory. */
+export function createSigningKey(
+  keyId: string,
+  keyType: KeyType,
+  privateKey: KeyObject,
+): SigningKey {
+  const hash = keyType === 'ec-p384' ? 'sha384' : 'sha256';
+  const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+  return {
+    keyId,
+    keyType,
+    publicKey: Uint8Array.from(publicKey),
+    sign: (data) => sign(hash, data, privateKey),
+  };
+}
