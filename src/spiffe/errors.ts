@@ -147,10 +147,16 @@ export const errorCodes = {
   // sds
   ERR_SDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
   ERR_SDS_TYPE_URL: ['invalid', 'SDS was asked for a resource type that is not a secret.'],
-  ERR_SDS_NODE: ['invalid', 'The metadata of the Envoy node asks for something that makes no sense.'],
+  ERR_SDS_NODE: [
+    'invalid',
+    'The metadata of the Envoy node asks for something that makes no sense.',
+  ],
   ERR_SDS_LIMIT: ['exhausted', 'The discovery request asks for more than one stream may.'],
   ERR_SDS_NOT_FOUND: ['not-found', 'The caller may have none of the secrets it asked for.'],
-  ERR_SDS_CALLER_GONE: ['permission', 'The process that opened the SDS stream is no longer attested.'],
+  ERR_SDS_CALLER_GONE: [
+    'permission',
+    'The process that opened the SDS stream is no longer attested.',
+  ],
   ERR_SDS_NAMES: ['invalid', 'The configured names of SDS resources clash.'],
   // wire: Unix sockets and the processes behind them
   ERR_SOCKET_PATH: ['precondition', 'The socket path cannot be used.'],

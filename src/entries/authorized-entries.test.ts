@@ -1,0 +1,235 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
+import { testAgentId, testEntry } from '../../test/fakes/test-entries.ts';
+import {
+  formatSelector,
+  parseSelector,
+  type RegistrationEntry,
+  SelectorSet,
+  SpiffeId,
+} from '../spiffe/index.ts';
+import { AgentClosure } from './authorized-entries.ts';
+import { type EntryChange, EntryGraph } from './entry-graph.ts';
+
+const server = 'spiffe://a.test/spire/server';
+const setOf = (...texts: string[]) => SelectorSet.of(texts.map(parseSelector));
+const agent = {
+  agentId: SpiffeId.parse(testAgentId),
+  nodeSelectors: setOf('k8s_psat:cluster:x', 'k8s_psat:ns:y'),
+};
+const workload = setOf('unix:uid:1000');
+
+function world(...entries: RegistrationEntry[]) {
+  const clock = new FakeClock();
+  const graph = new EntryGraph();
+  const put = (...next: RegistrationEntry[]) =>
+    graph.apply(next.map((after) => ({ before: graph.get(after.id), after })));
+  const remove = (...ids: string[]) =>
+    graph.apply(ids.map((id) => ({ before: graph.get(id), after: undefined })));
+  put(...entries);
+  const closure = new AgentClosure(graph, agent, clock);
+  const ids = () => closure.match(workload).map((entry) => entry.id);
+  return { clock, graph, put, remove, closure, ids };
+}
+
+const below = (parent: string, name: string, more: Parameters<typeof testEntry>[2] = {}) =>
+  testEntry(name, undefined, {
+    parentId: parent.startsWith('spiffe:') ? parent : `spiffe://a.test/${parent}`,
+    ...more,
+  });
+const alias = (name: string, ...selectors: string[]) =>
+  testEntry(name, selectors, { parentId: server });
+
+describe('AgentClosure', () => {
+  it('holds what is below the agent and not what is below another', () => {
+    const { ids, closure } = world(
+      below(testAgentId, 'mine'),
+      below('spiffe://a.test/spire/agent/x/y', 'theirs'),
+    );
+    expect(ids()).toEqual(['mine']);
+    expect([closure.get('mine')?.id, closure.get('theirs')]).toEqual(['mine', undefined]);
+  });
+
+  it('holds what is below a node alias whose selectors the node shows, all of them', () => {
+    const { ids, put, remove } = world(
+      alias('cluster', 'k8s_psat:cluster:x'),
+      alias('elsewhere', 'k8s_psat:cluster:x', 'k8s_psat:ns:z'),
+      below('cluster', 'a'),
+      below('elsewhere', 'b'),
+    );
+    expect(ids()).toEqual(['a']);
+    remove('cluster');
+    expect(ids()).toEqual([]);
+    put(alias('elsewhere', 'k8s_psat:ns:y'));
+    expect(ids()).toEqual(['b']);
+  });
+
+  it('never holds a node alias itself', () => {
+    const { closure } = world(alias('cluster', 'k8s_psat:cluster:x'));
+    expect(closure.get('cluster')).toBeUndefined();
+  });
+
+  it('follows chains of parents and survives cycles of them', () => {
+    const { ids, put, remove } = world(below('b', 'a'), below('a', 'b'), below('b', 'c'));
+    expect(ids()).toEqual([]);
+    put(testEntry('door', undefined, { spiffeId: 'spiffe://a.test/a' }));
+    expect(ids()).toEqual(['a', 'b', 'c', 'door']);
+    remove('door');
+    expect(ids()).toEqual([]);
+  });
+
+  it('gives the oldest first, then by ID', () => {
+    const { ids } = world(
+      testEntry('new', undefined, { createdAt: 3 }),
+      testEntry('b', undefined, { createdAt: 2 }),
+      testEntry('a', undefined, { createdAt: 2 }),
+      testEntry('old', undefined, { createdAt: 1 }),
+    );
+    expect(ids()).toEqual(['old', 'a', 'b', 'new']);
+  });
+
+  it('matches no storeSvid entry, and nothing that has expired', () => {
+    const soon = Date.parse('2026-01-01T00:01:00Z') / 1000;
+    const { clock, ids, closure } = world(
+      testEntry('stored', undefined, { storeSvid: true }),
+      testEntry('brief', undefined, { expiresAtSeconds: soon }),
+    );
+    expect(ids()).toEqual(['brief']);
+    expect(closure.get('stored')?.id).toBe('stored');
+    clock.advance(60_000);
+    expect([ids(), closure.get('brief')]).toEqual([[], undefined]);
+  });
+
+  it('tells of a change at once, once, and only when it is one of its own', () => {
+    const { put, remove, closure, ids } = world();
+    const seen: string[][] = [];
+    const stop = closure.watch(() => seen.push(ids()));
+    put(testEntry('a'), below('a', 'b'));
+    put(below('spiffe://a.test/spire/agent/x/y', 'theirs'));
+    put(testEntry('a', undefined, { hint: 'h' }));
+    remove('a');
+    stop();
+    put(testEntry('c'));
+    expect(seen).toEqual([['a', 'b'], ['a', 'b'], []]);
+  });
+
+  it('follows nothing after close', () => {
+    const { put, closure, ids } = world(testEntry('a'));
+    closure.close();
+    put(testEntry('b'));
+    expect(ids()).toEqual(['a']);
+  });
+});
+
+const names = ['a', 'b', 'c', 'd', 'e', 'f'];
+const parents = [
+  testAgentId,
+  server,
+  'spiffe://a.test/spire/agent/x/y',
+  ...names.map((n) => `spiffe://a.test/${n}`),
+];
+const uids = ['unix:uid:0', 'unix:uid:1', 'unix:uid:2'];
+const nodes = ['k8s_psat:cluster:x', 'k8s_psat:ns:y', 'k8s_psat:ns:z'];
+
+const randomEntry = fc
+  .record({
+    id: fc.integer({ min: 0, max: 14 }),
+    name: fc.constantFrom(...names),
+    parentId: fc.constantFrom(...parents),
+    uids: fc.subarray(uids, { minLength: 1 }),
+    nodes: fc.subarray(nodes, { minLength: 1 }),
+    createdAt: fc.integer({ min: 0, max: 3 }),
+    storeSvid: fc.boolean(),
+  })
+  .filter(({ name, parentId }) => parentId !== `spiffe://a.test/${name}`)
+  .map(({ id, name, parentId, uids, nodes, createdAt, storeSvid }) =>
+    testEntry(name, parentId === server ? nodes : uids, {
+      id: `e${id}`,
+      parentId,
+      createdAt,
+      storeSvid,
+    }),
+  );
+const randomStep = fc.oneof(
+  { weight: 3, arbitrary: randomEntry },
+  { weight: 2, arbitrary: fc.integer({ min: 0, max: 14 }).map((i) => `e${i}`) },
+);
+
+/** The closure, computed anew from its definition. */
+function naiveClosure(all: readonly RegistrationEntry[]): Set<RegistrationEntry> {
+  const isAlias = (entry: RegistrationEntry) =>
+    entry.parentId.toString() === server &&
+    agent.nodeSelectors.includesAll(entry.selectors.map(formatSelector));
+  const reached = new Set([
+    testAgentId,
+    ...all.filter(isAlias).map((entry) => entry.spiffeId.toString()),
+  ]);
+  const members = new Set<RegistrationEntry>();
+  for (let grew = true; grew; ) {
+    const more = all.filter(
+      (entry) => !members.has(entry) && reached.has(entry.parentId.toString()),
+    );
+    for (const entry of more) members.add(entry);
+    for (const entry of more) reached.add(entry.spiffeId.toString());
+    grew = more.length > 0;
+  }
+  return members;
+}
+
+describe('AgentClosure against its definition', () => {
+  it('holds and matches the same after any batches of changes, and tells of each that changed it', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(randomStep, { minLength: 1, maxLength: 5 }), {
+          maxLength: 60,
+          size: 'max',
+        }),
+        (batches) => {
+          const { graph, closure } = world();
+          let told = 0;
+          closure.watch(() => told++);
+          let before = new Set<RegistrationEntry>();
+          for (const batch of batches) {
+            graph.apply(changesOf(graph, batch));
+            const all = graph.ids.flatMap((id) => graph.get(id) ?? []);
+            const members = naiveClosure(all);
+            expect(new Set(all.filter((entry) => closure.get(entry.id) === entry))).toEqual(
+              members,
+            );
+            expect(closure.size).toBe(members.size);
+            for (const shown of [uids, uids.slice(1), ['unix:uid:0']]) {
+              const matched = [...members]
+                .filter(
+                  (e) =>
+                    !e.storeSvid && setOf(...shown).includesAll(e.selectors.map(formatSelector)),
+                )
+                .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+              expect(closure.match(setOf(...shown))).toEqual(matched);
+            }
+            const differs =
+              members.size !== before.size || [...members].some((e) => !before.has(e));
+            if (differs) expect(told).toBe(1);
+            expect(told).toBeLessThanOrEqual(1);
+            told = 0;
+            before = members;
+          }
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+/** Puts (an entry) and removes (an ID); the last word on an ID counts. */
+function changesOf(
+  graph: EntryGraph,
+  batch: readonly (RegistrationEntry | string)[],
+): EntryChange[] {
+  const last = new Map(batch.map((step) => [typeof step === 'string' ? step : step.id, step]));
+  return [...last].flatMap(([id, step]) => {
+    const before = graph.get(id);
+    const after = typeof step === 'string' ? undefined : step;
+    return before === undefined && after === undefined ? [] : [{ before, after }];
+  });
+}

@@ -1,0 +1,179 @@
+import {
+  type Clock,
+  formatSelector,
+  type RegistrationEntry,
+  type SelectorSet,
+  type SpiffeId,
+} from '../spiffe/index.ts';
+import type { EntryChange, EntryGraph } from './entry-graph.ts';
+import { EntryIndex } from './entry-index.ts';
+
+/** The entries one agent may serve, live. */
+export interface AuthorizedEntries {
+  /** Entries for a workload with these selectors, oldest first (createdAt, then id); none that is expired or storeSvid. */
+  match(selectors: SelectorSet): readonly RegistrationEntry[];
+  /** An entry by its ID, when the agent may serve it now. */
+  get(entryId: string): RegistrationEntry | undefined;
+  /** Calls the listener after each change of these entries, before the change's write resolves. Returns the way to stop. */
+  watch(listener: () => void): () => void;
+}
+
+/** An attested agent: its ID and what its node shows. */
+export interface AgentFacts {
+  readonly agentId: SpiffeId;
+  readonly nodeSelectors: SelectorSet;
+}
+
+/**
+ * Keeps the closure of one agent: entries below the agent itself, below a node alias whose selectors
+ * its node shows, and below the SPIFFE ID of any entry of the closure. The work of a change is
+ * proportional to what the change moves in or out.
+ */
+export class AgentClosure implements AuthorizedEntries {
+  readonly #graph: EntryGraph;
+  readonly #agent: AgentFacts;
+  readonly #serverId: string;
+  readonly #clock: Clock;
+  readonly #members = new Map<string, RegistrationEntry>();
+  readonly #index = new EntryIndex();
+  /** IDs below which entries belong to the closure. */
+  readonly #parents = new Set<string>();
+  readonly #listeners = new Set<() => void>();
+  readonly #stop: () => void;
+  #moved = false;
+
+  constructor(graph: EntryGraph, agent: AgentFacts, clock: Clock) {
+    this.#graph = graph;
+    this.#agent = agent;
+    this.#clock = clock;
+    this.#serverId = `${agent.agentId.trustDomain.id}/spire/server`;
+    this.#reach(agent.agentId.toString());
+    for (const alias of graph.childrenOf(this.#serverId)) {
+      if (this.#isAlias(alias)) this.#reach(alias.spiffeId.toString());
+    }
+    this.#stop = graph.watch((changes) => this.#follow(changes));
+  }
+
+  /** How many entries the agent may serve. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** How many candidates all matches have looked at so far. */
+  get checks(): number {
+    return this.#index.checks;
+  }
+
+  get(entryId: string): RegistrationEntry | undefined {
+    const entry = this.#members.get(entryId);
+    return entry !== undefined && this.#isCurrent(entry) ? entry : undefined;
+  }
+
+  match(selectors: SelectorSet): readonly RegistrationEntry[] {
+    const found = this.#index.match(selectors).filter((entry) => this.#isCurrent(entry));
+    return found.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+  }
+
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Stops following the entries; what was known last stays. */
+  close(): void {
+    this.#stop();
+    this.#listeners.clear();
+  }
+
+  #isCurrent(entry: RegistrationEntry): boolean {
+    return entry.expiresAt === undefined || entry.expiresAt > this.#clock.now();
+  }
+
+  #follow(changes: readonly EntryChange[]): void {
+    this.#moved = false;
+    for (const { before, after } of changes) {
+      if (before !== undefined) {
+        this.#drop(before.id);
+        this.#recheck([before.spiffeId.toString()]);
+      }
+      if (after === undefined) continue;
+      if (this.#parents.has(after.parentId.toString())) this.#take([after]);
+      else if (this.#isAlias(after)) this.#reach(after.spiffeId.toString());
+    }
+    if (this.#moved) for (const listener of this.#listeners) listener();
+  }
+
+  #isAlias(entry: RegistrationEntry): boolean {
+    return (
+      entry.parentId.toString() === this.#serverId &&
+      this.#agent.nodeSelectors.includesAll(entry.selectors.map(formatSelector))
+    );
+  }
+
+  /** An ID became a parent of the closure. */
+  #reach(id: string): void {
+    if (this.#parents.has(id)) return;
+    this.#parents.add(id);
+    this.#take([...this.#graph.childrenOf(id)]);
+  }
+
+  /** Takes entries in, with everything below them. */
+  #take(entries: RegistrationEntry[]): void {
+    for (let entry = entries.pop(); entry !== undefined; entry = entries.pop()) {
+      this.#add(entry);
+      const id = entry.spiffeId.toString();
+      if (this.#parents.has(id)) continue;
+      this.#parents.add(id);
+      for (const child of this.#graph.childrenOf(id)) entries.push(child);
+    }
+  }
+
+  /** Lets go of IDs that nothing in the closure leads to any more, with everything below them. */
+  #recheck(ids: string[]): void {
+    const unreachable = new Set<string>();
+    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+      if (!this.#parents.has(id) || this.#isReachable(id, unreachable)) continue;
+      this.#parents.delete(id);
+      for (const child of this.#graph.childrenOf(id)) {
+        this.#drop(child.id);
+        ids.push(child.spiffeId.toString());
+      }
+    }
+  }
+
+  /** Searches upward from `start` for the agent or an alias; remembers IDs from which there is no way. */
+  #isReachable(start: string, unreachable: Set<string>): boolean {
+    const agentId = this.#agent.agentId.toString();
+    const seen = new Set<string>([start]);
+    const ahead = [start];
+    for (let id = ahead.pop(); id !== undefined; id = ahead.pop()) {
+      if (id === agentId) return true;
+      for (const entry of this.#graph.withSpiffeId(id)) {
+        if (this.#isAlias(entry)) return true;
+        const parent = entry.parentId.toString();
+        if (seen.has(parent) || unreachable.has(parent)) continue;
+        seen.add(parent);
+        ahead.push(parent);
+      }
+    }
+    for (const id of seen) unreachable.add(id);
+    return false;
+  }
+
+  #add(entry: RegistrationEntry): void {
+    const known = this.#members.get(entry.id);
+    if (known === entry) return;
+    if (known !== undefined) this.#drop(known.id);
+    this.#members.set(entry.id, entry);
+    if (!entry.storeSvid) this.#index.add(entry);
+    this.#moved = true;
+  }
+
+  #drop(entryId: string): void {
+    const entry = this.#members.get(entryId);
+    if (entry === undefined) return;
+    this.#members.delete(entryId);
+    if (!entry.storeSvid) this.#index.remove(entry);
+    this.#moved = true;
+  }
+}

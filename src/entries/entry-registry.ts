@@ -1,0 +1,285 @@
+import type { Log, Metrics } from '../ops/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type RegistrationEntry,
+  type TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import type { Bucket } from '../store/index.ts';
+import { AgentClosure, type AgentFacts, type AuthorizedEntries } from './authorized-entries.ts';
+import { draftOf, type EntryDraft, type EntryStamp, parseEntry } from './entry.ts';
+import type { EntryClaim } from './entry-claims.ts';
+import { quote } from './entry-error.ts';
+import { EntryFeed } from './entry-feed.ts';
+import { candidateIds, type EntryFilter, passesFilter } from './entry-filter.ts';
+import { type EntryPage, listPage, type PageRequest } from './entry-page.ts';
+import { encodeEntryRecord, entryKey } from './entry-record.ts';
+import { EntryView } from './entry-view.ts';
+
+/** How often a write is tried again after others changed the same entry. */
+const MAX_ATTEMPTS = 8;
+
+export interface EntryRegistryOptions {
+  /** The bucket `entries`. */
+  readonly bucket: Bucket;
+  readonly trustDomain: TrustDomain;
+  /** The selector types some attestor of this deployment makes. */
+  readonly selectorTypes: readonly string[];
+  readonly clock: Clock;
+  readonly randomBytes: (size: number) => Uint8Array;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** What `create` did: made the entry, or found one with the same parent, SPIFFE ID and selectors. */
+export interface CreatedEntry {
+  readonly entry: RegistrationEntry;
+  readonly isNew: boolean;
+}
+
+/** The fields an update sets; those left out stay. */
+export type EntryEdit = Partial<Omit<EntryDraft, 'id'>>;
+
+/**
+ * The registration entries of a trust domain. Writes are compare-and-set on one key and resolve when
+ * they are durable and this registry's own view has them; reads are from memory.
+ */
+export class EntryRegistry {
+  readonly #options: EntryRegistryOptions;
+  readonly #view: EntryView;
+  readonly #feed: EntryFeed;
+  #following: Promise<void> = Promise.resolve();
+
+  private constructor(options: EntryRegistryOptions) {
+    this.#options = options;
+    this.#view = new EntryView({ ...options, onExpired: (claim) => void this.#discard(claim) });
+    this.#feed = new EntryFeed({ ...options, target: this.#view });
+  }
+
+  /**
+   * Reads all entries and follows their changes until `close`.
+   * @throws TrustplaneError ERR_ENTRY_RECORD for a stored entry that cannot be read, ERR_STORE_*
+   */
+  static async load(options: EntryRegistryOptions): Promise<EntryRegistry> {
+    const registry = new EntryRegistry(options);
+    await registry.#feed.load();
+    await Promise.all(
+      Array.from(registry.#view.claims.leftovers(), (claim) => registry.#discard(claim)),
+    );
+    registry.#following = registry.#feed.follow();
+    return registry;
+  }
+
+  get(id: string): RegistrationEntry | undefined {
+    return this.#view.graph.get(id);
+  }
+
+  /** @throws TrustplaneError ERR_ENTRY_PAGE */
+  list(filter: EntryFilter, page: PageRequest): EntryPage {
+    const bytesOf = ({ id }: RegistrationEntry): number => this.#view.claims.of(id)[0]?.bytes ?? 0;
+    return listPage(this.#view.graph, filter, page, bytesOf);
+  }
+
+  count(filter: EntryFilter = {}): number {
+    const { graph } = this.#view;
+    if (Object.keys(filter).length === 0) return graph.size;
+    const isMeant = (entry: RegistrationEntry | undefined): boolean =>
+      entry !== undefined && passesFilter(entry, filter);
+    return candidateIds(graph, filter).filter((id) => isMeant(graph.get(id))).length;
+  }
+
+  /** The live closure of one agent; close it when the agent is gone. */
+  authorizedEntries(agent: AgentFacts): AuthorizedEntries & { close(): void } {
+    return new AgentClosure(this.#view.graph, agent, this.#options.clock);
+  }
+
+  /**
+   * @throws TrustplaneError those of `parseEntry`, ERR_ENTRY_TOO_LARGE, ERR_ENTRY_ID_TAKEN,
+   * ERR_ENTRY_CONFLICT, ERR_ENTRY_CLOSED, ERR_STORE_*
+   */
+  async create(draft: EntryDraft): Promise<CreatedEntry> {
+    const createdAt = this.#options.clock.now();
+    const entry = this.#parse(draft, {
+      id: draft.id ?? this.#makeId(),
+      revisionNumber: 0,
+      createdAt,
+    });
+    const key = entryKey(entry);
+    let expected = this.#view.claims.at(key)?.revision ?? 0;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const same = this.#standingAt(key);
+      if (same !== undefined) return { entry: same.entry, isNew: false };
+      if (this.get(entry.id) !== undefined) throw idTaken(entry.id);
+      const revision = await this.#put(key, { entry, firstRevision: undefined }, expected);
+      if (revision !== undefined) {
+        if (await this.#lost(key, revision)) throw idTaken(entry.id);
+        return { entry, isNew: true };
+      }
+      expected = await this.#catchUp(key);
+    }
+    throw contested(entry.id);
+  }
+
+  /**
+   * Sets the fields of `edit` and raises the revision number.
+   * @throws TrustplaneError as `create`, and ERR_ENTRY_NOT_FOUND, ERR_ENTRY_EXISTS
+   */
+  async update(id: string, edit: EntryEdit): Promise<RegistrationEntry> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const claim = this.#standing(id);
+      const { createdAt, revisionNumber } = claim.entry;
+      const stamp = { id, createdAt, revisionNumber: revisionNumber + 1 };
+      const entry = this.#parse({ ...draftOf(claim.entry), ...edit }, stamp);
+      const key = entryKey(entry);
+      const isDone =
+        key === claim.key ? await this.#rewrite(claim, entry) : await this.#move(claim, entry, key);
+      if (isDone) return entry;
+    }
+    throw contested(id);
+  }
+
+  /** Deletes the entry and returns it. @throws TrustplaneError ERR_ENTRY_NOT_FOUND, ERR_ENTRY_CONFLICT, ERR_STORE_* */
+  async delete(id: string): Promise<RegistrationEntry> {
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const claim = this.#standing(id);
+      const others = this.#view.claims.of(id).slice(1);
+      // Those behind it first: else they would stand for a moment, or for good after a crash.
+      for (const other of others) await this.#remove(other);
+      if (await this.#remove(claim)) return claim.entry;
+      await this.#catchUp(claim.key);
+    }
+    throw contested(id);
+  }
+
+  /** Stops following; waiting writes reject with ERR_ENTRY_CLOSED. */
+  async close(): Promise<void> {
+    this.#feed.close();
+    this.#view.close();
+    await this.#following;
+  }
+
+  #parse(draft: EntryDraft, stamp: EntryStamp): RegistrationEntry {
+    const { trustDomain, selectorTypes, clock } = this.#options;
+    return parseEntry(draft, stamp, { trustDomain, selectorTypes, now: clock.now() });
+  }
+
+  #makeId(): string {
+    const hex = Buffer.from(this.#options.randomBytes(16)).toString('hex');
+    return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/u, '$1-$2-$3-$4-');
+  }
+
+  #standing(id: string): EntryClaim {
+    const claim = this.#view.claims.of(id)[0];
+    if (claim !== undefined) return claim;
+    throw new TrustplaneError('ERR_ENTRY_NOT_FOUND', `there is no entry with the ID ${quote(id)}`);
+  }
+
+  #standingAt(key: string): EntryClaim | undefined {
+    const claim = this.#view.claims.at(key);
+    return claim !== undefined && this.#view.claims.stands(claim) ? claim : undefined;
+  }
+
+  async #rewrite(claim: EntryClaim, entry: RegistrationEntry): Promise<boolean> {
+    const { key, firstRevision } = claim;
+    const revision = await this.#put(key, { entry, firstRevision }, claim.revision);
+    if (revision === undefined) {
+      await this.#catchUp(key);
+      return false;
+    }
+    return !(await this.#lost(key, revision));
+  }
+
+  /**
+   * The entry's identity changes and with it its key. The new record is written first, with a higher
+   * revision number and the same beginning: it stands at once, and the old one, hidden by it, is
+   * deleted then, or after a crash by the next `load`.
+   */
+  async #move(claim: EntryClaim, entry: RegistrationEntry, key: string): Promise<boolean> {
+    const same = this.#standingAt(key);
+    if (same !== undefined) throw exists(same.entry.id);
+    const { firstRevision } = claim;
+    const expected = this.#view.claims.at(key)?.revision ?? 0;
+    const revision = await this.#put(key, { entry, firstRevision }, expected);
+    if (revision === undefined) {
+      await this.#catchUp(key);
+      return false;
+    }
+    if (await this.#lost(key, revision)) return false;
+    await this.#discard(claim);
+    return true;
+  }
+
+  /** Undefined when the key is not at the expected revision. */
+  async #put(
+    key: string,
+    record: Parameters<typeof encodeEntryRecord>[0],
+    expected: number,
+  ): Promise<number | undefined> {
+    return unlessConflict(() => this.#options.bucket.put(key, encodeEntryRecord(record), expected));
+  }
+
+  /** Waits for the own write to arrive; true (and it is taken back) when another claim of the ID stands. */
+  async #lost(key: string, revision: number): Promise<boolean> {
+    await this.#feed.reached(revision);
+    const claim = this.#view.claims.at(key);
+    if (claim?.revision !== revision || this.#view.claims.stands(claim)) return false;
+    await this.#remove(claim);
+    return true;
+  }
+
+  /** After a conflict: waits until the view has what is at the key, and returns its revision (0: nothing). */
+  async #catchUp(key: string): Promise<number> {
+    const stored = await this.#options.bucket.get(key);
+    if (stored !== undefined) await this.#feed.reached(stored.revision);
+    // Deleted, and the view has yet to hear of it: it will with a revision after its present one.
+    else if (this.#view.claims.at(key) !== undefined)
+      await this.#feed.reached(this.#feed.revision + 1);
+    return stored?.revision ?? 0;
+  }
+
+  /** Deletes a record if it is still the one known; false when it is not. */
+  async #remove({ key, revision }: EntryClaim): Promise<boolean> {
+    const deleted = await unlessConflict(() => this.#options.bucket.delete(key, revision));
+    if (deleted !== undefined) await this.#feed.reached(deleted);
+    return deleted !== undefined;
+  }
+
+  /** Deletes a record that stands no more; if that fails, the next `load` does it. */
+  async #discard({ key, revision }: EntryClaim): Promise<void> {
+    try {
+      await unlessConflict(() => this.#options.bucket.delete(key, revision));
+    } catch (error) {
+      this.#options.log.warn(
+        { key, revision, error: messageOf(error) },
+        'an entry that is gone is still stored',
+      );
+    }
+  }
+}
+
+async function unlessConflict<T>(write: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await write();
+  } catch (error) {
+    if (error instanceof TrustplaneError && error.code === 'ERR_STORE_CONFLICT') return undefined;
+    throw error;
+  }
+}
+
+function idTaken(id: string): TrustplaneError {
+  return new TrustplaneError(
+    'ERR_ENTRY_ID_TAKEN',
+    `id: expected one that is free; got ${quote(id)}, the ID of another entry`,
+  );
+}
+
+function exists(id: string): TrustplaneError {
+  const message = `the entry: expected a parent, SPIFFE ID and selectors that no other has; entry ${quote(id)} has the same`;
+  return new TrustplaneError('ERR_ENTRY_EXISTS', message);
+}
+
+function contested(id: string): TrustplaneError {
+  const message = `entry ${quote(id)} was changed by others ${MAX_ATTEMPTS} times meanwhile; try again`;
+  return new TrustplaneError('ERR_ENTRY_CONFLICT', message);
+}

@@ -1,0 +1,123 @@
+import type { Log, Metrics } from '../ops/index.ts';
+import { type Clock, messageOf, type Timer, type TrustDomain } from '../spiffe/index.ts';
+import type { StoreEvent, StoreSnapshot } from '../store/index.ts';
+import { type EntryClaim, EntryClaims } from './entry-claims.ts';
+import type { FeedTarget } from './entry-feed.ts';
+import { type EntryChange, EntryGraph } from './entry-graph.ts';
+import { decodeEntryRecord } from './entry-record.ts';
+
+export interface EntryViewOptions {
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** The claim's entry has just expired and left the view; its record is still in the store. */
+  readonly onExpired: (claim: EntryClaim) => void;
+}
+
+/** The stored entries in memory: what each key holds, the entries that stand, and their expiry. */
+export class EntryView implements FeedTarget {
+  readonly claims: EntryClaims = new EntryClaims();
+  readonly graph: EntryGraph = new EntryGraph();
+  readonly #options: EntryViewOptions;
+  readonly #timers = new Map<string, Timer>();
+  readonly #unreadable;
+  readonly #count;
+  #isLoaded = false;
+
+  constructor(options: EntryViewOptions) {
+    this.#options = options;
+    const { metrics } = options;
+    this.#count = metrics.gauge(
+      'trustplane_entries_current_count',
+      'Registration entries that stand.',
+    );
+    this.#unreadable = metrics.counter(
+      'trustplane_entries_unreadable_total',
+      'Stored entries that could not be read and are not served.',
+    );
+  }
+
+  /** @throws TrustplaneError ERR_ENTRY_RECORD from the first snapshot only; later a bad record is left out */
+  onSnapshot({ records }: StoreSnapshot): void {
+    const gone = new Set(this.claims.keys);
+    const changes: EntryChange[] = [];
+    for (const { key, value, revision } of records) {
+      gone.delete(key);
+      if (this.claims.at(key)?.revision === revision) continue;
+      changes.push(...this.#set(key, this.#read(key, value, revision)));
+    }
+    for (const key of gone) changes.push(...this.#set(key, undefined));
+    this.#isLoaded = true;
+    this.#publish(joined(changes));
+  }
+
+  onEvent(event: StoreEvent): void {
+    const { key, revision } = event;
+    if ((this.claims.at(key)?.revision ?? 0) >= revision) return;
+    const claim = event.type === 'put' ? this.#read(key, event.value, revision) : undefined;
+    this.#publish(this.#set(key, claim));
+  }
+
+  close(): void {
+    for (const timer of this.#timers.values()) timer.cancel();
+    this.#timers.clear();
+  }
+
+  #publish(changes: readonly EntryChange[]): void {
+    this.graph.apply(changes);
+    this.#count.set(this.graph.size);
+  }
+
+  #read(key: string, value: Uint8Array, revision: number): EntryClaim | undefined {
+    try {
+      const { entry, firstRevision } = decodeEntryRecord(key, value, this.#options.trustDomain);
+      return {
+        key,
+        entry,
+        revision,
+        firstRevision: firstRevision ?? revision,
+        bytes: value.length,
+      };
+    } catch (error) {
+      if (!this.#isLoaded) throw error;
+      this.#unreadable.inc();
+      this.#options.log.error(
+        { key, revision, error: messageOf(error) },
+        'a stored entry is left out',
+      );
+      return undefined;
+    }
+  }
+
+  #set(key: string, claim: EntryClaim | undefined): readonly EntryChange[] {
+    this.#timers.get(key)?.cancel();
+    this.#timers.delete(key);
+    const expiresAt = claim?.entry.expiresAt;
+    if (claim === undefined || expiresAt === undefined) return this.claims.set(key, claim);
+    const leftMs = expiresAt - this.#options.clock.now();
+    this.#timers.set(
+      key,
+      this.#options.clock.setTimer(leftMs, () => this.#expire(claim)),
+    );
+    return this.claims.set(key, leftMs > 0 ? claim : undefined);
+  }
+
+  /** The wall clock may have been set back since the timer was. */
+  #expire(claim: EntryClaim): void {
+    const isDue = (claim.entry.expiresAt ?? 0) <= this.#options.clock.now();
+    this.#publish(this.#set(claim.key, isDue ? undefined : claim));
+    if (isDue) this.#options.onExpired(claim);
+  }
+}
+
+/** One change for each entry ID, from the first `before` to the last `after`. */
+function joined(changes: readonly EntryChange[]): readonly EntryChange[] {
+  const byId = new Map<string, EntryChange>();
+  for (const { before, after } of changes) {
+    const id = (before ?? after)?.id ?? '';
+    const earlier = byId.get(id);
+    byId.set(id, { before: earlier === undefined ? before : earlier.before, after });
+  }
+  return [...byId.values()].filter(({ before, after }) => before !== after);
+}
