@@ -1,7 +1,21 @@
 /** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
 
 export { buildCsr } from './build-csr.ts';
-export type { Bundle, TokenAuthority, X509Authority } from './bundle.ts';
+export {
+  type Bundle,
+  bundleDigest,
+  bundlesEqual,
+  emptyBundle,
+  type TokenAuthority,
+  type X509Authority,
+} from './bundle.ts';
+export {
+  type BundleDocument,
+  type IgnoredKey,
+  parseBundleDocument,
+} from './bundle-document.ts';
+export { parseBundleMap, serializeBundleMap, serializeEnvoyBundleMap } from './bundle-map.ts';
+export { type Certificate, parseCertificate } from './certificate.ts';
 export type { Clock, Timer } from './clock.ts';
 export {
   constructedContextTag,
@@ -50,11 +64,19 @@ export {
   messageOf,
   TrustplaneError,
 } from './errors.ts';
+export { formatJson, type JsonObject, type JsonValue, parseJson } from './json.ts';
 export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
 export { type Csr, parseCsr } from './parse-csr.ts';
+export { decodePem, encodePem } from './pem.ts';
 export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
 export type { RegistrationEntry } from './registration-entry.ts';
 export { formatSelector, parseSelector, type Selector, SelectorSet } from './selector.ts';
+export {
+  type BundleDocumentOptions,
+  serializeBundleDocument,
+  serializeJwks,
+} from './serialize-bundle.ts';
+export { findSharedKeys, type SharedKey } from './shared-keys.ts';
 export { SpiffeId } from './spiffe-id.ts';
 export { TrustDomain } from './trust-domain.ts';
 export type { TrustMap, TrustMapSource } from './trust-map.ts';
@@ -65,3 +87,5 @@ export type {
   WorkloadUpdate,
   X509Identity,
 } from './workload-update.ts';
+export { verifyX509Svid } from './x509-path.ts';
+export { parseX509Svid, type X509Svid } from './x509-svid.ts';
