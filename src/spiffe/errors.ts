@@ -166,6 +166,16 @@ export const errorCodes = {
   ERR_PEER_GONE: ['unauthenticated', 'The process that opened the connection has exited.'],
   ERR_PEER_SELF_TEST: ['precondition', 'Peer credentials cannot be relied on; nothing is served.'],
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
+  // client and cli
+  ERR_USAGE: ['invalid', 'A required flag or argument is missing.'],
+  ERR_UNREACHABLE: ['unavailable', 'Nothing answers at the socket.'],
+  ERR_UNHEALTHY: ['unavailable', 'A part of trustplane is not serving.'],
+  ERR_REMOTE: ['internal', 'The server failed without saying more.'],
+  ERR_REMOTE_INVALID: ['invalid', 'The server refused the request as malformed.'],
+  ERR_REMOTE_NOT_FOUND: ['not-found', 'The server does not know it.'],
+  ERR_REMOTE_EXISTS: ['already-exists', 'The server has it already.'],
+  ERR_REMOTE_PERMISSION: ['permission', 'The server does not allow it.'],
+  ERR_REMOTE_UNIMPLEMENTED: ['unimplemented', 'The server does not offer it.'],
   // anywhere: a state the code holds to be impossible
   ERR_INTERNAL: ['internal', 'A defect in trustplane; please report it.'],
 } as const satisfies Record<`ERR_${string}`, readonly [ErrorCategory, string]>;

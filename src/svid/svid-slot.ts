@@ -1,0 +1,68 @@
+import type { RegistrationEntry, X509Svid } from '../spiffe/index.ts';
+import { type IssuedSvid, profileOf } from './issued-svid.ts';
+
+/** An SVID that is not in use yet. */
+export interface StagedSvid {
+  readonly parsed: X509Svid;
+  readonly svid: Omit<IssuedSvid, 'authority'>;
+}
+
+/** One entry's place in the SVID cache. */
+export interface SvidSlot<H> {
+  entry: RegistrationEntry;
+  readonly holders: Set<H>;
+  /** In use while it is servable. */
+  current: IssuedSvid | undefined;
+  /** Newer, but its authority is not in the bundle yet. */
+  staged: StagedSvid | undefined;
+  attempt: 'none' | 'queued' | 'flying';
+  /** Milliseconds since the epoch; counts while there is no attempt. */
+  nextAttemptAt: number;
+  /** Attempts that failed since the last success. */
+  failures: number;
+  error: string;
+}
+
+export function createSvidSlot<H>(entry: RegistrationEntry): SvidSlot<H> {
+  return {
+    entry,
+    holders: new Set(),
+    current: undefined,
+    staged: undefined,
+    attempt: 'none',
+    nextAttemptAt: 0,
+    failures: 0,
+    error: '',
+  };
+}
+
+/** When the slot is to be looked at again, milliseconds since the epoch; Infinity: only an answer moves it. */
+export function wakeAt(slot: SvidSlot<unknown>): number {
+  const attemptAt = slot.attempt === 'none' ? slot.nextAttemptAt : Number.POSITIVE_INFINITY;
+  return Math.min(attemptAt, slot.current?.expiresAt ?? Number.POSITIVE_INFINITY);
+}
+
+/** True when the SVID in use was not made from the entry as it is now. */
+export function isOutdated(slot: SvidSlot<unknown>): boolean {
+  return slot.current?.profile !== profileOf(slot.entry);
+}
+
+/** An entry whose SVID could not be made or renewed, and why. */
+export interface SvidFailure {
+  readonly entryId: string;
+  readonly spiffeId: string;
+  readonly failures: number;
+  readonly error: string;
+  /** When the SVID in use expires, milliseconds since the epoch; undefined: there is none. */
+  readonly expiresAt: number | undefined;
+}
+
+export function failureOf({ entry, failures, error, current }: SvidSlot<unknown>): SvidFailure {
+  return {
+    entryId: entry.id,
+    spiffeId: entry.spiffeId.toString(),
+    failures,
+    error,
+    expiresAt: current?.expiresAt,
+  };
+}

@@ -1,0 +1,215 @@
+import type {
+  RegistrationEntry,
+  SelectorSet,
+  TrustMap,
+  TrustMapSource,
+  WorkloadUpdate,
+} from '../spiffe/index.ts';
+import { SvidCache, type SvidCacheOptions } from './svid-cache.ts';
+import type { SvidFailure } from './svid-slot.ts';
+import { TimerQueue } from './timer-queue.ts';
+import { buildWorkloadUpdate } from './update-builder.ts';
+
+/** The entries one agent may serve, live. `match` returns the oldest first. */
+export interface EntitlementSource {
+  match(selectors: SelectorSet): readonly RegistrationEntry[];
+  get(entryId: string): RegistrationEntry | undefined;
+  watch(listener: () => void): () => void;
+}
+
+export interface WorkloadCacheOptions
+  extends Omit<SvidCacheOptions<unknown>, 'bundle' | 'onChange'> {
+  readonly entitlements: EntitlementSource;
+  readonly trust: TrustMapSource;
+}
+
+/** What one set of selectors is entitled to, shared by all its members. */
+interface SelectorSetView {
+  readonly selectors: SelectorSet;
+  readonly members: Set<() => void>;
+  entries: readonly RegistrationEntry[];
+  update: WorkloadUpdate | undefined;
+}
+
+/** A workload's place in a set; `leave` is idempotent. */
+export interface Membership {
+  readonly selectors: SelectorSet;
+  /** Undefined until the first SVIDs have come, or could not be had. */
+  readonly update: WorkloadUpdate | undefined;
+  leave(): void;
+}
+
+/**
+ * One immutable update per distinct set of selectors that is in use, built once per change of
+ * entries, SVIDs or bundles and published to the set's members.
+ */
+export class WorkloadCache {
+  readonly #options: WorkloadCacheOptions;
+  readonly #svids: SvidCache<SelectorSetView>;
+  readonly #views = new Map<string, SelectorSetView>();
+  readonly #stale = new Set<SelectorSetView>();
+  /** When the next entry of a set expires. */
+  readonly #expiries: TimerQueue<SelectorSetView>;
+  readonly #unwatch: readonly (() => void)[];
+  #trust: TrustMap;
+  #entriesChanged = false;
+  #trustChanged = false;
+  #scheduled: NodeJS.Immediate | undefined;
+
+  constructor(options: WorkloadCacheOptions) {
+    this.#options = options;
+    this.#trust = options.trust.current();
+    this.#svids = new SvidCache({
+      ...options,
+      bundle: this.#trust.own,
+      onChange: (views) => this.#onSvids(views),
+    });
+    const onExpiry = (): void => this.#onEntries();
+    this.#expiries = new TimerQueue(options.clock, onExpiry, onExpiry);
+    this.#unwatch = [
+      options.entitlements.watch(() => this.#onEntries()),
+      options.trust.watch(() => this.#onTrust()),
+    ];
+  }
+
+  /** Distinct selector sets in use. */
+  get size(): number {
+    return this.#views.size;
+  }
+
+  /** Entries with an SVID or on the way to one, held or kept. */
+  get svids(): number {
+    return this.#svids.size;
+  }
+
+  failing(limit: number): readonly SvidFailure[] {
+    return this.#svids.failing(limit);
+  }
+
+  /** Joins the set; `onUpdate` is called whenever `update` of the membership is a new one, not at once. */
+  enter(selectors: SelectorSet, onUpdate: () => void): Membership {
+    const view = this.#views.get(selectors.key) ?? this.#open(selectors);
+    view.members.add(onUpdate);
+    return {
+      selectors,
+      get update() {
+        return view.update;
+      },
+      leave: () => {
+        if (view.members.delete(onUpdate) && view.members.size === 0) this.#shut(view);
+      },
+    };
+  }
+
+  close(): void {
+    for (const unwatch of this.#unwatch) unwatch();
+    clearImmediate(this.#scheduled);
+    this.#views.clear();
+    this.#stale.clear();
+    this.#expiries.close();
+    this.#svids.close();
+    this.#options.metrics.sets.set(0);
+  }
+
+  #open(selectors: SelectorSet): SelectorSetView {
+    const view: SelectorSetView = { selectors, members: new Set(), entries: [], update: undefined };
+    this.#views.set(selectors.key, view);
+    this.#options.metrics.sets.set(this.#views.size);
+    this.#match(view);
+    this.#publish(view);
+    return view;
+  }
+
+  #shut(view: SelectorSetView): void {
+    this.#views.delete(view.selectors.key);
+    this.#stale.delete(view);
+    this.#expiries.cancel(view);
+    this.#options.metrics.sets.set(this.#views.size);
+    for (const entry of view.entries) this.#svids.release(entry.id, view);
+  }
+
+  #onSvids(views: Iterable<SelectorSetView>): void {
+    for (const view of views) this.#stale.add(view);
+    this.#schedule();
+  }
+
+  #onEntries(): void {
+    this.#entriesChanged = true;
+    this.#schedule();
+  }
+
+  #onTrust(): void {
+    this.#trustChanged = true;
+    this.#schedule();
+  }
+
+  /** What one turn of the event loop brings is handled together. */
+  #schedule(): void {
+    this.#scheduled ??= setImmediate(() => {
+      this.#scheduled = undefined;
+      this.#refresh();
+    });
+  }
+
+  #refresh(): void {
+    const isWide = this.#entriesChanged || this.#trustChanged;
+    if (this.#entriesChanged) this.#rematch();
+    if (this.#trustChanged) this.#retrust();
+    for (const view of isWide ? this.#views.values() : this.#stale) this.#publish(view);
+    this.#stale.clear();
+  }
+
+  #rematch(): void {
+    this.#entriesChanged = false;
+    for (const view of this.#views.values()) this.#match(view);
+    const { entitlements } = this.#options;
+    this.#svids.sweep((entryId) => entitlements.get(entryId) !== undefined);
+  }
+
+  #retrust(): void {
+    this.#trustChanged = false;
+    this.#trust = this.#options.trust.current();
+    this.#svids.retrust(this.#trust.own);
+  }
+
+  #match(view: SelectorSetView): void {
+    const before = view.entries;
+    const now = this.#options.clock.now();
+    view.entries = this.#options.entitlements
+      .match(view.selectors)
+      .filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now);
+    const ids = new Set(view.entries.map(({ id }) => id));
+    for (const entry of view.entries) this.#svids.retain(entry, view);
+    for (const { id } of before) if (!ids.has(id)) this.#svids.release(id, view);
+    this.#awaitExpiry(view);
+  }
+
+  #awaitExpiry(view: SelectorSetView): void {
+    const expiries = view.entries.flatMap(({ expiresAt }) => expiresAt ?? []);
+    if (expiries.length === 0) this.#expiries.cancel(view);
+    else this.#expiries.schedule(view, Math.min(...expiries));
+  }
+
+  /**
+   * Builds the view's update and tells its members if its content is new. Held back while nothing
+   * could be served only because first SVIDs are under way: at the start until all have come or
+   * failed, so that the default identity does not change a moment later.
+   */
+  #publish(view: SelectorSetView): void {
+    const found = view.entries.map((entry) => ({ entry, ...this.#svids.lookup(entry.id) }));
+    const isPending = found.some((each) => each.isPending);
+    if (isPending && view.update === undefined) return;
+    const update = buildWorkloadUpdate(found, this.#trust, this.#options.clock.now());
+    if (isPending && update.identities.length === 0) return;
+    if (update.version === view.update?.version) return;
+    view.update = update;
+    this.#options.metrics.updates.inc();
+    if (update.identities.length === 0) this.#logEmpty(view);
+    for (const onUpdate of view.members) onUpdate();
+  }
+
+  #logEmpty({ selectors, entries }: SelectorSetView): void {
+    const why = entries.length === 0 ? 'no registration entry matches' : 'no SVID could be had';
+    this.#options.log.info({ selectors: selectors.texts, why }, 'workloads without an identity');
+  }
+}
