@@ -176,6 +176,15 @@ export const errorCodes = {
   ERR_REMOTE_EXISTS: ['already-exists', 'The server has it already.'],
   ERR_REMOTE_PERMISSION: ['permission', 'The server does not allow it.'],
   ERR_REMOTE_UNIMPLEMENTED: ['unimplemented', 'The server does not offer it.'],
+  // attest
+  ERR_ATTEST_PROCESS_GONE: ['permission', 'The process has exited; nothing is served to it.'],
+  ERR_ATTEST_PROCESS_CHANGED: [
+    'permission',
+    'The process has other credentials than when it connected.',
+  ],
+  ERR_ATTEST_PROC: ['internal', 'A file of /proc is not of the form it should have.'],
+  ERR_ATTEST_EXECUTABLE: ['unavailable', 'The executable changed while it was read.'],
+  ERR_ATTEST_FAILED: ['unavailable', 'No attestor could tell anything about the process.'],
   // anywhere: a state the code holds to be impossible
   ERR_INTERNAL: ['internal', 'A defect in trustplane; please report it.'],
 } as const satisfies Record<`ERR_${string}`, readonly [ErrorCategory, string]>;

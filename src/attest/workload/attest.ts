@@ -1,0 +1,117 @@
+import { type Log, type Metrics, readStartTime } from '../../ops/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type Selector,
+  SelectorSet,
+  TrustplaneError,
+} from '../../spiffe/index.ts';
+import type { AttestableProcess, WorkloadAttestor } from './workload-attestor.ts';
+
+export interface WorkloadAttestationOptions {
+  readonly attestors: readonly WorkloadAttestor[];
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** For each attestor; one that takes longer adds no selectors. Default 5 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Tells who a process is. */
+export interface WorkloadAttestation {
+  /**
+   * The selectors of a process, from facts read after the call. Calls in the same turn of the event
+   * loop share one attestation. An attestor that fails adds nothing.
+   * @throws TrustplaneError ERR_ATTEST_PROCESS_GONE, ERR_ATTEST_PROCESS_CHANGED, ERR_ATTEST_FAILED (all attestors failed)
+   */
+  attest(process: AttestableProcess): Promise<SelectorSet>;
+}
+
+const GONE_OR_CHANGED = new Set(['ERR_ATTEST_PROCESS_GONE', 'ERR_ATTEST_PROCESS_CHANGED']);
+
+export function createWorkloadAttestation(
+  options: WorkloadAttestationOptions,
+): WorkloadAttestation {
+  const failures = options.metrics.counter(
+    'trustplane_attest_failures_total',
+    'Attestors that failed or took too long.',
+    ['attestor'],
+  );
+  const thisTurn = new Map<AttestableProcess, Promise<SelectorSet>>();
+
+  const ask = async (
+    attestor: WorkloadAttestor,
+    process: AttestableProcess,
+  ): Promise<readonly Selector[] | undefined> => {
+    try {
+      return await withTimeout(attestor.attest(process), options.clock, options.timeoutMs ?? 5_000);
+    } catch (error) {
+      requireAlive(process);
+      if (error instanceof TrustplaneError && GONE_OR_CHANGED.has(error.code)) throw error;
+      failures.inc({ attestor: attestor.name });
+      const { name } = attestor;
+      options.log.warn(
+        { attestor: name, pid: process.pid, why: messageOf(error) },
+        'an attestor failed',
+      );
+      return undefined;
+    }
+  };
+
+  const attestNow = async (process: AttestableProcess): Promise<SelectorSet> => {
+    requireAlive(process);
+    const answers = await Promise.all(options.attestors.map((attestor) => ask(attestor, process)));
+    // This comes last: the process lives now, so it had its pid while the facts were read.
+    requireAlive(process);
+    if (answers.every((answer) => answer === undefined)) throw allFailed(process);
+    return SelectorSet.of(answers.flatMap((answer) => answer ?? []));
+  };
+
+  return {
+    attest(process) {
+      const shared = thisTurn.get(process);
+      if (shared !== undefined) return shared;
+      const attestation = attestNow(process);
+      thisTurn.set(process, attestation);
+      queueMicrotask(() => thisTurn.delete(process));
+      return attestation;
+    },
+  };
+}
+
+/** @throws TrustplaneError ERR_ATTEST_PROCESS_GONE */
+function requireAlive(process: AttestableProcess): void {
+  if (hasStartTime(process) && process.isAlive()) return;
+  throw new TrustplaneError('ERR_ATTEST_PROCESS_GONE', `process ${process.pid} has exited`);
+}
+
+/** Beside the pidfd a second, independent witness that the pid is still of the same process. */
+function hasStartTime(process: AttestableProcess): boolean {
+  try {
+    return readStartTime(process.pid) === process.startTime;
+  } catch {
+    return false;
+  }
+}
+
+function allFailed(process: AttestableProcess): TrustplaneError {
+  return new TrustplaneError(
+    'ERR_ATTEST_FAILED',
+    `no attestor could tell anything about process ${process.pid}`,
+  );
+}
+
+async function withTimeout<T>(work: Promise<T>, clock: Clock, timeoutMs: number): Promise<T> {
+  let expire: (error: Error) => void = () => {};
+  const expired = new Promise<never>((_resolve, reject) => {
+    expire = reject;
+  });
+  const timer = clock.setTimer(timeoutMs, () =>
+    expire(new Error(`it took more than ${timeoutMs} ms`)),
+  );
+  try {
+    return await Promise.race([work, expired]);
+  } finally {
+    timer.cancel();
+  }
+}
