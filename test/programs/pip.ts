@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { cachedFolder } from './project-cache.ts';
+import { runProgram, tryProgram } from './run-program.ts';
+
+/** Something that several places were asked for in vain; the message lists them and what to do. */
+export class ProgramMissingError extends Error {
+  override readonly name = 'ProgramMissingError';
+}
+
+/** A `pip` command line, or undefined when there is none. */
+async function findPip(): Promise<readonly string[] | undefined> {
+  const candidates = [['python3', '-m', 'pip'], ['pip3'], ['pip'], ['python', '-m', 'pip']];
+  for (const candidate of candidates) {
+    const [command, ...args] = candidate;
+    if (command !== undefined && (await tryProgram(command, [...args, '--version'])) !== undefined)
+      return candidate;
+  }
+  return undefined;
+}
+
+/**
+ * A folder with the wheels that a requirements file beside this one pins by hash. pip's `--target`
+ * leaves the machine's Python as it is, so an externally managed one (PEP 668) does not mind.
+ */
+export async function installWheels(requirements: string): Promise<string> {
+  const file = path.join(import.meta.dirname, requirements);
+  const digest = createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex')
+    .slice(0, 16);
+  const python = await pythonTag();
+  const name = `${path.basename(requirements, '.txt')}-${digest}-${process.arch}${python}`;
+  return await cachedFolder(name, async (folder) => await fill(folder, file));
+}
+
+async function fill(folder: string, file: string): Promise<void> {
+  const [pip, ...args] = (await findPip()) ?? [];
+  if (pip === undefined)
+    throw new ProgramMissingError('no pip: neither python3 -m pip, pip3 nor pip runs');
+  const install = [
+    'install',
+    ...['--quiet', '--no-input', '--disable-pip-version-check', '--no-deps', '--require-hashes'],
+    ...['--only-binary', ':all:', '--target', folder, '--requirement', file],
+  ];
+  const env = { ...process.env, PIP_USER: '0', PIP_REQUIRE_VIRTUALENV: '0' };
+  const finished = await runProgram(pip, [...args, ...install], { env, timeoutMs: 600_000 });
+  if (finished.code === 0) return;
+  const said = finished.stderr.trim().split('\n').slice(-5).join('\n');
+  throw new ProgramMissingError(`pip could not install ${path.basename(file)}: ${said}`);
+}
+
+/** Wheels with native parts belong to one Python version. */
+async function pythonTag(): Promise<string> {
+  const code = 'import sys; print("-py%d.%d" % sys.version_info[:2])';
+  return (await tryProgram('python3', ['-c', code]))?.stdout.trim() ?? '';
+}
