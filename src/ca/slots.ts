@@ -1,0 +1,103 @@
+import type { X509CaAuthority } from './authority.ts';
+
+/** The one thing to do now. */
+export type RotationStep =
+  | { readonly type: 'prepare' }
+  | { readonly type: 'publish' | 'activate' | 'prune'; readonly authority: X509CaAuthority }
+  | { readonly type: 'wait'; readonly until: number };
+
+/** Share of the active authority's life after which the next one is prepared. */
+const PREPARE_AFTER = 1 / 2;
+/** Share of its life after which the next one takes over. */
+const ACTIVATE_AFTER = 5 / 6;
+/** A certificate is valid through the second of its notAfter. */
+const LAST_SECOND_MS = 1000;
+
+/**
+ * Decides what rotation does next (design D4). An authority stands in the bundle before it signs;
+ * it leaves the bundle only when it has expired. A clock set back changes nothing.
+ */
+export function nextStep(
+  authorities: readonly X509CaAuthority[],
+  isPublished: (authority: X509CaAuthority) => boolean,
+  now: number,
+): RotationStep {
+  const active = authorities.find(({ state }) => state === 'active');
+  const prepared = authorities.find(({ state }) => state === 'prepared');
+  const usable = prepared !== undefined && now < prepared.parsed.notAfter ? prepared : undefined;
+  for (const authority of [usable, active]) {
+    if (authority !== undefined && !isOver(authority, now) && !isPublished(authority)) {
+      return { type: 'publish', authority };
+    }
+  }
+  if (usable !== undefined && (active === undefined || now >= activateAt(active))) {
+    return { type: 'activate', authority: usable };
+  }
+  if (usable === undefined && prepared !== undefined) {
+    return { type: 'prune', authority: prepared };
+  }
+  if (usable === undefined && (active === undefined || now >= prepareAt(active))) {
+    return { type: 'prepare' };
+  }
+  const expired = authorities.find(
+    (authority) => authority.state === 'old' && isOver(authority, now),
+  );
+  if (expired !== undefined) return { type: 'prune', authority: expired };
+  return { type: 'wait', until: nextInstant(authorities, active, usable) };
+}
+
+export function prepareAt(active: X509CaAuthority): number {
+  return active.issuedAt + life(active) * PREPARE_AFTER;
+}
+
+export function activateAt(active: X509CaAuthority): number {
+  return active.issuedAt + life(active) * ACTIVATE_AFTER;
+}
+
+/** The prepared authority becomes active, the active one old. */
+export function activate(
+  authorities: readonly X509CaAuthority[],
+  authorityId: string,
+): readonly X509CaAuthority[] {
+  return retireActive(authorities).map((authority) =>
+    authority.authorityId === authorityId ? { ...authority, state: 'active' } : authority,
+  );
+}
+
+export function retireActive(authorities: readonly X509CaAuthority[]): readonly X509CaAuthority[] {
+  return authorities.map((authority) =>
+    authority.state === 'active' ? { ...authority, state: 'old' } : authority,
+  );
+}
+
+export function without(
+  authorities: readonly X509CaAuthority[],
+  authorityId: string,
+): readonly X509CaAuthority[] {
+  return authorities.filter((authority) => authority.authorityId !== authorityId);
+}
+
+/** No longer valid to anyone. */
+function isOver(authority: X509CaAuthority, now: number): boolean {
+  return now >= authority.parsed.notAfter + LAST_SECOND_MS;
+}
+
+/** In milliseconds, from the instant of issue and not from the backdated notBefore. */
+function life(authority: X509CaAuthority): number {
+  return authority.parsed.notAfter - authority.issuedAt;
+}
+
+function nextInstant(
+  authorities: readonly X509CaAuthority[],
+  active: X509CaAuthority | undefined,
+  prepared: X509CaAuthority | undefined,
+): number {
+  const instants = authorities
+    .filter(({ state }) => state === 'old')
+    .map((authority) => authority.parsed.notAfter + LAST_SECOND_MS);
+  if (active !== undefined) {
+    instants.push(prepared === undefined ? prepareAt(active) : activateAt(active));
+  }
+  if (prepared !== undefined) instants.push(prepared.parsed.notAfter);
+  return Math.min(...instants);
+}
