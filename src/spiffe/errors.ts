@@ -165,6 +165,7 @@ export const errorCodes = {
   ERR_PEER_UNKNOWN: ['unauthenticated', 'The kernel does not say which process is calling.'],
   ERR_PEER_GONE: ['unauthenticated', 'The process that opened the connection has exited.'],
   ERR_PEER_SELF_TEST: ['precondition', 'Peer credentials cannot be relied on; nothing is served.'],
+  ERR_HEALTH_SERVICE: ['not-found', 'The server has no service of this name.'],
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
   // client and cli
   ERR_USAGE: ['invalid', 'A required flag or argument is missing.'],
@@ -185,6 +186,12 @@ export const errorCodes = {
   ERR_ATTEST_PROC: ['internal', 'A file of /proc is not of the form it should have.'],
   ERR_ATTEST_EXECUTABLE: ['unavailable', 'The executable changed while it was read.'],
   ERR_ATTEST_FAILED: ['unavailable', 'No attestor could tell anything about the process.'],
+  // api
+  ERR_API_REQUEST: ['invalid', 'A field of the request is malformed or out of bounds.'],
+  ERR_API_ADMIN: ['permission', 'The caller is not an administrator of this process.'],
+  ERR_SVID_ENTRY: ['permission', 'The agent is not authorized for the entry.'],
+  ERR_SVID_CSR_ID: ['permission', 'The request names another identity than the entry.'],
+  ERR_SVID_BATCH: ['exhausted', 'There are more requests than one call may have.'],
   // anywhere: a state the code holds to be impossible
   ERR_INTERNAL: ['internal', 'A defect in trustplane; please report it.'],
 } as const satisfies Record<`ERR_${string}`, readonly [ErrorCategory, string]>;

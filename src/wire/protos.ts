@@ -53,7 +53,7 @@ export function messageType(file: string, name: string): protobuf.Type {
 }
 
 /** The parsed file with all it imports. */
-export function loadRoot(file: string): protobuf.Root {
+function loadRoot(file: string): protobuf.Root {
   const cached = roots.get(file);
   if (cached !== undefined) return cached;
   const root = new protobuf.Root();
