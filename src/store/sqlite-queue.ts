@@ -9,6 +9,7 @@ import type {
   WorkerMessage,
   WriteOperation,
 } from './sqlite-protocol.ts';
+import type { StoreMonitor } from './store-monitor.ts';
 import { closedError, storeLimits } from './store-rules.ts';
 
 const MAX_BATCH_WRITES = 1024;
@@ -29,18 +30,21 @@ interface Pending<T> {
 export class SqliteQueue {
   readonly #worker: Worker;
   readonly #clock: Clock;
+  readonly #monitor: StoreMonitor;
   #writes: Pending<WriteOperation>[] = [];
   #reads: Pending<ReadOperation>[] = [];
   #waitingBytes = 0;
   #sentWrites: readonly Pending<WriteOperation>[] = [];
   #sentReads: readonly Pending<ReadOperation>[] = [];
   #isFlushing = false;
+  #sentAt = 0;
   #refusal: TrustplaneError | undefined;
   readonly #idle = new Set<() => void>();
 
-  constructor(worker: Worker, clock: Clock) {
+  constructor(worker: Worker, clock: Clock, monitor: StoreMonitor) {
     this.#worker = worker;
     this.#clock = clock;
+    this.#monitor = monitor;
     worker.on('message', (message: WorkerMessage) => this.#receive(message));
   }
 
@@ -112,6 +116,8 @@ export class SqliteQueue {
       reads: this.#sentReads.map(({ operation }) => operation),
       now: this.#clock.now(),
     };
+    this.#sentAt = batch.now;
+    this.#monitor.queued(this.length);
     for (const write of batch.writes) this.#waitingBytes -= bytesOf(write);
     this.#worker.postMessage(batch, []);
   }
@@ -119,8 +125,13 @@ export class SqliteQueue {
   #receive(message: WorkerMessage): void {
     if (message.type !== 'written' && message.type !== 'read') return;
     const answered = message.type === 'written' ? this.#sentWrites : this.#sentReads;
-    if (message.type === 'written') this.#sentWrites = [];
-    else this.#sentReads = [];
+    if (message.type === 'written') {
+      this.#sentWrites = [];
+      this.#monitor.committed(message.answers, this.#clock.now() - this.#sentAt);
+    } else {
+      this.#sentReads = [];
+    }
+    this.#monitor.answered(message.answers);
     for (const [i, answer] of message.answers.entries()) answered[i]?.settle(answer);
     this.#flush();
   }

@@ -44,7 +44,9 @@ export function checkExpected(key: string, current: number, expected: number | u
   if (expected === undefined || expected === current) return;
   throw new TrustplaneError(
     'ERR_STORE_CONFLICT',
-    `${key} was expected ${atRevision(expected)} and is ${atRevision(current)}`,
+    `${key} must ${expected === 0 ? 'not exist' : `be at revision ${expected}`}, but ${
+      current === 0 ? 'does not exist' : `is at revision ${current}`
+    }`,
   );
 }
 
@@ -64,10 +66,6 @@ export function checkReplayable(after: number, horizon: number, revision: number
 /** What a store answers after `close`. */
 export function closedError(): TrustplaneError {
   return new TrustplaneError('ERR_STORE_UNAVAILABLE', 'the store is closed');
-}
-
-function atRevision(revision: number): string {
-  return revision === 0 ? 'not to exist' : `at revision ${revision}`;
 }
 
 function keyError(what: string, text: string, expected: string): TrustplaneError {

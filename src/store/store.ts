@@ -1,4 +1,4 @@
-/** One stored value with the revision that wrote it. */
+/** One stored value with the revision that wrote it. Values are shared and never modified. */
 export interface StoredRecord {
   readonly key: string;
   readonly value: Uint8Array;
@@ -32,7 +32,9 @@ export interface Bucket {
   /**
    * Writes and returns the new revision. `expected`: the revision the key must have now, 0 when it
    * must not exist (a deleted key does not exist); omitted to write whatever is there.
-   * @throws TrustplaneError ERR_STORE_CONFLICT, ERR_STORE_KEY, ERR_STORE_VALUE_TOO_LARGE, ERR_STORE_UNAVAILABLE
+   * @throws TrustplaneError ERR_STORE_CONFLICT, ERR_STORE_KEY, ERR_STORE_VALUE_TOO_LARGE,
+   * and where nothing was changed ERR_STORE_BUSY, ERR_STORE_FULL, ERR_STORE_READ_ONLY;
+   * ERR_STORE_UNAVAILABLE leaves open whether it was
    */
   put(key: string, value: Uint8Array, expected?: number): Promise<number>;
   /**
@@ -43,10 +45,14 @@ export interface Bucket {
   /** All live records whose key begins with `prefix` (empty: all), sorted by key. */
   list(prefix: string): Promise<StoreSnapshot>;
   /**
-   * Every change after revision `from` of keys with `prefix`, in order, without end, until `signal`
-   * aborts (then the iteration ends normally).
-   * @throws TrustplaneError ERR_STORE_COMPACTED when changes after `from` are no longer known:
-   * take a new `list` and watch from its revision. ERR_STORE_UNAVAILABLE when the feed breaks.
+   * The changes after revision `from` of keys with `prefix`, in order, without end, until `signal`
+   * aborts (then the iteration ends normally). The latest change of each key always comes; earlier
+   * ones may be left out when the watcher comes to them after they were overwritten. Delete markers
+   * are kept for 24 hours, so a watcher may be that far behind.
+   * @throws TrustplaneError ERR_STORE_COMPACTED when changes after `from` are no longer known, or
+   * the bucket is not yet at `from`: take a new `list` and watch from its revision.
+   * ERR_STORE_UNAVAILABLE when the feed breaks or the store is closed; ERR_STORE_BUSY when the bucket has too many
+   * watchers.
    */
   watch(prefix: string, from: number, signal: AbortSignal): AsyncIterable<StoreEvent>;
 }
