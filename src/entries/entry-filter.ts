@@ -22,22 +22,18 @@ export interface EntryFilter {
   readonly downstream?: boolean;
 }
 
-/** Whether the entry is meant by the filter. */
-export function passesFilter(entry: RegistrationEntry, filter: EntryFilter): boolean {
-  const { spiffeId, parentId, selectors, federatesWith, hint, downstream } = filter;
-  if (spiffeId !== undefined && entry.spiffeId.toString() !== spiffeId) return false;
-  if (parentId !== undefined && entry.parentId.toString() !== parentId) return false;
-  if (hint !== undefined && entry.hint !== hint) return false;
-  if (downstream !== undefined && entry.downstream !== downstream) return false;
-  if (selectors !== undefined && !passesSet(entry.selectors.map(formatSelector), selectors))
-    return false;
-  return (
-    federatesWith === undefined ||
-    passesSet(
-      entry.federatesWith.map((trustDomain) => trustDomain.name),
-      federatesWith,
-    )
-  );
+/** Whether an entry is meant by the filter. */
+export function compileFilter(filter: EntryFilter): (entry: RegistrationEntry) => boolean {
+  const { spiffeId, parentId, hint, downstream } = filter;
+  const selectors = compileSet(filter.selectors);
+  const federatesWith = compileSet(filter.federatesWith);
+  return (entry) =>
+    (spiffeId === undefined || entry.spiffeId.toString() === spiffeId) &&
+    (parentId === undefined || entry.parentId.toString() === parentId) &&
+    (hint === undefined || entry.hint === hint) &&
+    (downstream === undefined || entry.downstream === downstream) &&
+    selectors(() => entry.selectors.map(formatSelector)) &&
+    federatesWith(() => entry.federatesWith.map((trustDomain) => trustDomain.name));
 }
 
 /** The IDs of the fewest entries that are sure to hold all the filter means, sorted. */
@@ -51,8 +47,13 @@ function sortedIds(entries: Iterable<RegistrationEntry>): readonly string[] {
   return Array.from(entries, (entry) => entry.id).sort();
 }
 
-function passesSet(own: readonly string[], { match, values }: SetFilter): boolean {
-  const wanted = new Set(values);
+function compileSet(filter: SetFilter | undefined): (own: () => readonly string[]) => boolean {
+  if (filter === undefined) return () => true;
+  const wanted = new Set(filter.values);
+  return (own) => compare(filter.match, own(), wanted);
+}
+
+function compare(match: MatchBehavior, own: readonly string[], wanted: Set<string>): boolean {
   const shared = own.filter((value) => wanted.has(value)).length;
   const within = shared > 0 && shared === own.length;
   if (match === 'any') return shared > 0;

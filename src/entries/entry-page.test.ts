@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { testEntry } from '../../test/fakes/test-entries.ts';
 import type { RegistrationEntry } from '../spiffe/index.ts';
-import { type EntryFilter, passesFilter } from './entry-filter.ts';
+import { compileFilter, type EntryFilter } from './entry-filter.ts';
 import { EntryGraph } from './entry-graph.ts';
 import { listPage, pageLimits } from './entry-page.ts';
 
@@ -95,7 +95,7 @@ describe('listPage', () => {
   });
 });
 
-describe('passesFilter', () => {
+describe('compileFilter', () => {
   const entry = testEntry('web', ['unix:uid:1', 'unix:gid:1'], {
     federatesWith: ['b.test'],
     hint: 'h',
@@ -113,7 +113,7 @@ describe('passesFilter', () => {
     ['not downstream', { downstream: false }, false],
     ['its ID and another hint', { spiffeId: 'spiffe://a.test/web', hint: 'x' }, false],
   ])('with %s', (_, filter, expected) => {
-    expect(passesFilter(entry, filter)).toBe(expected);
+    expect(compileFilter(filter)(entry)).toBe(expected);
   });
 
   const u1 = 'unix:uid:1';
@@ -132,12 +132,12 @@ describe('passesFilter', () => {
     ['any', [u1, x], true],
     ['any', [x], false],
   ] as const)('with selectors %s %j', (match, values, expected) => {
-    expect(passesFilter(entry, { selectors: { match, values } })).toBe(expected);
+    expect(compileFilter({ selectors: { match, values } })(entry)).toBe(expected);
   });
 
   it('does not count an entry that federates with nobody as a subset', () => {
     const federatesWith = { match: 'subset', values: ['b.test'] } as const;
-    expect(passesFilter(entry, { federatesWith })).toBe(true);
-    expect(passesFilter(testEntry('alone'), { federatesWith })).toBe(false);
+    expect(compileFilter({ federatesWith })(entry)).toBe(true);
+    expect(compileFilter({ federatesWith })(testEntry('alone'))).toBe(false);
   });
 });

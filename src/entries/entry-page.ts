@@ -1,6 +1,6 @@
 import { type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
 import { quote } from './entry-error.ts';
-import { candidateIds, type EntryFilter, passesFilter } from './entry-filter.ts';
+import { candidateIds, compileFilter, type EntryFilter } from './entry-filter.ts';
 import { type EntryGraph, lowerBound } from './entry-graph.ts';
 
 /** One answer's bounds. A page ends at whichever comes first, after at least one entry. */
@@ -35,6 +35,7 @@ export function listPage(
   bytesOf: (entry: RegistrationEntry) => number,
 ): EntryPage {
   const ids = candidateIds(graph, filter);
+  const isMeant = compileFilter(filter);
   const after = parsePageToken(request.pageToken);
   const limit = Math.min(
     request.pageSize === 0 ? pageLimits.entries : request.pageSize,
@@ -44,7 +45,7 @@ export function listPage(
   let bytes = 0;
   for (let i = after === undefined ? 0 : lowerBound(ids, `${after}\0`); i < ids.length; i++) {
     const entry = graph.get(ids[i] ?? '');
-    if (entry === undefined || !passesFilter(entry, filter)) continue;
+    if (entry === undefined || !isMeant(entry)) continue;
     bytes += bytesOf(entry);
     if (entries.length > 0 && (entries.length === limit || bytes > pageLimits.bytes)) {
       return { entries, nextPageToken: moreAfter(entries, request) };

@@ -143,7 +143,6 @@ export const errorCodes = {
   // client
   ERR_ENDPOINT_ADDRESS: ['invalid', 'The Workload API address is malformed or missing.'],
   ERR_CLIENT_RESPONSE: ['invalid', 'The Workload API answered with something that is not valid.'],
-  ERR_CLIENT_CALL: ['unavailable', 'A Workload API call failed.'],
   // sds
   ERR_SDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
   ERR_SDS_TYPE_URL: ['invalid', 'SDS was asked for a resource type that is not a secret.'],

@@ -1,0 +1,141 @@
+import type { EntryDraft, EntryEdit } from '../entries/index.ts';
+import { type RegistrationEntry, type Selector, TrustplaneError } from '../spiffe/index.ts';
+import {
+  buildSeconds,
+  buildSpiffeId,
+  parseSpiffeId,
+  type WireSelector,
+  type WireSpiffeId,
+} from './wire-values.ts';
+
+/** spire.api.types.Entry; 64-bit integers are decimal text. */
+export interface WireEntry {
+  readonly id?: string;
+  readonly spiffe_id?: WireSpiffeId | null;
+  readonly parent_id?: WireSpiffeId | null;
+  readonly selectors?: readonly WireSelector[];
+  readonly x509_svid_ttl?: number;
+  readonly jwt_svid_ttl?: number;
+  readonly federates_with?: readonly string[];
+  readonly admin?: boolean;
+  readonly downstream?: boolean;
+  readonly expires_at?: string;
+  readonly dns_names?: readonly string[];
+  readonly revision_number?: string;
+  readonly store_svid?: boolean;
+  readonly hint?: string;
+  readonly created_at?: string;
+  readonly additional_attributes?: {
+    readonly disable_x509_svid_prefetch?: boolean;
+    readonly jwt_svid_include_jti?: boolean;
+  } | null;
+}
+
+/** spire.api.types.EntryMask; undefined for all fields. */
+export type EntryMask =
+  | { readonly [F in Exclude<keyof WireEntry, 'id'>]?: boolean }
+  | null
+  | undefined;
+
+/** @throws TrustplaneError ERR_ENTRY_SPIFFE_ID, ERR_ENTRY_PARENT_ID, ERR_ENTRY_EXPIRY */
+export function parseEntryDraft(entry: WireEntry): EntryDraft {
+  return {
+    ...(entry.id === undefined || entry.id === '' ? {} : { id: entry.id }),
+    spiffeId: parseSpiffeId(entry.spiffe_id, 'spiffe_id', 'ERR_ENTRY_SPIFFE_ID'),
+    parentId: parseSpiffeId(entry.parent_id, 'parent_id', 'ERR_ENTRY_PARENT_ID'),
+    selectors: parseWireSelectors(entry.selectors),
+    ...parseOptional(entry),
+  };
+}
+
+/** The fields that an update sets: those of the mask, revision and creation never. @throws as `parseEntryDraft` */
+export function parseEntryEdit(entry: WireEntry, mask: EntryMask): EntryEdit {
+  if (mask === undefined || mask === null) {
+    const { id: _, ...edit } = parseEntryDraft(entry);
+    return edit;
+  }
+  const given = parseOptional(entry);
+  return {
+    ...(mask.spiffe_id === true && {
+      spiffeId: parseSpiffeId(entry.spiffe_id, 'spiffe_id', 'ERR_ENTRY_SPIFFE_ID'),
+    }),
+    ...(mask.parent_id === true && {
+      parentId: parseSpiffeId(entry.parent_id, 'parent_id', 'ERR_ENTRY_PARENT_ID'),
+    }),
+    ...(mask.selectors === true && { selectors: parseWireSelectors(entry.selectors) }),
+    ...(mask.x509_svid_ttl === true && { x509SvidTtlSeconds: given.x509SvidTtlSeconds }),
+    ...(mask.jwt_svid_ttl === true && { jwtSvidTtlSeconds: given.jwtSvidTtlSeconds }),
+    ...(mask.federates_with === true && { federatesWith: given.federatesWith }),
+    ...(mask.dns_names === true && { dnsNames: given.dnsNames }),
+    ...(mask.hint === true && { hint: given.hint }),
+    ...(mask.admin === true && { admin: given.admin }),
+    ...(mask.downstream === true && { downstream: given.downstream }),
+    ...(mask.store_svid === true && { storeSvid: given.storeSvid }),
+    ...(mask.expires_at === true && { expiresAtSeconds: given.expiresAtSeconds }),
+    ...(mask.additional_attributes === true && {
+      disableX509SvidPrefetch: given.disableX509SvidPrefetch,
+      jwtSvidIncludeJti: given.jwtSvidIncludeJti,
+    }),
+  };
+}
+
+/** The masked fields of an entry as a message. */
+export function buildEntry(entry: RegistrationEntry, mask: EntryMask): WireEntry {
+  const whole: WireEntry = {
+    id: entry.id,
+    spiffe_id: buildSpiffeId(entry.spiffeId),
+    parent_id: buildSpiffeId(entry.parentId),
+    selectors: entry.selectors,
+    x509_svid_ttl: entry.x509SvidTtlSeconds,
+    jwt_svid_ttl: entry.jwtSvidTtlSeconds,
+    federates_with: entry.federatesWith.map((trustDomain) => trustDomain.name),
+    admin: entry.admin,
+    downstream: entry.downstream,
+    expires_at: buildSeconds(entry.expiresAt),
+    dns_names: entry.dnsNames,
+    revision_number: String(entry.revisionNumber),
+    store_svid: entry.storeSvid,
+    hint: entry.hint,
+    created_at: buildSeconds(entry.createdAt),
+    ...((entry.disableX509SvidPrefetch || entry.jwtSvidIncludeJti) && {
+      additional_attributes: {
+        disable_x509_svid_prefetch: entry.disableX509SvidPrefetch,
+        jwt_svid_include_jti: entry.jwtSvidIncludeJti,
+      },
+    }),
+  };
+  if (mask === undefined || mask === null) return whole;
+  const wanted = new Map<string, boolean | undefined>(Object.entries(mask));
+  return Object.fromEntries(
+    Object.entries(whole).filter(([field]) => field === 'id' || wanted.get(field) === true),
+  );
+}
+
+function parseWireSelectors(selectors: readonly WireSelector[] | undefined): readonly Selector[] {
+  return (selectors ?? []).map(({ type, value }) => ({ type: type ?? '', value: value ?? '' }));
+}
+
+function parseOptional(entry: WireEntry) {
+  return {
+    x509SvidTtlSeconds: entry.x509_svid_ttl ?? 0,
+    jwtSvidTtlSeconds: entry.jwt_svid_ttl ?? 0,
+    federatesWith: entry.federates_with ?? [],
+    dnsNames: entry.dns_names ?? [],
+    hint: entry.hint ?? '',
+    admin: entry.admin ?? false,
+    downstream: entry.downstream ?? false,
+    storeSvid: entry.store_svid ?? false,
+    expiresAtSeconds: parseExpiry(entry.expires_at ?? '0'),
+    disableX509SvidPrefetch: entry.additional_attributes?.disable_x509_svid_prefetch ?? false,
+    jwtSvidIncludeJti: entry.additional_attributes?.jwt_svid_include_jti ?? false,
+  };
+}
+
+function parseExpiry(text: string): number {
+  const seconds = Number(text);
+  if (Number.isSafeInteger(seconds)) return seconds;
+  throw new TrustplaneError(
+    'ERR_ENTRY_EXPIRY',
+    `expires_at: expected seconds since the epoch; got ${text}`,
+  );
+}

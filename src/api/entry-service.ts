@@ -1,0 +1,167 @@
+import type { EntryRegistry } from '../entries/index.ts';
+import type { Log } from '../ops/index.ts';
+import { messageOf, type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
+import { type GrpcService, loadService } from '../wire/index.ts';
+import { parseEntryFilter, type WireEntryFilter } from './entry-filter-message.ts';
+import {
+  buildEntry,
+  type EntryMask,
+  parseEntryDraft,
+  parseEntryEdit,
+  type WireEntry,
+} from './entry-messages.ts';
+import { unary } from './unary.ts';
+import { errorStatus, okStatus, parseBatch, type WireStatus } from './wire-values.ts';
+
+/** Bounds of the entry API. */
+export const entryApiLimits = {
+  /** Items of one batch; the message size bounds it too. */
+  batch: 10_000,
+  /** Items of one batch that are written at the same time. */
+  concurrency: 64,
+} as const;
+
+/** What the service needs of the registry. */
+export type EntryStore = Pick<
+  EntryRegistry,
+  'get' | 'list' | 'count' | 'create' | 'update' | 'delete'
+>;
+
+interface EntryResult {
+  readonly status: WireStatus;
+  readonly entry?: WireEntry;
+}
+
+/** spire.api.server.entry.v1.Entry for administrators; what agents call of it is not here. */
+export function createEntryService(options: {
+  readonly entries: EntryStore;
+  readonly log: Log;
+}): GrpcService {
+  const { entries, log } = options;
+
+  async function create(wire: WireEntry, mask: EntryMask): Promise<EntryResult> {
+    const { entry, isNew } = await entries.create(parseEntryDraft(wire));
+    if (isNew) log.info(factsOf(entry), 'entry created');
+    const status = isNew ? okStatus : alreadyExists;
+    return { status, entry: buildEntry(entry, mask) };
+  }
+
+  async function update(wire: WireEntry, input: EntryMask, mask: EntryMask): Promise<EntryResult> {
+    const entry = await entries.update(parseId(wire.id), parseEntryEdit(wire, input));
+    log.info(factsOf(entry), 'entry updated');
+    return { status: okStatus, entry: buildEntry(entry, mask) };
+  }
+
+  async function remove(id: string): Promise<{ status: WireStatus }> {
+    log.info(factsOf(await entries.delete(parseId(id))), 'entry deleted');
+    return { status: okStatus };
+  }
+
+  return {
+    definition: loadService(
+      'spire/api/server/entry/v1/entry.proto',
+      'spire.api.server.entry.v1.Entry',
+    ),
+    implementation: {
+      CountEntries: unary((request: { filter?: WireEntryFilter | null }) => ({
+        count: entries.count(parseEntryFilter(request.filter)),
+      })),
+      ListEntries: unary((request: ListRequest) => {
+        const filter = parseEntryFilter(request.filter);
+        const page = entries.list(filter, parsePage(request));
+        return {
+          entries: page.entries.map((entry) => buildEntry(entry, request.output_mask)),
+          next_page_token: page.nextPageToken,
+        };
+      }),
+      GetEntry: unary((request: { id?: string; output_mask?: EntryMask }) => {
+        const id = parseId(request.id);
+        const entry = entries.get(id);
+        if (entry !== undefined) return buildEntry(entry, request.output_mask);
+        throw new TrustplaneError(
+          'ERR_ENTRY_NOT_FOUND',
+          `there is no entry with the ID ${JSON.stringify(id)}`,
+        );
+      }),
+      BatchCreateEntry: unary(
+        async (request: { entries?: WireEntry[]; output_mask?: EntryMask }) => {
+          const items = parseBatch(request.entries, entryApiLimits.batch, 'entries');
+          const work = (item: WireEntry) => create(item, request.output_mask);
+          return { results: await eachItem(items, entryApiLimits.concurrency, log, work) };
+        },
+      ),
+      BatchUpdateEntry: unary(async (request: UpdateRequest) => {
+        const items = parseBatch(request.entries, entryApiLimits.batch, 'entries');
+        const work = (item: WireEntry) => update(item, request.input_mask, request.output_mask);
+        // One after the other: a batch may name one entry twice.
+        return { results: await eachItem(items, 1, log, work) };
+      }),
+      BatchDeleteEntry: unary(async (request: { ids?: string[] }) => {
+        const ids = parseBatch(request.ids, entryApiLimits.batch, 'ids');
+        const results = await eachItem(ids, entryApiLimits.concurrency, log, remove);
+        return { results: results.map((result, i) => ({ ...result, id: ids[i] ?? '' })) };
+      }),
+    },
+  };
+}
+
+interface ListRequest {
+  readonly filter?: WireEntryFilter | null;
+  readonly output_mask?: EntryMask;
+  readonly page_size?: number;
+  readonly page_token?: string;
+}
+
+interface UpdateRequest {
+  readonly entries?: WireEntry[];
+  readonly input_mask?: EntryMask;
+  readonly output_mask?: EntryMask;
+}
+
+const alreadyExists: WireStatus = {
+  code: errorStatus(new TrustplaneError('ERR_ENTRY_EXISTS', '')).code,
+  message: 'an entry with this parent, SPIFFE ID and selectors already exists',
+};
+
+/** Does the work for each item, in order, at most `concurrency` at once; a failure is the item's status. */
+async function eachItem<T, R extends { status: WireStatus }>(
+  items: readonly T[],
+  concurrency: number,
+  log: Log,
+  work: (item: T) => Promise<R>,
+): Promise<(R | { status: WireStatus })[]> {
+  const results: (R | { status: WireStatus })[] = [];
+  for (let i = 0; i < items.length; i += concurrency) {
+    const part = items.slice(i, i + concurrency).map(async (item) => {
+      try {
+        return await work(item);
+      } catch (error) {
+        if (!(error instanceof TrustplaneError)) {
+          log.error({ error: messageOf(error) }, 'an item of a batch failed');
+        }
+        return { status: errorStatus(error) };
+      }
+    });
+    results.push(...(await Promise.all(part)));
+  }
+  return results;
+}
+
+function parseId(id: string | undefined): string {
+  if (id !== undefined && id !== '') return id;
+  throw new TrustplaneError('ERR_ENTRY_ID', 'id: expected an entry ID; got none');
+}
+
+function parsePage({ page_size = 0, page_token = '' }: ListRequest) {
+  if (page_size >= 0) return { pageSize: page_size, pageToken: page_token };
+  throw new TrustplaneError('ERR_ENTRY_PAGE', `page_size: expected 0 or more; got ${page_size}`);
+}
+
+function factsOf(entry: RegistrationEntry) {
+  return {
+    entryId: entry.id,
+    spiffeId: entry.spiffeId.toString(),
+    parentId: entry.parentId.toString(),
+    revisionNumber: entry.revisionNumber,
+  };
+}

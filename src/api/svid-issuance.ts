@@ -1,0 +1,145 @@
+import { setImmediate } from 'node:timers/promises';
+import type { X509Ca } from '../ca/index.ts';
+import type { AuthorizedEntries } from '../entries/index.ts';
+import type { Log, Metrics } from '../ops/index.ts';
+import {
+  type Csr,
+  messageOf,
+  parseCsr,
+  type RegistrationEntry,
+  type SpiffeId,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+
+/** Bounds of one issuance call. */
+export const issuanceLimits = {
+  batch: 1000,
+  /** Items signed before others get their turn. */
+  turn: 16,
+} as const;
+
+/** One X509-SVID that an agent asks for. */
+export interface SvidRequest {
+  readonly entryId: string;
+  /** PKCS#10, DER. */
+  readonly csr: Uint8Array;
+}
+
+/** The SVID, or why there is none. */
+export type SvidResult =
+  | {
+      /** DER, leaf first. */
+      readonly certificateChain: readonly Uint8Array[];
+      /** Milliseconds since the epoch. */
+      readonly notBefore: number;
+      /** Milliseconds since the epoch. */
+      readonly expiresAt: number;
+    }
+  | { readonly error: TrustplaneError };
+
+export interface SvidIssuanceOptions {
+  /** The live closure of an agent; undefined for one that is not attested now. */
+  readonly authorizedEntriesOf: (agentId: SpiffeId) => Pick<AuthorizedEntries, 'get'> | undefined;
+  readonly ca: Pick<X509Ca, 'issueX509Svid'>;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** Issues X509-SVIDs to agents. */
+export interface SvidIssuance {
+  /**
+   * One result for each request, in order. The identity is the entry's, never the request's: an SVID
+   * comes out only if the agent is authorized for the entry at the moment of signing.
+   * @throws TrustplaneError ERR_SVID_BATCH
+   */
+  issue(agentId: SpiffeId, requests: readonly SvidRequest[]): Promise<readonly SvidResult[]>;
+}
+
+export function createSvidIssuance(options: SvidIssuanceOptions): SvidIssuance {
+  const { ca, log, metrics } = options;
+  const issued = metrics.counter('trustplane_api_svids_total', 'X509-SVIDs issued to agents.');
+  const refused = metrics.counter(
+    'trustplane_api_svid_refusals_total',
+    'X509-SVIDs refused to agents, by error code.',
+    ['code'],
+  );
+
+  function issueOne(agentId: SpiffeId, { entryId, csr }: SvidRequest): SvidResult {
+    const { publicKey, uriSans } = parseCsr(csr);
+    // Asked for last, so that nothing lies between the answer and the signature.
+    const entry = authorizedEntry(options, agentId, entryId);
+    checkUriSans(uriSans, entry);
+    const { serialNumber, ...svid } = ca.issueX509Svid({
+      spiffeId: entry.spiffeId,
+      publicKey,
+      ttlSeconds: entry.x509SvidTtlSeconds,
+      dnsNames: entry.dnsNames,
+      ...(entry.expiresAt !== undefined && { notAfterLimit: entry.expiresAt }),
+    });
+    issued.inc();
+    const spiffeId = entry.spiffeId.toString();
+    log.debug({ agentId: agentId.toString(), entryId, spiffeId, serialNumber }, 'SVID issued');
+    return svid;
+  }
+
+  function refusal(agentId: SpiffeId, entryId: string, error: unknown): SvidResult {
+    const known = error instanceof TrustplaneError;
+    const told = known
+      ? error
+      : new TrustplaneError('ERR_INTERNAL', 'signing failed', { cause: error });
+    refused.inc({ code: told.code });
+    log.warn(
+      { agentId: agentId.toString(), entryId, code: told.code, error: messageOf(error) },
+      'SVID refused',
+    );
+    return { error: told };
+  }
+
+  return {
+    async issue(agentId, requests) {
+      checkBatch(requests.length);
+      const results: SvidResult[] = [];
+      for (const [i, request] of requests.entries()) {
+        if (i > 0 && i % issuanceLimits.turn === 0) await setImmediate();
+        try {
+          results.push(issueOne(agentId, request));
+        } catch (error) {
+          results.push(refusal(agentId, request.entryId, error));
+        }
+      }
+      return results;
+    },
+  };
+}
+
+function authorizedEntry(
+  { authorizedEntriesOf }: SvidIssuanceOptions,
+  agentId: SpiffeId,
+  entryId: string,
+): RegistrationEntry {
+  const entry = authorizedEntriesOf(agentId)?.get(entryId);
+  if (entry !== undefined) return entry;
+  throw new TrustplaneError(
+    'ERR_SVID_ENTRY',
+    `${agentId.toString()} is not authorized for the entry ${JSON.stringify(entryId.slice(0, 255))}`,
+  );
+}
+
+/** A request may name the entry's own ID, as SPIRE's agent does, or none. */
+function checkUriSans(uriSans: Csr['uriSans'], { spiffeId }: RegistrationEntry): void {
+  const [uri = spiffeId.toString(), ...more] = uriSans;
+  if (more.length === 0 && uri === spiffeId.toString()) return;
+  const got = JSON.stringify(uriSans.slice(0, 3).map((text) => text.slice(0, 200)));
+  throw new TrustplaneError(
+    'ERR_SVID_CSR_ID',
+    `the request: expected no URI SAN or ${spiffeId.toString()} alone; got ${got}`,
+  );
+}
+
+function checkBatch(count: number): void {
+  if (count <= issuanceLimits.batch) return;
+  throw new TrustplaneError(
+    'ERR_SVID_BATCH',
+    `the batch: expected at most ${issuanceLimits.batch} requests; got ${count}`,
+  );
+}
