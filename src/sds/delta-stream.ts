@@ -1,5 +1,5 @@
 import type { DeltaRequest } from './discovery-request.ts';
-import { type StreamState, settle, type Verdict } from './stream-state.ts';
+import { type StreamState, settle, UNSURE, type Verdict, without } from './stream-state.ts';
 
 /**
  * Takes a request in. Subscriptions count whatever response it answers; a name that is subscribed to
@@ -22,51 +22,50 @@ function start(state: StreamState, request: DeltaRequest): StreamState {
   const held = [...request.initialVersions].filter(
     ([name]) => wildcard !== 'none' || names.has(name),
   );
+  const claimed = new Set(held.map(([name]) => name));
   return {
     ...state,
     started: true,
     wildcard,
     names,
     served: new Map(held),
-    claimed: new Set(held.map(([name]) => name)),
+    holds: claimed,
+    claimed,
   };
 }
 
+/** What leaves is not forgotten: it may be under way while the client wants it back. */
 function unsubscribe(state: StreamState, request: DeltaRequest): StreamState {
   const names = new Set(state.names);
-  const served = new Map(state.served);
+  const left = request.unsubscribe.filter((name) => names.delete(name));
   const wildcard = request.unsubscribe.includes('*') ? 'none' : state.wildcard;
-  for (const name of request.unsubscribe) {
-    if (!names.delete(name)) continue;
-    // A wildcard may still cover the name; the client is told whether it does.
-    if (wildcard === 'none') served.delete(name);
-    else if (served.has(name)) served.set(name, '');
-  }
-  if (wildcard === 'none')
-    for (const name of served.keys()) if (!names.has(name)) served.delete(name);
-  return { ...state, wildcard, names, served };
-}
-
-function subscribe(state: StreamState, request: DeltaRequest): StreamState {
-  const names = new Set(state.names);
-  const served = new Map(state.served);
-  let { wildcard } = state;
-  for (const name of request.subscribe) {
-    if (name === '*') {
-      wildcard = 'asked';
-      for (const held of served.keys()) if (!names.has(held)) served.delete(held);
-    } else {
-      names.add(name);
-      served.delete(name);
-    }
-  }
-  const kept = (name: string): boolean => served.has(name);
   return {
     ...state,
     wildcard,
     names,
-    served,
-    claimed: new Set([...state.claimed].filter(kept)),
-    alone: new Set([...state.alone].filter((name) => names.has(name))),
+    served: unsure(state.served, left),
+    // A wildcard may still cover the name; if it does not, the client is told so.
+    holds: wildcard === 'none' ? without(state.holds, left) : state.holds,
+    alone: without(state.alone, left),
   };
+}
+
+function subscribe(state: StreamState, request: DeltaRequest): StreamState {
+  const names = new Set([...state.names, ...request.subscribe]);
+  const all = names.delete('*');
+  const covered = all ? [...state.served.keys()].filter((name) => !names.has(name)) : [];
+  return {
+    ...state,
+    wildcard: all ? 'asked' : state.wildcard,
+    names,
+    served: unsure(state.served, [...request.subscribe, ...covered]),
+    holds: without(state.holds, request.subscribe),
+  };
+}
+
+/** Whatever the client holds of these names, they are answered again. */
+function unsure(served: StreamState['served'], names: readonly string[]): StreamState['served'] {
+  const next = new Map(served);
+  for (const name of names) if (next.has(name)) next.set(name, UNSURE);
+  return next;
 }

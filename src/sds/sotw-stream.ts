@@ -5,6 +5,7 @@ import {
   type SecretResponse,
   type StreamState,
   settle,
+  UNSURE,
   type Verdict,
 } from './stream-state.ts';
 
@@ -21,19 +22,20 @@ export interface Received {
 export function receiveSotw(state: StreamState, request: SotwRequest): Received {
   const settled = settle(state, request.nonce, request.refusal === undefined);
   const stale = state.nonce > 0 && request.nonce !== String(state.nonce);
-  return stale ? settled : { ...settled, state: subscribe(settled.state, request) };
+  const take = stale ? noteDropped : subscribe;
+  return { ...settled, state: take(settled.state, request) };
 }
 
-/** The next response that is due; a lost certificate is none, since SotW cannot take it back. */
+/** The next response that is due. A lost certificate is forgotten in silence: SotW cannot remove it. */
 export function respondSotw(
   state: StreamState,
   view: SecretView,
   now: number,
 ): { readonly state: StreamState; readonly response: SecretResponse | undefined } {
   const next = respond(state, view, now);
-  if (next.response?.secrets.length !== 0) return next;
+  if (next.response === undefined || next.response.removed.length === 0) return next;
   const { served, claimed } = next.state;
-  return { state: { ...state, served, claimed }, response: undefined };
+  return respond({ ...state, served, claimed }, view, now);
 }
 
 function subscribe(state: StreamState, request: SotwRequest): StreamState {
@@ -41,18 +43,32 @@ function subscribe(state: StreamState, request: SotwRequest): StreamState {
   const wildcard = wildcardOf(state, names);
   names.delete('*');
   if (!state.started) return start(state, request, names, wildcard);
-  if (wildcard === state.wildcard && sameMembers(names, state.names)) return state;
+  const same = wildcard === state.wildcard && sameMembers(names, state.names);
+  if (same && state.dropped.size === 0) return state;
   // A name that is new on the list is answered again; one that left it is forgotten.
-  const keep = (name: string): boolean =>
-    names.has(name) ? state.names.has(name) : wildcard !== 'none' && !state.names.has(name);
+  const isOld = (name: string): boolean =>
+    names.has(name)
+      ? state.names.has(name) && !state.dropped.has(name)
+      : wildcard !== 'none' && !state.names.has(name);
+  const served = [...state.served]
+    .filter(([name]) => names.has(name) || isOld(name))
+    .map(([name, version]) => [name, isOld(name) ? version : UNSURE] as const);
   return {
     ...state,
     wildcard,
     names,
-    served: new Map([...state.served].filter(([name]) => keep(name))),
-    claimed: new Set([...state.claimed].filter(keep)),
-    alone: new Set([...state.alone].filter(keep)),
+    served: new Map(served),
+    claimed: new Set([...state.claimed].filter((name) => names.has(name))),
+    alone: new Set([...state.alone].filter(isOld)),
+    dropped: new Set(),
   };
+}
+
+/** Between two lists that do count, a client may let a name go and want it back. */
+function noteDropped(state: StreamState, request: SotwRequest): StreamState {
+  const listed = new Set(request.names);
+  const left = [...state.names].filter((name) => !listed.has(name));
+  return left.length === 0 ? state : { ...state, dropped: new Set([...state.dropped, ...left]) };
 }
 
 /** A version on the first request says that the client holds something of these names; not what. */
@@ -64,7 +80,7 @@ function start(
 ): StreamState {
   const started = { ...state, started: true, wildcard, names };
   if (request.versionInfo === '') return started;
-  return { ...started, served: new Map([...names].map((name) => [name, ''])), claimed: names };
+  return { ...started, served: new Map([...names].map((name) => [name, UNSURE])), claimed: names };
 }
 
 /** An empty list means everything only until the client has named something (xDS, "Wildcard"). */

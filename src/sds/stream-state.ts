@@ -15,12 +15,19 @@ export interface StreamState {
   readonly names: ReadonlySet<string>;
   /** The last nonce sent; they count from 1. */
   readonly nonce: number;
-  /** Name → version the client has, or has refused: not to be sent again. */
+  /**
+   * Name → version the client has, or has refused: not to be sent again. UNSURE: it may hold some
+   * version, but is to be answered again.
+   */
   readonly served: ReadonlyMap<string, string>;
+  /** Names of which the client has a version: sent since it asked for them, and not refused. */
+  readonly holds: ReadonlySet<string>;
   /** Names in `served` only because the client says so, from an earlier stream. */
   readonly claimed: ReadonlySet<string>;
   /** Names of a refused response that held several: sent one by one, to tell the bad from the good. */
   readonly alone: ReadonlySet<string>;
+  /** Names that a stale request left out: if the next one has them, they count as new (SotW). */
+  readonly dropped: ReadonlySet<string>;
   /** Responses not yet answered, oldest first. */
   readonly flights: readonly Flight[];
 }
@@ -28,9 +35,14 @@ export interface StreamState {
 interface Flight {
   readonly nonce: number;
   readonly refs: readonly SecretRef[];
+  /** Those of its names the client had no version of before. */
+  readonly fresh: readonly string[];
   /** Milliseconds since the epoch. */
   readonly sentAt: number;
 }
+
+/** No version. */
+export const UNSURE = '';
 
 const none: ReadonlySet<string> = new Set<string>();
 
@@ -40,8 +52,10 @@ export const initialStreamState: StreamState = {
   names: none,
   nonce: 0,
   served: new Map(),
+  holds: none,
   claimed: none,
   alone: none,
+  dropped: none,
   flights: [],
 };
 
@@ -72,25 +86,28 @@ export function settle(
   const index = state.flights.findIndex((flight) => String(flight.nonce) === nonce);
   const flight = state.flights[index];
   if (flight === undefined) return { state, verdict: undefined };
-  const { refs, sentAt } = flight;
+  const { refs, fresh, sentAt } = flight;
   const settled = { ...state, flights: state.flights.slice(index + 1) };
   return {
-    state: accepted || refs.length > 1 ? judge(settled, refs, accepted) : settled,
+    state: accepted
+      ? accept(settled, refs)
+      : refuse({ ...settled, holds: without(settled.holds, fresh) }, refs),
     verdict: { accepted, refs, sentAt },
   };
 }
 
-function judge(state: StreamState, refs: readonly SecretRef[], accepted: boolean): StreamState {
-  if (accepted && state.alone.size === 0) return state;
+function accept(state: StreamState, refs: readonly SecretRef[]): StreamState {
+  const names = refs.map(({ name }) => name).filter((name) => state.served.has(name));
+  return { ...state, alone: without(state.alone, names), holds: withAll(state.holds, names) };
+}
+
+function refuse(state: StreamState, refs: readonly SecretRef[]): StreamState {
+  if (refs.length < 2) return state;
   const alone = new Set(state.alone);
-  if (accepted) {
-    for (const { name } of refs) alone.delete(name);
-    return { ...state, alone };
-  }
   const served = new Map(state.served);
   for (const { name, version } of refs) {
     if (served.get(name) !== version) continue;
-    served.delete(name);
+    served.set(name, UNSURE);
     alone.add(name);
   }
   return { ...state, served, alone };
@@ -106,19 +123,17 @@ export function respond(
   now: number,
 ): { readonly state: StreamState; readonly response: SecretResponse | undefined } {
   if (!state.started) return { state, response: undefined };
-  const due = findDue(state, view, now);
-  const secrets =
-    due.withdrawn === undefined ? takeBatch(due.secrets, state.alone) : [due.withdrawn];
-  const removed = due.withdrawn === undefined ? due.removed : [];
+  const { secrets, removed, forgotten } = choose(findDue(state, view, now), state.alone);
   if (secrets.length === 0 && removed.length === 0) return { state, response: undefined };
   const nonce = state.nonce + 1;
   const refs = secrets.map(({ ref }) => ref);
+  const fresh = refs.map(({ name }) => name).filter((name) => !state.holds.has(name));
   return {
     state: {
       ...state,
-      ...give(state, refs, due.withdrawn === undefined ? removed : refs.map(({ name }) => name)),
+      ...give(state, refs, forgotten),
       nonce,
-      flights: [...state.flights, { nonce, refs, sentAt: now }].slice(-MAX_FLIGHTS),
+      flights: [...state.flights, { nonce, refs, fresh, sentAt: now }].slice(-MAX_FLIGHTS),
     },
     response: { nonce: String(nonce), secrets, removed },
   };
@@ -136,8 +151,23 @@ export function countWaiting(state: StreamState): number {
 interface Due {
   readonly secrets: Secret[];
   readonly removed: string[];
-  /** Goes before everything else, and alone, so that nothing else can make the client refuse it. */
   withdrawn: Secret | undefined;
+}
+
+interface Choice {
+  readonly secrets: readonly Secret[];
+  readonly removed: readonly string[];
+  /** Taken back, so that it is news when it returns. */
+  readonly forgotten: readonly string[];
+}
+
+/** What takes something back goes first and alone, so that nothing else can make the client refuse it. */
+function choose({ withdrawn, removed, secrets }: Due, alone: ReadonlySet<string>): Choice {
+  if (withdrawn !== undefined) {
+    return { secrets: [withdrawn], removed: [], forgotten: [withdrawn.name] };
+  }
+  if (removed.length > 0) return { secrets: [], removed, forgotten: removed };
+  return { secrets: takeBatch(secrets, alone), removed, forgotten: [] };
 }
 
 function findDue(state: StreamState, view: SecretView, now: number): Due {
@@ -161,12 +191,11 @@ function findDue(state: StreamState, view: SecretView, now: number): Due {
   return due;
 }
 
-/** A name that was never served stays in silence: a removal would make Envoy go live without it. */
+/** Only what the client holds is removed: a removal of anything else would make Envoy go live without it. */
 function addLost(due: Due, state: StreamState, view: SecretView, name: string): void {
-  if (!state.served.has(name)) return;
-  const withdrawal = view.withdrawal(name);
-  if (withdrawal === undefined) due.removed.push(name);
-  else due.withdrawn ??= withdrawal;
+  if (!state.served.has(name) || due.withdrawn !== undefined) return;
+  due.withdrawn = view.withdrawal(name);
+  if (due.withdrawn === undefined && state.holds.has(name)) due.removed.push(name);
 }
 
 function takeBatch(due: readonly Secret[], alone: ReadonlySet<string>): readonly Secret[] {
@@ -180,16 +209,31 @@ function takeBatch(due: readonly Secret[], alone: ReadonlySet<string>): readonly
   return end === -1 ? together : together.slice(0, end);
 }
 
-/** A name that was taken back is forgotten, so that it is news when it returns. */
 function give(
   state: StreamState,
   refs: readonly SecretRef[],
   forgotten: readonly string[],
-): Pick<StreamState, 'served' | 'claimed'> {
+): Pick<StreamState, 'served' | 'holds' | 'claimed'> {
   const served = new Map(state.served);
   for (const { name, version } of refs) served.set(name, version);
   for (const name of forgotten) served.delete(name);
-  const claimed = new Set(state.claimed);
-  for (const name of [...refs.map((ref) => ref.name), ...forgotten]) claimed.delete(name);
-  return { served, claimed: claimed.size === 0 ? none : claimed };
+  const names = refs.map(({ name }) => name);
+  return {
+    served,
+    holds: without(withAll(state.holds, names), forgotten),
+    claimed: without(state.claimed, [...names, ...forgotten]),
+  };
+}
+
+/** The same set where nothing is new. */
+function withAll(set: ReadonlySet<string>, names: readonly string[]): ReadonlySet<string> {
+  return names.every((name) => set.has(name)) ? set : new Set([...set, ...names]);
+}
+
+/** The same set where nothing goes, so that streams at rest share what they can. */
+export function without(set: ReadonlySet<string>, names: readonly string[]): ReadonlySet<string> {
+  if (!names.some((name) => set.has(name))) return set;
+  const left = new Set(set);
+  for (const name of names) left.delete(name);
+  return left.size === 0 ? none : left;
 }

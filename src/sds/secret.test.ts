@@ -1,0 +1,185 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-updates.ts';
+import { messageType } from '../wire/index.ts';
+import { defaultSdsNames } from './names.ts';
+import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
+import { createSecretEncoder, type Secret } from './secret.ts';
+import { createSecretViews } from './secret-view.ts';
+
+const messages = loadSdsMessages();
+const newEncoder = () => createSecretEncoder(messages, Buffer.from('nothing'));
+const encoder = newEncoder();
+
+/** What a client reads out of a SotW response that holds the secret. */
+function read(secret: Secret) {
+  const [any] = decode(messages.sotwResponse, secret.sotw).resources;
+  expect(any.type_url).toBe(SECRET_TYPE_URL);
+  return decode(messages.secret, any.value);
+}
+
+function decode(type: ReturnType<typeof messageType>, bytes: Uint8Array) {
+  return type.toObject(type.decode(bytes), { bytes: Buffer, enums: String });
+}
+
+function readSpiffe(secret: Secret) {
+  const { custom_validator_config: config, ...rest } = read(secret).validation_context;
+  expect(rest).toEqual({});
+  expect(config.name).toBe('envoy.tls.cert_validator.spiffe');
+  const { trust_domains: list } = decode(messages.spiffeValidator, config.typed_config.value);
+  return list.map((one: { name: string; trust_bundle: { inline_bytes: Buffer } }) => [
+    one.name,
+    one.trust_bundle.inline_bytes.toString(),
+  ]);
+}
+
+const pem = (...texts: string[]): string =>
+  texts
+    .map((text) => Buffer.from(text).toString('base64'))
+    .map((base64) => `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`)
+    .join('');
+
+describe('certificates', () => {
+  it('are inline PEM, leaf first, with the PKCS#8 key that belongs to it (SDS-15)', () => {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const der = privateKey.export({ type: 'pkcs8', format: 'der' });
+    const secret = encoder.certificate('default', textIdentity('/web', 1, { privateKey: der }));
+    expect(read(secret)).toEqual({
+      name: 'default',
+      tls_certificate: {
+        certificate_chain: { inline_bytes: Buffer.from(pem('leaf /web 1', 'intermediate')) },
+        private_key: {
+          inline_bytes: Buffer.from(privateKey.export({ type: 'pkcs8', format: 'pem' })),
+        },
+      },
+    });
+    expect(secret.kind).toBe('tls_certificate');
+  });
+
+  it('are the same resource in delta, with name and version', () => {
+    const secret = encoder.certificate('default', textIdentity('/web'));
+    const [resource] = decode(messages.deltaResponse, secret.delta).resources;
+    expect(resource).toMatchObject({ name: 'default', version: secret.version });
+    expect(resource.resource).toEqual(decode(messages.sotwResponse, secret.sotw).resources[0]);
+  });
+
+  it('carry no TTL and nothing but what is served (SDS-14)', () => {
+    const secret = encoder.certificate('default', textIdentity('/web'));
+    const [resource] = decode(messages.deltaResponse, secret.delta).resources;
+    expect(Object.keys(resource).sort()).toEqual(['name', 'resource', 'version']);
+  });
+});
+
+describe('versions', () => {
+  it('belong to the content, not to the stream or the process (SDS-6)', () => {
+    const one = encoder.certificate('default', textIdentity('/web', 1));
+    const same = newEncoder().certificate('default', textIdentity('/web', 1));
+    const other = encoder.certificate('default', textIdentity('/web', 2));
+    expect(one.version).toMatch(/^[0-9a-f]{32}$/u);
+    expect(same.version).toBe(one.version);
+    expect(other.version).not.toBe(one.version);
+  });
+
+  it('do not change with the order in which federated bundles came', () => {
+    const bundles = ['a.test', 'b.test', 'c.test'].map((name) => textBundle(name, [name]));
+    const [a, b, c] = bundles;
+    const viewOf = createSecretViews(encoder, defaultSdsNames);
+    const all = (list: typeof bundles) =>
+      viewOf(textUpdate([textIdentity('/web')], list), 'spiffe').resolve('ALL', 0);
+    expect(all([a, c, b].filter((bundle) => bundle !== undefined))).toMatchObject({
+      version: (all([a, b, c].filter((bundle) => bundle !== undefined)) as Secret).version,
+    });
+  });
+
+  it('are made once per content, whoever asks', () => {
+    const identity = textIdentity('/web');
+    const a = textBundle('a.test', ['ca a']);
+    const b = textBundle('b.test', ['ca b']);
+    expect(encoder.certificate('default', identity)).toBe(encoder.certificate('default', identity));
+    expect(encoder.validation('ALL', 'spiffe', a, [b])).toBe(
+      encoder.validation('ALL', 'spiffe', a, [b]),
+    );
+    expect(encoder.validation('ALL', 'spiffe', a, [])).not.toBe(
+      encoder.validation('ALL', 'spiffe', a, [b]),
+    );
+  });
+});
+
+describe('validation contexts for the SPIFFE validator', () => {
+  const a = textBundle('a.test', ['ca a1', 'ca a2']);
+  const b = textBundle('b.test', ['ca b']);
+  const empty = textBundle('c.test', []);
+
+  it('keep trust domains apart, each once, by bare name (SDS-16)', () => {
+    expect(readSpiffe(encoder.validation('ALL', 'spiffe', a, [b]))).toEqual([
+      ['a.test', pem('ca a1', 'ca a2')],
+      ['b.test', pem('ca b')],
+    ]);
+  });
+
+  it('leave a trust domain without X.509 authorities out (SDS-17)', () => {
+    expect(readSpiffe(encoder.validation('ALL', 'spiffe', a, [empty, b]))).toEqual([
+      ['a.test', pem('ca a1', 'ca a2')],
+      ['b.test', pem('ca b')],
+    ]);
+  });
+
+  it('hold a CA that matches nothing where only such a trust domain is named (SDS-17)', () => {
+    expect(readSpiffe(encoder.validation('spiffe://c.test', 'spiffe', empty, []))).toEqual([
+      ['c.test', pem('nothing')],
+    ]);
+  });
+});
+
+describe('plain validation contexts', () => {
+  const a = textBundle('a.test', ['ca a1', 'ca a2']);
+  const b = textBundle('b.test', ['ca b']);
+  const plain = (trustDomain: string, ...authorities: string[]) => ({
+    trusted_ca: { inline_bytes: Buffer.from(pem(...authorities)) },
+    match_typed_subject_alt_names: [
+      { san_type: 'URI', matcher: { prefix: `spiffe://${trustDomain}/` } },
+    ],
+  });
+
+  it('hold the authorities of one trust domain to its IDs (SDS-18)', () => {
+    const secret = encoder.validation('spiffe://b.test', 'plain', b, []);
+    expect(read(secret).validation_context).toEqual(plain('b.test', 'ca b'));
+  });
+
+  it('never pool trust domains: ALL is the own one (SDS-18)', () => {
+    const secret = encoder.validation('ALL', 'plain', a, [b]);
+    expect(read(secret).validation_context).toEqual(plain('a.test', 'ca a1', 'ca a2'));
+  });
+
+  it('hold a CA that matches nothing for a trust domain without authorities', () => {
+    const secret = encoder.validation('ROOTCA', 'plain', textBundle('a.test', []), []);
+    expect(read(secret).validation_context).toEqual(plain('a.test', 'nothing'));
+  });
+});
+
+describe('views', () => {
+  const viewOf = createSecretViews(encoder, defaultSdsNames);
+
+  it('never show an expired SVID (SDS-20)', () => {
+    const view = viewOf(textUpdate([textIdentity('/web', 1, { expiresAt: 1000 })]), 'spiffe');
+    expect(view.resolve('default', 999)).toMatchObject({ name: 'default' });
+    expect(view.resolve('default', 1000)).toBe('expired');
+    expect(view.resolve('ROOTCA', 1000)).toMatchObject({ name: 'ROOTCA' });
+  });
+
+  it('are shared by all streams that see the same update the same way', () => {
+    const update = textUpdate([textIdentity('/web')]);
+    expect(viewOf(update, 'spiffe')).toBe(viewOf(update, 'spiffe'));
+    expect(viewOf(update, 'plain')).not.toBe(viewOf(update, 'spiffe'));
+  });
+
+  it('take back a bundle with one that nothing matches, and no certificate', () => {
+    const view = viewOf(textUpdate([]), 'spiffe');
+    const gone = view.withdrawal('spiffe://b.test');
+    expect(gone && readSpiffe(gone)).toEqual([['b.test', pem('nothing')]]);
+    const own = view.withdrawal('ALL');
+    expect(own && readSpiffe(own)).toEqual([['a.test', pem('nothing')]]);
+    expect(view.withdrawal('default')).toBeUndefined();
+    expect(view.withdrawal('spiffe://a.test/web')).toBeUndefined();
+  });
+});
