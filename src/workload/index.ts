@@ -1,0 +1,2 @@
+/** Speaks the SPIFFE Workload API. */
+export { createWorkloadApi, type WorkloadApiOptions } from './workload-api.ts';

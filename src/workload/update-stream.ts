@@ -1,0 +1,126 @@
+import type { ServerWritableStream } from '@grpc/grpc-js';
+import type { Log } from '../ops/index.ts';
+import {
+  TrustplaneError,
+  type WorkloadAttachment,
+  type WorkloadSource,
+  type WorkloadUpdate,
+} from '../spiffe/index.ts';
+import { type PeerProcess, peerOf, toServiceError } from '../wire/index.ts';
+import { LatestWriter } from './latest-writer.ts';
+import { requireSecurityHeader } from './security-header.ts';
+import type { StreamQuota } from './stream-quota.ts';
+import type { WorkloadMetrics } from './workload-metrics.ts';
+import type { UpdateEncoder } from './x509-responses.ts';
+
+export type UpdateCall = ServerWritableStream<unknown, Buffer>;
+
+/** What all streams of one method share. */
+export interface UpdateStreamOptions {
+  readonly method: string;
+  readonly source: WorkloadSource<PeerProcess>;
+  readonly encode: UpdateEncoder;
+  /** Serve callers that have no identity. */
+  readonly allowNoIdentity: boolean;
+  readonly quota: StreamQuota<PeerProcess>;
+  readonly log: Log;
+  readonly metrics: WorkloadMetrics;
+}
+
+/** Serves one call: the whole state now and after each change, until the caller is no longer entitled to any. */
+export function serveUpdates(call: UpdateCall, options: UpdateStreamOptions): void {
+  try {
+    requireSecurityHeader(call.metadata);
+    const process = peerOf(call);
+    const release = options.quota.take(process);
+    new UpdateStream(call, process, release, options).start();
+  } catch (error) {
+    refuse(call, error, options);
+  }
+}
+
+class UpdateStream {
+  readonly #call: UpdateCall;
+  readonly #process: PeerProcess;
+  readonly #release: () => void;
+  readonly #options: UpdateStreamOptions;
+  readonly #writer: LatestWriter;
+  #attachment: WorkloadAttachment | undefined;
+  #isOver = false;
+
+  constructor(
+    call: UpdateCall,
+    process: PeerProcess,
+    release: () => void,
+    options: UpdateStreamOptions,
+  ) {
+    this.#call = call;
+    this.#process = process;
+    this.#release = release;
+    this.#options = options;
+    this.#writer = new LatestWriter({
+      write: (message, done) => {
+        options.metrics.responses.inc({ method: options.method });
+        call.write(message, done);
+      },
+    });
+  }
+
+  start(): void {
+    const { metrics, method, source } = this.#options;
+    metrics.streams.inc({ method });
+    for (const event of ['cancelled', 'close', 'finish']) {
+      this.#call.once(event, () => this.#finish());
+    }
+    this.#attachment = source.attach(this.#process, {
+      onUpdate: (update) => this.#onUpdate(update),
+      onGone: (reason) => this.#end(reason),
+    });
+    if (this.#isOver) this.#attachment.close();
+  }
+
+  #onUpdate(update: WorkloadUpdate): void {
+    if (this.#isOver) return;
+    const { allowNoIdentity, encode } = this.#options;
+    if (update.identities.length > 0 || allowNoIdentity) this.#writer.offer(encode(update));
+    else this.#end(noIdentity());
+  }
+
+  #end(reason: Error): void {
+    if (this.#isOver) return;
+    this.#finish();
+    const { pid, uid } = this.#process;
+    this.#options.log.info(
+      { method: this.#options.method, pid, uid, reason: reason.message },
+      'Workload API stream ended',
+    );
+    refuse(this.#call, reason, this.#options);
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#writer.clear();
+    this.#attachment?.close();
+    this.#release();
+    this.#options.metrics.streams.dec({ method: this.#options.method });
+  }
+}
+
+/** Ends a call with an error, in gRPC's terms. */
+export function refuse(
+  call: UpdateCall,
+  error: unknown,
+  { method, metrics }: Pick<UpdateStreamOptions, 'method' | 'metrics'>,
+): void {
+  const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
+  metrics.errors.inc({ method, code });
+  call.emit('error', toServiceError(error));
+}
+
+function noIdentity(): TrustplaneError {
+  return new TrustplaneError(
+    'ERR_WORKLOAD_NO_IDENTITY',
+    'no identity issued: no registration entry matches this process; the log of the agent names its selectors',
+  );
+}
