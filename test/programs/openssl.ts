@@ -48,10 +48,10 @@ async function askBinary(question: OpensslQuestion, files: Files): Promise<Opens
   const at = String(Math.floor((question.at ?? Date.now()) / 1000));
   const trusted = question.authorities.length > 0 ? ['-CAfile', files.ca] : ['-no-CAfile'];
   const untrusted = question.chain.length > 1 ? ['-untrusted', files.between] : [];
-  const { code, stdout, stderr } = await runProgram('openssl', [
-    ...['verify', '-x509_strict', '-purpose', `ssl${question.purpose}`, '-attime', at],
-    ...['-no-CApath', '-no-CAstore', ...trusted, ...untrusted, files.leaf],
-  ]);
+  const asked = ['-x509_strict', '-purpose', `ssl${question.purpose}`, '-attime', at];
+  const nothingElse = ['-no-CApath', '-no-CAstore'];
+  const args = ['verify', ...asked, ...nothingElse, ...trusted, ...untrusted, files.leaf];
+  const { code, stdout, stderr } = await runProgram('openssl', args);
   return { ok: code === 0, detail: `${stdout}${stderr}`.trim() };
 }
 

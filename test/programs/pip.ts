@@ -39,13 +39,11 @@ async function fill(folder: string, file: string): Promise<void> {
   const [pip, ...args] = (await findPip()) ?? [];
   if (pip === undefined)
     throw new ProgramMissingError('no pip: neither python3 -m pip, pip3 nor pip runs');
-  const install = [
-    'install',
-    ...['--quiet', '--no-input', '--disable-pip-version-check', '--no-deps', '--require-hashes'],
-    ...['--only-binary', ':all:', '--target', folder, '--requirement', file],
-  ];
+  const install = ['install', '--quiet', '--no-input', '--disable-pip-version-check', '--no-deps'];
+  const pinned = ['--require-hashes', '--only-binary', ':all:', '--requirement', file];
+  const command = [...args, ...install, ...pinned, '--target', folder];
   const env = { ...process.env, PIP_USER: '0', PIP_REQUIRE_VIRTUALENV: '0' };
-  const finished = await runProgram(pip, [...args, ...install], { env, timeoutMs: 600_000 });
+  const finished = await runProgram(pip, command, { env, timeoutMs: 600_000 });
   if (finished.code === 0) return;
   const said = finished.stderr.trim().split('\n').slice(-5).join('\n');
   throw new ProgramMissingError(`pip could not install ${path.basename(file)}: ${said}`);

@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { EnvoyAdmin } from './envoy-admin.ts';
+import { createEnvoyAdmin } from './envoy-admin.ts';
+import type { Envoy } from './find-envoy.ts';
+import { findEnvoy } from './find-envoy.ts';
+import { runProgram } from './run-program.ts';
+import type { TiedChild } from './tied-child.ts';
+import { spawnTied } from './tied-child.ts';
+
+/** A running Envoy: a process, or a container behind the same interface. */
+export interface RunningEnvoy extends EnvoyAdmin {
+  readonly name: string;
+  /** Envoy's own process id; in a container, docker's. */
+  readonly pid: number;
+  /** What it has logged. */
+  readonly lines: readonly string[];
+  readonly ended: TiedChild['ended'];
+  onLine(listener: (line: string) => void): void;
+  stop(): Promise<void>;
+}
+
+/** Options of `launchEnvoy`. */
+export interface LaunchOptions {
+  /** The bootstrap; its admin address is the pipe `<folder>/<name>.admin`. */
+  readonly bootstrap: string;
+  /** Holds the bootstrap and every socket; the only folder that a container sees. */
+  readonly folder: string;
+  readonly name: string;
+  /** Default `info`. */
+  readonly logLevel?: string;
+}
+
+/** Starts an Envoy that cannot outlive this process, with no port and no shared memory of its own. */
+export async function launchEnvoy(options: LaunchOptions): Promise<RunningEnvoy> {
+  const { folder, name } = options;
+  const envoy = await findEnvoy();
+  const file = path.join(folder, `${name}.yaml`);
+  await writeFile(file, options.bootstrap);
+  const args = ['--config-path', file, '--disable-hot-restart', '--concurrency', '1'];
+  const level = ['--log-level', options.logLevel ?? 'info'];
+  const container = `trustplane-${name}-${randomBytes(4).toString('hex')}`;
+  const [command, ...rest] = commandOf(envoy, container, folder);
+  const child = spawnTied(command, [...rest, ...args, ...level]);
+  return {
+    ...createEnvoyAdmin(adminSocketOf(folder, name), child),
+    name,
+    pid: child.pid,
+    lines: child.lines,
+    ended: child.ended,
+    onLine: (listener) => child.onLine(listener),
+    stop: async () => {
+      await child.stop();
+      if (envoy.kind === 'image') await runProgram('docker', ['rm', '--force', container]);
+    },
+  };
+}
+
+/** Asks Envoy itself whether a bootstrap is good; resolves with its complaint, or undefined. */
+export async function validateBootstrap(
+  bootstrap: string,
+  folder: string,
+): Promise<string | undefined> {
+  const file = path.join(folder, 'validate.yaml');
+  await writeFile(file, bootstrap);
+  const name = `trustplane-validate-${randomBytes(4).toString('hex')}`;
+  const [command, ...args] = commandOf(await findEnvoy(), name, folder);
+  const level = ['--log-level', 'error'];
+  const finished = await runProgram(command, [...args, '--mode', 'validate', '-c', file, ...level]);
+  return finished.code === 0 ? undefined : `${finished.stdout}${finished.stderr}`;
+}
+
+/** Where the admin interface of an Envoy listens. */
+export function adminSocketOf(folder: string, name: string): string {
+  return path.join(folder, `${name}.admin`);
+}
+
+/** docker's client hands signals on to the container, which is removed at its end. */
+function commandOf(envoy: Envoy, container: string, folder: string): [string, ...string[]] {
+  if (envoy.kind === 'binary') return [envoy.file];
+  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+  const run = ['run', '--rm', '--name', container, '--network', 'none', '--user', user];
+  const see = ['--volume', `${folder}:${folder}`, '--entrypoint', 'envoy', envoy.image];
+  return ['docker', ...run, ...see];
+}
