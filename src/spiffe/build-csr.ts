@@ -35,5 +35,5 @@ export function buildCsr(
     options.publicKey,
     writeConstructed(0, extensions),
   );
-  return writeSequence(info, ECDSA_WITH_SHA256, writeBitString(options.sign(info)));
+  return new Uint8Array(writeSequence(info, ECDSA_WITH_SHA256, writeBitString(options.sign(info))));
 }

@@ -64,6 +64,7 @@ export const errorCodes = {
   ERR_CSR_SIGNATURE: ['invalid', 'The request is not signed with the key it carries.'],
   // ops: configuration
   ERR_DURATION: ['invalid', 'The duration is not of the form 90s or 1h30m.'],
+  ERR_METRICS_ADDRESS: ['precondition', 'The address for metrics cannot be listened on.'],
   ERR_CONFIG_FILE: ['invalid', 'The configuration file cannot be read.'],
   ERR_YAML: ['invalid', 'The file is not the strict YAML that is read here.'],
   ERR_CONFIG: ['invalid', 'The configuration has unknown keys, wrong types or contradictions.'],

@@ -77,7 +77,7 @@ export {
   serializeJwks,
 } from './serialize-bundle.ts';
 export { findSharedKeys, type SharedKey } from './shared-keys.ts';
-export { SpiffeId } from './spiffe-id.ts';
+export { isReservedPath, SpiffeId } from './spiffe-id.ts';
 export { TrustDomain } from './trust-domain.ts';
 export type { TrustMap, TrustMapSource } from './trust-map.ts';
 export type {

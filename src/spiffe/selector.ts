@@ -6,19 +6,41 @@ export interface Selector {
   readonly value: string;
 }
 
+const TYPE = /^[A-Za-z0-9._-]{1,64}$/u;
+const MAX_VALUE_BYTES = 4096;
+/** Control characters and lone surrogates. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
+
 /**
- * Parses `type:value`; the value may hold colons.
+ * Parses `type:value`: a type of 1 to 64 characters out of `[A-Za-z0-9._-]`, and a value of 1 to 4096
+ * bytes without control characters, which may hold colons.
  * @throws TrustplaneError ERR_SELECTOR
  */
 export function parseSelector(text: string): Selector {
   const colon = text.indexOf(':');
-  if (colon <= 0 || colon === text.length - 1) {
-    throw new TrustplaneError(
-      'ERR_SELECTOR',
-      `a selector has the form type:value, for example unix:uid:1000; got ${JSON.stringify(text)}`,
+  const type = text.slice(0, Math.max(colon, 0));
+  const value = text.slice(colon + 1);
+  if (colon === -1 || !TYPE.test(type) || value === '') {
+    throw invalid(
+      `a selector has the form type:value, for example unix:uid:1000; got ${quote(text)}`,
     );
   }
-  return { type: text.slice(0, colon), value: text.slice(colon + 1) };
+  const bytes = Buffer.byteLength(value);
+  if (bytes > MAX_VALUE_BYTES) {
+    throw invalid(`a selector value has ${bytes} bytes; at most ${MAX_VALUE_BYTES} are allowed`);
+  }
+  if (UNPRINTABLE.test(value)) {
+    throw invalid(`a selector value is text without control characters; got ${quote(text)}`);
+  }
+  return { type, value };
+}
+
+function invalid(message: string): TrustplaneError {
+  return new TrustplaneError('ERR_SELECTOR', message);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
 /** The selector's text, which is also its identity. */

@@ -67,6 +67,11 @@ export class SpiffeId {
   }
 }
 
+/** True for the IDs of the control plane itself, at and below `/spire`, which no entry may have. */
+export function isReservedPath(id: SpiffeId): boolean {
+  return id.path === '/spire' || id.path.startsWith('/spire/');
+}
+
 function checkPath(path: string): void {
   if (path === '') return;
   if (!path.startsWith('/')) throw badPath(path, 'must begin with "/"');
