@@ -18,7 +18,7 @@ export const rooms = {
   api: ['spiffe', 'ops', 'wire', 'store', 'entries', 'ca', 'federation'],
   client: ['spiffe', 'ops', 'wire'],
   app: ['spiffe', 'ops', 'wire', 'store', 'entries', 'attest', 'ca', 'svid', 'federation', 'sds', 'workload', 'api'],
-  cli: ['spiffe', 'ops', 'client', 'app'],
+  cli: ['spiffe', 'ops', 'wire', 'client', 'app'],
 };
 
 /** @type {import('dependency-cruiser').IConfiguration} */

@@ -22,8 +22,8 @@ export interface UpConfig {
   readonly backdateMs: number;
   readonly refreshHintMs: number;
   readonly sdsNames: {
-    readonly svid: string;
-    readonly bundle: string;
+    readonly defaultSvid: string;
+    readonly defaultBundle: string;
     readonly allBundles: string;
   };
   readonly disableSpiffeCertValidation: boolean;
@@ -73,8 +73,8 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
     sdsNames: {
-      svid: agent?.sds?.defaultSvidName ?? 'default',
-      bundle: agent?.sds?.defaultBundleName ?? 'ROOTCA',
+      defaultSvid: agent?.sds?.defaultSvidName ?? 'default',
+      defaultBundle: agent?.sds?.defaultBundleName ?? 'ROOTCA',
       allBundles: agent?.sds?.defaultAllBundlesName ?? 'ALL',
     },
     disableSpiffeCertValidation: agent?.sds?.disableSpiffeCertValidation ?? false,

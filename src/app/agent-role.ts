@@ -1,0 +1,109 @@
+import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.ts';
+import { createSds } from '../sds/index.ts';
+import type { TrustMapSource } from '../spiffe/index.ts';
+import {
+  createWorkloadSource,
+  type EntitlementSource,
+  type LiveWorkloadSource,
+  type SvidIssuer,
+} from '../svid/index.ts';
+import {
+  createHealth,
+  createReflection,
+  type Health,
+  type PeerProcess,
+  serveUnix,
+} from '../wire/index.ts';
+import { createWorkloadApi } from '../workload/index.ts';
+import type { UpConfig } from './config.ts';
+import type { Process } from './process.ts';
+
+const SERVICES = ['SpiffeWorkloadAPI', 'envoy.service.secret.v3.SecretDiscoveryService'];
+const FILES = [
+  'workload.proto',
+  'envoy/service/secret/v3/sds.proto',
+  'grpc/health/v1/health.proto',
+];
+const DRAIN_MS = 2_000;
+
+/** What an agent needs from its server. */
+export interface AgentSources {
+  readonly entitlements: EntitlementSource;
+  readonly issuer: SvidIssuer;
+  readonly trust: TrustMapSource;
+  /** DER of a CA certificate that signed nothing. */
+  readonly unmatchableCa: Uint8Array;
+}
+
+/** The agent of one host: attests local workloads, serves them the Workload API and SDS on one Unix socket. */
+export interface AgentRole {
+  readonly workloads: LiveWorkloadSource<PeerProcess>;
+  readonly health: Health;
+}
+
+/** Serves until `process` closes. */
+export async function serveAgentRole(
+  config: UpConfig,
+  process: Process,
+  sources: AgentSources,
+): Promise<AgentRole> {
+  const { log, metrics, clock, closing } = process;
+  const workloads = createWorkloads(config, process, sources);
+  closing.defer(() => workloads.close());
+  const health = createHealth(SERVICES);
+  const server = await serveUnix({
+    path: config.socket,
+    mode: 0o777,
+    services: [
+      createWorkloadApi({ source: workloads, log, metrics }),
+      createSds({
+        source: workloads,
+        names: config.sdsNames,
+        disableSpiffeCertValidation: config.disableSpiffeCertValidation,
+        unmatchableCa: sources.unmatchableCa,
+        clock,
+        log,
+        metrics,
+      }),
+      health.service,
+      ...createReflection(FILES),
+    ],
+    name: 'agent',
+    log,
+    metrics,
+    clock,
+  });
+  closing.defer(() => server.close(DRAIN_MS));
+  return { workloads, health };
+}
+
+function createWorkloads(
+  config: UpConfig,
+  { log, metrics, clock }: Process,
+  sources: AgentSources,
+): LiveWorkloadSource<PeerProcess> {
+  const unix = createUnixAttestor({
+    log,
+    clock,
+    discoverWorkloadPath: config.discoverWorkloadPath,
+    maxExecutableBytes: hashLimitBytes(config.workloadSizeLimitBytes),
+  });
+  const attestation = createWorkloadAttestation({ attestors: [unix], log, metrics, clock });
+  return createWorkloadSource<PeerProcess>({
+    attest: (peer) => attestation.attest(peer),
+    isAlive: (peer) => peer.isAlive(),
+    entitlements: sources.entitlements,
+    issuer: sources.issuer,
+    trust: sources.trust,
+    clock,
+    random: Math.random,
+    log,
+    metrics,
+  });
+}
+
+/** As SPIRE's workload_size_limit: 0 is no limit, below 0 hashes nothing. */
+function hashLimitBytes(limit: number): number {
+  if (limit < 0) return 0;
+  return limit === 0 ? Number.MAX_SAFE_INTEGER : limit;
+}

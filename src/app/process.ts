@@ -1,0 +1,37 @@
+import {
+  createLog,
+  createMetrics,
+  type Log,
+  type LogLevel,
+  type Metrics,
+  systemClock,
+} from '../ops/index.ts';
+import { type Clock, SelectorSet } from '../spiffe/index.ts';
+
+/** What every role of one process shares. */
+export interface Process {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  readonly uid: number;
+  readonly noSelectors: SelectorSet;
+  /** What is opened goes in; disposing closes it, last opened first. */
+  readonly closing: AsyncDisposableStack;
+  /** Resolves when something failed for good and the process must end. */
+  readonly failed: Promise<Error>;
+  readonly fail: (error: Error) => void;
+}
+
+export function createProcess(logLevel: LogLevel): Process {
+  const { promise, resolve } = Promise.withResolvers<Error>();
+  return {
+    log: createLog({ level: logLevel }),
+    metrics: createMetrics(),
+    clock: systemClock,
+    uid: process.getuid?.() ?? -1,
+    noSelectors: SelectorSet.of([]),
+    closing: new AsyncDisposableStack(),
+    failed: promise,
+    fail: resolve,
+  };
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import {
+  createAdminService,
+  createBundleService,
+  createEntryService,
+  createSvidIssuance,
+  type HealthCheck,
+  requireAdmin,
+  type SvidIssuance,
+} from '../api/index.ts';
+import {
+  createMemoryKeyManager,
+  createX509Ca,
+  type KeyManager,
+  loadDiskKeyManager,
+  type X509Ca,
+} from '../ca/index.ts';
+import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
+import { createTrustMapSource, openOwnBundle } from '../federation/index.ts';
+import type { SpiffeId, TrustMapSource } from '../spiffe/index.ts';
+import { openSqliteStore, type Store } from '../store/index.ts';
+import { createHealth, createReflection, type Health, serveUnix } from '../wire/index.ts';
+import type { UpConfig } from './config.ts';
+import type { Process } from './process.ts';
+import { version } from './version.ts';
+
+const SERVICES = [
+  'spire.api.server.entry.v1.Entry',
+  'spire.api.server.bundle.v1.Bundle',
+  'trustplane.admin.v1.Admin',
+];
+const FILES = [
+  'spire/api/server/entry/v1/entry.proto',
+  'spire/api/server/bundle/v1/bundle.proto',
+  'trustplane/admin/v1/admin.proto',
+  'grpc/health/v1/health.proto',
+];
+const DRAIN_MS = 2_000;
+
+/** The control plane of one trust domain, before it serves anybody. */
+export interface ServerRole {
+  readonly entries: EntryRegistry;
+  readonly ca: X509Ca;
+  readonly trust: TrustMapSource;
+  readonly issuance: SvidIssuance;
+  /** Begins to serve the server API on the admin socket. `checks`: the health of the other parts of the process. */
+  serve(checks: () => readonly HealthCheck[]): Promise<Health>;
+}
+
+/** Opens what the server owns, in the order in which each thing needs the last. What is opened is closed with `process`. */
+export async function openServerRole(
+  config: UpConfig,
+  process: Process,
+  agentId: SpiffeId,
+): Promise<ServerRole> {
+  const { log, metrics, clock, closing } = process;
+  const store = await openStore(config, process);
+  const bucket = store.bucket('authorities');
+  const [keyManager, ownBundle, entries] = await Promise.all([
+    openKeyManager(config),
+    openOwnBundle({
+      bucket,
+      trustDomain: config.trustDomain,
+      refreshHintSeconds: Math.ceil(config.refreshHintMs / 1_000),
+      clock,
+      log,
+    }),
+    EntryRegistry.load({
+      bucket: store.bucket('entries'),
+      trustDomain: config.trustDomain,
+      selectorTypes: defaultSelectorTypes,
+      clock,
+      randomBytes,
+      log,
+      metrics,
+    }),
+  ]);
+  closing.defer(() => ownBundle.close());
+  closing.defer(() => entries.close());
+  const ca = await createX509Ca({
+    trustDomain: config.trustDomain,
+    serverId: 'local',
+    bucket,
+    keyManager,
+    ownBundle: ownBundle.publisherFor('local'),
+    clock,
+    random: randomBytes,
+    log,
+    metrics,
+    caTtlSeconds: Math.ceil(config.caTtlMs / 1_000),
+    x509SvidTtlSeconds: Math.ceil(config.x509SvidTtlMs / 1_000),
+    backdateSeconds: Math.ceil(config.backdateMs / 1_000),
+    keyType: config.caKeyType,
+  });
+  closing.defer(() => ca.close());
+  const trust = createTrustMapSource({ ownBundle });
+  const local = entries.authorizedEntries({ agentId, nodeSelectors: process.noSelectors });
+  const issuance = createSvidIssuance({
+    authorizedEntriesOf: (id) => (id.equals(agentId) ? local : undefined),
+    ca,
+    log,
+    metrics,
+  });
+  const startedAt = clock.now();
+  return {
+    entries,
+    ca,
+    trust,
+    issuance,
+    async serve(checks) {
+      const health = createHealth(SERVICES);
+      const admin = createAdminService({
+        version: version(),
+        trustDomain: config.trustDomain,
+        clock,
+        startedAt,
+        entries,
+        ca,
+        checks,
+      });
+      const guarded = [
+        createEntryService({ entries, log }),
+        createBundleService({ trustMap: trust }),
+        admin,
+      ];
+      const server = await serveUnix({
+        path: config.adminSocket,
+        mode: 0o600,
+        services: [...guarded, health.service, ...createReflection(FILES)].map((service) =>
+          requireAdmin(service, process.uid),
+        ),
+        name: 'admin',
+        log,
+        metrics,
+        clock,
+      });
+      closing.defer(() => server.close(DRAIN_MS));
+      return health;
+    },
+  };
+}
+
+async function openStore(
+  config: UpConfig,
+  { log, metrics, clock, closing, fail }: Process,
+): Promise<Store> {
+  const store = await openSqliteStore({
+    path: path.join(config.dataDir, 'trustplane.db'),
+    trustDomain: config.trustDomain,
+    clock,
+    log,
+    metrics,
+    onFailure: fail,
+  });
+  closing.defer(() => store.close());
+  return store;
+}
+
+async function openKeyManager(config: UpConfig): Promise<KeyManager> {
+  if (config.keyStorage === 'memory') return createMemoryKeyManager();
+  return loadDiskKeyManager({
+    folder: path.join(config.dataDir, 'keys'),
+    sealKeyFile: config.sealKeyFile,
+    random: randomBytes,
+  });
+}

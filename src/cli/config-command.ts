@@ -1,0 +1,41 @@
+import { Command } from 'commander';
+import { type Io, print } from './io.ts';
+import { type OutputOptions, withOutput } from './options.ts';
+
+export function configCommand(io: Io): Command {
+  const command = new Command('config').description('Check and describe configuration files.');
+  command.addCommand(
+    withOutput(new Command('check'))
+      .description('Check a configuration file without starting anything.')
+      .argument('<file>', 'configuration file (YAML)')
+      .addHelpText(
+        'after',
+        '\nExamples:\n  trustplane config check trustplane.yaml\n\nEach problem is one line: file:line:column: path: what is wrong. Exit code 2 if there is any.',
+      )
+      .action((file: string, options: OutputOptions) => check(io, file, options)),
+  );
+  command.addCommand(
+    new Command('schema')
+      .description('Print the JSON Schema of the configuration file.')
+      .addHelpText('after', '\nExamples:\n  trustplane config schema > trustplane.schema.json')
+      .action(async () => {
+        const { configJsonSchema } = await import('../app/config.ts');
+        io.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+      }),
+  );
+  return command;
+}
+
+async function check(io: Io, file: string, options: OutputOptions): Promise<void> {
+  const [{ buildConfig, loadConfigFile }, { defaultPaths }] = await Promise.all([
+    import('../app/config.ts'),
+    import('../app/default-paths.ts'),
+  ]);
+  const config = buildConfig({}, loadConfigFile(file), defaultPaths(io.uid, io.env));
+  print(
+    io,
+    options.output,
+    { valid: true, file, config: { ...config, trustDomain: config.trustDomain.name } },
+    `${file}: the configuration is valid`,
+  );
+}

@@ -1,0 +1,36 @@
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { exitCodeOf } from '../wire/index.ts';
+
+export type OutputFormat = 'text' | 'json';
+
+/** What a command may touch of the process, so that tests can pass their own. */
+export interface Io {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly uid: number;
+}
+
+export const processIo: Io = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+  env: process.env,
+  uid: process.getuid?.() ?? -1,
+};
+
+/** Prints `value` as JSON, or `text` for people. */
+export function print(io: Io, format: OutputFormat, value: object, text: string): void {
+  io.out(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : `${text}\n`);
+}
+
+/** Reports a failed command on standard error and returns its exit code. */
+export function reportFailure(io: Io, format: OutputFormat, error: unknown): number {
+  const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
+  const message = messageOf(error);
+  io.err(
+    format === 'json'
+      ? `${JSON.stringify({ error: { code, message } })}\n`
+      : `trustplane: ${message} (${code})\n`,
+  );
+  return exitCodeOf(error);
+}

@@ -1,0 +1,70 @@
+import tab from '@bomb.sh/tab/commander';
+import { Command, CommanderError } from 'commander';
+import { version } from '../app/version.ts';
+import { apiCommand } from './api-command.ts';
+import { bundleCommand } from './bundle-command.ts';
+import { configCommand } from './config-command.ts';
+import { entryCommand } from './entry-command.ts';
+import { healthcheckCommand } from './healthcheck-command.ts';
+import { type Io, type OutputFormat, reportFailure } from './io.ts';
+import { statusCommand } from './status-command.ts';
+import { upCommand } from './up-command.ts';
+
+const EXAMPLES = `
+Examples:
+  trustplane up                                        server and agent in one process
+  trustplane entry create --spiffe-id spiffe://example.org/web --selector unix:uid:1000
+  trustplane api fetch x509 --write .                  svid.0.pem, svid.0.key, bundle.0.pem
+  source <(trustplane completion bash)                 completion in this shell (bash, zsh, fish)
+
+Exit codes: 0 done; 1 defect; 2 bad input; 3 not found; 4 exists already; 5 not allowed; 7 refused as things stand;
+9 no room left; 10 not reachable or not serving; 12 damaged data.`;
+
+/** The whole command line. Commands load what they need when they run. */
+export function createProgram(io: Io): Command {
+  const program = new Command('trustplane')
+    .description('SPIFFE identities for service meshes: an Envoy SDS and workload identity plane.')
+    .version(version(), '-V, --version')
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('(see --help)')
+    .configureOutput({ writeOut: io.out, writeErr: io.err });
+  for (const create of [
+    upCommand,
+    entryCommand,
+    bundleCommand,
+    apiCommand,
+    statusCommand,
+    healthcheckCommand,
+    configCommand,
+  ]) {
+    program.addCommand(create(io));
+  }
+  for (const command of everyCommand(program)) {
+    command
+      .exitOverride()
+      .configureOutput({ writeOut: io.out, writeErr: io.err })
+      .showHelpAfterError('(see --help)');
+  }
+  tab(program, { completionCommandName: 'completion' });
+  return program;
+}
+
+/** Runs one command line; returns the exit code. */
+export async function run(io: Io, args: readonly string[]): Promise<number> {
+  try {
+    await createProgram(io).parseAsync(args, { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    return reportFailure(io, formatOf(args), error);
+  }
+}
+
+function formatOf(args: readonly string[]): OutputFormat {
+  const text = args.join(' ');
+  return /(?:^| )(?:--output|-o)[= ]json(?: |$)/u.test(text) ? 'json' : 'text';
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}

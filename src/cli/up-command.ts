@@ -1,0 +1,79 @@
+import { Command } from 'commander';
+import { type Io, type OutputFormat, print } from './io.ts';
+import { withOutput } from './options.ts';
+
+interface UpOptions {
+  readonly output: OutputFormat;
+  readonly config?: string;
+  readonly trustDomain?: string;
+  readonly dataDir?: string;
+  readonly socket?: string;
+  readonly adminSocket?: string;
+  readonly x509SvidTtl?: string;
+  readonly caTtl?: string;
+  readonly logLevel?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  trustplane up
+  trustplane up --trust-domain prod.example --data-dir /srv/trustplane
+  trustplane up --x509-svid-ttl 5s --ca-ttl 30s       short lives, to watch rotation
+  trustplane up --config trustplane.yaml              flags win over the file`;
+
+export function upCommand(io: Io): Command {
+  const command = new Command('up')
+    .description('Run server and agent in one process on the embedded store.')
+    .option('--config <file>', 'configuration file (YAML)')
+    .option('--trust-domain <name>', 'trust domain (default: example.org)')
+    .option('--data-dir <path>', 'database and sealed keys')
+    .option('--socket <path>', 'Unix socket of the Workload API and SDS')
+    .option('--admin-socket <path>', 'Unix socket of the server API')
+    .option('--x509-svid-ttl <duration>', 'life of an X509-SVID (default: 1h)')
+    .option('--ca-ttl <duration>', 'life of an X.509 authority (default: 24h)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
+    .addHelpText('after', EXAMPLES)
+    .action((options: UpOptions) => runUp(io, options));
+  return withOutput(command);
+}
+
+async function runUp(io: Io, options: UpOptions): Promise<void> {
+  const [{ buildConfig, loadConfigFile }, { defaultPaths }, { startUp }] = await Promise.all([
+    import('../app/config.ts'),
+    import('../app/default-paths.ts'),
+    import('../app/up.ts'),
+  ]);
+  const file = options.config === undefined ? {} : loadConfigFile(options.config);
+  const config = buildConfig(options, file, defaultPaths(io.uid, io.env));
+  const stop = stopSignal();
+  const up = await startUp(config);
+  const ready = {
+    ready: true,
+    pid: process.pid,
+    trustDomain: config.trustDomain.name,
+    socket: config.socket,
+    adminSocket: config.adminSocket,
+    dataDir: config.dataDir,
+  };
+  if (options.output === 'json') io.out(`${JSON.stringify(ready)}\n`);
+  else
+    print(io, 'text', ready, readyText(config.trustDomain.name, config.socket, config.adminSocket));
+  const reason = await Promise.race([stop, up.failed]);
+  await up.close();
+  if (reason instanceof Error) throw reason;
+}
+
+function readyText(trustDomain: string, socket: string, adminSocket: string): string {
+  return [
+    `trustplane is ready for the trust domain ${trustDomain}`,
+    `  Workload API and SDS  unix://${socket}`,
+    `  server API            unix://${adminSocket}`,
+  ].join('\n');
+}
+
+function stopSignal(): Promise<undefined> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const)
+      process.once(signal, () => resolve(undefined));
+  });
+}

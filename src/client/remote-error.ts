@@ -1,0 +1,37 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type ErrorCode, errorCodes, TrustplaneError } from '../spiffe/index.ts';
+import { ERROR_CODE_KEY } from '../wire/index.ts';
+
+/** Codes for answers that carry none of trustplane's, as those of a SPIRE server. */
+const codesByStatus: Readonly<Partial<Record<status, ErrorCode>>> = {
+  [status.INVALID_ARGUMENT]: 'ERR_REMOTE_INVALID',
+  [status.NOT_FOUND]: 'ERR_REMOTE_NOT_FOUND',
+  [status.ALREADY_EXISTS]: 'ERR_REMOTE_EXISTS',
+  [status.PERMISSION_DENIED]: 'ERR_REMOTE_PERMISSION',
+  [status.UNAVAILABLE]: 'ERR_UNREACHABLE',
+  [status.DEADLINE_EXCEEDED]: 'ERR_UNREACHABLE',
+  [status.UNIMPLEMENTED]: 'ERR_REMOTE_UNIMPLEMENTED',
+};
+
+/** The error behind a failed call to the server at `address`, with the server's own stable code where it sent one. */
+export function remoteError(error: ServiceError, address: string): TrustplaneError {
+  const sent = error.metadata.get(ERROR_CODE_KEY)[0];
+  if (typeof sent === 'string' && isErrorCode(sent))
+    return new TrustplaneError(sent, error.details, { cause: error });
+  const code = codesByStatus[error.code] ?? 'ERR_REMOTE';
+  const text =
+    code === 'ERR_UNREACHABLE'
+      ? `nothing answers at ${address}; is "trustplane up" running with this socket?`
+      : error.details;
+  return new TrustplaneError(code, text, { cause: error });
+}
+
+/** The error of one item of a batch. */
+export function itemError(code: number, message: string): TrustplaneError {
+  const known: Readonly<Record<number, ErrorCode | undefined>> = codesByStatus;
+  return new TrustplaneError(known[code] ?? 'ERR_REMOTE', message);
+}
+
+function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorCodes, text);
+}
