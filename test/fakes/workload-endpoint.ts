@@ -1,13 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  Client,
-  type ClientReadableStream,
-  Metadata,
-  type ServiceError,
-  status,
-} from '@grpc/grpc-js';
+import { Client, type ClientReadableStream, Metadata, status } from '@grpc/grpc-js';
 import { silentLog } from '../../src/ops/log.ts';
 import { createMetrics } from '../../src/ops/metrics.ts';
 import type { WorkloadSource } from '../../src/spiffe/index.ts';
@@ -66,10 +60,17 @@ export interface FetchedX509 {
   readonly bundles?: Readonly<Record<string, Buffer>>;
 }
 
+/** How a call ended. */
+export interface Outcome {
+  /** One of `status`. */
+  readonly code: number;
+  readonly details: string;
+}
+
 export interface Fetching {
   readonly stream: ClientReadableStream<FetchedX509>;
   /** The next message, or how the stream ended. */
-  next(): Promise<FetchedX509 | { readonly code: status; readonly details: string }>;
+  next(): Promise<FetchedX509 | Outcome>;
 }
 
 /** Opens a stream of a method; `headers` instead of the security header. */
@@ -108,7 +109,7 @@ export function callUnary(
   method: string,
   request: object,
   headers: readonly (readonly [string, string])[] = [['workload.spiffe.io', 'true']],
-): Promise<{ readonly code: status; readonly details: string }> {
+): Promise<Outcome> {
   const definition = loadService('workload.proto', 'SpiffeWorkloadAPI')[method];
   if (definition === undefined) throw new Error(`no method ${method}`);
   return new Promise((resolve) => {
@@ -129,7 +130,7 @@ function metadataOf(headers: readonly (readonly [string, string])[]): Metadata {
   return metadata;
 }
 
-function outcomeOf(error: unknown): { readonly code: status; readonly details: string } {
-  const { code, details } = error as ServiceError;
-  return { code, details };
+function outcomeOf(error: unknown): Outcome {
+  if (!(error instanceof Error && 'code' in error && 'details' in error)) throw error;
+  return { code: Number(error.code), details: String(error.details) };
 }
