@@ -66,7 +66,7 @@ export function writeCaCertificate(fields: CaFields): Uint8Array {
     key.publicKey,
     writeExtensions(...extensions),
   );
-  return writeSequence(tbs, algorithm, writeBitString(key.sign(tbs)));
+  return new Uint8Array(writeSequence(tbs, algorithm, writeBitString(key.sign(tbs))));
 }
 
 /** Subject and issuer; unique, because the serial number is. */

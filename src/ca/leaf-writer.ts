@@ -55,7 +55,7 @@ export function writeLeaf(template: LeafTemplate, fields: LeafFields): Uint8Arra
     ),
   );
   const signature = writeBitString(template.key.sign(tbs));
-  return writeSequence(tbs, template.signatureAlgorithm, signature);
+  return new Uint8Array(writeSequence(tbs, template.signatureAlgorithm, signature));
 }
 
 function subjectOf(template: LeafTemplate, dnsNames: readonly string[]): Uint8Array {

@@ -15,17 +15,15 @@ export function checkKeyId(keyId: string): void {
   );
 }
 
+const generators: Readonly<Record<KeyType, () => Promise<{ readonly privateKey: KeyObject }>>> = {
+  'ec-p256': () => generatePair('ec', { namedCurve: 'P-256' }),
+  'ec-p384': () => generatePair('ec', { namedCurve: 'P-384' }),
+  'rsa-2048': () => generatePair('rsa', { modulusLength: 2048 }),
+  'rsa-4096': () => generatePair('rsa', { modulusLength: 4096 }),
+};
+
 export async function generatePrivateKey(keyType: KeyType): Promise<KeyObject> {
-  switch (keyType) {
-    case 'ec-p256':
-      return (await generatePair('ec', { namedCurve: 'P-256' })).privateKey;
-    case 'ec-p384':
-      return (await generatePair('ec', { namedCurve: 'P-384' })).privateKey;
-    case 'rsa-2048':
-      return (await generatePair('rsa', { modulusLength: 2048 })).privateKey;
-    case 'rsa-4096':
-      return (await generatePair('rsa', { modulusLength: 4096 })).privateKey;
-  }
+  return (await generators[keyType]()).privateKey;
 }
 
 /** A private key held in this process's memory. */

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { TrustplaneError } from './errors.ts';
+import { P256_POINT_BYTES, P256_SPKI_HEAD, UNCOMPRESSED_POINT } from './public-key.ts';
 
 /** A P-256 key pair with its signing function. */
 export interface P256KeyPair {
@@ -11,12 +12,6 @@ export interface P256KeyPair {
   readonly sign: (data: Uint8Array) => Uint8Array;
 }
 
-/** SubjectPublicKeyInfo of a P-256 key up to the uncompressed point (RFC 5480). */
-const SPKI_HEAD = Uint8Array.from(
-  Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex'),
-);
-const POINT_BYTES = 65;
-const UNCOMPRESSED = 4;
 /** PKCS#8 with RFC 5915 inside, the point last. */
 const PKCS8_BYTES = 138;
 
@@ -27,12 +22,12 @@ const PKCS8_BYTES = 138;
 export function generateP256KeyPair(): P256KeyPair {
   const { privateKey: key } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const privateKey = Uint8Array.from(key.export({ type: 'pkcs8', format: 'der' }));
-  const point = privateKey.subarray(-POINT_BYTES);
-  if (privateKey.length !== PKCS8_BYTES || point[0] !== UNCOMPRESSED) {
+  const point = privateKey.subarray(-P256_POINT_BYTES);
+  if (privateKey.length !== PKCS8_BYTES || point[0] !== UNCOMPRESSED_POINT) {
     throw new TrustplaneError('ERR_INTERNAL', 'a P-256 key in a PKCS#8 form that is not expected');
   }
-  const publicKey = new Uint8Array(SPKI_HEAD.length + POINT_BYTES);
-  publicKey.set(SPKI_HEAD);
-  publicKey.set(point, SPKI_HEAD.length);
+  const publicKey = new Uint8Array(P256_SPKI_HEAD.length + P256_POINT_BYTES);
+  publicKey.set(P256_SPKI_HEAD);
+  publicKey.set(point, P256_SPKI_HEAD.length);
   return { publicKey, privateKey, sign: (data) => sign('sha256', data, key) };
 }

@@ -10,6 +10,12 @@ export interface PublicKeyInfo {
   readonly keyBits: Uint8Array;
 }
 
+/** SubjectPublicKeyInfo of a P-256 key up to its uncompressed point (RFC 5480). */
+export const P256_SPKI_HEAD: Uint8Array = Uint8Array.from(
+  Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex'),
+);
+export const P256_POINT_BYTES = 65;
+export const UNCOMPRESSED_POINT = 4;
 const MAX_RSA_BITS = 4096;
 
 /**
@@ -18,10 +24,18 @@ const MAX_RSA_BITS = 4096;
  * @throws TrustplaneError ERR_DER, ERR_PUBLIC_KEY
  */
 export function parsePublicKey(spki: Uint8Array): PublicKeyInfo {
+  if (isP256(spki)) return { type: 'ec-p256', keyBits: spki.subarray(P256_SPKI_HEAD.length) };
   const algorithm = parseKeyAlgorithm(spki);
   const fault = keyAlgorithmFault(algorithm);
   if (fault !== undefined) throw refused(fault);
   return { type: publicKeyType(algorithm), keyBits: algorithm.keyBits };
+}
+
+/** The usual case at sight: a P-256 key with an uncompressed point has no other encoding. */
+function isP256(spki: Uint8Array): boolean {
+  const head = P256_SPKI_HEAD.length;
+  if (spki.length !== head + P256_POINT_BYTES || spki[head] !== UNCOMPRESSED_POINT) return false;
+  return P256_SPKI_HEAD.every((octet, index) => octet === spki[index]);
 }
 
 function publicKeyType(algorithm: KeyAlgorithm): PublicKeyType {

@@ -1,0 +1,88 @@
+import { createECDH, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createMemoryKeyManager, createX509Ca, type X509Ca } from '../src/ca/index.ts';
+import { openOwnBundle } from '../src/federation/index.ts';
+import { createMetrics, silentLog, systemClock } from '../src/ops/index.ts';
+import { generateP256KeyPair, SpiffeId, TrustDomain } from '../src/spiffe/index.ts';
+import { createMemoryStore } from '../src/store/index.ts';
+import { median } from './measurement.ts';
+
+const ROUNDS = 15;
+const ROUND_MS = 200;
+const SIGNED_BYTES = 500;
+
+/**
+ * X509-SVIDs per second, each with a fresh key, against key generation and one signature alone; one
+ * thread, rounds of both by turns, medians.
+ */
+export async function measureLeafIssue(): Promise<{
+  readonly value: number;
+  readonly baseline: number;
+}> {
+  const clock = systemClock;
+  const store = createMemoryStore({ clock });
+  const bucket = store.bucket('authorities');
+  const trustDomain = TrustDomain.parse('bench.test');
+  const ownBundle = await openOwnBundle({ bucket, trustDomain, clock, log: silentLog });
+  const ca = await createX509Ca({
+    trustDomain,
+    serverId: 'bench',
+    bucket,
+    keyManager: createMemoryKeyManager(),
+    ownBundle: ownBundle.publisherFor('bench'),
+    clock,
+    random: randomBytes,
+    log: silentLog,
+    metrics: createMetrics(),
+  });
+  try {
+    return compare(leafIssue(ca), keyAndSignature());
+  } finally {
+    await ca.close();
+    await ownBundle.close();
+    await store.close();
+  }
+}
+
+function leafIssue(ca: X509Ca): () => unknown {
+  const spiffeId = SpiffeId.parse('spiffe://bench.test/ns/prod/sa/web');
+  return () => {
+    const { publicKey } = generateP256KeyPair();
+    return ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 3600, dnsNames: [] });
+  };
+}
+
+function keyAndSignature(): () => unknown {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const data = randomBytes(SIGNED_BYTES);
+  return () => {
+    createECDH('prime256v1').generateKeys();
+    return sign('sha256', data, privateKey);
+  };
+}
+
+function compare(
+  one: () => unknown,
+  other: () => unknown,
+): { readonly value: number; readonly baseline: number } {
+  const values: number[] = [];
+  const baselines: number[] = [];
+  perSecond(one);
+  perSecond(other);
+  for (let round = 0; round < ROUNDS; round++) {
+    values.push(perSecond(one));
+    baselines.push(perSecond(other));
+  }
+  return { value: median(values), baseline: median(baselines) };
+}
+
+function perSecond(action: () => unknown): number {
+  const start = performance.now();
+  let count = 0;
+  let elapsedMs = 0;
+  while (elapsedMs < ROUND_MS) {
+    action();
+    count++;
+    elapsedMs = performance.now() - start;
+  }
+  return (count / elapsedMs) * 1000;
+}
