@@ -1,12 +1,24 @@
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { pathToFileURL } from 'node:url';
 import { damagedError, storeError } from './sqlite-errors.ts';
+import { findLogDamage } from './sqlite-log-check.ts';
 import { checkSchema, createSchema, migrateSchema } from './sqlite-schema.ts';
 
-/** Above this the whole check takes longer than a start may; records are checked as they are read. */
-const MAX_CHECKED_BYTES = 64 * 1024 * 1024;
+/** The checks are bounded for the sake of the start; each record is checked again as it is read. */
+const MAX_FULL_CHECK_BYTES = 16 * 1024 * 1024;
+const MAX_QUICK_CHECK_BYTES = 256 * 1024 * 1024;
+const MAX_LOG_CHECK_BYTES = 64 * 1024 * 1024;
 
 /** Exclusive: no other process may open it meanwhile, and no -shm file is needed. */
 const SETTINGS = `
@@ -76,11 +88,13 @@ function fillDatabase(path: string, trustDomain: string): void {
 function inspectDatabase(path: string, trustDomain: string): void {
   const bytes = statSync(path).size;
   if (bytes === 0) throw damagedError(path, 'it is empty');
+  const logBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  if (logBytes <= MAX_LOG_CHECK_BYTES && logBytes > 0) checkLog(`${path}-wal`);
   const index = `${path}-shm`;
   const hadIndex = existsSync(index);
-  const db = new DatabaseSync(inspectionUrl(path), { readOnly: true });
+  const db = new DatabaseSync(inspectionUrl(path, logBytes), { readOnly: true });
   try {
-    if (bytes <= MAX_CHECKED_BYTES) checkIntact(db, path);
+    checkIntact(db, path, bytes);
     checkSchema(db, path, trustDomain);
   } finally {
     db.close();
@@ -89,15 +103,21 @@ function inspectDatabase(path: string, trustDomain: string): void {
 }
 
 /** Without a log to be read, `immutable` keeps SQLite from making any file. */
-function inspectionUrl(path: string): URL {
+function inspectionUrl(path: string, logBytes: number): URL {
   const url = pathToFileURL(path);
-  const log = statSync(`${path}-wal`, { throwIfNoEntry: false });
-  if (log === undefined || log.size === 0) url.searchParams.set('immutable', '1');
+  if (logBytes === 0) url.searchParams.set('immutable', '1');
   return url;
 }
 
-function checkIntact(db: DatabaseSync, path: string): void {
-  const problem = db.prepare('PRAGMA quick_check(1)').get()?.['quick_check'];
+function checkLog(path: string): void {
+  const damage = findLogDamage(readFileSync(path));
+  if (damage !== undefined) throw damagedError(path, damage);
+}
+
+function checkIntact(db: DatabaseSync, path: string, bytes: number): void {
+  if (bytes > MAX_QUICK_CHECK_BYTES) return;
+  const check = bytes > MAX_FULL_CHECK_BYTES ? 'quick_check' : 'integrity_check';
+  const problem = db.prepare(`PRAGMA ${check}(1)`).get()?.[check];
   if (problem !== 'ok') throw damagedError(path, String(problem));
 }
 

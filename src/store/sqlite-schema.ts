@@ -72,8 +72,13 @@ export function checkSchema(db: DatabaseSync, path: string, trustDomain: string)
 export function migrateSchema(db: DatabaseSync, steps: readonly string[] = MIGRATIONS): void {
   const version = pragma(db, 'user_version');
   if (version >= steps.length) return;
-  db.exec(`BEGIN IMMEDIATE; ${steps.slice(version).join(';')};
-    PRAGMA user_version = ${steps.length}; COMMIT`);
+  try {
+    db.exec(`BEGIN IMMEDIATE; ${steps.slice(version).join(';')};
+      PRAGMA user_version = ${steps.length}; COMMIT`);
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
 }
 
 /** Makes the schema in an empty database. */

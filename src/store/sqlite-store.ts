@@ -46,7 +46,7 @@ async function opened(worker: Worker, path: string): Promise<void> {
     throw endedError(path, messageOf(error));
   });
   if (message?.type !== 'failed') return;
-  await once(worker, 'exit');
+  await worker.terminate();
   throw new TrustplaneError(message.code, message.message);
 }
 
@@ -92,7 +92,7 @@ export class SqliteStore implements Store {
   async #shutDown(): Promise<void> {
     await this.#queue.drain();
     if (this.#failure !== undefined) return;
-    const exited = once(this.#worker, 'exit');
+    const exited = new Promise((resolve) => this.#worker.once('exit', resolve));
     this.#worker.postMessage('close', []);
     await exited;
     this.#end(closedError());
