@@ -33,7 +33,11 @@ const behaviors: ReadonlyMap<string, MatchBehavior> = new Map([
   ['MATCH_ANY', 'any'],
 ]);
 
-/** An empty hint filters nothing, as in SPIRE. @throws TrustplaneError ERR_API_REQUEST */
+/**
+ * An empty hint and `by_downstream` false filter nothing, as in SPIRE, whose tools always send the
+ * latter.
+ * @throws TrustplaneError ERR_API_REQUEST
+ */
 export function parseEntryFilter(filter: WireEntryFilter | null | undefined): EntryFilter {
   const { by_spiffe_id, by_parent_id, by_selectors, by_federates_with, by_hint, by_downstream } =
     filter ?? {};
@@ -61,7 +65,7 @@ export function parseEntryFilter(filter: WireEntryFilter | null | undefined): En
       ),
     }),
     ...(by_hint?.value && { hint: by_hint.value }),
-    ...(by_downstream && { downstream: by_downstream.value ?? false }),
+    ...(by_downstream?.value === true && { downstream: true }),
   };
 }
 

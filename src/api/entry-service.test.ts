@@ -275,7 +275,7 @@ describe('ListEntries and CountEntries', () => {
     ['a hint', { by_hint: { value: 'h' } }, ['c']],
     ['an empty hint', { by_hint: {} }, ['a', 'b', 'c']],
     ['downstream', { by_downstream: { value: true } }, ['a']],
-    ['not downstream', { by_downstream: {} }, ['b', 'c']],
+    ["downstream false, which SPIRE's tools always send", { by_downstream: {} }, ['a', 'b', 'c']],
     ['two things', { by_downstream: {}, by_hint: { value: 'h' } }, ['c']],
   ];
   const entries = [
