@@ -11,7 +11,11 @@ Exit code 1 if a figure misses its bar.
 Names: ${benchmarks.map(({ name }) => name).join(', ')}`;
 
 const { values: flags } = parseArgs({
-  options: { only: { type: 'string', multiple: true }, json: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
+  options: {
+    only: { type: 'string', multiple: true },
+    json: { type: 'string' },
+    help: { type: 'boolean', short: 'h' },
+  },
 });
 
 process.exitCode = flags.help === true ? usage(0) : await main(flags.only ?? [], flags.json);
@@ -51,8 +55,17 @@ function formatResults(results: readonly Measurement[]): string {
     passes(result) ? 'ok' : 'MISSED',
   ]);
   const all = [['NAME', 'VALUE', 'LIMIT OR BASELINE', 'RATIO', 'BAR', ''], ...rows];
-  const widths = [0, 1, 2, 3, 4, 5].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  return all.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd()).join('\n');
+  const widths = [0, 1, 2, 3, 4, 5].map((column) =>
+    Math.max(...all.map((row) => row[column]?.length ?? 0)),
+  );
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 function show(value: number): string {

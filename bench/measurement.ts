@@ -20,8 +20,19 @@ export interface Benchmark {
 }
 
 /** A figure that must stay below a fixed limit. */
-export function against(name: string, value: number, unit: string, limit: number, kind: 'below' | 'at-most' = 'below'): Measurement {
+export function against(
+  name: string,
+  value: number,
+  unit: string,
+  limit: number,
+  kind: 'below' | 'at-most' = 'below',
+): Measurement {
   return { name, value, unit, baseline: limit, ratio: value / limit, bar: { kind, ratio: 1 } };
+}
+
+/** A figure that is a ratio to a baseline of the same run: its baseline is 1. */
+export function asRatio(name: string, ratio: number, bar: Measurement['bar']): Measurement {
+  return { name, value: ratio, unit: 'x', baseline: 1, ratio, bar };
 }
 
 export function passes({ ratio, bar }: Measurement): boolean {

@@ -16,7 +16,8 @@ const source = path.join(root, 'src', 'cli', 'main.ts');
 const main = existsSync(source) ? source : path.join(root, 'dist', 'cli', 'main.js');
 
 if (isNewEnough(process.versions.node)) {
-  module.enableCompileCache?.();
+  // Beside the program, not in a temporary folder where another user could plant code.
+  module.enableCompileCache?.(path.join(root, 'node_modules', '.cache', 'compile'));
   await import(pathToFileURL(main).href);
 } else {
   const node = findNode();

@@ -1,0 +1,13 @@
+import { coldStart } from './cold-start.ts';
+import { entryToStream } from './entry-to-stream.ts';
+import { leafIssue } from './leaf-issue-ratio.ts';
+import type { Benchmark } from './measurement.ts';
+import { rotationToEnvoy } from './rotation-to-envoy.ts';
+
+/** Every figure of `npm run bench`, in the order in which they run. */
+export const benchmarks: readonly Benchmark[] = [
+  coldStart,
+  entryToStream,
+  rotationToEnvoy,
+  leafIssue,
+];

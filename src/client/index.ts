@@ -1,0 +1,15 @@
+/** Talks to trustplane and to any Workload API: the admin client, the Workload API client, health. */
+export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
+export { checkHealth } from './check-health.ts';
+export {
+  type EndpointAddress,
+  findEndpointAddress,
+  parseEndpointAddress,
+} from './endpoint-address.ts';
+export type { EntryMessage, EntryView } from './entry-message.ts';
+export {
+  createWorkloadApiClient,
+  type WorkloadApiClient,
+  type X509WatchEvent,
+} from './workload-api-client.ts';
+export type { X509Context, X509ContextSvid } from './x509-context.ts';
