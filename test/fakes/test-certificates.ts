@@ -112,7 +112,7 @@ async function extensionsOf(
 
 function keyUsageExtension([first, ...others]: readonly KeyUsageName[], isCritical: boolean) {
   if (first === undefined) throw new Error('a key usage has at least one name');
-  const flags = others.reduce(
+  const flags = others.reduce<oracle.KeyUsageFlags>(
     (bits, name) => bits | oracle.KeyUsageFlags[name],
     oracle.KeyUsageFlags[first],
   );
