@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import type { Agent, IncomingHttpHeaders } from 'node:http';
+import { createServer } from 'node:http';
+import path from 'node:path';
+import type { RunningEnvoy } from './launch-envoy.ts';
+import { adminSocketOf, launchEnvoy } from './launch-envoy.ts';
+import { renderBootstrap } from './render-bootstrap.ts';
+import type { HttpAnswer } from './unix-http.ts';
+import { requestUnix } from './unix-http.ts';
+
+/** client → client Envoy → mTLS → server Envoy → application, all on Unix sockets in one folder. */
+export interface SidecarPair {
+  readonly client: RunningEnvoy;
+  readonly server: RunningEnvoy;
+  /** Where the server Envoy takes mTLS. */
+  readonly inboundSocket: string;
+  /** Where the client Envoy takes plain HTTP. */
+  readonly outboundSocket: string;
+  /** One request along the whole way; the application answers with the headers it saw, as JSON. */
+  request(agent?: Agent): Promise<HttpAnswer>;
+  stop(): Promise<void>;
+}
+
+/** Options of `launchSidecars`. */
+export interface SidecarOptions {
+  readonly folder: string;
+  /** The agent's socket. */
+  readonly agentSocket: string;
+  readonly clientId: string;
+  readonly serverId: string;
+  readonly protocol: 'sotw' | 'delta';
+  /** Whom the server lets in; default `clientId`. */
+  readonly allowedId?: string;
+  /** How long an mTLS connection may live, as Envoy spells it; default `1s`. */
+  readonly connectionDuration?: string;
+}
+
+/** Starts the application and both Envoys, without waiting for their certificates. */
+export async function launchSidecars(options: SidecarOptions): Promise<SidecarPair> {
+  const { folder } = options;
+  const inboundSocket = path.join(folder, 'inbound.sock');
+  const outboundSocket = path.join(folder, 'outbound.sock');
+  const application = await serveApplication(path.join(folder, 'application.sock'));
+  const server = await launchEnvoy({
+    folder,
+    name: 'server',
+    bootstrap: await serverBootstrap(options),
+  });
+  const client = await launchEnvoy({
+    folder,
+    name: 'client',
+    bootstrap: await clientBootstrap(options),
+  });
+  return {
+    client,
+    server,
+    inboundSocket,
+    outboundSocket,
+    request: async (agent) =>
+      await requestUnix({ socketPath: outboundSocket, path: '/', ...(agent && { agent }) }),
+    stop: async () => {
+      await Promise.all([client.stop(), server.stop()]);
+      application.closeAllConnections();
+      application.close();
+      await once(application, 'close');
+    },
+  };
+}
+
+async function serverBootstrap(options: SidecarOptions): Promise<string> {
+  const { folder, protocol } = options;
+  const own = protocol === 'sotw' ? 'server' : 'service';
+  return await renderBootstrap(protocol === 'sotw' ? 'server-sidecar' : 'delta-sds', {
+    [`spiffe://example.org/client`]: options.allowedId ?? options.clientId,
+    [`spiffe://example.org/${own}`]: options.serverId,
+    '127.0.0.1:9901': adminSocketOf(folder, 'server'),
+    '0.0.0.0:8443': path.join(folder, 'inbound.sock'),
+    '127.0.0.1:8080': path.join(folder, 'application.sock'),
+    '/run/trustplane/agent.sock': options.agentSocket,
+    '3600s': '60s',
+    ...(protocol === 'delta' && unusedOutbound(folder)),
+  });
+}
+
+async function clientBootstrap(options: SidecarOptions): Promise<string> {
+  const { folder, protocol } = options;
+  const inboundSocket = path.join(folder, 'inbound.sock');
+  const shared = {
+    '127.0.0.1:8081': path.join(folder, 'outbound.sock'),
+    '/run/trustplane/agent.sock': options.agentSocket,
+    '1800s': options.connectionDuration ?? '1s',
+  };
+  if (protocol === 'sotw')
+    return await renderBootstrap('client-sidecar', {
+      ...shared,
+      'spiffe://example.org/client': options.clientId,
+      'spiffe://example.org/server': options.serverId,
+      '127.0.0.1:9902': adminSocketOf(folder, 'client'),
+      '127.0.0.1:8443': inboundSocket,
+    });
+  return await renderBootstrap('delta-sds', {
+    ...shared,
+    'spiffe://example.org/service': options.clientId,
+    'spiffe://example.org/backend': options.serverId,
+    '127.0.0.1:9901': adminSocketOf(folder, 'client'),
+    '0.0.0.0:8443': path.join(folder, 'client-inbound.sock'),
+    '127.0.0.1:8444': inboundSocket,
+  });
+}
+
+/** The direction that the delta bootstrap has and the server does not use. */
+function unusedOutbound(folder: string): Record<string, string> {
+  return {
+    '127.0.0.1:8081': path.join(folder, 'server-outbound.sock'),
+    '127.0.0.1:8444': path.join(folder, 'nowhere.sock'),
+  };
+}
+
+/** Answers with what it saw of a request. */
+async function serveApplication(socketPath: string): Promise<ReturnType<typeof createServer>> {
+  const server = createServer((request, response) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify(request.headers satisfies IncomingHttpHeaders));
+  });
+  server.listen(socketPath);
+  await once(server, 'listening');
+  return server;
+}
