@@ -138,6 +138,7 @@ export const errorCodes = {
   ERR_SVID_CLOSED: ['unavailable', 'The source of identities is closed.'],
   // workload
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
+  ERR_WORKLOAD_REQUEST: ['invalid', 'A Workload API request is no protobuf message.'],
   ERR_WORKLOAD_NO_IDENTITY: ['permission', 'No registration entry gives the caller an identity.'],
   ERR_WORKLOAD_STREAMS: ['exhausted', 'The process has too many open streams.'],
   ERR_WORKLOAD_UNIMPLEMENTED: ['unimplemented', 'This part of the Workload API is not served.'],

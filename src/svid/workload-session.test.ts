@@ -24,9 +24,10 @@ describe('a session', () => {
   it('attests each stream that attaches', async () => {
     const plane = createSvidPlane();
     const process = fakeProcess();
-    await plane.attach(process);
-    await plane.attach(process);
+    const first = await plane.attach(process);
+    const second = await plane.attach(process);
     expect(process.attestations).toBe(2);
+    expect([first.updates.length, second.updates.length]).toEqual([1, 1]);
   });
 
   it('serves a stream that attaches during an attestation only after one of its own', async () => {

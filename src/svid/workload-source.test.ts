@@ -37,6 +37,19 @@ describe('the first update', () => {
     expect(plane.issuer.calls).toEqual([2]);
   });
 
+  it('waits for all of them also when some are there already, so that the default stays (WLAPI-16)', async () => {
+    const plane = createSvidPlane();
+    plane.entries.put(fakeEntry('old', { selectors: ['unix:gid:1'] }), fakeEntry('young'));
+    await plane.attach(fakeProcess('unix:uid:1000'));
+    const release = plane.issuer.hold();
+    const listener = await plane.attach(fakeProcess('unix:uid:1000', 'unix:gid:1'));
+    expect(listener.updates).toEqual([]);
+    release();
+    await plane.settle();
+    expect(listener.updates).toHaveLength(1);
+    expect(listener.paths).toEqual(['/old', '/young']);
+  });
+
   it('holds a leaf for the key it comes with', async () => {
     const plane = createSvidPlane();
     plane.entries.put(fakeEntry('web', { dnsNames: ['web.test'] }));
@@ -171,7 +184,9 @@ describe('entries', () => {
     const release = plane.issuer.hold();
     const listener = await plane.attach(fakeProcess());
     plane.entries.put({ ...entry, dnsNames: ['b.test'] });
+    await plane.settle();
     plane.entries.put({ ...entry, dnsNames: ['c.test'] });
+    await plane.settle();
     release();
     await plane.settle();
     await plane.settle();
@@ -197,6 +212,22 @@ describe('entries', () => {
     plane.entries.put(fakeEntry('a', { hint }), fakeEntry('b', { hint }), fakeEntry('c'));
     const listener = await plane.attach(fakeProcess());
     expect(listener.last?.identities.map(({ hint }) => hint)).toEqual(['internal', '', '']);
+  });
+
+  it('that are gone before their turn are not asked for', async () => {
+    const plane = createSvidPlane();
+    const listener = await plane.attach(fakeProcess());
+    const entries = Array.from({ length: 210 }, (_, i) => fakeEntry(`e${i}`));
+    const release = plane.issuer.hold();
+    plane.entries.put(...entries);
+    await plane.settle();
+    expect(plane.issuer.calls).toEqual([50, 50, 50, 50]);
+    plane.entries.delete(...entries.slice(2).map(({ id }) => id));
+    await plane.settle();
+    release();
+    await plane.settle();
+    expect(plane.issuer.calls).toHaveLength(4);
+    expect(listener.paths).toEqual(['/e0', '/e1']);
   });
 
   it('created and deleted in a storm end in the right state, with the work of batches', async () => {

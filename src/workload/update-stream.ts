@@ -7,13 +7,14 @@ import {
   type WorkloadUpdate,
 } from '../spiffe/index.ts';
 import { type PeerProcess, peerOf, toServiceError } from '../wire/index.ts';
+import { checkEmptyRequest } from './empty-request.ts';
 import { LatestWriter } from './latest-writer.ts';
 import { requireSecurityHeader } from './security-header.ts';
 import type { StreamQuota } from './stream-quota.ts';
 import type { WorkloadMetrics } from './workload-metrics.ts';
 import type { UpdateEncoder } from './x509-responses.ts';
 
-export type UpdateCall = ServerWritableStream<unknown, Buffer>;
+export type UpdateCall = ServerWritableStream<Buffer, Buffer>;
 
 /** What all streams of one method share. */
 export interface UpdateStreamOptions {
@@ -31,6 +32,7 @@ export interface UpdateStreamOptions {
 export function serveUpdates(call: UpdateCall, options: UpdateStreamOptions): void {
   try {
     requireSecurityHeader(call.metadata);
+    checkEmptyRequest(call.request);
     const process = peerOf(call);
     const release = options.quota.take(process);
     new UpdateStream(call, process, release, options).start();

@@ -42,7 +42,7 @@ export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
   };
   const allowVerifiers = options.allowUnauthenticatedVerifiers ?? false;
   return {
-    definition: passEncoded(loadService('workload.proto', 'SpiffeWorkloadAPI')),
+    definition: withOwnCodec(loadService('workload.proto', 'SpiffeWorkloadAPI')),
     implementation: {
       FetchX509SVID: updates('FetchX509SVID', createX509SvidEncoder(), false),
       FetchX509Bundles: updates('FetchX509Bundles', createX509BundlesEncoder(), allowVerifiers),
@@ -52,16 +52,19 @@ export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
   };
 }
 
-/** Messages are encoded once per update, not once per stream. */
-function passEncoded(definition: ServiceDefinition): ServiceDefinition {
-  const responseSerialize = (message: Buffer): Buffer => message;
+/** Requests are parsed where a malformed one can be named; messages are encoded once per update, not once per stream. */
+function withOwnCodec(definition: ServiceDefinition): ServiceDefinition {
+  const pass = (bytes: Buffer): Buffer => bytes;
   return Object.fromEntries(
-    Object.entries(definition).map(([name, method]) => [name, { ...method, responseSerialize }]),
+    Object.entries(definition).map(([name, method]) => [
+      name,
+      { ...method, requestDeserialize: pass, responseSerialize: pass },
+    ]),
   );
 }
 
 function unaryNotServed(method: string, metrics: WorkloadMetrics) {
-  return (call: ServerUnaryCall<unknown, Buffer>, callback: sendUnaryData<Buffer>): void => {
+  return (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
     const error = notServedError(call, method);
     metrics.errors.inc({ method, code: error.code });
     callback(toServiceError(error));
@@ -75,7 +78,7 @@ function streamNotServed(method: string, metrics: WorkloadMetrics) {
 }
 
 function notServedError(
-  call: Pick<ServerUnaryCall<unknown, Buffer>, 'metadata'>,
+  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata'>,
   method: string,
 ): TrustplaneError {
   try {

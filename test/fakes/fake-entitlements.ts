@@ -26,10 +26,15 @@ export class FakeEntitlements implements EntitlementSource {
     for (const listener of this.#listeners) listener();
   }
 
+  /** Oldest first. */
+  all(): readonly RegistrationEntry[] {
+    return [...this.#entries.values()].sort(
+      (a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1),
+    );
+  }
+
   match(selectors: SelectorSet): readonly RegistrationEntry[] {
-    return [...this.#entries.values()]
-      .filter((entry) => selectors.includesAll(entry.selectors.map(formatSelector)))
-      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    return this.all().filter((entry) => selectors.includesAll(entry.selectors.map(formatSelector)));
   }
 
   get(entryId: string): RegistrationEntry | undefined {

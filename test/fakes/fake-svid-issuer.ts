@@ -88,9 +88,10 @@ export class FakeSvidIssuer implements SvidIssuer {
 
   async issue(requests: readonly SvidRequest[]): Promise<readonly SvidResult[]> {
     this.calls.push(requests.length);
+    const results =
+      this.failure === undefined ? requests.map((request) => this.#issueOne(request)) : [];
     await this.#gate;
     if (this.failure !== undefined) throw this.failure;
-    const results = requests.map((request) => this.#issueOne(request));
     return this.tamper === undefined ? results : results.map(this.tamper);
   }
 

@@ -73,17 +73,18 @@ export interface Fetching {
   next(): Promise<FetchedX509 | Outcome>;
 }
 
-/** Opens a stream of a method; `headers` instead of the security header. */
+/** Opens a stream of a method with a request's bytes; `headers` instead of the security header. */
 export function fetchStream(
   client: Client,
   method: string,
   headers: readonly (readonly [string, string])[] = [['workload.spiffe.io', 'true']],
+  request: Buffer = Buffer.alloc(0),
 ): Fetching {
   const definition = loadService('workload.proto', 'SpiffeWorkloadAPI')[method];
   if (definition === undefined) throw new Error(`no method ${method}`);
   const stream: ClientReadableStream<FetchedX509> = client.makeServerStreamRequest(
     definition.path,
-    definition.requestSerialize,
+    () => request,
     (bytes): FetchedX509 => definition.responseDeserialize(bytes),
     {},
     metadataOf(headers),
