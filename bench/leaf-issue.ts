@@ -6,8 +6,8 @@ import { generateP256KeyPair, SpiffeId, TrustDomain } from '../src/spiffe/index.
 import { createMemoryStore } from '../src/store/index.ts';
 import { median } from './measurement.ts';
 
-const ROUNDS = 15;
-const ROUND_MS = 200;
+const ROUNDS = 31;
+const ROUND_MS = 100;
 const SIGNED_BYTES = 500;
 
 /**

@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest';
+import {
+  type CaGround,
+  type CaWorld,
+  createCaGround,
+  issueVerified,
+  startCa,
+} from '../../test/fakes/ca-world.ts';
+
+const HOUR_MS = 3_600_000;
+/** Ends well after the last change, at 36 h and a second. */
+const LENGTH_MS = 37 * HOUR_MS;
+
+/** When the process dies: around its n-th durable change. */
+interface Death {
+  readonly at: number;
+  readonly when: 'before' | 'after';
+}
+
+/** A ground on which the process dies: the change happens or not, and nothing works any more. */
+function mortal(ground: CaGround, death: Death): CaGround & { readonly isDead: () => boolean } {
+  let changes = 0;
+  let isDead = false;
+  const killed = (): Error => new Error('killed');
+  async function read<T>(action: () => Promise<T>): Promise<T> {
+    if (isDead) throw killed();
+    return action();
+  }
+  async function change<T>(action: () => Promise<T>): Promise<T> {
+    if (isDead) throw killed();
+    changes++;
+    if (changes !== death.at) return action();
+    if (death.when === 'after') await action();
+    isDead = true;
+    throw killed();
+  }
+  const { bucket, keyManager } = ground;
+  return {
+    clock: ground.clock,
+    isDead: () => isDead,
+    bucket: {
+      get: (key) => read(() => bucket.get(key)),
+      list: (prefix) => read(() => bucket.list(prefix)),
+      put: (key, value, expected) => change(() => bucket.put(key, value, expected)),
+      delete: (key, expected) => change(() => bucket.delete(key, expected)),
+      watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
+    },
+    keyManager: {
+      isDurable: true,
+      generateKey: (keyId, keyType) => change(() => keyManager.generateKey(keyId, keyType)),
+      deleteKey: (keyId) => change(() => keyManager.deleteKey(keyId)),
+      getKey: (keyId) => read(() => keyManager.getKey(keyId)),
+      listKeys: () => read(() => keyManager.listKeys()),
+    },
+  };
+}
+
+/** What is in the store and the key manager fits together, and the CA signs what peers trust. */
+async function expectWhole(world: CaWorld): Promise<void> {
+  const { authorities, health } = world.ca.status();
+  expect(health).toBe('ok');
+  expect(authorities.filter(({ state }) => state === 'active')).toHaveLength(1);
+  expect(authorities.every(({ isPublished }) => isPublished)).toBe(true);
+  expect(world.trustMap.current().own.x509Authorities).toHaveLength(authorities.length);
+  expect(await world.keyManager.listKeys()).toHaveLength(authorities.length);
+  issueVerified(world);
+}
+
+const deaths = Array.from({ length: 24 }, (_, index) => index + 1).flatMap((at) => [
+  { at, when: 'before' } as const,
+  { at, when: 'after' } as const,
+]);
+
+describe('kill -9', () => {
+  it('at any step of the first start: the next start ends with one authority', async () => {
+    let killings = 0;
+    for (const death of deaths) {
+      const ground = createCaGround();
+      const doomed = mortal(ground, death);
+      const first = await startCa(doomed).catch(() => undefined);
+      await first?.close();
+      if (doomed.isDead()) killings++;
+      const journaled = await certificatesIn(ground);
+      const world = await startCa(ground);
+      await expectWhole(world);
+      expect(await certificatesIn(ground)).toEqual(
+        journaled.length === 0 ? [expect.any(String)] : journaled,
+      );
+      await world.close();
+    }
+    expect(killings).toBe(2 * 4);
+  });
+
+  it('at any step of the rotations: same authorities, nothing lost, nothing needless', async () => {
+    const undisturbed = await rotate(createCaGround(), undefined);
+    let killings = 0;
+    for (const death of deaths) {
+      const ground = createCaGround();
+      const outcome = await rotate(ground, death);
+      if (outcome.wasKilled) killings++;
+      expect(outcome.sequence, JSON.stringify(death)).toBe(undisturbed.sequence);
+      expect(outcome.states).toEqual(undisturbed.states);
+    }
+    // Four authorities made, three activated, two pruned.
+    expect(killings).toBe(2 * (4 * 3 + 3 + 2 * 3));
+  });
+});
+
+async function certificatesIn(ground: CaGround): Promise<string[]> {
+  const record = await ground.bucket.get('x509.s1');
+  if (record === undefined) return [];
+  const { authorities } = JSON.parse(Buffer.from(record.value).toString()) as {
+    authorities: { certificate: string }[];
+  };
+  return authorities.map(({ certificate }) => certificate);
+}
+
+/** A day and a half of rotations, half an hour at a time; a dead server is started again. */
+async function rotate(ground: CaGround, death: Death | undefined) {
+  const doomed = death === undefined ? undefined : mortal(ground, death);
+  let world = await startCa(doomed ?? ground).catch(() => undefined);
+  let wasKilled = false;
+  for (let elapsedMs = 0; elapsedMs <= LENGTH_MS; elapsedMs += HOUR_MS / 2) {
+    if (doomed?.isDead() === true && !wasKilled) {
+      wasKilled = true;
+      world = await restart(ground, world);
+    }
+    if (world === undefined) throw new Error('no server runs');
+    issueVerified(world);
+    if (elapsedMs < LENGTH_MS) await ground.clock.advanceAsync(HOUR_MS / 2);
+  }
+  if (world === undefined) throw new Error('no server runs');
+  const { authorities } = world.ca.status();
+  const sequence = world.trustMap.current().own.sequenceNumber;
+  await world.close();
+  return { wasKilled, sequence, states: authorities.map(({ state }) => state) };
+}
+
+async function restart(ground: CaGround, dead: CaWorld | undefined): Promise<CaWorld> {
+  const signer = dead?.ca.status().authorities.find(({ state }) => state === 'active');
+  await dead?.close();
+  const world = await startCa(ground);
+  await expectWhole(world);
+  const ids = world.ca.status().authorities.map(({ authorityId }) => authorityId);
+  expect(ids).toEqual(signer === undefined ? ids : expect.arrayContaining([signer.authorityId]));
+  return world;
+}

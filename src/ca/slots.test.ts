@@ -1,0 +1,130 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TrustDomain } from '../spiffe/index.ts';
+import { createAuthority, type X509CaAuthority } from './authority.ts';
+import { writeCaCertificate } from './ca-certificate.ts';
+import { createSigningKey, generatePrivateKey } from './private-key.ts';
+import { activate, nextStep, type RotationStep, without } from './slots.ts';
+
+const key = createSigningKey('k', 'ec-p256', await generatePrivateKey('ec-p256'));
+const trustDomain = TrustDomain.parse('a.test');
+const T0 = Date.parse('2026-01-01T00:00:00Z');
+const LIFE_MS = 24 * 3_600_000;
+const hours = (count: number): number => T0 + count * 3_600_000;
+let made = 0;
+
+/** Authorities of one key; each is told apart by an ID of its own. */
+function authority(
+  state: X509CaAuthority['state'],
+  issuedAt: number,
+  lifeMs: number = LIFE_MS,
+): X509CaAuthority {
+  const certificate = writeCaCertificate({
+    key,
+    serialNumber: Uint8Array.of(1),
+    notBefore: issuedAt - 30_000,
+    notAfter: issuedAt + lifeMs,
+    trustDomain,
+  });
+  const fields = createAuthority({ keyId: 'k', state, issuedAt, certificate });
+  return { ...fields, authorityId: `authority-${made++}` };
+}
+
+const published = (): boolean => true;
+const active = authority('active', T0);
+const prepared = authority('prepared', hours(12));
+
+describe('nextStep', () => {
+  it.each<[string, readonly X509CaAuthority[], number, RotationStep]>([
+    ['prepares the first authority', [], T0, { type: 'prepare' }],
+    ['activates the first one at once', [prepared], T0, { type: 'activate', authority: prepared }],
+    ['waits until half of the life', [active], T0, { type: 'wait', until: hours(12) }],
+    ['prepares at half of the life', [active], hours(12), { type: 'prepare' }],
+    ['waits until 5/6', [active, prepared], hours(13), { type: 'wait', until: hours(20) }],
+    ['activates at 5/6', [active, prepared], hours(20), { type: 'activate', authority: prepared }],
+    [
+      'does nothing when the clock is set back',
+      [active, prepared],
+      hours(-99),
+      { type: 'wait', until: hours(20) },
+    ],
+    [
+      'keeps an old one through its last second',
+      [
+        { ...active, state: 'old' },
+        { ...prepared, state: 'active' },
+      ],
+      hours(24) + 999 - 3_600_000,
+      { type: 'wait', until: hours(24) },
+    ],
+  ])('%s', (_, authorities, now, step) => {
+    expect(nextStep(authorities, published, now)).toEqual(step);
+  });
+
+  it('publishes before anything else', () => {
+    const step = nextStep([active, prepared], (a) => a !== prepared, hours(23));
+    expect(step).toEqual({ type: 'publish', authority: prepared });
+  });
+
+  it('prunes an old authority one second after its notAfter, and not before', () => {
+    const old = { ...active, state: 'old' } as const;
+    const current = authority('active', hours(20));
+    const before = nextStep([old, current], published, hours(24) + 999);
+    expect(before).toEqual({ type: 'wait', until: hours(24) + 1000 });
+    const after = nextStep([old, current], published, hours(24) + 1000);
+    expect(after).toEqual({ type: 'prune', authority: old });
+  });
+
+  it('prepares anew when active and prepared have expired', () => {
+    const now = hours(1000);
+    expect(nextStep([active, prepared], published, now)).toEqual({
+      type: 'prune',
+      authority: prepared,
+    });
+    expect(nextStep([active], published, now)).toEqual({ type: 'prepare' });
+  });
+
+  it('counts life from the issue, not from the backdated notBefore', () => {
+    const short = authority('active', T0, 10_000);
+    expect(nextStep([short], published, T0)).toEqual({ type: 'wait', until: T0 + 5_000 });
+  });
+
+  it('keeps the order and always has a valid authority that signs, whenever it is asked', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 4 * LIFE_MS }), { minLength: 1, maxLength: 40 }),
+        (waits) => {
+          let authorities: readonly X509CaAuthority[] = [];
+          const bundle = new Set<string>();
+          let now = T0;
+          for (const wait of [0, ...waits]) {
+            now += wait;
+            for (let steps = 0; ; steps++) {
+              expect(steps).toBeLessThan(20);
+              const step = nextStep(authorities, (a) => bundle.has(a.authorityId), now);
+              if (step.type === 'wait') {
+                expect(step.until).toBeGreaterThan(now);
+                break;
+              }
+              if (step.type === 'prepare') {
+                authorities = [...authorities, authority('prepared', now)];
+              } else if (step.type === 'publish') bundle.add(step.authority.authorityId);
+              else if (step.type === 'activate') {
+                expect(bundle).toContain(step.authority.authorityId);
+                authorities = activate(authorities, step.authority.authorityId);
+              } else {
+                expect(step.authority.parsed.notAfter).toBeLessThanOrEqual(now);
+                bundle.delete(step.authority.authorityId);
+                authorities = without(authorities, step.authority.authorityId);
+              }
+            }
+            const signer = authorities.find(({ state }) => state === 'active');
+            expect(signer?.parsed.notAfter).toBeGreaterThan(now);
+            expect(bundle).toEqual(new Set(authorities.map((a) => a.authorityId)));
+          }
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+});
