@@ -8,7 +8,13 @@ import {
   type TestCertificate,
   testNow,
 } from '../../test/fakes/test-certificates.ts';
-import { type Bundle, bundleDigest, bundlesEqual, emptyBundle } from './bundle.ts';
+import {
+  type Bundle,
+  bundleDigest,
+  bundleRefreshSeconds,
+  bundlesEqual,
+  emptyBundle,
+} from './bundle.ts';
 import { parseBundleDocument } from './bundle-document.ts';
 import { serializeBundleDocument, serializeJwks } from './serialize-bundle.ts';
 import { findSharedKeys } from './shared-keys.ts';
@@ -339,6 +345,13 @@ describe('serializeBundleDocument', () => {
 });
 
 describe('bundle values', () => {
+  it('is asked for again after the refresh hint, or five minutes without one (BUNDLE-9)', () => {
+    expect(bundleRefreshSeconds(fullBundle())).toBe(300);
+    expect(bundleRefreshSeconds({ ...fullBundle(), refreshHintSeconds: 60 })).toBe(60);
+    expect(bundleRefreshSeconds({ ...fullBundle(), refreshHintSeconds: 0 })).toBe(300);
+    expect(bundleRefreshSeconds(emptyBundle(td))).toBe(300);
+  });
+
   it('has a digest over the content of the document, not over the order or taint', () => {
     const bundle = fullBundle();
     const { x509Authorities, jwtAuthorities, witAuthorities } = bundle;

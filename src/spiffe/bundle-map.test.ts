@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 
 describe('parseBundleMap', () => {
-  it('reads bundles by trust domain name, also none (MAP-1)', () => {
+  it('reads bundles by trust domain name out of what it wrote, also none (MAP-1, MAP-6)', () => {
     expect(parseBundleMap('{"trust_domains":{}}').size).toBe(0);
     const map = parseBundleMap(serializeBundleMap([a, b]));
     expect([...map.keys()]).toEqual(['a.test', 'b.test']);

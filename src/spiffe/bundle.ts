@@ -44,6 +44,13 @@ export function emptyBundle(trustDomain: TrustDomain): Bundle {
   };
 }
 
+const DEFAULT_REFRESH_SECONDS = 300;
+
+/** How long a consumer waits before it asks for the bundle again: the refresh hint, or without one (or 0) five minutes (§6.1). */
+export function bundleRefreshSeconds({ refreshHintSeconds = 0 }: Bundle): number {
+  return refreshHintSeconds === 0 ? DEFAULT_REFRESH_SECONDS : refreshHintSeconds;
+}
+
 /**
  * SHA-256, in hex, over what a bundle document says: trust domain, sequence number, refresh hint and
  * keys, whatever their order. Taint and the expiry of token keys are no part of a document, so that

@@ -4,6 +4,7 @@ export { buildCsr } from './build-csr.ts';
 export {
   type Bundle,
   bundleDigest,
+  bundleRefreshSeconds,
   bundlesEqual,
   emptyBundle,
   type TokenAuthority,
