@@ -1,5 +1,4 @@
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
-import { exitCodeOf } from '../wire/index.ts';
 
 export type OutputFormat = 'text' | 'json';
 
@@ -24,7 +23,7 @@ export function print(io: Io, format: OutputFormat, value: object, text: string)
 }
 
 /** Reports a failed command on standard error and returns its exit code. */
-export function reportFailure(io: Io, format: OutputFormat, error: unknown): number {
+export async function reportFailure(io: Io, format: OutputFormat, error: unknown): Promise<number> {
   const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
   const message = messageOf(error);
   io.err(
@@ -32,5 +31,6 @@ export function reportFailure(io: Io, format: OutputFormat, error: unknown): num
       ? `${JSON.stringify({ error: { code, message } })}\n`
       : `trustplane: ${message} (${code})\n`,
   );
+  const { exitCodeOf } = await import('../wire/index.ts');
   return exitCodeOf(error);
 }

@@ -56,7 +56,7 @@ export async function run(io: Io, args: readonly string[]): Promise<number> {
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return reportFailure(io, formatOf(args), error);
+    return await reportFailure(io, formatOf(args), error);
   }
 }
 
