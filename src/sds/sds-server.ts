@@ -6,13 +6,7 @@ import type {
 } from '@grpc/grpc-js';
 import type { Log, Metrics } from '../ops/index.ts';
 import type { Clock, WorkloadSource } from '../spiffe/index.ts';
-import {
-  type GrpcService,
-  loadService,
-  type PeerProcess,
-  peerOf,
-  toServiceError,
-} from '../wire/index.ts';
+import { type GrpcService, loadService, type PeerProcess, peerOf } from '../wire/index.ts';
 import { receiveDelta } from './delta-stream.ts';
 import {
   type DeltaRequest,
@@ -70,20 +64,12 @@ export function createSds(options: SdsOptions): GrpcService {
   return {
     definition: withOwnCodec(createResponseEncoder(messages)),
     implementation: {
-      StreamSecrets: (call: Call) =>
-        orEnd(call, () => new SdsStream(call, peerOf(call), sotw, context)),
-      DeltaSecrets: (call: Call) =>
-        orEnd(call, () => new SdsStream(call, peerOf(call), delta, context)),
-      FetchSecrets(
+      StreamSecrets: (call: Call) => void new SdsStream(call, peerOf(call), sotw, context),
+      DeltaSecrets: (call: Call) => void new SdsStream(call, peerOf(call), delta, context),
+      FetchSecrets: (
         call: ServerUnaryCall<Buffer, SecretResponse>,
         callback: sendUnaryData<SecretResponse>,
-      ) {
-        try {
-          fetchSecrets(call, callback, peerOf(call), sotw.parse(call.request), context);
-        } catch (error) {
-          callback(toServiceError(error));
-        }
-      },
+      ) => fetchSecrets(call, callback, peerOf(call), sotw.parse(call.request), context),
     },
   };
 }
@@ -95,6 +81,12 @@ function createContext(
   encoder: ReturnType<typeof createSecretEncoder>,
 ): SdsContext {
   const { source, clock, log, names } = options;
+  if (options.disableSpiffeCertValidation) {
+    log.warn(
+      {},
+      'SDS serves plain validation contexts: their SAN prefix widens SAN lists in Envoy',
+    );
+  }
   return {
     source,
     clock,
@@ -107,14 +99,6 @@ function createContext(
     nacks: createNackLog(log),
     metrics: createSdsMetrics(options.metrics),
   };
-}
-
-function orEnd(call: Call, serve: () => unknown): void {
-  try {
-    serve();
-  } catch (error) {
-    call.emit('error', toServiceError(error));
-  }
 }
 
 /** Requests are parsed by the stream, which can say what is wrong with one; secrets are encoded already. */

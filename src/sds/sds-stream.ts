@@ -63,8 +63,7 @@ export class SdsStream<Request extends AnyRequest> {
   readonly #protocol: StreamProtocol<Request>;
   readonly #context: SdsContext;
   readonly #peer: PeerProcess;
-  /** Not there yet while the source calls back from within `attach`. */
-  readonly #attachment: WorkloadAttachment | undefined;
+  #attachment: WorkloadAttachment | undefined;
   #state: StreamState = initialStreamState;
   #update: WorkloadUpdate | undefined;
   #mode: ValidationMode = 'spiffe';
@@ -94,13 +93,18 @@ export class SdsStream<Request extends AnyRequest> {
       call.end();
     });
     call.on('cancelled', close).on('error', close).on('close', close);
-    this.#attachment = context.source.attach(peer, {
+    this.#guard(() => this.#attach());
+  }
+
+  #attach(): void {
+    this.#attachment = this.#context.source.attach(this.#peer, {
       onUpdate: (update) => {
         this.#update = update;
         this.#guard(() => this.#pump());
       },
       onGone: (reason) => this.#fail(callerGone(reason)),
     });
+    // The source may have ended the stream from within `attach`.
     if (this.#closed) this.#attachment.close();
   }
 
@@ -119,6 +123,8 @@ export class SdsStream<Request extends AnyRequest> {
   #meet(node: ClientNode | undefined): void {
     this.#mode = this.#context.modeFor(node);
     this.#nodeId = node?.id ?? '';
+    const fields = { pid: this.#peer.pid, node: this.#nodeId, mode: this.#mode };
+    this.#context.log.debug(fields, 'an SDS stream asks for secrets');
   }
 
   #note(verdict: Verdict, refusal: string | undefined): void {

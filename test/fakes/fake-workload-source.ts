@@ -27,9 +27,7 @@ export class FakeWorkloadSource<Peer> implements WorkloadSource<Peer> {
 
   publish(update: WorkloadUpdate): void {
     this.#update = update;
-    for (const listener of [...this.#listeners.keys()]) {
-      if (this.#listeners.has(listener)) listener.onUpdate(update);
-    }
+    for (const listener of this.#listeners.keys()) listener.onUpdate(update);
   }
 
   /** Every attached process dies. */

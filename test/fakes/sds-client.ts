@@ -1,0 +1,203 @@
+import { Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import type { Type } from 'protobufjs';
+import { loadSdsMessages } from '../../src/sds/sds-messages.ts';
+import { dialUnix } from '../../src/wire/index.ts';
+
+const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
+const messages = loadSdsMessages();
+
+/** A secret as a client reads it. */
+export interface ReceivedSecret {
+  readonly name: string;
+  readonly kind: 'tls_certificate' | 'validation_context';
+  /** Of the resource in delta, of the response otherwise. */
+  readonly version: string;
+  readonly text: string;
+}
+
+export interface ReceivedResponse {
+  readonly nonce: string;
+  readonly version: string;
+  readonly typeUrl: string;
+  readonly secrets: readonly ReceivedSecret[];
+  readonly removed: readonly string[];
+}
+
+/** A client of the Secret Discovery Service on a Unix socket, with a connection of its own. */
+export class SdsClient {
+  readonly #client: Client;
+
+  constructor(path: string) {
+    const { target, credentials, options } = dialUnix(path);
+    this.#client = new Client(target, credentials, {
+      ...options,
+      'grpc.use_local_subchannel_pool': 1,
+    });
+  }
+
+  sotw(): SdsTestStream {
+    return this.#open('StreamSecrets', messages.sotwRequest, readSotw);
+  }
+
+  delta(): SdsTestStream {
+    return this.#open('DeltaSecrets', messages.deltaRequest, readDelta);
+  }
+
+  fetch(request: object): Promise<ReceivedResponse> {
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        `${SERVICE}/FetchSecrets`,
+        (bytes: Buffer) => bytes,
+        readSotw,
+        encodeRequest(messages.sotwRequest, request),
+        (error, response) => (response === undefined ? reject(error) : resolve(response)),
+      );
+    });
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  #open(
+    method: string,
+    requestType: Type,
+    read: (bytes: Buffer) => ReceivedResponse,
+  ): SdsTestStream {
+    const call = this.#client.makeBidiStreamRequest(
+      `${SERVICE}/${method}`,
+      (bytes: Buffer) => bytes,
+      read,
+    );
+    return new SdsTestStream(call, requestType);
+  }
+}
+
+/** One stream; responses are kept until asked for. */
+export class SdsTestStream {
+  readonly call: ClientDuplexStream<Buffer, ReceivedResponse>;
+  /** How the stream ended. */
+  readonly ended: Promise<ServiceError | undefined>;
+  readonly #requestType: Type;
+  readonly #received: ReceivedResponse[] = [];
+  #wake: (() => void) | undefined;
+  #error: ServiceError | undefined;
+
+  constructor(call: ClientDuplexStream<Buffer, ReceivedResponse>, requestType: Type) {
+    this.call = call;
+    this.#requestType = requestType;
+    call.on('data', (response: ReceivedResponse) => {
+      this.#received.push(response);
+      this.#wake?.();
+    });
+    this.ended = new Promise((resolve) => {
+      call.on('error', (error: ServiceError) => {
+        resolve(error);
+        this.#error = error;
+        this.#wake?.();
+      });
+      call.on('status', ({ code }) => {
+        if (code === status.OK) resolve(undefined);
+      });
+    });
+  }
+
+  /** Responses that came and were not asked for. */
+  get pending(): number {
+    return this.#received.length;
+  }
+
+  send(request: object): void {
+    this.call.write(encodeRequest(this.#requestType, request));
+  }
+
+  sendBytes(bytes: Buffer): void {
+    this.call.write(bytes);
+  }
+
+  /** The next response, as soon as there is one; throws when the stream fails first. */
+  async next(): Promise<ReceivedResponse> {
+    for (;;) {
+      const response = this.#received.shift();
+      if (response !== undefined) return response;
+      if (this.#error !== undefined) throw this.#error;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
+
+function encodeRequest(type: Type, request: object): Buffer {
+  return Buffer.from(type.encode(type.fromObject(request)).finish());
+}
+
+function readSotw(bytes: Buffer): ReceivedResponse {
+  const message = toObject(messages.sotwResponse, bytes);
+  return {
+    nonce: message.nonce,
+    version: message.version_info,
+    typeUrl: message.type_url,
+    secrets: message.resources.map((any: { value: Buffer }) =>
+      readSecret(any.value, message.version_info),
+    ),
+    removed: [],
+  };
+}
+
+function readDelta(bytes: Buffer): ReceivedResponse {
+  const message = toObject(messages.deltaResponse, bytes);
+  return {
+    nonce: message.nonce,
+    version: message.system_version_info,
+    typeUrl: message.type_url,
+    secrets: message.resources.map((resource: { version: string; resource: { value: Buffer } }) =>
+      readSecret(resource.resource.value, resource.version),
+    ),
+    removed: message.removed_resources,
+  };
+}
+
+/** `text` is what the secret's PEM holds, decoded, with the markers left out. */
+function readSecret(bytes: Buffer, version: string): ReceivedSecret {
+  const {
+    name,
+    tls_certificate: certificate,
+    validation_context: context,
+  } = toObject(messages.secret, bytes);
+  if (certificate) {
+    const { certificate_chain: chain, private_key: key } = certificate;
+    const text = `${readPem(chain.inline_bytes)}, ${readPem(key.inline_bytes)}`;
+    return { name, kind: 'tls_certificate', version, text };
+  }
+  const text = readContext(context);
+  return { name, kind: 'validation_context', version, text };
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- what protobufjs decodes by a schema
+function readContext(context: any): string {
+  if (!context.custom_validator_config) {
+    const [{ matcher }] = context.match_typed_subject_alt_names;
+    return `${matcher.prefix}: ${readPem(context.trusted_ca.inline_bytes)}`;
+  }
+  const config = toObject(
+    messages.spiffeValidator,
+    context.custom_validator_config.typed_config.value,
+  );
+  return config.trust_domains
+    .map(
+      (one: { name: string; trust_bundle: { inline_bytes: Buffer } }) =>
+        `${one.name}: ${readPem(one.trust_bundle.inline_bytes)}`,
+    )
+    .join('; ');
+}
+
+function readPem(bytes: Buffer): string {
+  return [...bytes.toString().matchAll(/-----BEGIN [A-Z ]+-----\n([^-]*)\n-----END/gu)]
+    .map(([, base64 = '']) => Buffer.from(base64, 'base64').toString())
+    .join(' + ');
+}
+
+function toObject(type: Type, bytes: Uint8Array) {
+  return type.toObject(type.decode(bytes), { bytes: Buffer, defaults: true });
+}
