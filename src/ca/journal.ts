@@ -65,7 +65,10 @@ function decode(
   try {
     const record = schema.parse(JSON.parse(decoder.decode(value)));
     const authorities = record.authorities.map((entry) =>
-      createAuthority({ ...entry, certificate: Buffer.from(entry.certificate, 'base64') }),
+      createAuthority({
+        ...entry,
+        certificate: new Uint8Array(Buffer.from(entry.certificate, 'base64')),
+      }),
     );
     check(authorities, trustDomain);
     return authorities;

@@ -69,7 +69,7 @@ export function decodeBundleRecord(value: Uint8Array, trustDomain: TrustDomain):
       refreshHintSeconds: document.refreshHintSeconds,
       x509Authorities: document.x509Authorities.map((authority) => ({
         ...authority,
-        certificate: parseCertificate(Buffer.from(authority.certificate, 'base64')).der,
+        certificate: parseCertificate(decodeBase64(authority.certificate)).der,
       })),
     };
   } catch (cause) {
@@ -79,6 +79,10 @@ export function decodeBundleRecord(value: Uint8Array, trustDomain: TrustDomain):
       { cause },
     );
   }
+}
+
+function decodeBase64(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'base64'));
 }
 
 export function bundleOf(record: BundleRecord, trustDomain: TrustDomain): Bundle {

@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, describe, expect, it } from 'vitest';
+import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
+import { createThrowawayCa } from '../ca/index.ts';
+import { silentLog } from '../ops/index.ts';
+import { type Bundle, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type Bucket, createMemoryStore } from '../store/index.ts';
+import { type OwnBundle, type OwnBundleOptions, openOwnBundle } from './own-bundle.ts';
+import { createTrustMapSource } from './trust-map.ts';
+
+const trustDomain = TrustDomain.parse('a.test');
+const [one, two, three] = [newCertificate(), newCertificate(), newCertificate()] as const;
+const opened: OwnBundle[] = [];
+afterEach(async () => {
+  for (const bundle of opened.splice(0)) await bundle.close();
+});
+
+function newCertificate(): Uint8Array {
+  return createThrowawayCa(Date.now(), randomBytes);
+}
+
+function createGround() {
+  const clock = new FakeClock();
+  return { clock, bucket: createMemoryStore({ clock }).bucket('authorities') };
+}
+
+async function open(
+  ground: { clock: FakeClock; bucket: Bucket },
+  options: Partial<OwnBundleOptions> = {},
+): Promise<OwnBundle> {
+  const bundle = await openOwnBundle({ ...ground, trustDomain, log: silentLog, ...options });
+  opened.push(bundle);
+  return bundle;
+}
+
+const certificates = (bundle: Bundle): readonly Uint8Array[] =>
+  bundle.x509Authorities.map(({ certificate }) => certificate);
+
+describe('own bundle', () => {
+  it('is empty and without a number before the first authority', async () => {
+    const bundle = (await open(createGround())).current();
+    expect(bundle).toMatchObject({ trustDomain, x509Authorities: [], sequenceNumber: undefined });
+  });
+
+  it('raises the sequence by one with each change of content and never otherwise (BUNDLE-4)', async () => {
+    const own = await open(createGround());
+    const publisher = own.publisherFor('s1');
+    const sequences: (bigint | undefined)[] = [];
+    for (const change of [
+      () => publisher.publish(one),
+      () => publisher.publish(one),
+      () => publisher.publish(two),
+      () => publisher.withdraw(three),
+      () => publisher.withdraw(one),
+      () => publisher.withdraw(one),
+      () => publisher.publish(one),
+    ]) {
+      await change();
+      sequences.push(own.current().sequenceNumber);
+    }
+    expect(sequences).toEqual([1n, 1n, 2n, 2n, 3n, 3n, 4n]);
+    expect(certificates(own.current())).toEqual([two, one]);
+  });
+
+  it('holds a sequence beyond 2^53 (BUNDLE-4)', async () => {
+    const ground = createGround();
+    await (await open(ground)).publisherFor('s1').publish(one);
+    const record = await ground.bucket.get('bundle');
+    const text = Buffer.from(record?.value ?? new Uint8Array()).toString();
+    const large = text.replace('"sequence":"1"', '"sequence":"9007199254740993"');
+    await ground.bucket.put('bundle', Buffer.from(large));
+    const own = await open(ground);
+    await own.publisherFor('s1').publish(two);
+    expect(own.current().sequenceNumber).toBe(9007199254740994n);
+  });
+
+  it('has a refresh hint of 300 s by default, and a change of it is a change of content (BUNDLE-5)', async () => {
+    const ground = createGround();
+    const first = await open(ground);
+    await first.publisherFor('s1').publish(one);
+    expect(first.current().refreshHintSeconds).toBe(300);
+    const second = await open(ground, { refreshHintSeconds: 60 });
+    expect(second.current()).toMatchObject({ refreshHintSeconds: 60, sequenceNumber: 2n });
+    expect((await open(ground, { refreshHintSeconds: 60 })).current().sequenceNumber).toBe(2n);
+  });
+
+  it('is shared by servers that write at the same time', async () => {
+    const ground = createGround();
+    const servers = await Promise.all(['s1', 's2', 's3'].map(() => open(ground)));
+    const added = Array.from({ length: 9 }, newCertificate);
+    await Promise.all(
+      added.map((certificate, index) =>
+        servers[index % 3]?.publisherFor(`s${index % 3}`).publish(certificate),
+      ),
+    );
+    await settle();
+    for (const server of servers) {
+      expect(new Set(certificates(server.current()))).toEqual(new Set(added));
+      expect(server.current().sequenceNumber).toBe(9n);
+    }
+  });
+
+  it('shows a publication in the trust map, to readers and watchers, before it resolves', async () => {
+    const own = await open(createGround());
+    const trustMap = createTrustMapSource({ ownBundle: own });
+    const seen: number[] = [];
+    const stop = trustMap.watch((map) => seen.push(map.own.x509Authorities.length));
+    await own.publisherFor('s1').publish(one);
+    expect(certificates(trustMap.current().own)).toEqual([one]);
+    expect(seen).toEqual([1]);
+    stop();
+    await own.publisherFor('s1').publish(two);
+    await settle();
+    expect(seen).toEqual([1]);
+  });
+
+  it('makes a new immutable map with each change and keeps bundles of others apart (BUNDLE-8)', async () => {
+    const own = await open(createGround());
+    const trustMap = createTrustMapSource({ ownBundle: own });
+    const before = trustMap.current();
+    await own.publisherFor('s1').publish(one);
+    expect(before.own.x509Authorities).toEqual([]);
+    expect(trustMap.current()).not.toBe(before);
+    expect(trustMap.current().own.trustDomain).toBe(trustDomain);
+    expect(trustMap.current().federated.size).toBe(0);
+  });
+
+  it('follows what other servers write', async () => {
+    const ground = createGround();
+    const [writer, reader] = [await open(ground), await open(ground)];
+    await writer.publisherFor('s1').publish(one);
+    await settle();
+    expect(certificates(reader.current())).toEqual([one]);
+    expect(reader.publisherFor('s2').isPublished(one)).toBe(true);
+  });
+
+  it.each(['ERR_STORE_COMPACTED', 'ERR_STORE_UNAVAILABLE'] as const)(
+    'reads again when its feed ends with %s',
+    async (code) => {
+      const ground = createGround();
+      const { bucket } = ground;
+      let feeds = 0;
+      const broken: Bucket = {
+        get: (key) => bucket.get(key),
+        list: (prefix) => bucket.list(prefix),
+        put: (key, value, expected) => bucket.put(key, value, expected),
+        delete: (key, expected) => bucket.delete(key, expected),
+        watch(prefix, from, signal) {
+          if (++feeds > 3) return bucket.watch(prefix, from, signal);
+          throw new TrustplaneError(code, 'gone');
+        },
+      };
+      const reader = await open({ ...ground, bucket: broken });
+      const writer = await open(ground);
+      await writer.publisherFor('s1').publish(one);
+      await ground.clock.advanceAsync(20_000);
+      expect(certificates(reader.current())).toEqual([one]);
+      await writer.publisherFor('s1').publish(two);
+      await settle();
+      expect(certificates(reader.current())).toEqual([one, two]);
+    },
+  );
+
+  it.each([
+    ['no JSON', '}{'],
+    [
+      'a later version',
+      '{"v":2,"trustDomain":"a.test","sequence":"1","refreshHintSeconds":300,"x509Authorities":[]}',
+    ],
+    [
+      'another trust domain (BUNDLE-8)',
+      '{"v":1,"trustDomain":"b.test","sequence":"1","refreshHintSeconds":300,"x509Authorities":[]}',
+    ],
+    [
+      'sequence zero',
+      '{"v":1,"trustDomain":"a.test","sequence":"0","refreshHintSeconds":300,"x509Authorities":[]}',
+    ],
+    [
+      'a certificate that is none',
+      '{"v":1,"trustDomain":"a.test","sequence":"1","refreshHintSeconds":300,"x509Authorities":[{"certificate":"AAAA","tainted":false,"publishedBy":"s1"}]}',
+    ],
+  ])('refuses to open a record with %s, and leaves it', async (_, text) => {
+    const ground = createGround();
+    await ground.bucket.put('bundle', Buffer.from(text));
+    await expect(open(ground)).rejects.toMatchObject({ code: 'ERR_OWN_BUNDLE' });
+    expect(Buffer.from((await ground.bucket.get('bundle'))?.value ?? []).toString()).toBe(text);
+  });
+
+  it('keeps the last good bundle when the record is damaged or deleted under it', async () => {
+    const ground = createGround();
+    const own = await open(ground);
+    await own.publisherFor('s1').publish(one);
+    await ground.bucket.put('bundle', Buffer.from('damaged'));
+    await settle();
+    expect(certificates(own.current())).toEqual([one]);
+    await expect(own.publisherFor('s1').publish(two)).rejects.toMatchObject({
+      code: 'ERR_OWN_BUNDLE',
+    });
+    await ground.bucket.delete('bundle');
+    await settle();
+    expect(certificates(own.current())).toEqual([one]);
+  });
+
+  it('refuses to publish what is no certificate', async () => {
+    const own = await open(createGround());
+    await expect(own.publisherFor('s1').publish(Uint8Array.of(1))).rejects.toMatchObject({
+      code: 'ERR_CERTIFICATE',
+    });
+  });
+
+  it('leaves no timer and no feed behind', async () => {
+    const ground = createGround();
+    const own = await open(ground);
+    await own.close();
+    expect(ground.clock.timers).toBe(0);
+    await ground.bucket.put('bundle', Buffer.from('x'));
+    await settle();
+    expect(own.current().x509Authorities).toEqual([]);
+  });
+});
