@@ -41,8 +41,8 @@ export type EntryMask =
 export function parseEntryDraft(entry: WireEntry): EntryDraft {
   return {
     ...(entry.id === undefined || entry.id === '' ? {} : { id: entry.id }),
-    spiffeId: parseSpiffeId(entry.spiffe_id, 'spiffe_id', 'ERR_ENTRY_SPIFFE_ID'),
-    parentId: parseSpiffeId(entry.parent_id, 'parent_id', 'ERR_ENTRY_PARENT_ID'),
+    spiffeId: parseSpiffeId(entry.spiffe_id, 'spiffe_id', 'ERR_ENTRY_SPIFFE_ID').toString(),
+    parentId: parseSpiffeId(entry.parent_id, 'parent_id', 'ERR_ENTRY_PARENT_ID').toString(),
     selectors: parseWireSelectors(entry.selectors),
     ...parseOptional(entry),
   };
@@ -57,10 +57,10 @@ export function parseEntryEdit(entry: WireEntry, mask: EntryMask): EntryEdit {
   const given = parseOptional(entry);
   return {
     ...(mask.spiffe_id === true && {
-      spiffeId: parseSpiffeId(entry.spiffe_id, 'spiffe_id', 'ERR_ENTRY_SPIFFE_ID'),
+      spiffeId: parseSpiffeId(entry.spiffe_id, 'spiffe_id', 'ERR_ENTRY_SPIFFE_ID').toString(),
     }),
     ...(mask.parent_id === true && {
-      parentId: parseSpiffeId(entry.parent_id, 'parent_id', 'ERR_ENTRY_PARENT_ID'),
+      parentId: parseSpiffeId(entry.parent_id, 'parent_id', 'ERR_ENTRY_PARENT_ID').toString(),
     }),
     ...(mask.selectors === true && { selectors: parseWireSelectors(entry.selectors) }),
     ...(mask.x509_svid_ttl === true && { x509SvidTtlSeconds: given.x509SvidTtlSeconds }),

@@ -1,26 +1,13 @@
 import { status } from '@grpc/grpc-js';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { serveForTest } from '../../test/fakes/admin-socket.ts';
-import { FakeClock } from '../../test/fakes/fake-clock.ts';
-import { testTrustDomain } from '../../test/fakes/test-entries.ts';
-import { defaultSelectorTypes, EntryRegistry, pageLimits } from '../entries/index.ts';
-import { createMetrics, silentLog } from '../ops/index.ts';
-import { createMemoryStore } from '../store/memory-store.ts';
+import { openRegistry } from '../../test/fakes/open-registry.ts';
+import { pageLimits } from '../entries/index.ts';
+import { silentLog } from '../ops/index.ts';
 import { createEntryService } from './entry-service.ts';
 
 async function open() {
-  const clock = new FakeClock();
-  let serial = 0;
-  const registry = await EntryRegistry.load({
-    bucket: createMemoryStore({ clock }).bucket('entries'),
-    trustDomain: testTrustDomain,
-    selectorTypes: defaultSelectorTypes,
-    clock,
-    randomBytes: (size) => new Uint8Array(size).fill(++serial),
-    log: silentLog,
-    metrics: createMetrics(),
-  });
-  onTestFinished(() => registry.close());
+  const { clock, registry } = await openRegistry();
   const call = await serveForTest(createEntryService({ entries: registry, log: silentLog }));
   const create = (...entries: object[]) => call('BatchCreateEntry', { entries });
   return { clock, registry, call, create };

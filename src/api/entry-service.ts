@@ -14,7 +14,7 @@ import { unary } from './unary.ts';
 import { errorStatus, okStatus, parseBatch, type WireStatus } from './wire-values.ts';
 
 /** Bounds of the entry API. */
-export const entryApiLimits = {
+const entryApiLimits = {
   /** Items of one batch; the message size bounds it too. */
   batch: 10_000,
   /** Items of one batch that are written at the same time. */

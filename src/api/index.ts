@@ -1,6 +1,5 @@
 /** The server's own API: entries, bundles and status for administrators, issuance for agents. */
 export {
-  type AdminServiceOptions,
   createAdminService,
   type HealthCheck,
 } from './admin-service.ts';
@@ -9,7 +8,5 @@ export { createEntryService } from './entry-service.ts';
 export { requireAdmin } from './require-admin.ts';
 export {
   createSvidIssuance,
-  issuanceLimits,
   type SvidIssuance,
-  type SvidIssuanceOptions,
 } from './svid-issuance.ts';

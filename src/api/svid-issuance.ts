@@ -19,14 +19,14 @@ export const issuanceLimits = {
 } as const;
 
 /** One X509-SVID that an agent asks for. */
-export interface SvidRequest {
+interface SvidRequest {
   readonly entryId: string;
   /** PKCS#10, DER. */
   readonly csr: Uint8Array;
 }
 
 /** The SVID, or why there is none. */
-export type SvidResult =
+type SvidResult =
   | {
       /** DER, leaf first. */
       readonly certificateChain: readonly Uint8Array[];

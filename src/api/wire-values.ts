@@ -37,12 +37,12 @@ export function parseSpiffeId(
   id: WireSpiffeId | null | undefined,
   field: string,
   code: ErrorCode,
-): string {
+): SpiffeId {
   if (id === undefined || id === null) {
     throw new TrustplaneError(code, `${field}: expected a SPIFFE ID; got none`);
   }
   try {
-    return SpiffeId.of(TrustDomain.parse(id.trust_domain ?? ''), id.path ?? '').toString();
+    return SpiffeId.of(TrustDomain.parse(id.trust_domain ?? ''), id.path ?? '');
   } catch (error) {
     throw new TrustplaneError(code, `${field}: ${messageOf(error)}`, { cause: error });
   }

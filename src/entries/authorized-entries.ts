@@ -8,6 +8,9 @@ import {
 import type { EntryChange, EntryGraph } from './entry-graph.ts';
 import { EntryIndex } from './entry-index.ts';
 
+/** The parent of node aliases. */
+const SERVER_PATH = '/spire/server';
+
 /** The entries one agent may serve, live. */
 export interface AuthorizedEntries {
   /** Entries for a workload with these selectors, oldest first (createdAt, then id); none that is expired or storeSvid. */
@@ -32,11 +35,10 @@ export interface AgentFacts {
 export class AgentClosure implements AuthorizedEntries {
   readonly #graph: EntryGraph;
   readonly #agent: AgentFacts;
-  readonly #serverId: string;
   readonly #clock: Clock;
   readonly #members = new Map<string, RegistrationEntry>();
   readonly #index = new EntryIndex();
-  /** IDs below which entries belong to the closure. */
+  /** Paths of the IDs below which entries belong to the closure. */
   readonly #parents = new Set<string>();
   readonly #listeners = new Set<() => void>();
   readonly #stop: () => void;
@@ -46,10 +48,9 @@ export class AgentClosure implements AuthorizedEntries {
     this.#graph = graph;
     this.#agent = agent;
     this.#clock = clock;
-    this.#serverId = `${agent.agentId.trustDomain.id}/spire/server`;
-    this.#reach(agent.agentId.toString());
-    for (const alias of graph.childrenOf(this.#serverId)) {
-      if (this.#isAlias(alias)) this.#reach(alias.spiffeId.toString());
+    this.#reach(agent.agentId.path);
+    for (const alias of graph.childrenOf(SERVER_PATH)) {
+      if (this.#isAlias(alias)) this.#reach(alias.spiffeId.path);
     }
     this.#stop = graph.watch((changes) => this.#follow(changes));
   }
@@ -94,69 +95,68 @@ export class AgentClosure implements AuthorizedEntries {
     for (const { before, after } of changes) {
       if (before !== undefined) {
         this.#drop(before.id);
-        this.#recheck([before.spiffeId.toString()]);
+        this.#recheck([before.spiffeId.path]);
       }
       if (after === undefined) continue;
-      if (this.#parents.has(after.parentId.toString())) this.#take([after]);
-      else if (this.#isAlias(after)) this.#reach(after.spiffeId.toString());
+      if (this.#parents.has(after.parentId.path)) this.#take([after]);
+      else if (this.#isAlias(after)) this.#reach(after.spiffeId.path);
     }
     if (this.#moved) for (const listener of this.#listeners) listener();
   }
 
   #isAlias(entry: RegistrationEntry): boolean {
     return (
-      entry.parentId.toString() === this.#serverId &&
+      entry.parentId.path === SERVER_PATH &&
       this.#agent.nodeSelectors.includesAll(entry.selectors.map(formatSelector))
     );
   }
 
   /** An ID became a parent of the closure. */
-  #reach(id: string): void {
-    if (this.#parents.has(id)) return;
-    this.#parents.add(id);
-    this.#take([...this.#graph.childrenOf(id)]);
+  #reach(path: string): void {
+    if (this.#parents.has(path)) return;
+    this.#parents.add(path);
+    this.#take([...this.#graph.childrenOf(path)]);
   }
 
   /** Takes entries in, with everything below them. */
   #take(entries: RegistrationEntry[]): void {
     for (let entry = entries.pop(); entry !== undefined; entry = entries.pop()) {
       this.#add(entry);
-      const id = entry.spiffeId.toString();
-      if (this.#parents.has(id)) continue;
-      this.#parents.add(id);
-      for (const child of this.#graph.childrenOf(id)) entries.push(child);
+      const { path } = entry.spiffeId;
+      if (this.#parents.has(path)) continue;
+      this.#parents.add(path);
+      for (const child of this.#graph.childrenOf(path)) entries.push(child);
     }
   }
 
   /** Lets go of IDs that nothing in the closure leads to any more, with everything below them. */
-  #recheck(ids: string[]): void {
+  #recheck(paths: string[]): void {
     const unreachable = new Set<string>();
-    for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
-      if (!this.#parents.has(id) || this.#isReachable(id, unreachable)) continue;
-      this.#parents.delete(id);
-      for (const child of this.#graph.childrenOf(id)) {
+    for (let path = paths.pop(); path !== undefined; path = paths.pop()) {
+      if (!this.#parents.has(path) || this.#isReachable(path, unreachable)) continue;
+      this.#parents.delete(path);
+      for (const child of this.#graph.childrenOf(path)) {
         this.#drop(child.id);
-        ids.push(child.spiffeId.toString());
+        paths.push(child.spiffeId.path);
       }
     }
   }
 
   /** Searches upward from `start` for the agent or an alias; remembers IDs from which there is no way. */
   #isReachable(start: string, unreachable: Set<string>): boolean {
-    const agentId = this.#agent.agentId.toString();
     const seen = new Set<string>([start]);
     const ahead = [start];
-    for (let id = ahead.pop(); id !== undefined; id = ahead.pop()) {
-      if (id === agentId) return true;
-      for (const entry of this.#graph.withSpiffeId(id)) {
+    for (let path = ahead.pop(); path !== undefined; path = ahead.pop()) {
+      if (path === this.#agent.agentId.path) return true;
+      for (const entry of this.#graph.withPath(path)) {
         if (this.#isAlias(entry)) return true;
-        const parent = entry.parentId.toString();
+        const parent = entry.parentId.path;
         if (seen.has(parent) || unreachable.has(parent)) continue;
         seen.add(parent);
         ahead.push(parent);
       }
     }
-    for (const id of seen) unreachable.add(id);
+    for (const path of seen) unreachable.add(path);
     return false;
   }
 

@@ -1,4 +1,4 @@
-import { type ErrorCode, TrustplaneError } from '../spiffe/index.ts';
+import { type ErrorCode, messageOf, TrustplaneError } from '../spiffe/index.ts';
 
 const MAX_QUOTED = 120;
 
@@ -12,6 +12,15 @@ export function fieldError(
   got: string,
 ): TrustplaneError {
   return new TrustplaneError(code, `${field}: expected ${expected}; got ${got}`);
+}
+
+/** What `parse` makes of a field; its refusal under the code and path of the field. */
+export function refused<T>(code: EntryErrorCode, field: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw new TrustplaneError(code, `${field}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 /** Outside text as JSON, cut to a length that is fit for a message. */

@@ -23,6 +23,7 @@ export interface FeedOptions {
 export class EntryFeed {
   readonly #options: FeedOptions;
   readonly #stop = new AbortController();
+  /** By revision. */
   #waiting: { revision: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #revision = 0;
   #wake = (): void => {};
@@ -70,7 +71,9 @@ export class EntryFeed {
     if (this.#revision >= revision) return;
     if (this.#stop.signal.aborted) throw closed();
     await new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ revision, resolve, reject });
+      // Nearly always behind the last: revisions rise.
+      const at = this.#waiting.findLastIndex((other) => other.revision <= revision) + 1;
+      this.#waiting.splice(at, 0, { revision, resolve, reject });
     });
   }
 
@@ -87,10 +90,9 @@ export class EntryFeed {
 
   #advance(revision: number): void {
     this.#revision = revision;
-    const due = this.#waiting.filter((waiter) => waiter.revision <= revision);
-    if (due.length === 0) return;
-    this.#waiting = this.#waiting.filter((waiter) => waiter.revision > revision);
-    for (const waiter of due) waiter.resolve();
+    while ((this.#waiting[0]?.revision ?? Number.POSITIVE_INFINITY) <= revision) {
+      this.#waiting.shift()?.resolve();
+    }
   }
 
   async #pause(ms: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { formatSelector, type RegistrationEntry } from '../spiffe/index.ts';
+import { formatSelector, type RegistrationEntry, type SpiffeId } from '../spiffe/index.ts';
 import type { EntryGraph } from './entry-graph.ts';
 
 /** How a list of an entry stands to the wanted one, as in SPIRE: subset = nothing but wanted ones, and at least one. */
@@ -12,8 +12,8 @@ export interface SetFilter {
 
 /** Which entries are meant; every part that is given must hold. */
 export interface EntryFilter {
-  readonly spiffeId?: string;
-  readonly parentId?: string;
+  readonly spiffeId?: SpiffeId;
+  readonly parentId?: SpiffeId;
   /** Selector texts. */
   readonly selectors?: SetFilter;
   /** Trust domain names. */
@@ -28,23 +28,21 @@ export function compileFilter(filter: EntryFilter): (entry: RegistrationEntry) =
   const selectors = compileSet(filter.selectors);
   const federatesWith = compileSet(filter.federatesWith);
   return (entry) =>
-    (spiffeId === undefined || entry.spiffeId.toString() === spiffeId) &&
-    (parentId === undefined || entry.parentId.toString() === parentId) &&
+    (spiffeId === undefined || entry.spiffeId.equals(spiffeId)) &&
+    (parentId === undefined || entry.parentId.equals(parentId)) &&
     (hint === undefined || entry.hint === hint) &&
     (downstream === undefined || entry.downstream === downstream) &&
     selectors(() => entry.selectors.map(formatSelector)) &&
     federatesWith(() => entry.federatesWith.map((trustDomain) => trustDomain.name));
 }
 
-/** The IDs of the fewest entries that are sure to hold all the filter means, sorted. */
-export function candidateIds(graph: EntryGraph, filter: EntryFilter): readonly string[] {
-  if (filter.spiffeId !== undefined) return sortedIds(graph.withSpiffeId(filter.spiffeId));
-  if (filter.parentId !== undefined) return sortedIds(graph.childrenOf(filter.parentId));
-  return graph.ids;
-}
-
-function sortedIds(entries: Iterable<RegistrationEntry>): readonly string[] {
-  return Array.from(entries, (entry) => entry.id).sort();
+/** The fewest entries that are sure to hold all the filter means; undefined when that is all of them. */
+export function candidates(
+  graph: EntryGraph,
+  filter: EntryFilter,
+): Iterable<RegistrationEntry> | undefined {
+  if (filter.spiffeId !== undefined) return graph.withPath(filter.spiffeId.path);
+  return filter.parentId === undefined ? undefined : graph.childrenOf(filter.parentId.path);
 }
 
 function compileSet(filter: SetFilter | undefined): (own: () => readonly string[]) => boolean {

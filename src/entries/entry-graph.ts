@@ -1,4 +1,5 @@
 import type { RegistrationEntry } from '../spiffe/index.ts';
+import { type Bag, bagItems, bagWith, bagWithout } from './bag.ts';
 
 /** One entry that came (no `before`), went (no `after`) or changed. */
 export interface EntryChange {
@@ -7,37 +8,51 @@ export interface EntryChange {
 }
 
 type ChangeListener = (changes: readonly EntryChange[]) => void;
+type PathIndex = Map<string, Bag<RegistrationEntry>>;
 
-/** Above this many changes at once the list of IDs is sorted anew instead of edited. */
-const BULK = 64;
-
-/** The entries that stand now, by ID, by parent and by SPIFFE ID. */
+/**
+ * The entries that stand now, by ID, by parent and by SPIFFE ID. All are of one trust domain, so the
+ * path alone stands for a SPIFFE ID.
+ */
 export class EntryGraph {
   readonly #byId = new Map<string, RegistrationEntry>();
-  readonly #byParent = new Map<string, Set<RegistrationEntry>>();
-  readonly #bySpiffeId = new Map<string, Set<RegistrationEntry>>();
+  readonly #byParent: PathIndex = new Map();
+  readonly #bySpiffeId: PathIndex = new Map();
   readonly #listeners = new Set<ChangeListener>();
-  #ids: string[] = [];
+  /** As of the last time they were asked for; the changes since then are in the two sets. */
+  #ids: readonly string[] = [];
+  readonly #newIds = new Set<string>();
+  readonly #goneIds = new Set<string>();
 
   get size(): number {
     return this.#byId.size;
   }
 
-  /** All entry IDs, sorted. */
+  /** All entry IDs, sorted. Costs a pass over all of them after a change. */
   get ids(): readonly string[] {
+    if (this.#newIds.size + this.#goneIds.size > 0) {
+      this.#ids = merge(this.#ids, this.#goneIds, [...this.#newIds].sort());
+      this.#newIds.clear();
+      this.#goneIds.clear();
+    }
     return this.#ids;
+  }
+
+  /** All entries, in no particular order. */
+  get entries(): Iterable<RegistrationEntry> {
+    return this.#byId.values();
   }
 
   get(id: string): RegistrationEntry | undefined {
     return this.#byId.get(id);
   }
 
-  childrenOf(parentId: string): Iterable<RegistrationEntry> {
-    return this.#byParent.get(parentId) ?? [];
+  childrenOf(parentPath: string): Iterable<RegistrationEntry> {
+    return bagItems(this.#byParent.get(parentPath));
   }
 
-  withSpiffeId(spiffeId: string): Iterable<RegistrationEntry> {
-    return this.#bySpiffeId.get(spiffeId) ?? [];
+  withPath(path: string): Iterable<RegistrationEntry> {
+    return bagItems(this.#bySpiffeId.get(path));
   }
 
   /** Makes the changes, all of them, and then tells every listener before it returns. */
@@ -46,9 +61,7 @@ export class EntryGraph {
     for (const { before, after } of changes) {
       if (before !== undefined) this.#remove(before);
       if (after !== undefined) this.#add(after);
-      if (changes.length <= BULK) this.#editIds(before, after);
     }
-    if (changes.length > BULK) this.#ids = [...this.#byId.keys()].sort();
     for (const listener of this.#listeners) listener(changes);
   }
 
@@ -60,20 +73,16 @@ export class EntryGraph {
 
   #add(entry: RegistrationEntry): void {
     this.#byId.set(entry.id, entry);
-    addTo(this.#byParent, entry.parentId.toString(), entry);
-    addTo(this.#bySpiffeId, entry.spiffeId.toString(), entry);
+    put(this.#byParent, entry.parentId.path, (bag) => bagWith(bag, entry));
+    put(this.#bySpiffeId, entry.spiffeId.path, (bag) => bagWith(bag, entry));
+    if (!this.#goneIds.delete(entry.id)) this.#newIds.add(entry.id);
   }
 
   #remove(entry: RegistrationEntry): void {
     this.#byId.delete(entry.id);
-    removeFrom(this.#byParent, entry.parentId.toString(), entry);
-    removeFrom(this.#bySpiffeId, entry.spiffeId.toString(), entry);
-  }
-
-  #editIds(before: RegistrationEntry | undefined, after: RegistrationEntry | undefined): void {
-    if (before?.id === after?.id) return;
-    if (before !== undefined) this.#ids.splice(lowerBound(this.#ids, before.id), 1);
-    if (after !== undefined) this.#ids.splice(lowerBound(this.#ids, after.id), 0, after.id);
+    put(this.#byParent, entry.parentId.path, (bag) => bagWithout(bag, entry));
+    put(this.#bySpiffeId, entry.spiffeId.path, (bag) => bagWithout(bag, entry));
+    if (!this.#newIds.delete(entry.id)) this.#goneIds.add(entry.id);
   }
 }
 
@@ -89,14 +98,29 @@ export function lowerBound(sorted: readonly string[], text: string): number {
   return low;
 }
 
-function addTo<V>(index: Map<string, Set<V>>, key: string, value: V): void {
-  const values = index.get(key);
-  if (values === undefined) index.set(key, new Set([value]));
-  else values.add(value);
+function put(
+  index: PathIndex,
+  path: string,
+  edit: (bag: Bag<RegistrationEntry>) => Bag<RegistrationEntry>,
+): void {
+  const bag = edit(index.get(path));
+  if (bag === undefined) index.delete(path);
+  else index.set(path, bag);
 }
 
-function removeFrom<V>(index: Map<string, Set<V>>, key: string, value: V): void {
-  const values = index.get(key);
-  values?.delete(value);
-  if (values?.size === 0) index.delete(key);
+/** Two sorted lists as one, without `gone`. */
+function merge(
+  old: readonly string[],
+  gone: ReadonlySet<string>,
+  more: readonly string[],
+): readonly string[] {
+  const merged: string[] = [];
+  let next = 0;
+  for (const text of old) {
+    for (let other = more[next]; other !== undefined && other < text; other = more[++next]) {
+      merged.push(other);
+    }
+    if (!gone.has(text)) merged.push(text);
+  }
+  return merged.concat(more.slice(next));
 }

@@ -1,4 +1,5 @@
 import { type RegistrationEntry, SelectorSet } from '../spiffe/index.ts';
+import { type Bag, bagItems, bagSize, bagWith, bagWithout } from './bag.ts';
 
 /** Posting lists up to this length are searched as they are. */
 const SHORT = 32;
@@ -7,7 +8,7 @@ const SHORT = 32;
 interface Group {
   readonly texts: readonly string[];
   readonly key: string;
-  readonly entries: Map<string, RegistrationEntry>;
+  entries: Bag<RegistrationEntry>;
   /** The selector under which the group is listed. */
   home: string;
 }
@@ -17,7 +18,7 @@ interface Posting {
   /** How many groups have the selector. */
   uses: number;
   /** The groups that are listed here. */
-  readonly groups: Set<Group>;
+  groups: Bag<Group>;
   /** The index's change count when the list was last put in order. */
   orderedAt: number;
 }
@@ -42,13 +43,14 @@ export class EntryIndex {
   add(entry: RegistrationEntry): void {
     const { key, texts } = SelectorSet.of(entry.selectors);
     const group = this.#groups.get(key) ?? this.#addGroup(key, texts);
-    group.entries.set(entry.id, entry);
+    group.entries = bagWith(group.entries, entry);
   }
 
   remove(entry: RegistrationEntry): void {
     const group = this.#groups.get(SelectorSet.of(entry.selectors).key);
-    group?.entries.delete(entry.id);
-    if (group?.entries.size === 0) this.#removeGroup(group);
+    if (group === undefined) return;
+    group.entries = bagWithout(group.entries, entry);
+    if (group.entries === undefined) this.#removeGroup(group);
   }
 
   /** Entries all of whose selectors are in the set, in no particular order. */
@@ -58,27 +60,27 @@ export class EntryIndex {
       const posting = this.#postings.get(text);
       if (posting === undefined) continue;
       this.#putInOrder(posting);
-      for (const group of posting.groups) {
+      for (const group of bagItems(posting.groups)) {
         this.#checks++;
         if (!selectors.includesAll(group.texts)) continue;
-        for (const entry of group.entries.values()) found.push(entry);
+        for (const entry of bagItems(group.entries)) found.push(entry);
       }
     }
     return found;
   }
 
   #addGroup(key: string, texts: readonly string[]): Group {
-    const group: Group = { key, texts, entries: new Map(), home: this.#rarest(texts) };
+    const group: Group = { key, texts, entries: undefined, home: this.#rarest(texts) };
     this.#groups.set(key, group);
     for (const text of texts) this.#posting(text).uses++;
-    this.#posting(group.home).groups.add(group);
+    this.#list(group);
     this.#changes++;
     return group;
   }
 
   #removeGroup(group: Group): void {
     this.#groups.delete(group.key);
-    this.#posting(group.home).groups.delete(group);
+    this.#unlist(group);
     for (const text of group.texts) {
       const posting = this.#posting(text);
       if (--posting.uses === 0) this.#postings.delete(text);
@@ -87,16 +89,26 @@ export class EntryIndex {
   }
 
   #putInOrder(posting: Posting): void {
-    const size = posting.groups.size;
+    const size = bagSize(posting.groups);
     if (size <= SHORT || this.#changes - posting.orderedAt < size) return;
     posting.orderedAt = this.#changes;
-    for (const group of posting.groups) {
+    for (const group of bagItems(posting.groups)) {
       const rarest = this.#rarest(group.texts);
       if (rarest === group.home) continue;
-      posting.groups.delete(group);
+      this.#unlist(group);
       group.home = rarest;
-      this.#posting(rarest).groups.add(group);
+      this.#list(group);
     }
+  }
+
+  #list(group: Group): void {
+    const posting = this.#posting(group.home);
+    posting.groups = bagWith(posting.groups, group);
+  }
+
+  #unlist(group: Group): void {
+    const posting = this.#posting(group.home);
+    posting.groups = bagWithout(posting.groups, group);
   }
 
   #rarest(texts: readonly string[]): string {
@@ -107,7 +119,7 @@ export class EntryIndex {
   #posting(text: string): Posting {
     let posting = this.#postings.get(text);
     if (posting === undefined) {
-      posting = { uses: 0, groups: new Set(), orderedAt: this.#changes };
+      posting = { uses: 0, groups: undefined, orderedAt: this.#changes };
       this.#postings.set(text, posting);
     }
     return posting;

@@ -2,8 +2,6 @@
 export const entryLimits = {
   idBytes: 255,
   selectors: 64,
-  selectorTypeBytes: 64,
-  selectorValueBytes: 4096,
   federatesWith: 256,
   dnsNames: 64,
   dnsNameBytes: 253,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { testEntry } from '../../test/fakes/test-entries.ts';
-import type { RegistrationEntry } from '../spiffe/index.ts';
+import { type RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
 import { compileFilter, type EntryFilter } from './entry-filter.ts';
 import { EntryGraph } from './entry-graph.ts';
 import { listPage, pageLimits } from './entry-page.ts';
@@ -33,7 +33,7 @@ describe('listPage', () => {
   it('lists in order of IDs, page after page', () => {
     expect(pages(five(), {}, 2)).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
     expect(pages(five(), {}, 5)).toEqual([['a', 'b', 'c', 'd', 'e']]);
-    expect(pages(five(), { spiffeId: 'spiffe://a.test/c' }, 1)).toEqual([['c']]);
+    expect(pages(five(), { spiffeId: SpiffeId.parse('spiffe://a.test/c') }, 1)).toEqual([['c']]);
     expect(pages(graphOf(), {}, 2)).toEqual([[]]);
   });
 
@@ -104,14 +104,18 @@ describe('compileFilter', () => {
 
   it.each<[string, EntryFilter, boolean]>([
     ['nothing', {}, true],
-    ['its ID', { spiffeId: 'spiffe://a.test/web' }, true],
-    ['another ID', { spiffeId: 'spiffe://a.test/web2' }, false],
-    ['another parent', { parentId: 'spiffe://a.test/p' }, false],
+    ['its ID', { spiffeId: SpiffeId.parse('spiffe://a.test/web') }, true],
+    ['another ID', { spiffeId: SpiffeId.parse('spiffe://a.test/web2') }, false],
+    ['another parent', { parentId: SpiffeId.parse('spiffe://a.test/p') }, false],
     ['its hint', { hint: 'h' }, true],
     ['another hint', { hint: '' }, false],
     ['downstream', { downstream: true }, true],
     ['not downstream', { downstream: false }, false],
-    ['its ID and another hint', { spiffeId: 'spiffe://a.test/web', hint: 'x' }, false],
+    [
+      'its ID and another hint',
+      { spiffeId: SpiffeId.parse('spiffe://a.test/web'), hint: 'x' },
+      false,
+    ],
   ])('with %s', (_, filter, expected) => {
     expect(compileFilter(filter)(entry)).toBe(expected);
   });

@@ -1,6 +1,6 @@
 import { type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
 import { quote } from './entry-error.ts';
-import { candidateIds, compileFilter, type EntryFilter } from './entry-filter.ts';
+import { candidates, compileFilter, type EntryFilter } from './entry-filter.ts';
 import { type EntryGraph, lowerBound } from './entry-graph.ts';
 
 /** One answer's bounds. A page ends at whichever comes first, after at least one entry. */
@@ -34,7 +34,8 @@ export function listPage(
   request: PageRequest,
   bytesOf: (entry: RegistrationEntry) => number,
 ): EntryPage {
-  const ids = candidateIds(graph, filter);
+  const few = candidates(graph, filter);
+  const ids = few === undefined ? graph.ids : Array.from(few, (entry) => entry.id).sort();
   const isMeant = compileFilter(filter);
   const after = parsePageToken(request.pageToken);
   const limit = Math.min(

@@ -12,7 +12,7 @@ import { draftOf, type EntryDraft, type EntryStamp, parseEntry } from './entry.t
 import type { EntryClaim } from './entry-claims.ts';
 import { quote } from './entry-error.ts';
 import { EntryFeed } from './entry-feed.ts';
-import { candidateIds, compileFilter, type EntryFilter } from './entry-filter.ts';
+import { candidates, compileFilter, type EntryFilter } from './entry-filter.ts';
 import { type EntryPage, listPage, type PageRequest } from './entry-page.ts';
 import { encodeEntryRecord, entryKey } from './entry-record.ts';
 import { EntryView } from './entry-view.ts';
@@ -85,8 +85,9 @@ export class EntryRegistry {
     const { graph } = this.#view;
     if (Object.keys(filter).length === 0) return graph.size;
     const isMeant = compileFilter(filter);
-    const entries = candidateIds(graph, filter).flatMap((id) => graph.get(id) ?? []);
-    return entries.filter(isMeant).length;
+    let count = 0;
+    for (const entry of candidates(graph, filter) ?? graph.entries) if (isMeant(entry)) count++;
+    return count;
   }
 
   /** The live closure of one agent; close it when the agent is gone. */

@@ -1,5 +1,5 @@
-import { formatSelector, type Selector } from '../spiffe/index.ts';
-import { fieldError, quote } from './entry-error.ts';
+import { formatSelector, parseSelector, type Selector } from '../spiffe/index.ts';
+import { fieldError, quote, refused } from './entry-error.ts';
 import { entryLimits } from './entry-limits.ts';
 
 /**
@@ -27,8 +27,6 @@ export const defaultSelectorTypes: readonly string[] = [
 ];
 
 const MAX_UNIX_ID = 2 ** 32 - 1;
-/** Control characters and lone surrogates. */
-export const UNPRINTABLE: RegExp = /[\p{Cc}\p{Cs}]/u;
 
 interface ValueRule {
   readonly expected: string;
@@ -83,13 +81,7 @@ function checkSelector(
   if (!knownTypes.includes(type)) {
     throw bad(`${field}.type`, `one of ${knownTypes.join(', ')}`, quote(type));
   }
-  const bytes = Buffer.byteLength(value);
-  if (bytes === 0 || bytes > entryLimits.selectorValueBytes) {
-    throw bad(`${field}.value`, `1 to ${entryLimits.selectorValueBytes} bytes`, `${bytes}`);
-  }
-  if (UNPRINTABLE.test(value)) {
-    throw bad(`${field}.value`, 'well-formed text without control characters', quote(value));
-  }
+  refused('ERR_ENTRY_SELECTORS', field, () => parseSelector(`${type}:${value}`));
   if (type === 'unix') checkUnix(value, `${field}.value`);
 }
 

@@ -189,6 +189,12 @@ describe('parseEntry', () => {
   });
 });
 
+/** Cuts at the first colon and checks nothing. */
+const split = (text: string): Selector => ({
+  type: text.slice(0, text.indexOf(':')),
+  value: text.slice(text.indexOf(':') + 1),
+});
+
 describe('selectors of an entry', () => {
   it.each([
     'unix:uid:0',
@@ -220,7 +226,7 @@ describe('selectors of an entry', () => {
     ['k8s:ns:a\nb', 'control'],
     [`k8s:${'n'.repeat(4097)}`, '4096'],
   ])('refuses %j and says what it knows', (text, words) => {
-    const [code, message] = faultOf(() => parse({ selectors: [parseSelector(text)] }));
+    const [code, message] = faultOf(() => parse({ selectors: [split(text)] }));
     expect([code, message]).toEqual(['ERR_ENTRY_SELECTORS', expect.stringContaining(words)]);
     expect(message).toContain('selectors[0]');
   });

@@ -1,14 +1,11 @@
-import {
-  type RegistrationEntry,
-  type Selector,
-  SpiffeId,
-  TrustDomain,
-  TrustplaneError,
-} from '../spiffe/index.ts';
+import { type RegistrationEntry, type Selector, SpiffeId, TrustDomain } from '../spiffe/index.ts';
 import { dnsNameFault } from './dns-name.ts';
-import { fieldError, quote } from './entry-error.ts';
+import { fieldError, quote, refused } from './entry-error.ts';
 import { entryLimits } from './entry-limits.ts';
-import { parseSelectors, UNPRINTABLE } from './entry-selectors.ts';
+import { parseSelectors } from './entry-selectors.ts';
+
+/** Control characters and lone surrogates. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
 /** An entry as somebody outside asks for it. What is left out is empty, false, or the default. */
 export interface EntryDraft {
@@ -91,7 +88,7 @@ export function draftOf(entry: RegistrationEntry): EntryDraft {
 }
 
 /** @throws TrustplaneError ERR_ENTRY_ID */
-export function parseEntryId(id: string): string {
+function parseEntryId(id: string): string {
   if (/^[A-Za-z0-9._-]+$/u.test(id) && id.length <= entryLimits.idBytes) return id;
   const expected = `1 to ${entryLimits.idBytes} characters out of A-Z, a-z, 0-9, ".", "_", "-"`;
   throw fieldError('ERR_ENTRY_ID', 'id', expected, quote(id));
@@ -124,7 +121,7 @@ function parseMemberId(
   field: string,
   trustDomain: TrustDomain,
 ): SpiffeId {
-  const id = wrapped(code, field, () => SpiffeId.parse(text));
+  const id = refused(code, field, () => SpiffeId.parse(text));
   if (id.trustDomain.equals(trustDomain) && !id.isTrustDomainId) return id;
   throw fieldError(code, field, `an ID with a path in ${trustDomain.id}`, quote(text));
 }
@@ -145,7 +142,7 @@ function parseFederatesWith(names: readonly string[], own: TrustDomain): readonl
   for (const [i, text] of names.entries()) {
     const field = `federatesWith[${i}]`;
     const bare = text.startsWith('spiffe://') ? text.slice('spiffe://'.length) : text;
-    const trustDomain = wrapped('ERR_ENTRY_FEDERATES_WITH', field, () => TrustDomain.parse(bare));
+    const trustDomain = refused('ERR_ENTRY_FEDERATES_WITH', field, () => TrustDomain.parse(bare));
     if (trustDomain.equals(own)) {
       throw fieldError(
         'ERR_ENTRY_FEDERATES_WITH',
@@ -236,17 +233,4 @@ function atMost(
   limit: number,
 ): void {
   if (count > limit) throw fieldError(code, field, `at most ${limit}`, `${count}`);
-}
-
-function wrapped<T>(
-  code: 'ERR_ENTRY_SPIFFE_ID' | 'ERR_ENTRY_PARENT_ID' | 'ERR_ENTRY_FEDERATES_WITH',
-  field: string,
-  parse: () => T,
-): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof TrustplaneError)) throw error;
-    throw new TrustplaneError(code, `${field}: ${error.message}`, { cause: error });
-  }
 }
