@@ -16,7 +16,7 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
-/** Runs a program to its end. Rejects only when it cannot be started. */
+/** Runs a program to its end. Rejects only when it cannot be started or takes too long. */
 export async function runProgram(
   command: string,
   args: readonly string[],
@@ -27,7 +27,7 @@ export async function runProgram(
       stdio: 'pipe',
       env: options.env ?? process.env,
       cwd: options.cwd,
-      timeout: options.timeoutMs ?? 60_000,
+      signal: AbortSignal.timeout(options.timeoutMs ?? 60_000),
       killSignal: 'SIGKILL',
     });
     const stdout: Buffer[] = [];

@@ -22,7 +22,12 @@ export interface TiedChild {
  * parent is dead, however it died, and ends the program.
  */
 const TIE = `
-{ read -r farewell || { kill -TERM $$; sleep 5; kill -KILL $$; }; } <&3 3<&- >/dev/null 2>&1 &
+end() {
+  kill -TERM $$
+  for _ in 1 2 3 4 5; do sleep 1; kill -0 $$ || return; done
+  kill -KILL $$
+}
+{ read -r farewell || end; } <&3 3<&- >/dev/null 2>&1 &
 exec "$@" 3<&-`;
 
 const maxLines = 2000;

@@ -1,0 +1,35 @@
+import { parseArgs } from 'node:util';
+
+/** What the command line asks for. */
+export interface DemoOptions {
+  /** How long requests flow. */
+  readonly seconds: number;
+  readonly output: 'text' | 'json';
+}
+
+export const usage = `npm run demo -- [--seconds N] [--output text|json]
+
+Starts trustplane and two Envoys that talk mTLS with certificates that live 5 seconds, sends
+requests through them and counts what fails. Ends with exit code 0 only if nothing did.
+
+  --seconds N    how long requests flow (default 30)
+  --output json  print the summary as JSON, and progress on standard error`;
+
+/** Throws an Error with a message for people when the arguments are wrong. */
+export function parseOptions(args: readonly string[]): DemoOptions | 'help' {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      seconds: { type: 'string', default: '30' },
+      output: { type: 'string', default: 'text' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const seconds = Number(values.seconds);
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > 86_400)
+    throw new Error(`--seconds takes a whole number from 1 to 86400, not ${values.seconds}`);
+  if (values.output !== 'text' && values.output !== 'json')
+    throw new Error(`--output takes text or json, not ${values.output}`);
+  return { seconds, output: values.output };
+}
