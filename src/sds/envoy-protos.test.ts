@@ -1,0 +1,180 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import protobuf from 'protobufjs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { textBundle, textIdentity } from '../../test/fakes/test-updates.ts';
+import { parseDeltaRequest, parseSotwRequest } from './discovery-request.ts';
+import { createResponseEncoder } from './discovery-response.ts';
+import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
+import { createSecretEncoder } from './secret.ts';
+
+// Envoy's own definitions, as grpc-js-xds carries them, against ours.
+const TLS = 'envoy.extensions.transport_sockets.tls.v3';
+const DISCOVERY = 'envoy.service.discovery.v3';
+const messages = loadSdsMessages();
+const secrets = createSecretEncoder(messages, Buffer.from('nothing'));
+const responses = createResponseEncoder(messages);
+const theirs = new protobuf.Root();
+
+beforeAll(async () => {
+  const require = createRequire(import.meta.url);
+  const deps = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
+  const roots = ['envoy-api', 'googleapis', 'xds', 'protoc-gen-validate'];
+  theirs.resolvePath = (_origin, target) => {
+    if (target.startsWith('google/protobuf/')) return target;
+    const root = ['envoy', 'google', 'xds', 'validate'].indexOf(target.split('/')[0] ?? '');
+    return join(deps, target.startsWith('udpa/') ? 'xds' : (roots[root] ?? ''), target);
+  };
+  await theirs.load(
+    [
+      'envoy/service/discovery/v3/discovery.proto',
+      'envoy/extensions/transport_sockets/tls/v3/secret.proto',
+      'envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto',
+    ],
+    { keepCase: true },
+  );
+});
+
+function read(name: string, bytes: Uint8Array) {
+  const type = theirs.lookupType(name);
+  return type.toObject(type.decode(bytes), { bytes: Buffer, enums: String, oneofs: true });
+}
+
+function write(name: string, value: object): Uint8Array {
+  const type = theirs.lookupType(name);
+  return type.encode(type.fromObject(value)).finish();
+}
+
+const pem = (label: string, text: string) =>
+  Buffer.from(
+    `-----BEGIN ${label}-----\n${Buffer.from(text).toString('base64')}\n-----END ${label}-----\n`,
+  );
+
+describe("Envoy's definitions", () => {
+  it('read our certificates in a SotW response', () => {
+    const identity = textIdentity('/web', 1, { certificateChain: [Buffer.from('leaf')] });
+    const secret = secrets.certificate('default', identity);
+    const bytes = responses.sotw({ nonce: '7', secrets: [secret], removed: [] });
+    const response = read(`${DISCOVERY}.DiscoveryResponse`, bytes);
+    expect(response).toMatchObject({
+      nonce: '7',
+      version_info: secret.version,
+      type_url: SECRET_TYPE_URL,
+    });
+    expect(response['resources']).toHaveLength(1);
+    expect(response['resources'][0].type_url).toBe(SECRET_TYPE_URL);
+    expect(read(`${TLS}.Secret`, response['resources'][0].value)).toEqual({
+      name: 'default',
+      type: 'tls_certificate',
+      tls_certificate: {
+        certificate_chain: { specifier: 'inline_bytes', inline_bytes: pem('CERTIFICATE', 'leaf') },
+        private_key: {
+          specifier: 'inline_bytes',
+          inline_bytes: pem('PRIVATE KEY', 'key /web 1'),
+        },
+      },
+    });
+  });
+
+  it('read our validation contexts in a delta response', () => {
+    const a = textBundle('a.test', ['a']);
+    const spiffe = secrets.validation('ALL', 'spiffe', a, []);
+    const plain = secrets.validation('ROOTCA', 'plain', a, []);
+    const bytes = responses.delta({ nonce: '1', secrets: [spiffe, plain], removed: ['gone'] });
+    const response = read(`${DISCOVERY}.DeltaDiscoveryResponse`, bytes);
+    expect(response).toMatchObject({
+      nonce: '1',
+      type_url: SECRET_TYPE_URL,
+      removed_resources: ['gone'],
+      resources: [
+        { name: 'ALL', version: spiffe.version },
+        { name: 'ROOTCA', version: plain.version },
+      ],
+    });
+    const [first, second] = response['resources'];
+    const { custom_validator_config: config } = read(`${TLS}.Secret`, first.resource.value)[
+      'validation_context'
+    ];
+    expect(config.name).toBe('envoy.tls.cert_validator.spiffe');
+    expect(config.typed_config.type_url).toBe(
+      `type.googleapis.com/${TLS}.SPIFFECertValidatorConfig`,
+    );
+    expect(read(`${TLS}.SPIFFECertValidatorConfig`, config.typed_config.value)).toEqual({
+      trust_domains: [
+        {
+          name: 'a.test',
+          trust_bundle: { specifier: 'inline_bytes', inline_bytes: pem('CERTIFICATE', 'a') },
+        },
+      ],
+    });
+    expect(read(`${TLS}.Secret`, second.resource.value)['validation_context']).toEqual({
+      trusted_ca: { specifier: 'inline_bytes', inline_bytes: pem('CERTIFICATE', 'a') },
+      match_typed_subject_alt_names: [
+        { san_type: 'URI', matcher: { match_pattern: 'prefix', prefix: 'spiffe://a.test/' } },
+      ],
+    });
+  });
+
+  it('write SotW requests that we read, fields that ours lack included', () => {
+    const bytes = write(`${DISCOVERY}.DiscoveryRequest`, {
+      version_info: 'v',
+      node: {
+        id: 'envoy-1',
+        metadata: { fields: { disable_spiffe_cert_validation: { stringValue: 'true' } } },
+        locality: { zone: 'z' },
+        user_agent_name: 'envoy',
+        user_agent_build_version: { version: { major_number: 1, minor_number: 40 } },
+        extensions: [{ name: 'envoy.filters.http.router', category: 'envoy.filters.http' }],
+        listening_addresses: [{ pipe: { path: '/x' } }],
+        dynamic_parameters: { x: { params: { y: 'z' } } },
+      },
+      resource_names: ['default', 'ALL'],
+      resource_locators: [{ name: 'x' }],
+      type_url: SECRET_TYPE_URL,
+      response_nonce: '3',
+      error_detail: { code: 13, message: 'no', details: [{ type_url: 'x', value: 'eA==' }] },
+    });
+    expect(parseSotwRequest(messages.sotwRequest, bytes)).toEqual({
+      names: ['default', 'ALL'],
+      versionInfo: 'v',
+      nonce: '3',
+      refusal: 'no',
+      node: { id: 'envoy-1', disableSpiffeCertValidation: true },
+    });
+  });
+
+  it('write delta requests that we read', () => {
+    const bytes = write(`${DISCOVERY}.DeltaDiscoveryRequest`, {
+      type_url: SECRET_TYPE_URL,
+      resource_names_subscribe: ['a', 'b'],
+      resource_names_unsubscribe: ['c'],
+      initial_resource_versions: { a: '1' },
+      response_nonce: '4',
+    });
+    expect(parseDeltaRequest(messages.deltaRequest, bytes)).toEqual({
+      subscribe: ['a', 'b'],
+      unsubscribe: ['c'],
+      initialVersions: new Map([['a', '1']]),
+      nonce: '4',
+      refusal: undefined,
+      node: undefined,
+    });
+  });
+
+  it('have every field of ours, with the same number and type', () => {
+    for (const type of Object.values(messages)) {
+      const other = theirs.lookupType(type.fullName.slice(1));
+      for (const field of type.fieldsArray) {
+        const { id, type: kind, repeated, map } = other.fields[field.name] ?? {};
+        const bare = (name: string | undefined) => name?.split('.').at(-1);
+        expect([field.name, id, bare(kind), repeated, map]).toEqual([
+          field.name,
+          field.id,
+          bare(field.type),
+          field.repeated,
+          field.map,
+        ]);
+      }
+    }
+  });
+});
