@@ -152,9 +152,9 @@ export class WorkloadCache {
   }
 
   #refresh(): void {
-    const isWide = this.#entriesChanged || this.#trustChanged;
     if (this.#entriesChanged) this.#rematch();
-    if (this.#trustChanged) this.#retrust();
+    const isWide = this.#trustChanged;
+    if (isWide) this.#retrust();
     for (const view of isWide ? this.#views.values() : this.#stale) this.#publish(view);
     this.#stale.clear();
   }
@@ -174,14 +174,21 @@ export class WorkloadCache {
 
   #match(view: SelectorSetView): void {
     const before = view.entries;
-    const now = this.#options.clock.now();
-    view.entries = this.#options.entitlements
-      .match(view.selectors)
-      .filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now);
-    const ids = new Set(view.entries.map(({ id }) => id));
-    for (const entry of view.entries) this.#svids.retain(entry, view);
-    for (const { id } of before) if (!ids.has(id)) this.#svids.release(id, view);
+    const entries = this.#entitled(view.selectors);
+    view.entries = entries;
     this.#awaitExpiry(view);
+    if (isSameList(entries, before)) return;
+    const ids = new Set(entries.map(({ id }) => id));
+    for (const entry of entries) this.#svids.retain(entry, view);
+    for (const { id } of before) if (!ids.has(id)) this.#svids.release(id, view);
+    this.#stale.add(view);
+  }
+
+  #entitled(selectors: SelectorSet): readonly RegistrationEntry[] {
+    const now = this.#options.clock.now();
+    return this.#options.entitlements
+      .match(selectors)
+      .filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now);
   }
 
   #awaitExpiry(view: SelectorSetView): void {
@@ -190,17 +197,12 @@ export class WorkloadCache {
     else this.#expiries.schedule(view, Math.min(...expiries));
   }
 
-  /**
-   * Builds the view's update and tells its members if its content is new. Held back while nothing
-   * could be served only because first SVIDs are under way: at the start until all have come or
-   * failed, so that the default identity does not change a moment later.
-   */
+  /** Builds the view's update and tells its members if its content is new. */
   #publish(view: SelectorSetView): void {
+    const now = this.#options.clock.now();
     const found = view.entries.map((entry) => ({ entry, ...this.#svids.lookup(entry.id) }));
-    const isPending = found.some((each) => each.isPending);
-    if (isPending && view.update === undefined) return;
-    const update = buildWorkloadUpdate(found, this.#trust, this.#options.clock.now());
-    if (isPending && update.identities.length === 0) return;
+    const update = buildWorkloadUpdate(found, this.#trust, now);
+    if (found.some((each) => each.isPending) && canWait(view.update, update, now)) return;
     if (update.version === view.update?.version) return;
     view.update = update;
     this.#options.metrics.updates.inc();
@@ -212,4 +214,19 @@ export class WorkloadCache {
     const why = entries.length === 0 ? 'no registration entry matches' : 'no SVID could be had';
     this.#options.log.info({ selectors: selectors.texts, why }, 'workloads without an identity');
   }
+}
+
+/**
+ * While first SVIDs are under way: the first update waits until all have come or failed, so that the
+ * default identity does not change a moment later; and identities that are still good stay where
+ * otherwise there would be none.
+ */
+function canWait(before: WorkloadUpdate | undefined, after: WorkloadUpdate, now: number): boolean {
+  if (before === undefined) return true;
+  if (after.identities.length > 0) return false;
+  return before.identities.every(({ expiresAt }) => expiresAt > now);
+}
+
+function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {
+  return one.length === other.length && one.every((each, index) => each === other[index]);
 }

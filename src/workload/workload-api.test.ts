@@ -136,6 +136,28 @@ describe('FetchX509SVID', () => {
     expect(svids?.[0]?.bundle.toString()).toBe('ca 1ca 2');
   });
 
+  it('asks for neither TLS nor a login, and takes X.509 authorities only (WLEP-3, WLAPI-15)', async () => {
+    const token = {
+      keyId: 'k',
+      publicKey: Buffer.from('spki'),
+      expiresAt: undefined,
+      tainted: false,
+    };
+    const bundle = {
+      ...textBundle('a.test', ['ca']),
+      jwtAuthorities: [token],
+      witAuthorities: [token],
+    };
+    const source = new FakeWorkloadSource<PeerProcess>(
+      textUpdate([textIdentity('/web')], [bundle]),
+    );
+    const { client } = await serve(source);
+    const { svids } = await svidsOf(fetchStream(client, 'FetchX509SVID'));
+    expect(svids?.[0]?.bundle.toString()).toBe('ca');
+    const { bundles } = await svidsOf(fetchStream(client, 'FetchX509Bundles'));
+    expect(bundles?.['spiffe://a.test']?.toString()).toBe('ca');
+  });
+
   it('keys federated bundles by the ID of their trust domain, and leaves out empty ones (WLAPI-9)', async () => {
     const bundles = [
       textBundle('a.test', ['ca a']),
