@@ -1,45 +1,17 @@
-import { Command, Option } from 'commander';
-import type { AdminClient, EntryMessage, EntryView } from '../client/index.ts';
-import { parseSelector, SpiffeId, TrustplaneError } from '../spiffe/index.ts';
-import { type Io, print } from './io.ts';
+import { Command } from 'commander';
+import type { AdminClient, EntryView, SpiffeIdMessage } from '../client/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 import {
-  type AdminOptions,
-  collect,
-  instantSeconds,
-  ttlSeconds,
-  withAdminSocket,
-} from './options.ts';
+  buildFilter,
+  buildMessage,
+  type EntryFilter,
+  type EntryFlags,
+  withFields,
+  withFilter,
+} from './entry-flags.ts';
+import { type Io, print } from './io.ts';
+import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { formatFields } from './table.ts';
-
-interface EntryFlags extends AdminOptions {
-  readonly entryId?: string;
-  readonly spiffeId?: string;
-  readonly parentId?: string;
-  readonly node?: boolean;
-  readonly selector?: readonly string[];
-  readonly x509SvidTtl?: number;
-  readonly jwtSvidTtl?: number;
-  readonly federatesWith?: readonly string[];
-  readonly dns?: readonly string[];
-  readonly hint?: string;
-  readonly admin?: boolean;
-  readonly downstream?: boolean;
-  readonly storeSvid?: boolean;
-  readonly expiresAt?: number;
-}
-
-interface EntryFilter extends AdminOptions {
-  readonly entryId?: string;
-  readonly spiffeId?: string;
-  readonly parentId?: string;
-  readonly selector?: readonly string[];
-  readonly match: MatchBehavior;
-  readonly federatesWith?: readonly string[];
-  readonly hint?: string;
-  readonly downstream?: boolean;
-}
-
-type MatchBehavior = 'exact' | 'subset' | 'superset' | 'any';
 
 const CREATE_EXAMPLES = `
 Examples:
@@ -73,7 +45,9 @@ function createCommand(io: Io): Command {
       withClient(flags, async (client) => {
         if (flags.spiffeId === undefined) throw required('--spiffe-id');
         if (flags.selector === undefined) throw required('--selector');
-        const entry = await client.createEntry(await buildMessage(client, flags, true));
+        const given = buildMessage(flags);
+        const parent = given.parent_id ? {} : await defaultParent(client, flags.node === true);
+        const entry = await client.createEntry({ ...given, ...parent });
         print(io, flags.output, entry, describeEntry(entry));
       }),
     );
@@ -101,6 +75,9 @@ function updateCommand(io: Io): Command {
   return withFields(withAdminSocket(new Command('update'), io))
     .description('Change a registration entry; what no flag names stays as it is.')
     .argument('[id]', 'id of the entry')
+    .option('--no-admin', 'take the server API away')
+    .option('--no-downstream', 'no longer a downstream server')
+    .option('--no-store-svid', 'no longer for an SVID store')
     .addHelpText(
       'after',
       '\nExamples:\n  trustplane entry update 1f0c --x509-svid-ttl 30m\n  trustplane entry update --entry-id 1f0c --selector unix:uid:1001',
@@ -109,10 +86,9 @@ function updateCommand(io: Io): Command {
       withClient(flags, async (client) => {
         const target = id ?? flags.entryId;
         if (target === undefined) throw required('the id of the entry');
-        const entry = await client.updateEntry({
-          ...(await buildMessage(client, flags, false)),
-          id: target,
-        });
+        const given = buildMessage(flags);
+        const parent = flags.node === true ? await defaultParent(client, true) : {};
+        const entry = await client.updateEntry({ ...given, ...parent, id: target });
         print(io, flags.output, entry, describeEntry(entry));
       }),
     );
@@ -155,73 +131,6 @@ function countCommand(io: Io): Command {
     );
 }
 
-function withFields(command: Command): Command {
-  return command
-    .option(
-      '--entry-id <id>',
-      'id of the entry (default on create: derived from parent, SPIFFE ID and selectors)',
-    )
-    .option('--spiffe-id <id>', 'the SPIFFE ID the workload gets')
-    .option(
-      '--parent-id <id>',
-      'agent, node alias or entry below which it applies (default: the agent in "trustplane up")',
-    )
-    .option(
-      '--node',
-      'make a node alias: the parent is the server and the selectors are those of agents',
-    )
-    .option(
-      '--selector <type:value>',
-      'a fact the workload must show, for example unix:uid:1000 (repeatable; all must hold)',
-      collect,
-    )
-    .option(
-      '--x509-svid-ttl <duration>',
-      "life of the X509-SVID, for example 30m or seconds (0: the server's default)",
-      ttlSeconds,
-    )
-    .option('--jwt-svid-ttl <duration>', "life of JWT-SVIDs (0: the server's default)", ttlSeconds)
-    .option(
-      '--federates-with <trust-domain>',
-      'foreign trust domain whose bundle the workload gets too (repeatable)',
-      collect,
-    )
-    .option('--dns <name>', 'DNS SAN of the X509-SVID (repeatable)', collect)
-    .option('--hint <text>', 'tells the workload how to use the SVID')
-    .option('--admin', 'the workload may use the server API')
-    .option('--downstream', 'the workload is a downstream server and may get a CA')
-    .option('--store-svid', 'the SVID is for an SVID store')
-    .option(
-      '--expires-at <instant>',
-      'the entry ends then: RFC 3339 or Unix seconds',
-      instantSeconds,
-    );
-}
-
-function withFilter(command: Command): Command {
-  return command
-    .option('--entry-id <id>', 'id of the entry')
-    .option('--spiffe-id <id>', 'entries with this SPIFFE ID')
-    .option('--parent-id <id>', 'entries below this parent')
-    .option(
-      '--selector <type:value>',
-      'entries with these selectors (repeatable; see --match)',
-      collect,
-    )
-    .addOption(
-      new Option('--match <how>', 'how --selector and --federates-with compare')
-        .choices(['exact', 'subset', 'superset', 'any'])
-        .default('superset'),
-    )
-    .option(
-      '--federates-with <trust-domain>',
-      'entries that federate with these trust domains (repeatable)',
-      collect,
-    )
-    .option('--hint <text>', 'entries with this hint')
-    .option('--downstream', 'downstream entries');
-}
-
 async function withClient(
   options: AdminOptions,
   act: (client: AdminClient) => Promise<void>,
@@ -235,55 +144,14 @@ async function withClient(
   }
 }
 
-async function buildMessage(
+/** Below the agent in `up`; a node alias below the server. */
+async function defaultParent(
   client: AdminClient,
-  flags: EntryFlags,
-  isNew: boolean,
-): Promise<EntryMessage> {
-  const parent =
-    flags.parentId ??
-    (isNew || flags.node === true ? await defaultParent(client, flags.node === true) : undefined);
-  return {
-    ...(flags.entryId === undefined ? {} : { id: flags.entryId }),
-    ...(flags.spiffeId === undefined ? {} : { spiffe_id: idMessage(flags.spiffeId) }),
-    ...(parent === undefined ? {} : { parent_id: idMessage(parent) }),
-    ...(flags.selector === undefined ? {} : { selectors: flags.selector.map(parseSelector) }),
-    ...(flags.x509SvidTtl === undefined ? {} : { x509_svid_ttl: flags.x509SvidTtl }),
-    ...(flags.jwtSvidTtl === undefined ? {} : { jwt_svid_ttl: flags.jwtSvidTtl }),
-    ...(flags.federatesWith === undefined ? {} : { federates_with: [...flags.federatesWith] }),
-    ...(flags.dns === undefined ? {} : { dns_names: [...flags.dns] }),
-    ...(flags.hint === undefined ? {} : { hint: flags.hint }),
-    ...(flags.admin === undefined ? {} : { admin: flags.admin }),
-    ...(flags.downstream === undefined ? {} : { downstream: flags.downstream }),
-    ...(flags.storeSvid === undefined ? {} : { store_svid: flags.storeSvid }),
-    ...(flags.expiresAt === undefined ? {} : { expires_at: flags.expiresAt }),
-  };
-}
-
-async function defaultParent(client: AdminClient, isNodeAlias: boolean): Promise<string> {
+  isNodeAlias: boolean,
+): Promise<{ parent_id: SpiffeIdMessage }> {
   const { trustDomain } = await client.status();
-  return `spiffe://${trustDomain}/spire/${isNodeAlias ? 'server' : 'agent/local/up'}`;
-}
-
-function buildFilter(filter: EntryFilter): object {
-  const match = `MATCH_${filter.match.toUpperCase()}`;
-  return {
-    ...(filter.spiffeId === undefined ? {} : { by_spiffe_id: idMessage(filter.spiffeId) }),
-    ...(filter.parentId === undefined ? {} : { by_parent_id: idMessage(filter.parentId) }),
-    ...(filter.selector === undefined
-      ? {}
-      : { by_selectors: { selectors: filter.selector.map(parseSelector), match } }),
-    ...(filter.federatesWith === undefined
-      ? {}
-      : { by_federates_with: { trust_domains: [...filter.federatesWith], match } }),
-    ...(filter.hint === undefined ? {} : { by_hint: { value: filter.hint } }),
-    ...(filter.downstream === undefined ? {} : { by_downstream: { value: filter.downstream } }),
-  };
-}
-
-function idMessage(text: string): { trust_domain: string; path: string } {
-  const id = SpiffeId.parse(text);
-  return { trust_domain: id.trustDomain.name, path: id.path };
+  const path = `/spire/${isNodeAlias ? 'server' : 'agent/local/up'}`;
+  return { parent_id: { trust_domain: trustDomain, path } };
 }
 
 function required(what: string): TrustplaneError {

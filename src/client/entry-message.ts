@@ -8,14 +8,14 @@ export interface EntryMessage {
   id?: string;
   spiffe_id?: SpiffeIdMessage;
   parent_id?: SpiffeIdMessage;
-  selectors?: { type?: string; value?: string }[];
+  selectors?: readonly { type?: string; value?: string }[];
   x509_svid_ttl?: number;
   jwt_svid_ttl?: number;
-  federates_with?: string[];
+  federates_with?: readonly string[];
   admin?: boolean;
   downstream?: boolean;
   expires_at?: string | number;
-  dns_names?: string[];
+  dns_names?: readonly string[];
   revision_number?: string;
   store_svid?: boolean;
   hint?: string;

@@ -6,7 +6,7 @@ export {
   findEndpointAddress,
   parseEndpointAddress,
 } from './endpoint-address.ts';
-export type { EntryMessage, EntryView } from './entry-message.ts';
+export type { EntryMessage, EntryView, SpiffeIdMessage } from './entry-message.ts';
 export {
   createWorkloadApiClient,
   type WorkloadApiClient,
