@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { testAgentId, testEntry } from '../../test/fakes/test-entries.ts';
 import {
@@ -112,6 +112,19 @@ describe('AgentClosure', () => {
     stop();
     put(testEntry('c'));
     expect(seen).toEqual([['a', 'b'], ['a', 'b'], []]);
+  });
+
+  it('lets go of a long chain in one pass over it', () => {
+    const count = 2000;
+    const chain = Array.from({ length: count }, (_, i) =>
+      below(i === 0 ? testAgentId : `n${i - 1}`, `n${i}`),
+    );
+    const { graph, remove, closure } = world(...chain);
+    expect(closure.size).toBe(count);
+    const lookups = vi.spyOn(graph, 'withPath');
+    remove('n0');
+    expect(closure.size).toBe(0);
+    expect(lookups.mock.calls.length).toBeLessThanOrEqual(2 * count);
   });
 
   it('follows nothing after close', () => {
