@@ -4,6 +4,7 @@ import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-j
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import { type Clock, TrustplaneError } from '../spiffe/index.ts';
 import { ConnectionGate } from './connection-gate.ts';
+import { affordableConnections } from './descriptor-limit.ts';
 import { grpcServerOptions } from './grpc-limits.ts';
 import { OpenCalls } from './open-calls.ts';
 import { peers } from './peers.ts';
@@ -27,7 +28,7 @@ export interface UnixServerOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock?: Clock;
-  /** Default 20,000. */
+  /** Default 20,000, or what the limit on open files leaves room for. */
   readonly maxConnections?: number;
   /** Of one user, so that none can keep out the others; default 12,000. */
   readonly maxConnectionsPerUser?: number;
@@ -80,13 +81,21 @@ function createGate(
   log: Log,
   options: UnixServerOptions,
 ): ConnectionGate {
+  const wanted = options.maxConnections ?? 20_000;
+  const maxConnections = affordableConnections(wanted);
+  if (maxConnections < wanted) {
+    log.warn(
+      { wanted, maxConnections },
+      'the limit on open files (ulimit -n) allows fewer connections',
+    );
+  }
   return new ConnectionGate({
     peers,
     injector,
     log,
     metrics: createSocketMetrics(options.metrics, options.name ?? basename(options.path)),
     clock: options.clock ?? systemClock,
-    maxConnections: options.maxConnections ?? 20_000,
+    maxConnections,
     maxConnectionsPerUser: options.maxConnectionsPerUser ?? 12_000,
     handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
   });

@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { affordableConnections, limitConnections } from './descriptor-limit.ts';
+
+const limits = (soft: string): string =>
+  `Limit                     Soft Limit           Hard Limit           Units     \nMax processes             1                    2                    processes \nMax open files            ${soft.padEnd(20)} 1048576              files     \n`;
+
+describe('limitConnections', () => {
+  it.each([
+    [20_000, '1048576', 20_000],
+    [20_000, 'unlimited', 20_000],
+    [20_000, '20000', 19_488],
+    [20_000, '1024', 512],
+    [20_000, '64', 32],
+  ])('of %d with %s descriptors allows %d', (wanted, soft, expected) => {
+    expect(limitConnections(wanted, limits(soft))).toBe(expected);
+  });
+
+  it('reads the limit of this process', () => {
+    expect(affordableConnections(3)).toBe(3);
+    expect(affordableConnections(Number.MAX_SAFE_INTEGER)).toBeGreaterThan(3);
+  });
+});
