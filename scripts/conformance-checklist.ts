@@ -12,7 +12,7 @@ export interface ConformanceKey {
   readonly text: string;
 }
 
-export interface ConformanceGroup {
+interface ConformanceGroup {
   /** What the keys begin with. */
   readonly prefix: string;
   readonly title: string;

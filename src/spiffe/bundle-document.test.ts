@@ -194,6 +194,8 @@ describe('parseBundleDocument: X.509 keys', () => {
     expect(reasons([{ ...x509Key, x5c: [base64(other)] }])).toEqual([
       'key members that are not those of the x5c certificate',
     ]);
+    expect(reasons([{ ...x509Key, d: 'AAAA' }])).toEqual(['the private key member "d"']);
+    expect(reasons([{ ...x509Key, n: 'AQAB' }])).toHaveLength(1);
     expect(reasons([{ kty: 'RSA', use: 'x509-svid', x5c: [base64(root)] }])).toEqual([
       'a kty that is not the one of the x5c certificate',
     ]);

@@ -3,7 +3,7 @@ import type { Bundle, TokenAuthority, X509Authority } from './bundle.ts';
 import { type Certificate, parseCertificate, sameBytes } from './certificate.ts';
 import { messageOf, TrustplaneError } from './errors.ts';
 import { type JsonObject, type JsonValue, parseJson } from './json.ts';
-import { parsePublicJwk } from './jwk.ts';
+import { jwkKeyMembers, parsePublicJwk, privateMemberFault } from './jwk.ts';
 import { keyAlgorithmFault } from './key-algorithm.ts';
 import type { TrustDomain } from './trust-domain.ts';
 import { authorityFault } from './x509-authority.ts';
@@ -24,6 +24,7 @@ export interface BundleDocument {
   readonly ignoredKeys: readonly IgnoredKey[];
 }
 
+const KEY_MEMBERS = ['crv', 'x', 'y', 'n', 'e'];
 const MAX_KEYS = 1000;
 const MAX_KEY_ID_BYTES = 1024;
 
@@ -117,17 +118,14 @@ function certificateFault(certificate: Certificate): string | undefined {
 }
 
 /** Key members may be missing beside `x5c`; where they stand, they are those of the certificate (RFC 7517 §4.7). */
-function contradiction(
-  jwk: JsonObject,
-  { publicKey, keyAlgorithm }: Certificate,
-): string | undefined {
-  const isSameType = keyAlgorithm.kind === (jwk.get('kty') === 'EC' ? 'ec' : 'rsa');
-  if (!isSameType) return 'a kty that is not the one of the x5c certificate';
-  if (!['crv', 'x', 'y', 'n', 'e'].some((name) => jwk.has(name))) return undefined;
-  const members = parsePublicJwk(jwk);
-  if ('fault' in members) return members.fault;
-  if (sameBytes(members.publicKey, publicKey)) return undefined;
-  return 'key members that are not those of the x5c certificate';
+function contradiction(jwk: JsonObject, { publicKey }: Certificate): string | undefined {
+  const expected = new Map(Object.entries(jwkKeyMembers(publicKey) ?? {}));
+  if (jwk.get('kty') !== expected.get('kty')) {
+    return 'a kty that is not the one of the x5c certificate';
+  }
+  const differs = KEY_MEMBERS.some((name) => jwk.has(name) && jwk.get(name) !== expected.get(name));
+  if (differs) return 'key members that are not those of the x5c certificate';
+  return privateMemberFault(jwk);
 }
 
 function readTokenKey(use: 'jwt' | 'wit', jwk: JsonObject, keyIds: Set<string>): ReadKey {

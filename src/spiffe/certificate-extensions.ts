@@ -29,7 +29,7 @@ const KEY_USAGES = [
   'encipherOnly',
   'decipherOnly',
 ] as const;
-export type KeyUsageName = (typeof KEY_USAGES)[number];
+type KeyUsageName = (typeof KEY_USAGES)[number];
 
 /** The names below a CA that are permitted or excluded (RFC 5280 §4.2.1.10). */
 export interface NameConstraints {
@@ -60,7 +60,7 @@ export interface CertificateExtensions {
 }
 
 /** One extension, not interpreted. */
-export interface RawExtension {
+interface RawExtension {
   readonly isCritical: boolean;
   readonly value: Uint8Array;
 }

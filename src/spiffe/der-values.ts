@@ -77,7 +77,7 @@ export function derBitStringBytes(element: DerElement, what: string): Uint8Array
 }
 
 /** A BIT STRING; unused bits are zero. @throws TrustplaneError ERR_DER */
-export function derBitString(
+function derBitString(
   element: DerElement,
   what: string,
 ): { readonly bytes: Uint8Array; readonly unusedBits: number } {

@@ -19,28 +19,12 @@ export { parseBundleMap, serializeBundleMap, serializeEnvoyBundleMap } from './b
 export { type Certificate, parseCertificate } from './certificate.ts';
 export type { Clock, Timer } from './clock.ts';
 export {
-  constructedContextTag,
-  contextTag,
-  type DerElement,
   DerReader,
-  derContent,
   derEncoded,
-  derError,
   derTags,
   splitDerSequence,
 } from './der-reader.ts';
-export {
-  derAscii,
-  derBitString,
-  derBitStringBytes,
-  derBoolean,
-  derIntegerBytes,
-  derNamedBits,
-  derOid,
-  derSmallInteger,
-  derTime,
-  derUtf8,
-} from './der-values.ts';
+export { derBitStringBytes } from './der-values.ts';
 export {
   asciiBytes,
   writeBitString,
@@ -65,7 +49,6 @@ export {
   messageOf,
   TrustplaneError,
 } from './errors.ts';
-export { formatJson, type JsonObject, type JsonValue, parseJson } from './json.ts';
 export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
 export { type Csr, parseCsr } from './parse-csr.ts';
 export { decodePem, encodePem } from './pem.ts';

@@ -1,5 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { decodeBase64Url } from './base64.ts';
+import { DerReader, derTags } from './der-reader.ts';
+import { derIntegerBytes } from './der-values.ts';
 import type { JsonObject } from './json.ts';
 import { keyAlgorithmFault, parseKeyAlgorithm } from './key-algorithm.ts';
 
@@ -18,14 +20,42 @@ const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 const MAX_MODULUS_BYTES = 1025;
 const MAX_EXPONENT_BYTES = 4;
 
-/** The JWK members of a public key, given as SubjectPublicKeyInfo DER; undefined if it is neither EC nor RSA. */
+/**
+ * The JWK members of a public key, given as SubjectPublicKeyInfo DER; undefined if it is neither EC nor
+ * RSA. Read off the encoding: a detour over the cryptography library costs fifty times as much.
+ * @throws TrustplaneError ERR_DER
+ */
 export function jwkKeyMembers(publicKey: Uint8Array): JwkKeyMembers | undefined {
-  const key = createPublicKey({ key: Buffer.from(publicKey), format: 'der', type: 'spki' });
-  const { kty, crv, x, y, n, e } = key.export({ format: 'jwk' });
-  if (kty === 'EC' && crv !== undefined && x !== undefined && y !== undefined) {
-    return { kty, crv, x, y };
-  }
-  return kty === 'RSA' && n !== undefined && e !== undefined ? { kty, n, e } : undefined;
+  const algorithm = parseKeyAlgorithm(publicKey);
+  const { keyBits } = algorithm;
+  if (algorithm.kind === 'rsa') return rsaKeyMembers(keyBits);
+  if (algorithm.kind === 'other') return undefined;
+  const middle = (keyBits.length + 1) / 2;
+  return {
+    kty: 'EC',
+    crv: algorithm.curve,
+    x: base64Url(keyBits.subarray(1, middle)),
+    y: base64Url(keyBits.subarray(middle)),
+  };
+}
+
+function rsaKeyMembers(keyBits: Uint8Array): JwkKeyMembers {
+  const sequence = DerReader.of(keyBits).enter('RSA key');
+  const [n, e] = ['RSA modulus', 'RSA exponent'].map((what) => {
+    const integer = derIntegerBytes(sequence.expect(derTags.integer, what), what);
+    return base64Url(integer[0] === 0 ? integer.subarray(1) : integer);
+  });
+  return { kty: 'RSA', n: n ?? '', e: e ?? '' };
+}
+
+function base64Url(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64url');
+}
+
+/** Why a JWK may not be published: it holds private key material. */
+export function privateMemberFault(jwk: JsonObject): string | undefined {
+  const name = PRIVATE_MEMBERS.find((member) => jwk.has(member));
+  return name === undefined ? undefined : `the private key member "${name}"`;
 }
 
 /** The JWS algorithm that goes with a public key (RFC 7518 §3.1): ES256, ES384, ES512 or RS256. */
@@ -39,8 +69,8 @@ export type ParsedJwk = { readonly publicKey: Uint8Array } | { readonly fault: s
 
 /** Reads the public key of an EC or RSA JWK as SubjectPublicKeyInfo DER. Never throws. */
 export function parsePublicJwk(jwk: JsonObject): ParsedJwk {
-  const secret = PRIVATE_MEMBERS.find((name) => jwk.has(name));
-  if (secret !== undefined) return { fault: `the private key member "${secret}"` };
+  const secret = privateMemberFault(jwk);
+  if (secret !== undefined) return { fault: secret };
   const members = jwk.get('kty') === 'EC' ? ecMembers(jwk) : rsaMembers(jwk);
   if (typeof members === 'string') return { fault: members };
   try {

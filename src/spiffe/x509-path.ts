@@ -50,7 +50,7 @@ class PathSearch {
   readonly #trustDomain: TrustDomain;
   readonly #now: number;
   #signatureChecks = 0;
-  #best: TrustplaneError | undefined;
+  #firstError: TrustplaneError | undefined;
 
   constructor(svid: X509Svid, authorities: readonly Certificate[], now: number) {
     this.#chain = [svid.leaf, ...svid.intermediates];
@@ -72,17 +72,17 @@ class PathSearch {
         if (this.#attempt(() => this.#checkStep(path, authority))) return;
       }
     }
-    throw this.#best ?? this.#noAuthority(path.at(-1));
+    throw this.#firstError ?? this.#noAuthority(path.at(-1));
   }
 
-  /** Runs a check; of the errors, the first is kept. */
+  /** Runs a check; of all errors the first is kept. */
   #attempt(check: () => void): boolean {
     try {
       check();
       return true;
     } catch (error) {
       if (!(error instanceof TrustplaneError)) throw error;
-      this.#best ??= error;
+      this.#firstError ??= error;
       return false;
     }
   }
