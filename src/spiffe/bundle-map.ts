@@ -1,7 +1,8 @@
 import type { Bundle } from './bundle.ts';
 import { type BundleDocument, readBundle } from './bundle-document.ts';
 import { TrustplaneError } from './errors.ts';
-import { formatJson, parseJson, type WritableJson } from './json.ts';
+import { formatJson, type WritableJson } from './format-json.ts';
+import { parseJson } from './json.ts';
 import { buildBundleDocument, buildX509Jwk } from './serialize-bundle.ts';
 import { TrustDomain } from './trust-domain.ts';
 

@@ -3,7 +3,14 @@ import {
   type NameConstraints,
   parseCertificateExtensions,
 } from './certificate-extensions.ts';
-import { constructedContextTag, DerReader, derEncoded, derError, derTags } from './der-reader.ts';
+import {
+  constructedContextTag,
+  type DerElement,
+  DerReader,
+  derEncoded,
+  derError,
+  derTags,
+} from './der-reader.ts';
 import { derBitStringBytes, derIntegerBytes, derOid, derTime } from './der-values.ts';
 import { type DistinguishedName, parseDistinguishedName } from './distinguished-name.ts';
 import { TrustplaneError } from './errors.ts';
@@ -77,13 +84,23 @@ export function parseCertificate(der: Uint8Array): Certificate {
 function readCertificate(der: Uint8Array): Certificate {
   const outer = DerReader.of(der, MAX_CERTIFICATE_BYTES);
   const certificate = outer.enter('certificate');
-  const tbsElement = certificate.expect(derTags.sequence, 'signed part');
-  const outerAlgorithm = certificate.expect(derTags.sequence, 'signature algorithm');
+  const tbs = certificate.expect(derTags.sequence, 'signed part');
+  const algorithm = certificate.expect(derTags.sequence, 'signature algorithm');
   const signature = certificate.expect(derTags.bitString, 'signature');
   certificate.finish('certificate');
   outer.finish('certificate');
+  return {
+    der,
+    tbs: derEncoded(tbs),
+    signatureAlgorithm: readAlgorithm(DerReader.inside(algorithm, 'signature algorithm')),
+    signature: derBitStringBytes(signature, 'signature'),
+    ...readSignedPart(DerReader.inside(tbs, 'signed part'), algorithm),
+  };
+}
 
-  const tbs = DerReader.inside(tbsElement, 'signed part');
+type SignedPart = Omit<Certificate, 'der' | 'tbs' | 'signatureAlgorithm' | 'signature'>;
+
+function readSignedPart(tbs: DerReader, outerAlgorithm: DerElement): SignedPart {
   readVersion(tbs);
   const serialNumber = readSerialNumber(tbs);
   const algorithm = tbs.expect(derTags.sequence, 'signature algorithm');
@@ -91,39 +108,27 @@ function readCertificate(der: Uint8Array): Certificate {
     throw derError(outerAlgorithm, 'signature algorithm', 'differs from the signed one');
   }
   const issuer = parseDistinguishedName(tbs.expect(derTags.sequence, 'issuer'), 'issuer');
-  const validity = tbs.enter('validity');
-  const notBefore = derTime(validity.read('notBefore'), 'notBefore');
-  const notAfter = derTime(validity.read('notAfter'), 'notAfter');
-  validity.finish('validity');
+  const validity = readValidity(tbs.enter('validity'));
   const subject = parseDistinguishedName(tbs.expect(derTags.sequence, 'subject'), 'subject');
   const publicKey = derEncoded(tbs.expect(derTags.sequence, 'public key'));
-  const extensionsElement = tbs.optional(constructedContextTag(3), 'extensions');
+  const extensions = tbs.optional(constructedContextTag(3), 'extensions');
   tbs.finish('signed part');
-  const extensions =
-    extensionsElement === undefined ? NO_EXTENSIONS : parseCertificateExtensions(extensionsElement);
   return {
-    der,
-    tbs: derEncoded(tbsElement),
-    signatureAlgorithm: readAlgorithm(DerReader.inside(algorithm, 'signature algorithm')),
-    signature: derBitStringBytes(signature, 'signature'),
     serialNumber,
     issuer,
     subject,
-    notBefore,
-    notAfter,
+    ...validity,
     publicKey,
     keyAlgorithm: parseKeyAlgorithm(publicKey),
-    ...namesOf(extensions),
-    isCa: extensions.basicConstraints?.isCa ?? false,
-    pathLength: extensions.basicConstraints?.pathLength,
-    keyUsage: extensions.keyUsage,
-    extendedKeyUsage: extensions.extendedKeyUsage,
-    nameConstraints: extensions.nameConstraints,
-    subjectKeyId: extensions.subjectKeyId,
-    authorityKeyId: extensions.authorityKeyId,
-    extensions: extensions.all,
-    unknownCriticalExtensions: extensions.unknownCritical,
+    ...fieldsOf(extensions === undefined ? NO_EXTENSIONS : parseCertificateExtensions(extensions)),
   };
+}
+
+function readValidity(validity: DerReader): Pick<Certificate, 'notBefore' | 'notAfter'> {
+  const notBefore = derTime(validity.read('notBefore'), 'notBefore');
+  const notAfter = derTime(validity.read('notAfter'), 'notAfter');
+  validity.finish('validity');
+  return { notBefore, notAfter };
 }
 
 function readVersion(tbs: DerReader): void {
@@ -154,9 +159,7 @@ function readAlgorithm(algorithm: DerReader): string {
   return oid;
 }
 
-function namesOf(
-  extensions: CertificateExtensions,
-): Pick<Certificate, 'names' | 'uriSans' | 'dnsSans'> {
+function fieldsOf(extensions: CertificateExtensions) {
   const names = extensions.subjectAltName?.names ?? [];
   const texts = (type: number) =>
     names.flatMap((name) => (name.type === type && name.text !== undefined ? [name.text] : []));
@@ -164,6 +167,15 @@ function namesOf(
     names,
     uriSans: texts(generalNameTypes.uri),
     dnsSans: texts(generalNameTypes.dns),
+    isCa: extensions.basicConstraints?.isCa ?? false,
+    pathLength: extensions.basicConstraints?.pathLength,
+    keyUsage: extensions.keyUsage,
+    extendedKeyUsage: extensions.extendedKeyUsage,
+    nameConstraints: extensions.nameConstraints,
+    subjectKeyId: extensions.subjectKeyId,
+    authorityKeyId: extensions.authorityKeyId,
+    extensions: extensions.all,
+    unknownCriticalExtensions: extensions.unknownCritical,
   };
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { formatJson, parseJson } from './json.ts';
+import { formatJson } from './format-json.ts';
+import { parseJson } from './json.ts';
 
 const malformed = (why: string) =>
   expect.objectContaining({ code: 'ERR_JSON', message: expect.stringContaining(why) });

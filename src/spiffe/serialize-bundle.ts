@@ -2,7 +2,7 @@ import type { Bundle, TokenAuthority, X509Authority } from './bundle.ts';
 import { keyUses } from './bundle-document.ts';
 import { parseCertificate } from './certificate.ts';
 import { TrustplaneError } from './errors.ts';
-import { formatJson, type WritableJson } from './json.ts';
+import { formatJson, type WritableJson } from './format-json.ts';
 import { jwkKeyMembers, jwsAlgorithm } from './jwk.ts';
 
 export interface BundleDocumentOptions {

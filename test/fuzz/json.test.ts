@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatJson, type JsonValue, parseJson } from '../../src/spiffe/json.ts';
+import { formatJson } from '../../src/spiffe/format-json.ts';
+import { type JsonValue, parseJson } from '../../src/spiffe/json.ts';
 import { attempt } from './attempt.ts';
 
 /** What JSON.parse would have made of it. */
