@@ -1,0 +1,68 @@
+/** `npm run architecture`: draws ARCHITECTURE.md's map of rooms from the allowed imports. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { drawRooms } from './room-map.ts';
+
+const USAGE = `npm run architecture [-- --check]
+
+Writes the map of rooms in ARCHITECTURE.md from the allowed imports in .dependency-cruiser.mjs.
+With --check it writes nothing and fails when the map is stale.`;
+
+const root = new URL('../', import.meta.url);
+const file = new URL('ARCHITECTURE.md', root);
+const marks = ['<!-- rooms -->\n', '<!-- end of rooms -->\n'] as const;
+
+/** The two rooms that nobody imports as a whole have no index. */
+const withoutIndex: Readonly<Record<string, string>> = {
+  app: 'The only place that constructs and connects.',
+  cli: 'Commands and printing only.',
+};
+
+const { values } = parseArgs({
+  options: {
+    check: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
+  },
+});
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  if (values.help) return print(USAGE);
+  const map: { rooms: Readonly<Record<string, readonly string[]>> } = await import(
+    new URL('.dependency-cruiser.mjs', root).href
+  );
+  const old = readFileSync(file, 'utf8');
+  const fresh = replaceMarked(old, drawRooms(map.rooms, responsibilityOf));
+  if (fresh === old) return print('ARCHITECTURE.md is up to date');
+  if (values.check) {
+    process.stderr.write('ARCHITECTURE.md is stale: run `npm run architecture` and commit it\n');
+    return 1;
+  }
+  writeFileSync(file, fresh);
+  return print('wrote ARCHITECTURE.md');
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function replaceMarked(text: string, drawing: string): string {
+  const begin = text.indexOf(marks[0]);
+  const end = text.indexOf(marks[1]);
+  if (begin < 0 || end < begin)
+    throw new Error(`ARCHITECTURE.md lacks the marks ${marks.join('')}`);
+  return `${text.slice(0, begin + marks[0].length)}${drawing}${text.slice(end)}`;
+}
+
+/** The first line of a room's index. */
+function responsibilityOf(room: string): string {
+  const known = withoutIndex[room];
+  if (known !== undefined) return known;
+  const first = readFileSync(new URL(`src/${room}/index.ts`, root), 'utf8').split('\n')[0] ?? '';
+  const sentence = first.match(/^\/\*\* (.+) \*\/$/)?.[1];
+  if (sentence === undefined)
+    throw new Error(`src/${room}/index.ts does not begin with /** ... */`);
+  return sentence;
+}
