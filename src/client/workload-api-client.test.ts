@@ -134,6 +134,20 @@ describe('watchX509', () => {
     expect(await next()).toMatchObject({ type: 'update' });
   });
 
+  it('keeps the process alive while it waits, and no longer', async () => {
+    const timeouts = () =>
+      process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const { client } = await setUp();
+    const { next, end, abort } = watcher(client);
+    await next();
+    const before = timeouts();
+    const ended = end();
+    expect(timeouts()).toBe(before + 1);
+    abort.abort();
+    await ended;
+    expect(timeouts()).toBe(before);
+  });
+
   it('ends when aborted, while streaming and while it waits', async () => {
     const { plane, client } = await setUp();
     const waiting = watcher(client);

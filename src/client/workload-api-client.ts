@@ -20,6 +20,8 @@ export interface WorkloadApiClientOptions {
   readonly random: () => number;
 }
 
+const LONGEST_INTERVAL_MS = 2 ** 31 - 1;
+
 /** What a watcher sees. */
 export type X509WatchEvent =
   /** The whole state; it replaces what came before. */
@@ -140,18 +142,19 @@ function endEvent(
   return { type, error, retryInMs };
 }
 
+/** Keeps the process alive meanwhile, as an open stream would: the timers of a clock do not. */
 function pause(delayMs: number, signal: AbortSignal, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
-    const timer = clock.setTimer(delayMs, () => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    });
-    function stop(): void {
+    const alive = setInterval(() => {}, LONGEST_INTERVAL_MS);
+    const end = (): void => {
+      clearInterval(alive);
       timer.cancel();
+      signal.removeEventListener('abort', end);
       resolve();
-    }
-    if (signal.aborted) stop();
-    else signal.addEventListener('abort', stop, { once: true });
+    };
+    const timer = clock.setTimer(delayMs, end);
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
   });
 }
 

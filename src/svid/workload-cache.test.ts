@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { fakeEntry } from '../../test/fakes/fake-entitlements.ts';
 import { createSvidPlane, fakeProcess, RecordingListener } from '../../test/fakes/svid-plane.ts';
+import { createLog } from '../ops/index.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -76,6 +77,31 @@ describe('sharing', () => {
     expect(plane.issuer.issued).toBe(1);
     expect(await plane.metric('trustplane_svid_live_svids')).toBe(0);
     expect(plane.clock.timers).toBe(0);
+  });
+});
+
+describe('the log', () => {
+  it('names the selectors of workloads without an identity once, and never a key', async () => {
+    const lines: string[] = [];
+    const log = createLog({ level: 'debug', destination: { write: (line) => lines.push(line) } });
+    const plane = createSvidPlane({ log });
+    for (let i = 0; i < 3; i++) {
+      const attachment = plane.source.attach(fakeProcess('unix:uid:7'), new RecordingListener());
+      await plane.settle();
+      attachment.close();
+    }
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/"selectors":\["unix:uid:7"\],"why":"no registration entry matches"/);
+    plane.entries.put(fakeEntry('web', { selectors: ['unix:uid:7'] }));
+    const listener = await plane.attach(fakeProcess('unix:uid:7'));
+    plane.entries.delete('web');
+    await plane.settle();
+    expect(lines).toHaveLength(2);
+    const key = Buffer.from(listener.updates[0]?.identities[0]?.privateKey ?? []);
+    expect(key.length).toBeGreaterThan(0);
+    for (const encoding of ['hex', 'base64'] as const) {
+      expect(lines.join('')).not.toContain(key.toString(encoding).slice(60, 100));
+    }
   });
 });
 

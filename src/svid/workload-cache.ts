@@ -10,6 +10,8 @@ import type { SvidFailure } from './svid-slot.ts';
 import { TimerQueue } from './timer-queue.ts';
 import { buildWorkloadUpdate } from './update-builder.ts';
 
+const MAX_REPORTED = 1_000;
+
 /** The entries one agent may serve, live. `match` returns the oldest first. */
 export interface EntitlementSource {
   match(selectors: SelectorSet): readonly RegistrationEntry[];
@@ -47,6 +49,8 @@ export class WorkloadCache {
   readonly #options: WorkloadCacheOptions;
   readonly #svids: SvidCache<SelectorSetView>;
   readonly #views = new Map<string, SelectorSetView>();
+  /** Keys of the sets that were logged as being without an identity. */
+  readonly #reported = new Set<string>();
   readonly #stale = new Set<SelectorSetView>();
   /** When the next entry of a set expires. */
   readonly #expiries: TimerQueue<SelectorSetView>;
@@ -207,10 +211,15 @@ export class WorkloadCache {
     view.update = update;
     this.#options.metrics.updates.inc();
     if (update.identities.length === 0) this.#logEmpty(view);
+    else this.#reported.delete(view.selectors.key);
     for (const onUpdate of view.members) onUpdate();
   }
 
+  /** Once for each set: a workload without identity comes back every few seconds. */
   #logEmpty({ selectors, entries }: SelectorSetView): void {
+    if (this.#reported.has(selectors.key)) return;
+    if (this.#reported.size === MAX_REPORTED) this.#reported.clear();
+    this.#reported.add(selectors.key);
     const why = entries.length === 0 ? 'no registration entry matches' : 'no SVID could be had';
     this.#options.log.info({ selectors: selectors.texts, why }, 'workloads without an identity');
   }

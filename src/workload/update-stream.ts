@@ -91,11 +91,11 @@ class UpdateStream {
   #end(reason: Error): void {
     if (this.#isOver) return;
     this.#finish();
+    const { log, method } = this.#options;
     const { pid, uid } = this.#process;
-    this.#options.log.info(
-      { method: this.#options.method, pid, uid, reason: reason.message },
-      'Workload API stream ended',
-    );
+    const fields = { method, pid, uid, reason: reason.message };
+    if (isExpected(reason)) log.debug(fields, 'Workload API stream refused');
+    else log.warn(fields, 'Workload API stream ended');
     refuse(this.#call, reason, this.#options);
   }
 
@@ -125,4 +125,9 @@ function noIdentity(): TrustplaneError {
     'ERR_WORKLOAD_NO_IDENTITY',
     'no identity issued: no registration entry matches this process; the log of the agent names its selectors',
   );
+}
+
+/** Clients without an identity come back every few seconds. */
+function isExpected(reason: Error): boolean {
+  return reason instanceof TrustplaneError && reason.code === 'ERR_WORKLOAD_NO_IDENTITY';
 }

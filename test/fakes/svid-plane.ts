@@ -1,4 +1,4 @@
-import { silentLog } from '../../src/ops/log.ts';
+import { type Log, silentLog } from '../../src/ops/log.ts';
 import { createMetrics } from '../../src/ops/metrics.ts';
 import {
   parseSelector,
@@ -72,7 +72,9 @@ export interface SvidPlane {
   settle(): Promise<void>;
 }
 
-export function createSvidPlane(options: { readonly random?: () => number } = {}): SvidPlane {
+export function createSvidPlane(
+  options: { readonly random?: () => number; readonly log?: Log } = {},
+): SvidPlane {
   const clock = new FakeClock();
   const entries = new FakeEntitlements();
   const issuer = new FakeSvidIssuer(clock, TrustDomain.parse('a.test'), (id) => entries.get(id));
@@ -84,7 +86,7 @@ export function createSvidPlane(options: { readonly random?: () => number } = {}
     issuer,
     trust,
     metrics,
-    log: silentLog,
+    log: options.log ?? silentLog,
     random: options.random ?? (() => 0.5),
     isAlive: (process) => process.alive,
     attest: async (process) => {
