@@ -1,6 +1,7 @@
 import {
   closeSync,
   constants,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -11,7 +12,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { messageOf, TrustplaneError } from '../spiffe/errors.ts';
 import { tryLockFile } from './file-lock.ts';
 
@@ -58,10 +59,20 @@ export function openDataDir(path: string): DataDir {
   };
 }
 
-/** The directory's real path. */
+/** Makes the directory and its parents unless they are there; its real path. */
 function createDir(path: string): string {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+  try {
+    if (!existsSync(path)) mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!isMissing(error) || dirname(path) === path) throw error;
+    createDir(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
+  }
   return realpathSync(path);
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 function checkOwner(path: string, stats: Stats): void {
