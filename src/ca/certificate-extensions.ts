@@ -12,7 +12,7 @@ import {
 } from '../spiffe/index.ts';
 
 /** Bits of KeyUsage (RFC 5280 §4.2.1.3). */
-export const keyUsageBits = {
+const keyUsageBits = {
   digitalSignature: 0,
   keyEncipherment: 2,
   keyAgreement: 4,

@@ -83,9 +83,9 @@ describe('kill -9', () => {
       const journaled = await certificatesIn(ground);
       const world = await startCa(ground);
       await expectWhole(world);
-      expect(await certificatesIn(ground)).toEqual(
-        journaled.length === 0 ? [expect.any(String)] : journaled,
-      );
+      const used = await certificatesIn(ground);
+      expect(used).toHaveLength(1);
+      expect(used.slice(0, journaled.length)).toEqual(journaled);
       await world.close();
     }
     expect(killings).toBe(2 * 4);
@@ -98,8 +98,11 @@ describe('kill -9', () => {
       const ground = createCaGround();
       const outcome = await rotate(ground, death);
       if (outcome.wasKilled) killings++;
-      expect(outcome.sequence, JSON.stringify(death)).toBe(undisturbed.sequence);
-      expect(outcome.states).toEqual(undisturbed.states);
+      expect({ death, ...outcome }).toMatchObject({
+        death,
+        sequence: undisturbed.sequence,
+        states: undisturbed.states,
+      });
     }
     // Four authorities made, three activated, two pruned.
     expect(killings).toBe(2 * (4 * 3 + 3 + 2 * 3));
@@ -108,11 +111,11 @@ describe('kill -9', () => {
 
 async function certificatesIn(ground: CaGround): Promise<string[]> {
   const record = await ground.bucket.get('x509.s1');
-  if (record === undefined) return [];
-  const { authorities } = JSON.parse(Buffer.from(record.value).toString()) as {
-    authorities: { certificate: string }[];
-  };
-  return authorities.map(({ certificate }) => certificate);
+  const text = Buffer.from(record?.value ?? []).toString();
+  return Array.from(
+    text.matchAll(/"certificate":"([^"]+)"/gu),
+    ([, certificate = '']) => certificate,
+  );
 }
 
 /** A day and a half of rotations, half an hour at a time; a dead server is started again. */

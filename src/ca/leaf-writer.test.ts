@@ -2,9 +2,9 @@ import { createPublicKey, verify } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as oracle from '../../test/oracles/x509.ts';
+import { derBitStringBytes } from '../spiffe/der-values.ts';
 import {
   DerReader,
-  derBitStringBytes,
   derEncoded,
   derTags,
   generateP256KeyPair,
@@ -189,10 +189,10 @@ function peculiarLeaf(
   profile: X509SvidProfile,
   key: SigningKey,
 ): Promise<Signed> {
-  const usage = profile.keyUsages.reduce(
-    (flags, name) => flags | oracle.KeyUsageFlags[name],
-    oracle.KeyUsageFlags.digitalSignature,
-  );
+  const { digitalSignature, keyEncipherment, keyAgreement } = oracle.KeyUsageFlags;
+  let usage = digitalSignature;
+  if (profile.keyUsages.includes('keyEncipherment')) usage |= keyEncipherment;
+  if (profile.keyUsages.includes('keyAgreement')) usage |= keyAgreement;
   const commonName = fields.dnsNames.find((name) => name.length <= 64);
   const subject: NameAttribute[] = [...profile.subject];
   if (profile.commonName === 'first-dns-name' && commonName !== undefined) {

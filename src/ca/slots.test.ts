@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TrustDomain } from '../spiffe/index.ts';
 import { createAuthority, type X509CaAuthority } from './authority.ts';
@@ -90,41 +90,63 @@ describe('nextStep', () => {
   });
 
   it('keeps the order and always has a valid authority that signs, whenever it is asked', () => {
+    const waits = fc.array(fc.integer({ min: 1, max: 4 * LIFE_MS }), {
+      minLength: 1,
+      maxLength: 40,
+    });
     fc.assert(
-      fc.property(
-        fc.array(fc.integer({ min: 1, max: 4 * LIFE_MS }), { minLength: 1, maxLength: 40 }),
-        (waits) => {
-          let authorities: readonly X509CaAuthority[] = [];
-          const bundle = new Set<string>();
-          let now = T0;
-          for (const wait of [0, ...waits]) {
-            now += wait;
-            for (let steps = 0; ; steps++) {
-              expect(steps).toBeLessThan(20);
-              const step = nextStep(authorities, (a) => bundle.has(a.authorityId), now);
-              if (step.type === 'wait') {
-                expect(step.until).toBeGreaterThan(now);
-                break;
-              }
-              if (step.type === 'prepare') {
-                authorities = [...authorities, authority('prepared', now)];
-              } else if (step.type === 'publish') bundle.add(step.authority.authorityId);
-              else if (step.type === 'activate') {
-                expect(bundle).toContain(step.authority.authorityId);
-                authorities = activate(authorities, step.authority.authorityId);
-              } else {
-                expect(step.authority.parsed.notAfter).toBeLessThanOrEqual(now);
-                bundle.delete(step.authority.authorityId);
-                authorities = without(authorities, step.authority.authorityId);
-              }
-            }
-            const signer = authorities.find(({ state }) => state === 'active');
-            expect(signer?.parsed.notAfter).toBeGreaterThan(now);
-            expect(bundle).toEqual(new Set(authorities.map((a) => a.authorityId)));
-          }
-        },
-      ),
+      fc.property(waits, (waits) => {
+        const server = new Model();
+        let now = T0;
+        for (const wait of [0, ...waits]) {
+          now += wait;
+          expect(server.stepsAt(now)).toBeLessThan(20);
+          const signer = server.authorities.find(({ state }) => state === 'active');
+          expect(signer?.parsed.notAfter).toBeGreaterThan(now);
+          const ids = server.authorities.map(({ authorityId }) => authorityId);
+          expect(server.bundle).toEqual(new Set(ids));
+        }
+        expect(server.faults).toEqual([]);
+      }),
       { numRuns: 25 },
     );
   });
 });
+
+/** Does what `nextStep` says, without failures. */
+class Model {
+  readonly bundle = new Set<string>();
+  readonly faults: string[] = [];
+  authorities: readonly X509CaAuthority[] = [];
+
+  /** Goes on until there is nothing to do; returns the number of steps. */
+  stepsAt(now: number): number {
+    for (let steps = 0; steps < 20; steps++) {
+      const step = nextStep(this.authorities, (a) => this.bundle.has(a.authorityId), now);
+      if (step.type === 'wait') {
+        if (step.until <= now) this.faults.push('waits for the past');
+        return steps;
+      }
+      this.#perform(step, now);
+    }
+    return 20;
+  }
+
+  #perform(step: Exclude<RotationStep, { type: 'wait' }>, now: number): void {
+    if (step.type === 'prepare') {
+      this.authorities = [...this.authorities, authority('prepared', now)];
+      return;
+    }
+    const { authorityId, parsed } = step.authority;
+    if (step.type === 'publish') this.bundle.add(authorityId);
+    if (step.type === 'activate') {
+      if (!this.bundle.has(authorityId)) this.faults.push('active before it is published');
+      this.authorities = activate(this.authorities, authorityId);
+    }
+    if (step.type === 'prune') {
+      if (parsed.notAfter > now) this.faults.push('pruned before it expired');
+      this.bundle.delete(authorityId);
+      this.authorities = without(this.authorities, authorityId);
+    }
+  }
+}

@@ -46,11 +46,11 @@ export function nextStep(
   return { type: 'wait', until: nextInstant(authorities, active, usable) };
 }
 
-export function prepareAt(active: X509CaAuthority): number {
+function prepareAt(active: X509CaAuthority): number {
   return active.issuedAt + life(active) * PREPARE_AFTER;
 }
 
-export function activateAt(active: X509CaAuthority): number {
+function activateAt(active: X509CaAuthority): number {
   return active.issuedAt + life(active) * ACTIVATE_AFTER;
 }
 

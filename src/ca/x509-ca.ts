@@ -1,57 +1,21 @@
-import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
-import type { Bucket } from '../store/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 import { createAuthority, type X509CaAuthority } from './authority.ts';
-import type { AuthorityPublisher } from './authority-publisher.ts';
 import { writeCaCertificate } from './ca-certificate.ts';
 import { createCaMetrics } from './ca-metrics.ts';
 import { describeStatus, type X509CaStatus } from './ca-status.ts';
 import { createJournal } from './journal.ts';
-import type { KeyManager, KeyType, SigningKey } from './key-manager.ts';
+import type { SigningKey } from './key-manager.ts';
 import {
   checkX509SvidRequest,
   leafValidity,
   wholeSecond,
   type X509SvidRequest,
 } from './leaf-request.ts';
-import {
-  buildLeafTemplate,
-  defaultX509SvidProfile,
-  type LeafTemplate,
-  type X509SvidProfile,
-} from './leaf-template.ts';
+import { buildLeafTemplate, type LeafTemplate } from './leaf-template.ts';
 import { writeLeaf } from './leaf-writer.ts';
 import { KEY_PREFIX, Rotation, type RotationEvent } from './rotation.ts';
-import { createSerialNumbers, type RandomBytes } from './serial-number.ts';
-
-const SERVER_ID = /^[A-Za-z0-9_-]{1,64}$/u;
-const MAX_TTL_SECONDS = 10 * 365 * 86_400;
-const DEFAULT_CA_TTL_SECONDS = 24 * 3600;
-const DEFAULT_X509_SVID_TTL_SECONDS = 3600;
-const DEFAULT_BACKDATE_SECONDS = 30;
-
-export interface X509CaOptions {
-  readonly trustDomain: TrustDomain;
-  /** Names this server's journal; 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-". */
-  readonly serverId: string;
-  /** The bucket `authorities`. */
-  readonly bucket: Bucket;
-  readonly keyManager: KeyManager;
-  readonly ownBundle: AuthorityPublisher;
-  readonly clock: Clock;
-  readonly random: RandomBytes;
-  readonly log: Log;
-  readonly metrics: Metrics;
-  /** Life of an authority; default 24 h, at least 2 s. */
-  readonly caTtlSeconds?: number;
-  /** Life of an SVID that asks for no other; default 1 h, at most `caTtlSeconds`. */
-  readonly x509SvidTtlSeconds?: number;
-  /** How long before its issue a certificate is valid, for clocks that are behind; default 30 s. */
-  readonly backdateSeconds?: number;
-  /** Of the next authorities; default EC P-256. */
-  readonly keyType?: KeyType;
-  readonly profile?: X509SvidProfile;
-}
+import { createSerialNumbers } from './serial-number.ts';
+import { type SettledOptions, settleOptions, type X509CaOptions } from './x509-ca-options.ts';
 
 export interface IssuedX509Svid {
   /** DER, leaf first, without the root. */
@@ -97,10 +61,7 @@ export async function createX509Ca(options: X509CaOptions): Promise<X509Ca> {
 }
 
 class RotatingX509Ca implements X509Ca {
-  readonly #options: X509CaOptions;
-  readonly #caTtlSeconds: number;
-  readonly #x509SvidTtlSeconds: number;
-  readonly #backdateSeconds: number;
+  readonly #options: SettledOptions;
   readonly #rotation: Rotation;
   readonly #listeners = new Set<(event: RotationEvent) => void>();
   readonly #makeSerialNumber: (now: number) => Uint8Array;
@@ -109,14 +70,7 @@ class RotatingX509Ca implements X509Ca {
   #isClosed = false;
 
   constructor(options: X509CaOptions) {
-    this.#options = options;
-    this.#caTtlSeconds = options.caTtlSeconds ?? DEFAULT_CA_TTL_SECONDS;
-    this.#x509SvidTtlSeconds =
-      options.x509SvidTtlSeconds ?? Math.min(DEFAULT_X509_SVID_TTL_SECONDS, this.#caTtlSeconds);
-    this.#backdateSeconds = options.backdateSeconds ?? DEFAULT_BACKDATE_SECONDS;
-    checkTtl('the CA', this.#caTtlSeconds, 2, MAX_TTL_SECONDS);
-    checkTtl('an X509-SVID', this.#x509SvidTtlSeconds, 1, this.#caTtlSeconds);
-    checkTtl('the backdating', this.#backdateSeconds, 0, MAX_TTL_SECONDS);
+    this.#options = settleOptions(options);
     this.#makeSerialNumber = createSerialNumbers(options.random);
     this.#metrics = createCaMetrics(options.metrics);
     this.#rotation = this.#createRotation();
@@ -142,8 +96,8 @@ class RotatingX509Ca implements X509Ca {
     const { notBefore, notAfter } = leafValidity({
       now,
       issuer: authority.parsed,
-      ttlSeconds: request.ttlSeconds === 0 ? this.#x509SvidTtlSeconds : request.ttlSeconds,
-      backdateSeconds: this.#backdateSeconds,
+      ttlSeconds: request.ttlSeconds === 0 ? this.#options.x509SvidTtlSeconds : request.ttlSeconds,
+      backdateSeconds: this.#options.backdateSeconds,
       notAfterLimit: request.notAfterLimit,
     });
     const serialNumber = this.#makeSerialNumber(now);
@@ -189,9 +143,9 @@ class RotatingX509Ca implements X509Ca {
   }
 
   #createRotation(): Rotation {
-    const { bucket, serverId, trustDomain, keyManager, ownBundle, clock, log } = this.#options;
+    const { bucket, journalKey, trustDomain, keyManager, ownBundle, clock, log } = this.#options;
     return new Rotation({
-      journal: createJournal(bucket, journalKey(serverId), trustDomain),
+      journal: createJournal(bucket, journalKey, trustDomain),
       keyManager,
       publisher: ownBundle,
       clock,
@@ -204,14 +158,14 @@ class RotatingX509Ca implements X509Ca {
   }
 
   async #makeAuthority(now: number): Promise<X509CaAuthority> {
-    const { keyManager, trustDomain, keyType = 'ec-p256' } = this.#options;
+    const { keyManager, trustDomain, keyType, caTtlSeconds, backdateSeconds } = this.#options;
     const serialNumber = this.#makeSerialNumber(now);
     const keyId = `${KEY_PREFIX}${Buffer.from(serialNumber).toString('hex')}`;
     const certificate = writeCaCertificate({
       key: await keyManager.generateKey(keyId, keyType),
       serialNumber,
-      notBefore: wholeSecond(now - this.#backdateSeconds * 1000),
-      notAfter: wholeSecond(now + this.#caTtlSeconds * 1000),
+      notBefore: wholeSecond(now - backdateSeconds * 1000),
+      notAfter: wholeSecond(now + caTtlSeconds * 1000),
       trustDomain,
     });
     return createAuthority({ keyId, state: 'prepared', issuedAt: now, certificate });
@@ -220,8 +174,7 @@ class RotatingX509Ca implements X509Ca {
   #activate(authority: X509CaAuthority, key: SigningKey): void {
     const { subject, subjectKeyId, notAfter } = authority.parsed;
     const issuer = { key, name: subject.der, keyId: subjectKeyId ?? new Uint8Array() };
-    const profile = this.#options.profile ?? defaultX509SvidProfile;
-    this.#issuer = { authority, template: buildLeafTemplate(issuer, profile) };
+    this.#issuer = { authority, template: buildLeafTemplate(issuer, this.#options.profile) };
     this.#metrics.activeExpiry.set(notAfter / 1000);
   }
 
@@ -229,20 +182,4 @@ class RotatingX509Ca implements X509Ca {
     this.#metrics.steps.inc({ step: event.type });
     for (const listener of this.#listeners) listener(event);
   }
-}
-
-function journalKey(serverId: string): string {
-  if (SERVER_ID.test(serverId)) return `x509.${serverId}`;
-  throw new TrustplaneError(
-    'ERR_CA_JOURNAL',
-    `a server ID is 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"; got ${JSON.stringify(serverId.slice(0, 80))}`,
-  );
-}
-
-function checkTtl(what: string, seconds: number, min: number, max: number): void {
-  if (Number.isSafeInteger(seconds) && seconds >= min && seconds <= max) return;
-  throw new TrustplaneError(
-    'ERR_CA_TTL',
-    `the lifetime of ${what} is a whole number of seconds from ${min} to ${max}; got ${seconds}`,
-  );
 }

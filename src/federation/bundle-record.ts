@@ -8,7 +8,7 @@ import {
 } from '../spiffe/index.ts';
 
 /** One X.509 authority of the own bundle, with the server that signs with it. */
-export interface PublishedAuthority {
+interface PublishedAuthority {
   /** DER. */
   readonly certificate: Uint8Array;
   readonly tainted: boolean;

@@ -89,8 +89,10 @@ describe('own bundle', () => {
     const servers = await Promise.all(['s1', 's2', 's3'].map(() => open(ground)));
     const added = Array.from({ length: 9 }, newCertificate);
     await Promise.all(
-      added.map((certificate, index) =>
-        servers[index % 3]?.publisherFor(`s${index % 3}`).publish(certificate),
+      servers.flatMap((server, index) =>
+        added
+          .filter((_, at) => at % servers.length === index)
+          .map((certificate) => server.publisherFor(`s${index}`).publish(certificate)),
       ),
     );
     await settle();

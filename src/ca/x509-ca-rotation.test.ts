@@ -1,0 +1,275 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import {
+  type CaGround,
+  type CaWorld,
+  createCaGround,
+  issueVerified,
+  startCa,
+  testWorkloadId,
+} from '../../test/fakes/ca-world.ts';
+import { settle } from '../../test/fakes/fake-clock.ts';
+import { createMetrics } from '../ops/index.ts';
+import {
+  generateP256KeyPair,
+  parseX509Svid,
+  TrustDomain,
+  TrustplaneError,
+  verifyX509Svid,
+} from '../spiffe/index.ts';
+import { createMemoryKeyManager } from './memory-key-manager.ts';
+import type { X509CaOptions } from './x509-ca-options.ts';
+
+const worlds: CaWorld[] = [];
+afterEach(async () => {
+  for (const world of worlds.splice(0)) await world.close();
+});
+
+async function start(ground?: CaGround, options?: Partial<X509CaOptions>): Promise<CaWorld> {
+  const world = await startCa(ground, options);
+  worlds.push(world);
+  return world;
+}
+
+const publicKey = generateP256KeyPair().publicKey;
+const request = { spiffeId: testWorkloadId, publicKey, ttlSeconds: 0, dnsNames: [] };
+const withCode = (code: string) => expect.objectContaining({ code });
+const HOUR_MS = 3_600_000;
+
+describe('rotation', () => {
+  it('goes through its steps in order and prunes what expired', async () => {
+    const world = await start();
+    const events: string[] = [];
+    const first = world.ca.status().authorities[0]?.authorityId;
+    world.ca.onRotation(({ type, authorityId }) =>
+      events.push(`${type} ${authorityId === first ? 'first' : 'other'}`),
+    );
+    await world.clock.advanceAsync(12 * HOUR_MS);
+    expect(events).toEqual(['prepare other', 'publish other']);
+    await world.clock.advanceAsync(8 * HOUR_MS);
+    expect(events.slice(2)).toEqual(['activate other']);
+    expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['old', 'active']);
+    await world.clock.advanceAsync(4 * HOUR_MS + 60_000);
+    expect(events.slice(3)).toEqual(['prepare other', 'publish other', 'prune first']);
+    expect(await world.keyManager.listKeys()).toHaveLength(2);
+  });
+
+  it('shows a new authority in the trust map before the first leaf it can sign, over many rotations', async () => {
+    const ground = createCaGround();
+    const { bucket } = ground;
+    let world: CaWorld | undefined;
+    let activations = 0;
+    const watched: CaGround = {
+      ...ground,
+      bucket: {
+        get: (key) => bucket.get(key),
+        list: (prefix) => bucket.list(prefix),
+        delete: (key, expected) => bucket.delete(key, expected),
+        watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
+        async put(key, value, expected) {
+          const text = Buffer.from(value).toString();
+          const active = /"state":"active","issuedAt":\d+,"certificate":"([^"]+)"/.exec(text)?.[1];
+          if (key === 'x509.s1' && active !== undefined && world !== undefined) {
+            const { x509Authorities } = world.trustMap.current().own;
+            const encoded = x509Authorities.map(({ certificate }) =>
+              Buffer.from(certificate).toString('base64'),
+            );
+            if (!encoded.includes(active)) throw new Error('active before it is trusted');
+            activations++;
+          }
+          return bucket.put(key, value, expected);
+        },
+      },
+    };
+    world = await start(watched, { caTtlSeconds: 60, x509SvidTtlSeconds: 5 });
+    for (let second = 0; second < 1200; second++) {
+      issueVerified(world);
+      await world.clock.advanceAsync(1000);
+    }
+    expect(activations).toBeGreaterThan(35);
+  });
+
+  it('keeps every leaf valid until it expires, with a CA of 10 s and leaves of 3 s', async () => {
+    const world = await start(undefined, { caTtlSeconds: 10, x509SvidTtlSeconds: 3 });
+    const { clock, trustMap } = world;
+    const authorities = new Set<string>();
+    for (let tick = 0; tick < 600; tick++) {
+      const svid = issueVerified(world);
+      authorities.add(
+        world.ca.status().authorities.find(({ state }) => state === 'active')?.authorityId ?? '',
+      );
+      expect(svid.expiresAt - clock.now()).toBeGreaterThan(0);
+      const until = svid.expiresAt - clock.now();
+      clock.setTimer(until - 1, () =>
+        verifyX509Svid(parseX509Svid(svid.certificateChain), trustMap.current().own, clock.now()),
+      );
+      await clock.advanceAsync(333);
+    }
+    expect(authorities.size).toBeGreaterThan(35);
+    expect(trustMap.current().own.x509Authorities.length).toBeLessThanOrEqual(4);
+  });
+
+  it('makes a new authority at once when all have expired', async () => {
+    const world = await start();
+    world.clock.jump(world.clock.now() + 1000 * HOUR_MS);
+    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_EXPIRED'));
+    expect(world.ca.status().health).toBe('failing');
+    await settle();
+    expect(issueVerified(world).certificateChain).toHaveLength(1);
+    expect(world.ca.status()).toMatchObject({ health: 'ok', canSign: true });
+    await world.clock.advanceAsync(60_000);
+    expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['active']);
+  });
+
+  it('notices a jump of the clock within a minute also when nobody asks for a leaf', async () => {
+    const world = await start();
+    world.clock.jump(world.clock.now() + 13 * HOUR_MS);
+    await world.clock.advanceAsync(60_000);
+    expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['active', 'prepared']);
+  });
+
+  it('makes nothing new when the clock is set back, and signs from the notBefore of the authority on', async () => {
+    const world = await start();
+    await world.clock.advanceAsync(HOUR_MS);
+    const before = world.ca.status().authorities;
+    world.clock.jump(world.clock.now() - HOUR_MS - 10_000);
+    expect(issueVerified(world).certificateChain).toHaveLength(1);
+    const svid = world.ca.issueX509Svid(request);
+    expect(svid.notBefore).toBe(before[0]?.notBefore);
+    world.clock.jump(world.clock.now() - 60_000);
+    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOCK'));
+    await world.clock.advanceAsync(600_000);
+    expect(world.ca.status().authorities).toEqual(before);
+    expect(issueVerified(world).certificateChain).toHaveLength(1);
+  });
+});
+
+describe('restart', () => {
+  it('takes up the same authorities and writes nothing', async () => {
+    const ground = createCaGround();
+    const first = await startCa(ground);
+    await ground.clock.advanceAsync(13 * HOUR_MS);
+    const before = first.ca.status().authorities;
+    await first.close();
+    const { revision } = await ground.bucket.list('');
+    const second = await start(ground);
+    expect(second.ca.status().authorities).toEqual(before);
+    expect((await ground.bucket.list('')).revision).toBe(revision);
+    issueVerified(second);
+  });
+
+  it('starts with a clock that was set back, and signs when it has caught up', async () => {
+    const ground = createCaGround();
+    const first = await startCa(ground);
+    await first.close();
+    ground.clock.jump(ground.clock.now() - HOUR_MS);
+    const second = await start(ground);
+    expect(second.ca.status().health).toBe('failing');
+    expect(() => second.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOCK'));
+    await ground.clock.advanceAsync(HOUR_MS);
+    expect(issueVerified(second).certificateChain).toHaveLength(1);
+  });
+
+  it('refuses to start without the key of the active authority, and changes nothing', async () => {
+    const ground = createCaGround();
+    await (await startCa(ground)).close();
+    const { revision } = await ground.bucket.list('');
+    const keyManager = { ...createMemoryKeyManager(), isDurable: true };
+    await expect(startCa({ ...ground, keyManager })).rejects.toThrow(
+      withCode('ERR_CA_KEY_MISSING'),
+    );
+    expect((await ground.bucket.list('')).revision).toBe(revision);
+  });
+
+  it('replaces authorities whose keys were only in memory, and keeps them trusted', async () => {
+    const ground = createCaGround();
+    const first = await startCa({ ...ground, keyManager: createMemoryKeyManager() });
+    const kept = issueVerified(first);
+    await first.close();
+    const second = await start({ ...ground, keyManager: createMemoryKeyManager() });
+    expect(second.ca.status().authorities.map(({ state }) => state)).toEqual(['old', 'active']);
+    issueVerified(second);
+    const { own } = second.trustMap.current();
+    expect(() =>
+      verifyX509Svid(parseX509Svid(kept.certificateChain), own, ground.clock.now()),
+    ).not.toThrow();
+  });
+
+  it.each([
+    ['no JSON', 'x'],
+    ['a later version', '{"v":2,"authorities":[]}'],
+    ['unknown members', '{"v":1,"authorities":[],"more":1}'],
+    [
+      'a certificate that is none',
+      '{"v":1,"authorities":[{"keyId":"k","state":"active","issuedAt":1,"certificate":"AAAA"}]}',
+    ],
+  ])('refuses a journal with %s', async (_, text) => {
+    const ground = createCaGround();
+    await ground.bucket.put('x509.s1', Buffer.from(text));
+    await expect(startCa(ground)).rejects.toThrow(withCode('ERR_CA_JOURNAL'));
+  });
+
+  it('refuses the journal of another trust domain', async () => {
+    const ground = createCaGround();
+    await (await startCa(ground)).close();
+    await expect(startCa(ground, { trustDomain: TrustDomain.parse('b.test') })).rejects.toThrow(
+      withCode('ERR_CA_JOURNAL'),
+    );
+  });
+});
+
+describe('failures', () => {
+  it('are counted and retried with growing pauses while it goes on signing', async () => {
+    const ground = createCaGround();
+    const { bucket } = ground;
+    let isDown = false;
+    let attempts = 0;
+    const down = async (): Promise<never> => {
+      attempts++;
+      throw new TrustplaneError('ERR_STORE_UNAVAILABLE', 'down');
+    };
+    const flaky: CaGround = {
+      ...ground,
+      bucket: {
+        get: (key) => (isDown ? down() : bucket.get(key)),
+        list: (prefix) => bucket.list(prefix),
+        delete: (key, expected) => bucket.delete(key, expected),
+        watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
+        put: (key, value, expected) => (isDown ? down() : bucket.put(key, value, expected)),
+      },
+    };
+    const metrics = createMetrics();
+    const world = await start(flaky, { metrics });
+    isDown = true;
+    await world.clock.advanceAsync(12 * HOUR_MS + 100_000);
+    const { health, failure } = world.ca.status();
+    expect(health).toBe('degraded');
+    expect(failure).toMatchObject({ error: { code: 'ERR_STORE_UNAVAILABLE' } });
+    expect(attempts).toBeGreaterThan(10);
+    expect(attempts).toBeLessThan(30);
+    expect(await metrics.render()).toContain(
+      `trustplane_ca_rotation_failures_total ${failure?.count}`,
+    );
+    issueVerified(world);
+    isDown = false;
+    await world.clock.advanceAsync(10_000);
+    expect(world.ca.status()).toMatchObject({ health: 'ok', failure: undefined });
+    expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['active', 'prepared']);
+    expect(await world.keyManager.listKeys()).toHaveLength(2);
+  });
+
+  it.each<[string, Partial<X509CaOptions>]>([
+    ['a CA of one second', { caTtlSeconds: 1 }],
+    ['a fractional life', { caTtlSeconds: 3600.5 }],
+    ['SVIDs that outlive the CA', { caTtlSeconds: 60, x509SvidTtlSeconds: 61 }],
+    ['negative backdating', { backdateSeconds: -1 }],
+  ])('at the setup: refuses %s', async (_, options) => {
+    await expect(startCa(createCaGround(), options)).rejects.toThrow(withCode('ERR_CA_TTL'));
+  });
+
+  it('after close: nothing is signed and no timer is left', async () => {
+    const world = await startCa();
+    await world.close();
+    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOSED'));
+    expect(world.clock.timers).toBe(0);
+  });
+});
