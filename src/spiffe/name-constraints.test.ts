@@ -101,6 +101,15 @@ describe('name constraints', () => {
     expect(fault).toContain(why);
   });
 
+  it('exempts self-issued intermediates (X509-9)', async () => {
+    const permitted = constraints([[URI, 'a.test']]);
+    const names = { uris: ['https://pki.b.test'], subject: 'CN=root' };
+    await expect(verify(permitted, {}, names)).resolves.toBeUndefined();
+    await expect(verify(permitted, {}, { ...names, subject: 'CN=middle' })).rejects.toThrow(
+      outside('pki.b.test'),
+    );
+  });
+
   it('evaluates DNS constraints, which cover a domain and all below it', async () => {
     const dns = ['web.a.test'];
     for (const base of ['a.test', 'web.a.test', '.a.test', 'TEST']) {

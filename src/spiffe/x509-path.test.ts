@@ -1,3 +1,4 @@
+import { KeyObject, sign } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   bundleOf,
@@ -11,6 +12,7 @@ import {
 } from '../../test/fakes/test-certificates.ts';
 import * as oracle from '../../test/oracles/x509.ts';
 import type { Bundle } from './bundle.ts';
+import { parseCertificate } from './certificate.ts';
 import { verifyX509Svid } from './x509-path.ts';
 import { parseX509Svid } from './x509-svid.ts';
 
@@ -19,6 +21,13 @@ const refusal = (code: string, message = '') =>
 const verify = (chain: readonly TestCertificate[], bundle: Bundle, now = testNow) =>
   verifyX509Svid(parseX509Svid(chain.map(({ der }) => der)), bundle, now);
 const hex = (text: string): Uint8Array => Buffer.from(text, 'hex');
+
+function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
+  const content = Buffer.concat(parts);
+  const { length } = content;
+  const octets = length < 0x80 ? [length] : [0x82, length >> 8, length & 0xff];
+  return Buffer.concat([Buffer.from([tag, ...octets]), content]);
+}
 
 /** A root, intermediates below it as described, and a leaf below all of them; leaf first. */
 async function makeChain(
@@ -263,6 +272,27 @@ describe('verifyX509Svid: keys, algorithms and extensions', () => {
     const weakHash = await makeCertificate({ issuer: { ...root, keys }, hash: 'SHA-1' });
     expect(() => verify([weakHash], bundle)).toThrow(
       refusal('ERR_X509_ALGORITHM', '1.2.840.113549.1.1.5'),
+    );
+  });
+
+  it('refuses an ECDSA signature under the name of an RSA algorithm', async () => {
+    const root = await makeAuthority();
+    const leaf = await makeCertificate({ issuer: root });
+    const key = KeyObject.from(root.keys.privateKey);
+    const rename = (ecdsa: string, other: string) => {
+      const tbs = Buffer.from(parseCertificate(leaf.der).tbs).toString('hex');
+      const [before = '', after = ''] = tbs.split(ecdsa);
+      const body = hex(before.slice('3082ffff'.length) + other + after);
+      const signed = der(0x30, body);
+      const signature = der(0x03, hex('00'), sign('sha256', signed, key));
+      return { ...leaf, der: der(0x30, signed, hex(other), signature) };
+    };
+    const ecdsa = '300a06082a8648ce3d040302';
+    const same = rename(ecdsa, ecdsa);
+    expect(() => verify([same], bundleOf('a.test', root))).not.toThrow();
+    const confused = rename(ecdsa, '300d06092a864886f70d01010b0500');
+    expect(() => verify([confused], bundleOf('a.test', root))).toThrow(
+      refusal('ERR_X509_SIGNATURE'),
     );
   });
 
