@@ -186,7 +186,9 @@ function dialAddress(address: EndpointAddress): Dial {
 }
 
 function describe(address: EndpointAddress): string {
-  return address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
+  return address.kind === 'unix'
+    ? `unix://${address.path}`
+    : `tcp://${address.host}:${address.port}`;
 }
 
 function isServiceError(error: unknown): error is ServiceError {
