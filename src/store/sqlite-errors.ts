@@ -1,6 +1,8 @@
 import { type ErrorCode, messageOf, TrustplaneError } from '../spiffe/errors.ts';
 import type { FailedAnswer } from './sqlite-protocol.ts';
 
+/** The index of the log could not be given its size. */
+const IOERR_SHMSIZE = 10 | (19 << 8);
 const FULL = ['ERR_STORE_FULL', 'has no room left on its disk; free some'] as const;
 const READ_ONLY = [
   'ERR_STORE_READ_ONLY',
@@ -17,6 +19,7 @@ const MEANINGS: ReadonlyMap<unknown, readonly [ErrorCode, string]> = new Map<
   [11, ['ERR_STORE_DAMAGED', 'is damaged; restore it from a backup']],
   [13, FULL],
   [26, ['ERR_STORE_DAMAGED', 'is damaged or no database; restore it from a backup']],
+  [IOERR_SHMSIZE, FULL],
   ['ENOSPC', FULL],
   ['EDQUOT', FULL],
   ['EROFS', READ_ONLY],
@@ -49,6 +52,8 @@ export function damagedError(path: string, problem: string): TrustplaneError {
 
 function codeOf(error: unknown): unknown {
   if (!(error instanceof Error)) return undefined;
-  if ('errcode' in error && typeof error.errcode === 'number') return error.errcode & 0xff;
+  if ('errcode' in error && typeof error.errcode === 'number') {
+    return error.errcode === IOERR_SHMSIZE ? error.errcode : error.errcode & 0xff;
+  }
   return 'code' in error ? error.code : undefined;
 }

@@ -1,5 +1,7 @@
 import {
+  accessSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   openSync,
@@ -20,7 +22,7 @@ const MAX_FULL_CHECK_BYTES = 16 * 1024 * 1024;
 const MAX_QUICK_CHECK_BYTES = 256 * 1024 * 1024;
 const MAX_LOG_CHECK_BYTES = 64 * 1024 * 1024;
 
-/** Exclusive: no other process may open it meanwhile, and no -shm file is needed. */
+/** Exclusive: no other process may open it meanwhile, and no -shm file is needed to write. */
 const SETTINGS = `
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
@@ -86,6 +88,7 @@ function fillDatabase(path: string, trustDomain: string): void {
 }
 
 function inspectDatabase(path: string, trustDomain: string): void {
+  accessSync(path, constants.R_OK | constants.W_OK);
   const bytes = statSync(path).size;
   if (bytes === 0) throw damagedError(path, 'it is empty');
   const logBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
