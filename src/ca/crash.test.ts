@@ -10,11 +10,16 @@ import {
 const HOUR_MS = 3_600_000;
 /** Ends well after the last change, at 36 h and a second. */
 const LENGTH_MS = 37 * HOUR_MS;
+const CHANGES_OF_FIRST_START = 4;
+/** Four authorities made (key, journal, bundle), three activated, two pruned (bundle, journal, key). */
+const CHANGES = 4 * 3 + 3 + 2 * 3;
 
-/** When the process dies: around its n-th durable change. */
+/** What happens around the n-th durable change. */
 interface Death {
   readonly at: number;
   readonly when: 'before' | 'after';
+  /** The process lives on, but is told that the change failed. */
+  readonly isLie?: boolean;
 }
 
 /** A ground on which the process dies: the change happens or not, and nothing works any more. */
@@ -31,7 +36,7 @@ function mortal(ground: CaGround, death: Death): CaGround & { readonly isDead: (
     changes++;
     if (changes !== death.at) return action();
     if (death.when === 'after') await action();
-    isDead = true;
+    isDead = death.isLie !== true;
     throw killed();
   }
   const { bucket, keyManager } = ground;
@@ -88,7 +93,7 @@ describe('kill -9', () => {
       expect(used.slice(0, journaled.length)).toEqual(journaled);
       await world.close();
     }
-    expect(killings).toBe(2 * 4);
+    expect(killings).toBe(2 * CHANGES_OF_FIRST_START);
   });
 
   it('at any step of the rotations: same authorities, nothing lost, nothing needless', async () => {
@@ -104,8 +109,17 @@ describe('kill -9', () => {
         states: undisturbed.states,
       });
     }
-    // Four authorities made, three activated, two pruned.
-    expect(killings).toBe(2 * (4 * 3 + 3 + 2 * 3));
+    expect(killings).toBe(2 * CHANGES);
+  });
+});
+
+describe('a change that is reported as failed', () => {
+  it.each(['before', 'after'] as const)('%s it was made: is made up for', async (when) => {
+    const undisturbed = await rotate(createCaGround(), undefined);
+    for (let at = CHANGES_OF_FIRST_START + 1; at <= CHANGES; at++) {
+      const outcome = await rotate(createCaGround(), { at, when, isLie: true });
+      expect({ at, ...outcome }).toEqual({ at, ...undisturbed });
+    }
   });
 });
 
