@@ -33,6 +33,7 @@ async function runBlocks(blocks: readonly RunnableBlock[]): Promise<number> {
   stack.defer(async () => void (await trustplane.stop()));
   const env = {
     ...process.env,
+    PATH: machinePath(),
     TMPDIR: folder.path,
     TRUSTPLANE_ADMIN_SOCKET: trustplane.adminSocket,
     SPIFFE_ENDPOINT_SOCKET: `unix://${trustplane.socket}`,
@@ -47,4 +48,10 @@ async function runBlocks(blocks: readonly RunnableBlock[]): Promise<number> {
     return index;
   }
   return blocks.length;
+}
+
+/** Without what npm puts in front for its scripts: the reader's own Node starts trustplane. */
+function machinePath(): string {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter);
+  return folders.filter((folder) => !folder.includes('node_modules')).join(path.delimiter);
 }

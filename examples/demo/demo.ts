@@ -1,16 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { findEnvoy } from '../../test/programs/find-envoy.ts';
+import { launchMesh } from '../../test/programs/launch-mesh.ts';
 import { ProgramMissingError } from '../../test/programs/pip.ts';
-import { startMesh } from './mesh.ts';
+import type { Seen } from '../../test/programs/rotation-watch.ts';
+import { watchRotations } from '../../test/programs/rotation-watch.ts';
+import { startTraffic } from '../../test/programs/traffic.ts';
 import type { DemoOptions } from './options.ts';
 import { parseOptions, usage } from './options.ts';
-import type { Seen } from './rotation-watch.ts';
-import { watchRotations } from './rotation-watch.ts';
 import type { Summary } from './summary.ts';
 import { summarize, summaryText } from './summary.ts';
-import { startTraffic } from './traffic.ts';
 import type { View } from './view.ts';
 import { createLines, createScreen, rotationLine } from './view.ts';
 
+/** Short lives, so that a rotation comes every few seconds. */
+const lives = ['--x509-svid-ttl', '5s', '--ca-ttl', '30s', '--log-level', 'warn'];
 const drawMs = 200;
 
 process.exitCode = await main(process.argv.slice(2));
@@ -66,7 +69,11 @@ function stopSignal(): AbortSignal {
 }
 
 async function run(options: DemoOptions, view: View, stopped: AbortSignal): Promise<Summary> {
-  await using mesh = await startMesh((message) => view.note(message));
+  view.note('looking for Envoy (the first time this may download it)');
+  const envoy = await findEnvoy();
+  view.note(`Envoy ${envoy.version} from ${envoy.origin}`);
+  await using mesh = await launchMesh('sotw', ...lives);
+  await mesh.register();
   const traffic = startTraffic(mesh.pair);
   const note = (seen: Seen) => view.note(rotationLine(seen, Date.now()));
   const watches = [mesh.pair.client, mesh.pair.server].map((envoy) => watchRotations(envoy, note));

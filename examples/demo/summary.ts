@@ -1,6 +1,6 @@
+import type { Seen } from '../../test/programs/rotation-watch.ts';
 import type { SidecarPair } from '../../test/programs/sidecar-pair.ts';
-import type { Seen } from './rotation-watch.ts';
-import type { TrafficCounts } from './traffic.ts';
+import type { TrafficCounts } from '../../test/programs/traffic.ts';
 
 /** How the demo went. */
 export interface Summary {

@@ -1,5 +1,5 @@
-import type { Seen } from './rotation-watch.ts';
-import type { TrafficCounts } from './traffic.ts';
+import type { Seen } from '../../test/programs/rotation-watch.ts';
+import type { TrafficCounts } from '../../test/programs/traffic.ts';
 
 /** What a view is drawn from. */
 export interface DemoState {

@@ -17,7 +17,8 @@ export interface PySpiffe {
 /** Installs py-spiffe into the project's cache unless it is there. Throws ProgramMissingError. */
 export async function findPySpiffe(): Promise<PySpiffe> {
   const folder = await installWheels('py-spiffe.txt');
-  const env = { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' };
+  const quiet = { PYTHONDONTWRITEBYTECODE: '1', PYTHONWARNINGS: 'ignore' };
+  const env = { ...process.env, PYTHONPATH: folder, ...quiet };
   return {
     env,
     run: async (program, args = [], options = {}) =>

@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SidecarPair } from '../../test/programs/sidecar-pair.ts';
+import type { SidecarPair } from './sidecar-pair.ts';
 
 /** What has become of the requests so far. */
 export interface TrafficCounts {

@@ -1,4 +1,4 @@
-import type { RunningEnvoy } from '../../test/programs/launch-envoy.ts';
+import type { RunningEnvoy } from './launch-envoy.ts';
 
 /** What one Envoy presents now, and how often that changed. */
 export interface Seen {
