@@ -1,4 +1,3 @@
-import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../spiffe/clock.ts';
 import { TrustplaneError } from '../spiffe/errors.ts';
 import type {
@@ -23,12 +22,18 @@ interface Pending<T> {
   readonly settle: Settle;
 }
 
+/** The worker, as far as the queue is concerned. */
+interface WorkerPort {
+  postMessage(batch: Batch, moved: readonly never[]): void;
+  on(event: 'message', listener: (message: WorkerMessage) => void): unknown;
+}
+
 /**
  * Operations on their way to the worker. One batch is there at a time; what arrives meanwhile makes
  * up the next, so that one commit serves all that waited for it.
  */
 export class SqliteQueue {
-  readonly #worker: Worker;
+  readonly #worker: WorkerPort;
   readonly #clock: Clock;
   readonly #monitor: StoreMonitor;
   #writes: Pending<WriteOperation>[] = [];
@@ -41,7 +46,7 @@ export class SqliteQueue {
   #refusal: TrustplaneError | undefined;
   readonly #idle = new Set<() => void>();
 
-  constructor(worker: Worker, clock: Clock, monitor: StoreMonitor) {
+  constructor(worker: WorkerPort, clock: Clock, monitor: StoreMonitor) {
     this.#worker = worker;
     this.#clock = clock;
     this.#monitor = monitor;
