@@ -17,6 +17,8 @@ export interface GateOptions {
   readonly clock: Clock;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  /** Users whom that bound does not hold: they could stop this process anyway. */
+  readonly trustedUsers: ReadonlySet<number>;
   readonly handshakeTimeoutMs: number;
 }
 
@@ -41,26 +43,20 @@ export class ConnectionGate {
     };
   }
 
-  get connections(): number {
-    return this.#connections;
-  }
-
   admit(socket: Socket): void {
-    const { peers, maxConnections, maxConnectionsPerUser, metrics, injector } = this.#options;
+    const { peers, maxConnections, metrics, injector } = this.#options;
     if (this.#connections >= maxConnections) {
       return this.#refuse(socket, 'max_connections', `there are ${maxConnections} connections`);
     }
     const key = this.#identify(socket);
     if (key === undefined) return;
     const uid = peers.get(key)?.uid ?? -1;
-    const ofUser = this.#perUser.get(uid) ?? 0;
-    if (ofUser >= maxConnectionsPerUser) {
+    if (!this.#hasRoom(uid)) {
       peers.release(key);
-      const why = `user ${uid} has ${maxConnectionsPerUser} connections`;
+      const why = `user ${uid} has ${this.#perUser.get(uid)} connections`;
       return this.#refuse(socket, 'max_connections_per_user', why);
     }
-    this.#perUser.set(uid, ofUser + 1);
-    this.#connections += 1;
+    this.#count(uid, 1);
     metrics.accepted();
     // What grpc-js answers to call.getPeer().
     Object.defineProperty(socket, 'remoteAddress', { value: key });
@@ -90,13 +86,21 @@ export class ConnectionGate {
   #forget(key: string | undefined): void {
     if (key === undefined) return;
     const { peers, metrics } = this.#options;
-    const uid = peers.get(key)?.uid ?? -1;
-    const left = (this.#perUser.get(uid) ?? 1) - 1;
-    if (left > 0) this.#perUser.set(uid, left);
-    else this.#perUser.delete(uid);
+    this.#count(peers.get(key)?.uid ?? -1, -1);
     peers.release(key);
-    this.#connections -= 1;
     metrics.closed();
+  }
+
+  #hasRoom(uid: number): boolean {
+    const { trustedUsers, maxConnectionsPerUser } = this.#options;
+    return trustedUsers.has(uid) || (this.#perUser.get(uid) ?? 0) < maxConnectionsPerUser;
+  }
+
+  #count(uid: number, change: 1 | -1): void {
+    this.#connections += change;
+    const ofUser = (this.#perUser.get(uid) ?? 0) + change;
+    if (ofUser > 0) this.#perUser.set(uid, ofUser);
+    else this.#perUser.delete(uid);
   }
 
   #refuse(socket: Socket, reason: Refusal, why: string): void {

@@ -1,6 +1,5 @@
 /** gRPC over Unix sockets: protocol definitions, kernel-attested peers, limits, the error → status table. */
 export { type Dial, dialUnix } from './dial-unix.ts';
-export { grpcLimits } from './grpc-limits.ts';
 export { createHealth, type Health, type ServingStatus } from './health.ts';
 export type { PeerProcess } from './peer-process.ts';
 export { peerOf } from './peers.ts';

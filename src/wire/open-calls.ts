@@ -31,9 +31,10 @@ export class OpenCalls {
   guard(service: GrpcService): UntypedServiceImplementation {
     const guarded: UntypedServiceImplementation = {};
     for (const [name, method] of Object.entries(service.definition)) {
-      const handler =
-        service.implementation[name] ?? service.implementation[method.originalName ?? ''];
-      if (handler === undefined) continue;
+      const { implementation } = service;
+      const unbound = implementation[name] ?? implementation[method.originalName ?? ''];
+      if (unbound === undefined) continue;
+      const handler = unbound.bind(implementation);
       guarded[name] = method.responseStream
         ? this.#guardStream(method.path, handler)
         : this.#guardUnary(method.path, handler);

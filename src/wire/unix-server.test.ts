@@ -350,16 +350,6 @@ describe('the bounds on connections', () => {
     expect(await echo(dial())).toBe('hello');
   });
 
-  it('bounds the connections of one user', async () => {
-    await serve({ maxConnectionsPerUser: 1 });
-    const first = await openSocket();
-    const second = await openSocket();
-    second.resume();
-    await once(second, 'close');
-    expect(await refused('max_connections_per_user')).toBe(1);
-    expect(first.destroyed).toBe(false);
-  });
-
   it('accepts 2,000 connects at once with one pidfd, and forgets them', async () => {
     await serve();
     const before = { pidfds: countPidfds(), open: await figure('trustplane_wire_connections') };

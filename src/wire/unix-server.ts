@@ -30,7 +30,7 @@ export interface UnixServerOptions {
   readonly clock?: Clock;
   /** Default 20,000, or what the limit on open files leaves room for. */
   readonly maxConnections?: number;
-  /** Of one user, so that none can keep out the others; default 12,000. */
+  /** Of one user, so that none can keep out the others; default three quarters. Holds neither root nor this process's own user. */
   readonly maxConnectionsPerUser?: number;
   /** A connection that has not begun to speak HTTP/2 by then is closed (within twice the time); default 10 s. */
   readonly handshakeTimeoutMs?: number;
@@ -60,13 +60,13 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const gate = createGate(injector, log, options);
   const listener = createServer((socket) => gate.admit(socket));
-  listener.on('error', (error) => gate.acceptFailed(error));
   const file = await listenOnSocketFile(listener, {
     path: options.path,
     mode: options.mode,
     directoryMode: options.directoryMode ?? 0o755,
     backlog: BACKLOG,
   });
+  listener.on('error', (error) => gate.acceptFailed(error));
   log.info({}, 'listening');
   let closed: Promise<void> | undefined;
   return {
@@ -96,7 +96,8 @@ function createGate(
     metrics: createSocketMetrics(options.metrics, options.name ?? basename(options.path)),
     clock: options.clock ?? systemClock,
     maxConnections,
-    maxConnectionsPerUser: options.maxConnectionsPerUser ?? 12_000,
+    maxConnectionsPerUser: options.maxConnectionsPerUser ?? Math.ceil(maxConnections * 0.75),
+    trustedUsers: new Set([0, process.geteuid?.() ?? 0]),
     handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
   });
 }

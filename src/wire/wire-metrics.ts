@@ -1,7 +1,7 @@
 import type { Metrics } from '../ops/index.ts';
 
 /** Why a connection was not served. */
-export const refusals = [
+const refusals = [
   'max_connections',
   'max_connections_per_user',
   'peer_unknown',

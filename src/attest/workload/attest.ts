@@ -59,7 +59,7 @@ export function createWorkloadAttestation(
   };
 
   const attestNow = async (process: AttestableProcess): Promise<SelectorSet> => {
-    requireAlive(process);
+    if (!process.isAlive()) throw gone(process);
     const answers = await Promise.all(options.attestors.map((attestor) => ask(attestor, process)));
     // This comes last: the process lives now, so it had its pid while the facts were read.
     requireAlive(process);
@@ -81,8 +81,11 @@ export function createWorkloadAttestation(
 
 /** @throws TrustplaneError ERR_ATTEST_PROCESS_GONE */
 function requireAlive(process: AttestableProcess): void {
-  if (hasStartTime(process) && process.isAlive()) return;
-  throw new TrustplaneError('ERR_ATTEST_PROCESS_GONE', `process ${process.pid} has exited`);
+  if (!hasStartTime(process) || !process.isAlive()) throw gone(process);
+}
+
+function gone({ pid }: AttestableProcess): TrustplaneError {
+  return new TrustplaneError('ERR_ATTEST_PROCESS_GONE', `process ${pid} has exited`);
 }
 
 /** Beside the pidfd a second, independent witness that the pid is still of the same process. */
