@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { logLevels, parseDurationMs } from '../ops/index.ts';
+import { type LogLevel, logLevels, parseDurationMs } from '../ops/index.ts';
 import { messageOf, TrustDomain } from '../spiffe/index.ts';
 
 /** Turns a parser that throws into a schema whose message is the parser's. */
@@ -172,15 +172,36 @@ export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
     .optional(),
 });
 
-type Section<S extends z.ZodType> = z.output<S> | undefined;
+/** A section of the file: whatever it does not say takes its default. */
+type Section<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 /** What a configuration file may say. Durations in milliseconds. */
-export interface ConfigFile {
-  readonly trustDomain?: TrustDomain | undefined;
-  readonly server?: Section<typeof server>;
-  readonly agent?: Section<typeof agent>;
-  readonly log?: { readonly level?: (typeof logLevels)[number] | undefined } | undefined;
-  readonly metrics?:
-    | { readonly address?: { readonly host: string; readonly port: number } | undefined }
-    | undefined;
-}
+export type ConfigFile = Section<{
+  trustDomain: TrustDomain;
+  server: Section<{
+    dataDir: string;
+    adminSocket: string;
+    ca: Section<{
+      ttl: number;
+      keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
+      keyStorage: 'disk' | 'memory';
+      sealKeyFile: string;
+    }>;
+    x509Svid: Section<{ ttl: number; backdate: number }>;
+    bundle: Section<{ refreshHint: number }>;
+  }>;
+  agent: Section<{
+    socket: string;
+    sds: Section<{
+      defaultSvidName: string;
+      defaultBundleName: string;
+      defaultAllBundlesName: string;
+      disableSpiffeCertValidation: boolean;
+    }>;
+    workloadAttestors: Section<{
+      unix: Section<{ discoverWorkloadPath: boolean; workloadSizeLimit: number }>;
+    }>;
+  }>;
+  log: Section<{ level: LogLevel }>;
+  metrics: Section<{ address: { readonly host: string; readonly port: number } }>;
+}>;

@@ -1,13 +1,20 @@
 import { writeDirectoryString, writeOid, writeSequence, writeSetOfOne } from '../spiffe/index.ts';
 
+export type AttributeType =
+  | 'commonName'
+  | 'serialNumber'
+  | 'country'
+  | 'organization'
+  | 'organizationalUnit';
+
 /** One attribute of an X.501 name; each is a relative distinguished name of its own. */
 export interface NameAttribute {
-  readonly type: keyof typeof attributeOids;
+  readonly type: AttributeType;
   /** At most 64 characters (RFC 5280 appendix A.1); a country is two letters. */
   readonly value: string;
 }
 
-const attributeOids = {
+const attributeOids: Readonly<Record<AttributeType, Uint8Array>> = {
   commonName: writeOid('2.5.4.3'),
   serialNumber: writeOid('2.5.4.5'),
   country: writeOid('2.5.4.6'),

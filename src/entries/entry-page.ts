@@ -7,7 +7,7 @@ import { type EntryGraph, lowerBound } from './entry-graph.ts';
 export const pageLimits = {
   entries: 1000,
   /** Of the entries as stored; their protobuf form is smaller. gRPC clients take 4 MiB by default. */
-  bytes: 2 * 1024 * 1024,
+  bytes: 2_097_152,
 } as const;
 
 export interface PageRequest {

@@ -4,7 +4,7 @@ import { SECRET_TYPE_URL } from './sds-messages.ts';
 
 /** What one client may ask of one stream. */
 export const sdsLimits = {
-  maxRequestBytes: 1024 * 1024,
+  maxRequestBytes: 1_048_576,
   /** On one stream at one time. */
   maxNames: 1000,
   /** As long as a SPIFFE ID may be. */

@@ -7,8 +7,8 @@ const DISCOVERY = 'envoy.service.discovery.v3';
 const DISCOVERY_FILE = 'envoy/service/discovery/v3/discovery.proto';
 
 /** The type URL of the one resource type SDS serves. */
-export const SECRET_TYPE_URL = `type.googleapis.com/${TLS}.Secret`;
-export const SPIFFE_VALIDATOR_TYPE_URL = `type.googleapis.com/${TLS}.SPIFFECertValidatorConfig`;
+export const SECRET_TYPE_URL: string = `type.googleapis.com/${TLS}.Secret`;
+export const SPIFFE_VALIDATOR_TYPE_URL: string = `type.googleapis.com/${TLS}.SPIFFECertValidatorConfig`;
 
 /** The messages of the SDS exchange, ready to encode and decode. */
 export interface SdsMessages {

@@ -195,7 +195,7 @@ export const errorCodes = {
   ERR_SVID_BATCH: ['exhausted', 'There are more requests than one call may have.'],
   // anywhere: a state the code holds to be impossible
   ERR_INTERNAL: ['internal', 'A defect in trustplane; please report it.'],
-} as const satisfies Record<`ERR_${string}`, readonly [ErrorCategory, string]>;
+} as const;
 
 export type ErrorCode = keyof typeof errorCodes;
 
@@ -210,7 +210,8 @@ export class TrustplaneError extends Error {
   }
 
   get category(): ErrorCategory {
-    return errorCodes[this.code][0];
+    const [category]: readonly [ErrorCategory, string] = errorCodes[this.code];
+    return category;
   }
 }
 

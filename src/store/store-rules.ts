@@ -9,10 +9,10 @@ export const storeLimits = {
   /** Leaves room for headers in a NATS message of the default limit, 1 MiB. */
   maxValueBytes: 1_000_000,
   maxPendingOperations: 16_384,
-  maxPendingBytes: 64 * 1024 * 1024,
+  maxPendingBytes: 67_108_864,
   maxWatchersPerBucket: 1024,
   /** How long a delete marker, and with it the proof of the delete, is kept. */
-  deleteMarkerMs: 24 * 60 * 60 * 1000,
+  deleteMarkerMs: 86_400_000,
 } as const;
 
 /** @throws TrustplaneError ERR_STORE_KEY */

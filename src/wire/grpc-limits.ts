@@ -3,9 +3,9 @@ import type { ServerOptions } from '@grpc/grpc-js';
 /** What one peer may ask of a server, the same for every gRPC server and client of trustplane. */
 export const grpcLimits = {
   /** Bytes of one received message. */
-  maxReceiveBytes: 4 * 1024 * 1024,
+  maxReceiveBytes: 4_194_304,
   /** Bytes of one sent message. */
-  maxSendBytes: 16 * 1024 * 1024,
+  maxSendBytes: 16_777_216,
   /** Streams open at once on one connection; the peer opens another connection for more. */
   maxConcurrentStreams: 250,
 } as const;

@@ -22,11 +22,21 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const up = (...flags: readonly string[]) =>
-  runTrustplane(
-    ...['up', '--data-dir', path.join(folder, 'data'), '--socket', path.join(folder, 'agent.sock')],
-    ...['--admin-socket', path.join(folder, 'admin.sock'), ...flags],
+const up = (...flags: readonly string[]) => {
+  const places = [
+    '--data-dir',
+    path.join(folder, 'data'),
+    '--socket',
+    path.join(folder, 'agent.sock'),
+  ];
+  return runTrustplane(
+    'up',
+    ...places,
+    '--admin-socket',
+    path.join(folder, 'admin.sock'),
+    ...flags,
   );
+};
 
 /** Starts once and stops, so that there is something to damage. */
 async function makeData(): Promise<void> {
