@@ -168,12 +168,12 @@ describe('BatchUpdateEntry', () => {
   it('moves an entry, and takes updates of one entry one after the other', async () => {
     const { create, call, registry } = await open();
     await create(wire('web'));
-    const ids = ['/x', '/y', '/z'].map((path) => ({
+    const ids = Array.from({ length: 12 }, (_, i) => ({
       id: 'web',
-      spiffe_id: { trust_domain: 'a.test', path },
+      spiffe_id: { trust_domain: 'a.test', path: `/${i}` },
     }));
     await call('BatchUpdateEntry', { entries: ids, input_mask: { spiffe_id: true } });
-    expect(registry.get('web')).toMatchObject({ spiffeId: { path: '/z' }, revisionNumber: 3 });
+    expect(registry.get('web')).toMatchObject({ spiffeId: { path: '/11' }, revisionNumber: 12 });
   });
 
   it('answers for what it cannot update', async () => {

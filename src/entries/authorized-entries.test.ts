@@ -235,15 +235,17 @@ describe('AgentClosure against its definition', () => {
   });
 });
 
-/** Puts (an entry) and removes (an ID); the last word on an ID counts. */
+/** Puts (an entry) and removes (an ID), one after the other. */
 function changesOf(
   graph: EntryGraph,
   batch: readonly (RegistrationEntry | string)[],
 ): EntryChange[] {
-  const last = new Map(batch.map((step) => [typeof step === 'string' ? step : step.id, step]));
-  return [...last].flatMap(([id, step]) => {
-    const before = graph.get(id);
+  const latest = new Map<string, RegistrationEntry | undefined>();
+  return batch.flatMap((step) => {
+    const id = typeof step === 'string' ? step : step.id;
+    const before = latest.has(id) ? latest.get(id) : graph.get(id);
     const after = typeof step === 'string' ? undefined : step;
+    latest.set(id, after);
     return before === undefined && after === undefined ? [] : [{ before, after }];
   });
 }

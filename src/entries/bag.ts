@@ -5,7 +5,7 @@
 export type Bag<T extends object> = T | ReadonlySet<T> | undefined;
 
 export function bagWith<T extends object>(bag: Bag<T>, item: T): Bag<T> {
-  if (bag === undefined || bag === item) return item;
+  if (bag === undefined) return item;
   if (bag instanceof Set) return bag.add(item);
   return new Set([...bagItems(bag), item]);
 }

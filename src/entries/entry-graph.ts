@@ -55,7 +55,7 @@ export class EntryGraph {
     return bagItems(this.#bySpiffeId.get(path));
   }
 
-  /** Makes the changes, all of them, and then tells every listener before it returns. */
+  /** Makes the changes, in order, all of them, and then tells every listener before it returns. */
   apply(changes: readonly EntryChange[]): void {
     if (changes.length === 0) return;
     for (const { before, after } of changes) {

@@ -49,7 +49,7 @@ export class EntryView implements FeedTarget {
     }
     for (const key of gone) changes.push(...this.#set(key, undefined));
     this.#isLoaded = true;
-    this.#publish(joined(changes));
+    this.#publish(changes);
   }
 
   onEvent(event: StoreEvent): void {
@@ -109,15 +109,4 @@ export class EntryView implements FeedTarget {
     this.#publish(this.#set(claim.key, isDue ? undefined : claim));
     if (isDue) this.#options.onExpired(claim);
   }
-}
-
-/** One change for each entry ID, from the first `before` to the last `after`. */
-function joined(changes: readonly EntryChange[]): readonly EntryChange[] {
-  const byId = new Map<string, EntryChange>();
-  for (const { before, after } of changes) {
-    const id = (before ?? after)?.id ?? '';
-    const earlier = byId.get(id);
-    byId.set(id, { before: earlier === undefined ? before : earlier.before, after });
-  }
-  return [...byId.values()].filter(({ before, after }) => before !== after);
 }
