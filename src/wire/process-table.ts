@@ -131,7 +131,8 @@ function requirePid(credentials: SocketCredentials): void {
   );
 }
 
-function gone(pid: number): TrustplaneError {
+/** The error for a call or connection of a process that has exited. */
+export function gone(pid: number): TrustplaneError {
   return new TrustplaneError(
     'ERR_PEER_GONE',
     `process ${pid} opened the connection and has exited since; whoever holds the connection now is not known`,
