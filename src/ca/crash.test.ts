@@ -6,6 +6,7 @@ import {
   issueVerified,
   startCa,
 } from '../../test/fakes/ca-world.ts';
+import { overBucket } from '../../test/fakes/over-bucket.ts';
 
 const HOUR_MS = 3_600_000;
 /** Ends well after the last change, at 36 h and a second. */
@@ -43,13 +44,11 @@ function mortal(ground: CaGround, death: Death): CaGround & { readonly isDead: (
   return {
     clock: ground.clock,
     isDead: () => isDead,
-    bucket: {
+    bucket: overBucket(bucket, {
       get: (key) => read(() => bucket.get(key)),
       list: (prefix) => read(() => bucket.list(prefix)),
       put: (key, value, expected) => change(() => bucket.put(key, value, expected)),
-      delete: (key, expected) => change(() => bucket.delete(key, expected)),
-      watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
-    },
+    }),
     keyManager: {
       isDurable: true,
       generateKey: (keyId, keyType) => change(() => keyManager.generateKey(keyId, keyType)),

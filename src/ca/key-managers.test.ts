@@ -122,7 +122,9 @@ describe('disk key manager', () => {
     const { folder, file } = await withOneKey();
     const other = join(folder, 'keys', 'k2.key');
     writeFileSync(other, readFileSync(file), { mode: 0o600 });
-    expect(await refusal(folder)).toEqual(refused('ERR_KEY_FILE_DAMAGED', other));
+    expect(await refusal(folder)).toEqual(
+      refused('ERR_KEY_FILE_DAMAGED', `${other} is of the key "k1"`),
+    );
   });
 
   it('refuses a key file that others may read', async () => {

@@ -8,14 +8,17 @@ import {
   testWorkloadId,
 } from '../../test/fakes/ca-world.ts';
 import { settle } from '../../test/fakes/fake-clock.ts';
+import { overBucket } from '../../test/fakes/over-bucket.ts';
 import { createMetrics } from '../ops/index.ts';
 import {
   generateP256KeyPair,
+  parseCertificate,
   parseX509Svid,
   TrustDomain,
   TrustplaneError,
   verifyX509Svid,
 } from '../spiffe/index.ts';
+import type { Bucket } from '../store/index.ts';
 import { createMemoryKeyManager } from './memory-key-manager.ts';
 import type { X509CaOptions } from './x509-ca-options.ts';
 
@@ -34,6 +37,19 @@ const publicKey = generateP256KeyPair().publicKey;
 const request = { spiffeId: testWorkloadId, publicKey, ttlSeconds: 0, dnsNames: [] };
 const withCode = (code: string) => expect.objectContaining({ code });
 const HOUR_MS = 3_600_000;
+
+/** Throws unless the new authority is trusted and leaves are still signed by another. */
+function checkNotYetSigning(world: CaWorld, authority: Uint8Array): void {
+  const { x509Authorities } = world.trustMap.current().own;
+  if (!x509Authorities.some(({ certificate }) => Buffer.from(certificate).equals(authority))) {
+    throw new Error('an authority becomes active before it is trusted');
+  }
+  const { leaf } = parseX509Svid(issueVerified(world).certificateChain);
+  const { subjectKeyId } = parseCertificate(authority);
+  if (Buffer.from(subjectKeyId ?? []).equals(leaf.authorityKeyId ?? new Uint8Array())) {
+    throw new Error('an authority signs before the journal says so');
+  }
+}
 
 describe('rotation', () => {
   it('goes through its steps in order and prunes what expired', async () => {
@@ -55,37 +71,27 @@ describe('rotation', () => {
 
   it('shows a new authority in the trust map before the first leaf it can sign, over many rotations', async () => {
     const ground = createCaGround();
-    const { bucket } = ground;
     let world: CaWorld | undefined;
     let activations = 0;
-    const watched: CaGround = {
-      ...ground,
-      bucket: {
-        get: (key) => bucket.get(key),
-        list: (prefix) => bucket.list(prefix),
-        delete: (key, expected) => bucket.delete(key, expected),
-        watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
-        async put(key, value, expected) {
-          const text = Buffer.from(value).toString();
-          const active = /"state":"active","issuedAt":\d+,"certificate":"([^"]+)"/.exec(text)?.[1];
-          if (key === 'x509.s1' && active !== undefined && world !== undefined) {
-            const { x509Authorities } = world.trustMap.current().own;
-            const encoded = x509Authorities.map(({ certificate }) =>
-              Buffer.from(certificate).toString('base64'),
-            );
-            if (!encoded.includes(active)) throw new Error('active before it is trusted');
-            activations++;
-          }
-          return bucket.put(key, value, expected);
-        },
-      },
+    let signing: string | undefined;
+    const put: Bucket['put'] = async (key, value, expected) => {
+      const text = Buffer.from(value).toString();
+      const active = /"state":"active","issuedAt":\d+,"certificate":"([^"]+)"/u.exec(text)?.[1];
+      if (key === 'x509.s1' && active !== signing) {
+        if (world !== undefined) checkNotYetSigning(world, Buffer.from(active ?? '', 'base64'));
+        signing = active;
+        activations++;
+      }
+      return ground.bucket.put(key, value, expected);
     };
-    world = await start(watched, { caTtlSeconds: 60, x509SvidTtlSeconds: 5 });
+    const bucket = overBucket(ground.bucket, { put });
+    world = await start({ ...ground, bucket }, { caTtlSeconds: 60, x509SvidTtlSeconds: 5 });
     for (let second = 0; second < 1200; second++) {
       issueVerified(world);
       await world.clock.advanceAsync(1000);
     }
     expect(activations).toBeGreaterThan(35);
+    expect(world.ca.status().failure).toBeUndefined();
   });
 
   it('keeps every leaf valid until it expires, with a CA of 10 s and leaves of 3 s', async () => {
@@ -180,6 +186,15 @@ describe('restart', () => {
     expect((await ground.bucket.list('')).revision).toBe(revision);
   });
 
+  it('refuses to start with another key in place of the active one', async () => {
+    const ground = createCaGround();
+    await (await startCa(ground)).close();
+    const [keyId = ''] = await ground.keyManager.listKeys();
+    await ground.keyManager.deleteKey(keyId);
+    await ground.keyManager.generateKey(keyId, 'ec-p256');
+    await expect(startCa(ground)).rejects.toThrow(withCode('ERR_CA_KEY_MISSING'));
+  });
+
   it('replaces authorities whose keys were only in memory, and keeps them trusted', async () => {
     const ground = createCaGround();
     const first = await startCa({ ...ground, keyManager: createMemoryKeyManager() });
@@ -227,18 +242,12 @@ describe('failures', () => {
       attempts++;
       throw new TrustplaneError('ERR_STORE_UNAVAILABLE', 'down');
     };
-    const flaky: CaGround = {
-      ...ground,
-      bucket: {
-        get: (key) => (isDown ? down() : bucket.get(key)),
-        list: (prefix) => bucket.list(prefix),
-        delete: (key, expected) => bucket.delete(key, expected),
-        watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
-        put: (key, value, expected) => (isDown ? down() : bucket.put(key, value, expected)),
-      },
-    };
+    const flaky = overBucket(bucket, {
+      get: (key) => (isDown ? down() : bucket.get(key)),
+      put: (key, value, expected) => (isDown ? down() : bucket.put(key, value, expected)),
+    });
     const metrics = createMetrics();
-    const world = await start(flaky, { metrics });
+    const world = await start({ ...ground, bucket: flaky }, { metrics });
     isDown = true;
     await world.clock.advanceAsync(12 * HOUR_MS + 100_000);
     const { health, failure } = world.ca.status();
@@ -253,6 +262,48 @@ describe('failures', () => {
     isDown = false;
     await world.clock.advanceAsync(10_000);
     expect(world.ca.status()).toMatchObject({ health: 'ok', failure: undefined });
+    expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['active', 'prepared']);
+    expect(await world.keyManager.listKeys()).toHaveLength(2);
+  });
+
+  it('are not retried faster because leaves are asked for', async () => {
+    const ground = createCaGround();
+    let attempts = 0;
+    let isDown = false;
+    const world = await start({
+      ...ground,
+      bucket: overBucket(ground.bucket, {
+        async put(key, value, expected) {
+          if (isDown) throw new TrustplaneError('ERR_STORE_UNAVAILABLE', 'down');
+          return ground.bucket.put(key, value, expected);
+        },
+        async get(key) {
+          attempts++;
+          return ground.bucket.get(key);
+        },
+      }),
+    });
+    isDown = true;
+    await world.clock.advanceAsync(25 * HOUR_MS);
+    attempts = 0;
+    for (let count = 0; count < 200; count++) {
+      expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_EXPIRED'));
+      await settle();
+    }
+    expect(attempts).toBe(0);
+  });
+
+  it('of a journal that another process changed: it is read again, not overwritten', async () => {
+    const world = await start();
+    const record = await world.bucket.get('x509.s1');
+    await world.bucket.put('x509.s1', record?.value ?? new Uint8Array());
+    await world.clock.advanceAsync(12 * HOUR_MS);
+    expect(world.ca.status().failure).toMatchObject({
+      count: 1,
+      error: { code: 'ERR_STORE_CONFLICT' },
+    });
+    await world.clock.advanceAsync(1000);
+    expect(world.ca.status()).toMatchObject({ health: 'ok' });
     expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['active', 'prepared']);
     expect(await world.keyManager.listKeys()).toHaveLength(2);
   });

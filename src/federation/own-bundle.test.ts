@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
+import { overBucket } from '../../test/fakes/over-bucket.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import { silentLog } from '../ops/index.ts';
 import { type Bundle, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
-import { type Bucket, createMemoryStore } from '../store/index.ts';
+import { type Bucket, createMemoryStore, storeLimits } from '../store/index.ts';
 import { type OwnBundle, type OwnBundleOptions, openOwnBundle } from './own-bundle.ts';
 import { createTrustMapSource } from './trust-map.ts';
 
@@ -142,18 +143,17 @@ describe('own bundle', () => {
       const ground = createGround();
       const { bucket } = ground;
       let feeds = 0;
-      const broken: Bucket = {
-        get: (key) => bucket.get(key),
-        list: (prefix) => bucket.list(prefix),
-        put: (key, value, expected) => bucket.put(key, value, expected),
-        delete: (key, expected) => bucket.delete(key, expected),
+      const broken = overBucket(bucket, {
         watch(prefix, from, signal) {
           if (++feeds > 3) return bucket.watch(prefix, from, signal);
           throw new TrustplaneError(code, 'gone');
         },
-      };
+      });
       const reader = await open({ ...ground, bucket: broken });
       const writer = await open(ground);
+      await bucket.put('other', Uint8Array.of(1));
+      await bucket.delete('other');
+      ground.clock.jump(ground.clock.now() + 2 * storeLimits.deleteMarkerMs);
       await writer.publisherFor('s1').publish(one);
       await ground.clock.advanceAsync(20_000);
       expect(certificates(reader.current())).toEqual([one]);
