@@ -13,7 +13,7 @@ import type { View } from './view.ts';
 import { createLines, createScreen, rotationLine } from './view.ts';
 
 /** Short lives, so that a rotation comes every few seconds. */
-const lives = ['--x509-svid-ttl', '5s', '--ca-ttl', '30s', '--log-level', 'warn'];
+const lives = ['--x509-svid-ttl', '5s', '--ca-ttl', '24s', '--log-level', 'warn'];
 const drawMs = 200;
 
 process.exitCode = await main(process.argv.slice(2));
