@@ -79,6 +79,15 @@ describe('X509-SVID', () => {
     expect(leaf.publicKey).toEqual(publicKey);
   });
 
+  it('says nothing beside names, key, usage and issuer (ID-15)', async () => {
+    const { ca } = await start();
+    const { leaf } = parseX509Svid(ca.issueX509Svid(request).certificateChain);
+    const usageConstraintsKeysNames = ['15', '37', '19', '14', '35', '17'];
+    expect([...leaf.extensions.keys()]).toEqual(
+      usageConstraintsKeysNames.map((n) => `2.5.29.${n}`),
+    );
+  });
+
   it('has a serial of its issue time and 80 random bits, positive, at most 20 octets (X509-20)', async () => {
     const { ca, clock } = await start();
     const serials = Array.from({ length: 300 }, () => ca.issueX509Svid(request).serialNumber);
