@@ -5,8 +5,8 @@ import { createRunFolder } from './run-folder.ts';
 import type { SidecarPair } from './sidecar-pair.ts';
 import { launchSidecars } from './sidecar-pair.ts';
 
-export const clientId = 'spiffe://example.org/client';
-export const serverId = 'spiffe://example.org/server';
+const clientId = 'spiffe://example.org/client';
+const serverId = 'spiffe://example.org/server';
 
 /** trustplane, two Envoys and an application. */
 export interface Mesh extends AsyncDisposable {
