@@ -155,12 +155,14 @@ describe('a database that is not as it was left', () => {
     });
   });
 
-  it('is refused when it belongs to another trust domain', async () => {
-    cpSync(closed, folder, { recursive: true });
-    expect(await refusalOf(path, 'other.example')).toMatchObject({
-      code: 'ERR_STORE_TRUST_DOMAIN',
-      message: expect.stringMatching(/example\.org, not to other\.example/u),
-    });
+  it('is refused when it belongs to another trust domain, closed or killed', async () => {
+    for (const state of [closed, killed]) {
+      cpSync(state, folder, { recursive: true });
+      expect(await refusalOf(path, 'other.example')).toMatchObject({
+        code: 'ERR_STORE_TRUST_DOMAIN',
+        message: expect.stringMatching(/example\.org, not to other\.example/u),
+      });
+    }
   });
 
   it('is refused when it is a folder', async () => {

@@ -208,8 +208,10 @@ export function describeStore(name: string, create: () => Promise<StoreFixture>)
         expect(records.map(({ key }) => key)).toEqual(names);
         expect(records.every(({ key, value }) => text(value) === key)).toBe(true);
         expect(revision).toBe(Math.max(...records.map((record) => record.revision)));
-        const changes = await take(bucket, '', 0, 5000);
+        const reopened = (await fixture.reopen?.())?.bucket('entries') ?? bucket;
+        const changes = await take(reopened, '', 0, 5000);
         expect(changes.map(({ key }) => key).sort()).toEqual(names);
+        expect(await reopened.list('')).toEqual({ records, revision });
       });
     });
 
