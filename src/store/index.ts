@@ -4,7 +4,6 @@ export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export {
   type Bucket,
   type BucketName,
-  bucketNames,
   type Store,
   type StoredRecord,
   type StoreEvent,

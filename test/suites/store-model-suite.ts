@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/spiffe/clock.ts';
 import { TrustplaneError } from '../../src/spiffe/errors.ts';
 import { type Bucket, type StoreEvent, storeLimits } from '../../src/store/index.ts';
-import type { StoreFixture } from './store-suite.ts';
+import type { StoreFixture } from './store-fixture.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
 const KEYS = ['a', 'a.1', 'a.2', 'b', 'b.1'];

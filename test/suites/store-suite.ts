@@ -1,19 +1,11 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TrustplaneError } from '../../src/spiffe/errors.ts';
-import type { Bucket, Store, StoreEvent, StoreSnapshot } from '../../src/store/index.ts';
+import type { Bucket, StoreEvent, StoreSnapshot } from '../../src/store/index.ts';
 import { storeLimits } from '../../src/store/index.ts';
-import { type FakeClock, settle } from '../fakes/fake-clock.ts';
+import { settle } from '../fakes/fake-clock.ts';
+import type { StoreFixture } from './store-fixture.ts';
 import { describeStoreModel } from './store-model-suite.ts';
-
-export interface StoreFixture {
-  readonly store: Store;
-  readonly clock: FakeClock;
-  /** The same records in a store opened anew; undefined when they die with the store. */
-  readonly reopen: (() => Promise<Store>) | undefined;
-  /** Closes the store and removes what it left. */
-  dispose(): Promise<void>;
-}
 
 /** What every store holds to. */
 export function describeStore(name: string, create: () => Promise<StoreFixture>): void {
