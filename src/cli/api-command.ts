@@ -64,7 +64,7 @@ async function withClient(
     import('../ops/system-clock.ts'),
   ]);
   const client = createWorkloadApiClient({
-    address: resolveEndpoint(options.socket),
+    address: resolveEndpoint(io, options.socket),
     clock: systemClock,
     random: Math.random,
   });

@@ -1,8 +1,24 @@
 import path from 'node:path';
-import { type EndpointAddress, parseEndpointAddress } from '../client/index.ts';
+import { defaultPaths } from '../app/default-paths.ts';
+import {
+  ENDPOINT_VARIABLE,
+  type EndpointAddress,
+  findEndpointAddress,
+  parseEndpointAddress,
+} from '../client/index.ts';
+import type { Io } from './io.ts';
 
-/** A `--socket` value: a file path, or an address in the form of the Workload Endpoint specification. */
-export function resolveEndpoint(text: string): EndpointAddress {
-  const isAddress = /^[a-z]+:/u.test(text);
-  return isAddress ? parseEndpointAddress(text) : { kind: 'unix', path: path.resolve(text) };
+/**
+ * Where the Workload API is: a flag's file path or address, else SPIFFE_ENDPOINT_SOCKET, else the
+ * default place.
+ */
+export function resolveEndpoint(io: Io, flag: string | undefined): EndpointAddress {
+  if (flag !== undefined) {
+    const isAddress = /^[a-z]+:/u.test(flag);
+    return isAddress ? parseEndpointAddress(flag) : { kind: 'unix', path: path.resolve(flag) };
+  }
+  const isSet = (io.env[ENDPOINT_VARIABLE] ?? '') !== '';
+  return isSet
+    ? findEndpointAddress(undefined, io.env)
+    : { kind: 'unix', path: defaultPaths(io.uid, io.env).socket };
 }

@@ -29,9 +29,9 @@ async function check(io: Io, options: AdminOptions & WorkloadOptions): Promise<v
     import('../client/index.ts'),
     import('./endpoint.ts'),
   ]);
-  const endpoint = resolveEndpoint(options.socket);
+  const endpoint = resolveEndpoint(io, options.socket);
   if (endpoint.kind !== 'unix')
-    throw new TrustplaneError('ERR_USAGE', `--socket names a Unix socket; got ${options.socket}`);
+    throw new TrustplaneError('ERR_USAGE', `--socket names a Unix socket; got ${endpoint.host}`);
   const probes = {
     server: options.adminSocket,
     agent: endpoint.path,

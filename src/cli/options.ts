@@ -14,7 +14,7 @@ export interface AdminOptions extends OutputOptions {
 }
 
 export interface WorkloadOptions extends OutputOptions {
-  readonly socket: string;
+  readonly socket?: string;
 }
 
 export function withOutput(command: Command): Command {
@@ -35,9 +35,10 @@ export function withAdminSocket(command: Command, io: Io): Command {
 
 export function withWorkloadSocket(command: Command, io: Io): Command {
   return withOutput(command).addOption(
-    new Option('--socket <address>', 'Unix socket of the Workload API (a path, or unix:///path)')
-      .env('SPIFFE_ENDPOINT_SOCKET')
-      .default(defaultPaths(io.uid, io.env).socket),
+    new Option(
+      '--socket <address>',
+      `Unix socket of the Workload API, a path or unix:///path (default: $SPIFFE_ENDPOINT_SOCKET, else ${defaultPaths(io.uid, io.env).socket})`,
+    ),
   );
 }
 

@@ -2,6 +2,7 @@
 export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
 export { checkHealth } from './check-health.ts';
 export {
+  ENDPOINT_VARIABLE,
   type EndpointAddress,
   findEndpointAddress,
   parseEndpointAddress,

@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { asUnprivileged, unprivilegedUid } from '../../test/fakes/unprivileged.ts';
 import { onDisk } from '../../test/programs/on-disk.ts';
 import { openDataDir } from './data-dir.ts';
 
@@ -114,10 +115,14 @@ describe('openDataDir', () => {
     expect(readdirSync(path)).toEqual([]);
   });
 
-  it.skipIf(isRoot)('refuses a directory it may not write', () => {
+  it('refuses a directory it may not write', async () => {
     mkdirSync(path, { mode: 0o500 });
-    expect(codeOf(() => openDataDir(path))).toBe('ERR_DATA_DIR_READ_ONLY');
-    expect(codeOf(() => openDataDir(join(path, 'below')))).toBe('ERR_DATA_DIR_READ_ONLY');
+    chownSync(path, unprivilegedUid, -1);
+    chmodSync(root, 0o755);
+    await asUnprivileged(() => {
+      expect(codeOf(() => openDataDir(path))).toBe('ERR_DATA_DIR_READ_ONLY');
+      expect(codeOf(() => openDataDir(join(path, 'below')))).toBe('ERR_DATA_DIR_READ_ONLY');
+    });
   });
 
   it('does not follow a lock that is a link', () => {
