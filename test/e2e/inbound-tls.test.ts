@@ -3,9 +3,9 @@ import path from 'node:path';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { eventually } from '../programs/eventually.ts';
-import { adminSocketOf, launchEnvoy } from '../programs/launch-envoy.ts';
 import { launchMesh, type Mesh } from '../programs/launch-mesh.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
+import { launchVariant } from './launch-variant.ts';
 
 /** A key and a chain as PEM. */
 type Credentials = Pick<ConnectionOptions, 'key' | 'cert'>;
@@ -92,12 +92,13 @@ describe('the server sidecar', () => {
       tickets: 0,
       isResumed: false,
     });
-    const careless = await launchCareless(mesh);
+    const { envoy, inboundSocket } = await launchVariant(mesh, allowResumption);
     try {
-      const control = await connectTwice(careless.socketPath, options);
+      await envoy.waitReady();
+      const control = await connectTwice(inboundSocket, options);
       expect(control.second.isResumed, 'the same client resumes where Envoy allows it').toBe(true);
     } finally {
-      await careless.stop();
+      await envoy.stop();
     }
   });
 });
@@ -111,15 +112,7 @@ async function connectTwice(
   return { first, second: await exchange(socketPath, { ...options, ...session }) };
 }
 
-/** A server Envoy like the mesh's, but without the two lines that turn resumption off. */
-async function launchCareless(mesh: Mesh): Promise<{ socketPath: string; stop(): Promise<void> }> {
-  const careful = await readFile(path.join(mesh.folder, 'server.yaml'), 'utf8');
-  const socketPath = path.join(mesh.folder, 'careless.sock');
-  const bootstrap = careful
-    .replaceAll(/^ *disable_state\w+_session_resumption: true\n/gm, '')
-    .replaceAll(mesh.pair.inboundSocket, socketPath)
-    .replaceAll(adminSocketOf(mesh.folder, 'server'), adminSocketOf(mesh.folder, 'careless'));
-  const envoy = await launchEnvoy({ folder: mesh.folder, name: 'careless', bootstrap });
-  await envoy.waitReady();
-  return { socketPath, stop: async () => await envoy.stop() };
+/** Takes out the two lines that turn resumption off. */
+function allowResumption(bootstrap: string): string {
+  return bootstrap.replaceAll(/^ *disable_state\w+_session_resumption: true\n/gm, '');
 }

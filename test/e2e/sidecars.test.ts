@@ -3,6 +3,7 @@ import { eventually } from '../programs/eventually.ts';
 import { launchMesh } from '../programs/launch-mesh.ts';
 import { type RotationWatch, watchRotations } from '../programs/rotation-watch.ts';
 import { startTraffic } from '../programs/traffic.ts';
+import { launchVariant } from './launch-variant.ts';
 
 describe.concurrent.each(['sotw', 'delta'] as const)('two Envoys over %s SDS', (protocol) => {
   it('rotate certificates and authorities without a failed request (SDS-15)', async () => {
@@ -42,6 +43,23 @@ describe.concurrent.each(['sotw', 'delta'] as const)('two Envoys over %s SDS', (
     expect((await mesh.pair.request()).status).toBe(200);
     expect(await Promise.all(envoys.map(async (envoy) => await streamsOf(envoy)))).toEqual(before);
   });
+});
+
+it('an Envoy that waits no longer than by default is live with its secrets (SDS-21)', async () => {
+  await using mesh = await launchMesh('sotw');
+  await mesh.register();
+  const { envoy } = await launchVariant(mesh, (bootstrap) =>
+    bootstrap.replaceAll(/^ *initial_fetch_timeout: 0s\n/gm, ''),
+  );
+  try {
+    await envoy.waitReady();
+    expect(await envoy.secrets()).toHaveLength(2);
+    const waits = await envoy.stats('init_fetch_timeout|secrets_not_ready');
+    expect(waits.size).toBeGreaterThanOrEqual(3);
+    expect([...waits].filter(([, value]) => value !== 0)).toEqual([]);
+  } finally {
+    await envoy.stop();
+  }
 });
 
 async function untilRotated(watches: readonly RotationWatch[]): Promise<void> {
