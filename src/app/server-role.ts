@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import {
   createAdminService,
@@ -18,9 +19,10 @@ import {
 } from '../ca/index.ts';
 import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, openOwnBundle } from '../federation/index.ts';
-import type { SpiffeId, TrustMapSource } from '../spiffe/index.ts';
+import { type SpiffeId, type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
 import { createHealth, createReflection, type Health, serveUnix } from '../wire/index.ts';
+import { both } from './both.ts';
 import type { UpConfig } from './config.ts';
 import type { Process } from './process.ts';
 import { version } from './version.ts';
@@ -55,10 +57,9 @@ export async function openServerRole(
   agentId: SpiffeId,
 ): Promise<ServerRole> {
   const { log, metrics, clock, closing } = process;
-  const store = await openStore(config, process);
+  const [store, keyManager] = await both(openStore(config, process), openKeyManager(config));
   const bucket = store.bucket('authorities');
-  const [keyManager, ownBundle, entries] = await Promise.all([
-    openKeyManager(config),
+  const [ownBundle, entries] = await both(
     openOwnBundle({
       bucket,
       trustDomain: config.trustDomain,
@@ -75,7 +76,7 @@ export async function openServerRole(
       log,
       metrics,
     }),
-  ]);
+  );
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
   const ca = await createX509Ca({
@@ -145,8 +146,10 @@ async function openStore(
   config: UpConfig,
   { log, metrics, clock, closing, fail }: Process,
 ): Promise<Store> {
+  const file = path.join(config.dataDir, 'trustplane.db');
+  requireDatabase(file, keyFolder(config));
   const store = await openSqliteStore({
-    path: path.join(config.dataDir, 'trustplane.db'),
+    path: file,
     trustDomain: config.trustDomain,
     clock,
     log,
@@ -160,8 +163,21 @@ async function openStore(
 async function openKeyManager(config: UpConfig): Promise<KeyManager> {
   if (config.keyStorage === 'memory') return createMemoryKeyManager();
   return loadDiskKeyManager({
-    folder: path.join(config.dataDir, 'keys'),
+    folder: keyFolder(config),
     sealKeyFile: config.sealKeyFile,
     random: randomBytes,
   });
+}
+
+function keyFolder(config: UpConfig): string {
+  return path.join(config.dataDir, 'keys');
+}
+
+/** Sealed keys without the database that says what they are for: something was lost, not never there. */
+function requireDatabase(file: string, keys: string): void {
+  if (existsSync(file) || !existsSync(keys) || readdirSync(keys).length === 0) return;
+  throw new TrustplaneError(
+    'ERR_STORE_MISSING',
+    `there is no database ${file}, but ${keys} holds private keys of one; restore the database from a backup, or begin anew with an empty data directory`,
+  );
 }

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { createThrowawayCa } from '../ca/index.ts';
-import { openDataDir, serveMetrics } from '../ops/index.ts';
+import { openDataDir } from '../ops/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
+import { both } from './both.ts';
 import type { UpConfig } from './config.ts';
 import { createProcess, type Process } from './process.ts';
 import { openServerRole, type ServerRole } from './server-role.ts';
@@ -22,8 +23,10 @@ export interface Up {
  * Starts server and agent on the embedded store; resolves when both serve.
  * @throws TrustplaneError of whatever could not be opened; then nothing is left open
  */
-export async function startUp(config: UpConfig): Promise<Up> {
-  const process = createProcess(config.logLevel);
+export async function startUp(
+  config: UpConfig,
+  process: Process = createProcess(config.logLevel),
+): Promise<Up> {
   try {
     return await start(config, process);
   } catch (error) {
@@ -42,9 +45,8 @@ async function start(config: UpConfig, process: Process): Promise<Up> {
   }
   const dataDir = openDataDir(config.dataDir);
   closing.defer(() => dataDir.close());
-  await selfTestPeerCredentials();
   const agentId = SpiffeId.of(config.trustDomain, '/spire/agent/local/up');
-  const server = await openServerRole(config, process, agentId);
+  const [server] = await both(openServerRole(config, process, agentId), selfTestPeerCredentials());
   const entitlements = server.entries.authorizedEntries({
     agentId,
     nodeSelectors: process.noSelectors,
@@ -57,6 +59,8 @@ async function start(config: UpConfig, process: Process): Promise<Up> {
   });
   const serverHealth = await server.serve(() => [checkSvids(agent)]);
   if (config.metricsAddress !== undefined) {
+    // Loaded when it is wanted: node:http takes longer to load than everything else here.
+    const { serveMetrics } = await import('../ops/metrics-server.ts');
     const metricsServer = await serveMetrics(config.metricsAddress, process.metrics);
     closing.defer(() => metricsServer.close());
   }
@@ -69,7 +73,16 @@ async function start(config: UpConfig, process: Process): Promise<Up> {
     },
     'ready',
   );
-  return { server, agent, failed: process.failed, close: () => closing.disposeAsync() };
+  return {
+    server,
+    agent,
+    failed: process.failed,
+    async close() {
+      log.info({}, 'stopping');
+      await closing.disposeAsync();
+      log.info({}, 'stopped');
+    },
+  };
 }
 
 function checkSvids(agent: AgentRole): { name: string; fault: string | undefined } {

@@ -6,7 +6,6 @@ export { type DataDir, openDataDir } from './data-dir.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';
 export { createLog, type Log, type LogLevel, logLevels, silentLog } from './log.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
-export { type MetricsServer, serveMetrics } from './metrics-server.ts';
 export { readStartTime } from './process-stat.ts';
 export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';

@@ -81,6 +81,7 @@ export const errorCodes = {
   ERR_DATA_DIR_READ_ONLY: ['precondition', 'The data directory cannot be written.'],
   ERR_DATA_DIR_FULL: ['exhausted', 'The data directory has no room left.'],
   // store
+  ERR_STORE_MISSING: ['data-loss', 'There are keys, but no database that says what they are for.'],
   ERR_STORE_CONFLICT: ['aborted', 'The key is not at the revision that was expected.'],
   ERR_STORE_KEY: ['invalid', 'The key or prefix is malformed or too long.'],
   ERR_STORE_VALUE_TOO_LARGE: ['invalid', 'The value has more bytes than a record may have.'],

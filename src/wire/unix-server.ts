@@ -84,7 +84,7 @@ function createGate(
   const wanted = options.maxConnections ?? 20_000;
   const maxConnections = affordableConnections(wanted);
   if (maxConnections < wanted) {
-    log.warn(
+    log.info(
       { wanted, maxConnections },
       'the limit on open files (ulimit -n) allows fewer connections',
     );

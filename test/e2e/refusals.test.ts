@@ -117,6 +117,17 @@ describe('trustplane up refuses', () => {
     expect(snapshot()).toEqual(before);
   });
 
+  it('keys whose database is gone, and keeps them', async () => {
+    await makeData();
+    rmSync(path.join(folder, 'data', 'trustplane.db'));
+    rmSync(path.join(folder, 'data', 'trustplane.db-wal'), { force: true });
+    const before = snapshot();
+    const refused = await up();
+    expect(refused).toMatchObject({ code: 12 });
+    expect(refused.stderr).toContain('ERR_STORE_MISSING');
+    expect(snapshot()).toEqual(before);
+  });
+
   it('the database of another trust domain', async () => {
     await makeData();
     const refused = await up('--trust-domain', 'other.test');
