@@ -17,7 +17,20 @@ export const rooms = {
   workload: ['spiffe', 'ops', 'wire'],
   api: ['spiffe', 'ops', 'wire', 'store', 'entries', 'ca', 'federation'],
   client: ['spiffe', 'ops', 'wire'],
-  app: ['spiffe', 'ops', 'wire', 'store', 'entries', 'attest', 'ca', 'svid', 'federation', 'sds', 'workload', 'api'],
+  app: [
+    'spiffe',
+    'ops',
+    'wire',
+    'store',
+    'entries',
+    'attest',
+    'ca',
+    'svid',
+    'federation',
+    'sds',
+    'workload',
+    'api',
+  ],
   cli: ['spiffe', 'ops', 'wire', 'client', 'app'],
 };
 
@@ -25,7 +38,12 @@ export const rooms = {
 export default {
   forbidden: [
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
-    { name: 'no-orphans', severity: 'error', from: { orphan: true, pathNot: '\\.(test|d)\\.ts$' }, to: {} },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, pathNot: '\\.(test|d)\\.ts$' },
+      to: {},
+    },
     {
       name: 'product-does-not-import-tests',
       severity: 'error',
@@ -50,6 +68,9 @@ export default {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'types'],
+    },
   },
 };

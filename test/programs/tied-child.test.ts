@@ -26,7 +26,8 @@ it('ends the child when the parent is killed', async () => {
   const parent = spawn(process.execPath, ['--input-type=module', '--eval', PARENT]);
   const [chunk]: Buffer[] = await once(parent.stdout, 'data');
   const pid = Number(chunk);
-  expect(readFileSync(`/proc/${pid}/comm`, 'utf8')).toBe('sleep\n');
+  const isSleep = () => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n';
+  await eventually('the shell has become the program', () => isSleep() || undefined);
   parent.kill('SIGKILL');
   await eventually('the child ends', () => !isAlive(pid) || undefined);
 });
