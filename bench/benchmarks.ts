@@ -3,11 +3,14 @@ import { entryToStream } from './entry-to-stream.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
+import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
 
 /** Every figure of `npm run bench`, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
   coldStart,
   entryToStream,
   rotationToEnvoy,
+  sdsStreamMemory,
+  sdsFanout,
   leafIssue,
 ];

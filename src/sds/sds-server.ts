@@ -18,6 +18,7 @@ import { createResponseEncoder, type ResponseEncoder } from './discovery-respons
 import { fetchSecrets } from './fetch-secrets.ts';
 import { createNackLog } from './nack-log.ts';
 import { checkSdsNames, type SdsNames } from './names.ts';
+import { Pacer } from './pacer.ts';
 import { loadSdsMessages } from './sds-messages.ts';
 import { createSdsMetrics } from './sds-metrics.ts';
 import { type SdsContext, SdsStream, type StreamProtocol } from './sds-stream.ts';
@@ -33,7 +34,7 @@ export interface SdsOptions {
   readonly disableSpiffeCertValidation: boolean;
   /**
    * DER of a CA certificate whose key signed nothing and is gone: what a client is told to trust for a
-   * trust domain that has no authorities. Fixed for the life of an installation, so that versions are.
+   * trust domain that has no authorities.
    */
   readonly unmatchableCa: Uint8Array;
   readonly clock: Clock;
@@ -98,6 +99,7 @@ function createContext(
         : 'spiffe',
     nacks: createNackLog(log),
     metrics: createSdsMetrics(options.metrics),
+    pacer: new Pacer(),
   };
 }
 

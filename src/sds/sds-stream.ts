@@ -12,6 +12,7 @@ import {
 import { type PeerProcess, toServiceError } from '../wire/index.ts';
 import { type ClientNode, checkNameCount, sdsLimits } from './discovery-request.ts';
 import type { NackLog } from './nack-log.ts';
+import type { Pacer } from './pacer.ts';
 import type { SdsMetrics, StreamKind } from './sds-metrics.ts';
 import type { ValidationMode } from './secret.ts';
 import type { SecretView } from './secret-view.ts';
@@ -32,6 +33,7 @@ export interface SdsContext {
   readonly log: Log;
   readonly nacks: NackLog;
   readonly metrics: SdsMetrics;
+  readonly pacer: Pacer;
 }
 
 /** What SotW and delta do differently. */
@@ -63,6 +65,7 @@ export class SdsStream<Request extends AnyRequest> {
   readonly #protocol: StreamProtocol<Request>;
   readonly #context: SdsContext;
   readonly #peer: PeerProcess;
+  readonly #push: () => void = () => this.#guard(() => this.#pump());
   #attachment: WorkloadAttachment | undefined;
   #state: StreamState = initialStreamState;
   #update: WorkloadUpdate | undefined;
@@ -100,7 +103,7 @@ export class SdsStream<Request extends AnyRequest> {
     this.#attachment = this.#context.source.attach(this.#peer, {
       onUpdate: (update) => {
         this.#update = update;
-        this.#guard(() => this.#pump());
+        this.#context.pacer.run(this.#push);
       },
       onGone: (reason) => this.#fail(callerGone(reason)),
     });
@@ -147,7 +150,7 @@ export class SdsStream<Request extends AnyRequest> {
     metrics.sent(response.secrets);
     this.#call.write(response, () => {
       this.#writing = false;
-      this.#guard(() => this.#pump());
+      this.#push();
     });
   }
 
@@ -197,6 +200,7 @@ export class SdsStream<Request extends AnyRequest> {
     if (this.#closed) return;
     this.#closed = true;
     this.#pause?.cancel();
+    this.#context.pacer.forget(this.#push);
     this.#countWaiting(0);
     this.#context.metrics.closed(this.#protocol.kind);
     this.#attachment?.close();
