@@ -1,6 +1,7 @@
 /** `npm run architecture`: draws ARCHITECTURE.md's map of rooms from the allowed imports. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { replaceMarked } from './marked-text.ts';
 import { drawRooms } from './room-map.ts';
 
 const USAGE = `npm run architecture [-- --check]
@@ -10,7 +11,6 @@ With --check it writes nothing and fails when the map is stale.`;
 
 const root = new URL('../', import.meta.url);
 const file = new URL('ARCHITECTURE.md', root);
-const marks = ['<!-- rooms -->\n', '<!-- end of rooms -->\n'] as const;
 
 /** The two rooms that nobody imports as a whole have no index. */
 const withoutIndex: Readonly<Record<string, string>> = {
@@ -33,7 +33,7 @@ async function main(): Promise<number> {
     new URL('.dependency-cruiser.mjs', root).href
   );
   const old = readFileSync(file, 'utf8');
-  const fresh = replaceMarked(old, drawRooms(map.rooms, responsibilityOf));
+  const fresh = replaceMarked(old, 'rooms', drawRooms(map.rooms, responsibilityOf));
   if (fresh === old) return print('ARCHITECTURE.md is up to date');
   if (values.check) {
     process.stderr.write('ARCHITECTURE.md is stale: run `npm run architecture` and commit it\n');
@@ -46,14 +46,6 @@ async function main(): Promise<number> {
 function print(text: string): number {
   process.stdout.write(`${text}\n`);
   return 0;
-}
-
-function replaceMarked(text: string, drawing: string): string {
-  const begin = text.indexOf(marks[0]);
-  const end = text.indexOf(marks[1]);
-  if (begin < 0 || end < begin)
-    throw new Error(`ARCHITECTURE.md lacks the marks ${marks.join('')}`);
-  return `${text.slice(0, begin + marks[0].length)}${drawing}${text.slice(end)}`;
 }
 
 /** The first line of a room's index. */

@@ -1,13 +1,17 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { type LogLevel, logLevels, parseDurationMs } from '../ops/index.ts';
+import { formatDuration, type LogLevel, logLevels, parseDurationMs } from '../ops/index.ts';
 import { messageOf, TrustDomain } from '../spiffe/index.ts';
 
-/** Turns a parser that throws into a schema whose message is the parser's. */
-function parsed<T>(pattern: string, parse: (text: string) => T): z.ZodType<T, string> {
+/** Turns a parser that throws into a schema whose message is the parser's. `form`: what is accepted, for people. */
+function parsed<T>(
+  pattern: string,
+  form: string,
+  parse: (text: string) => T,
+): z.ZodType<T, string> {
   return z
     .string()
-    .meta({ pattern })
+    .meta({ pattern, $comment: form })
     .transform((text, context) => {
       try {
         return parse(text);
@@ -18,93 +22,108 @@ function parsed<T>(pattern: string, parse: (text: string) => T): z.ZodType<T, st
     });
 }
 
-const trustDomain = parsed('^[a-z0-9._-]{1,255}$', (text) => TrustDomain.parse(text));
+/** An option and what the JSON Schema, the example file and the reference say of it; `standard` is its default. */
+function option<T>(
+  schema: z.ZodType<T, unknown>,
+  standard: string | number | boolean,
+  description: string,
+): z.ZodOptional<z.ZodType<T, unknown>> {
+  return schema.optional().meta({ description, default: standard });
+}
+
+const trustDomain = parsed('^[a-z0-9._-]{1,255}$', 'name of a trust domain', (text) =>
+  TrustDomain.parse(text),
+);
 
 function duration(leastMs: number, mostMs: number): z.ZodType<number, string> {
-  return parsed('^([0-9]+(ms|s|m|h|d))+$', (text) => {
+  const bounds = `${formatDuration(leastMs)} to ${formatDuration(mostMs)}`;
+  return parsed('^([0-9]+(ms|s|m|h|d))+$', `duration, ${bounds}`, (text) => {
     const ms = parseDurationMs(text);
-    if (ms < leastMs || ms > mostMs) {
-      throw new Error(
-        `expected a duration from ${leastMs / 1000}s to ${mostMs / 1000}s, got ${text}`,
-      );
-    }
+    if (ms < leastMs || ms > mostMs)
+      throw new Error(`expected a duration of ${bounds}, got ${text}`);
     return ms;
   });
 }
 
-const absolutePath = parsed('^/', (text) => {
+const absolutePath = parsed('^/', 'absolute path', (text) => {
   if (!path.isAbsolute(text) || text.includes('\0'))
     throw new Error(`expected an absolute path, got ${JSON.stringify(text)}`);
   return path.normalize(text);
 });
 
-const loopbackAddress = parsed('^(127\\.[0-9.]+|\\[::1\\]):[0-9]+$', (text) => {
-  const match = /^(127(?:\.\d{1,3}){3}|\[::1\]):(\d{1,5})$/u.exec(text);
-  const port = Number(match?.[2]);
-  if (match === null || port > 65_535)
-    throw new Error(
-      `expected a loopback address such as 127.0.0.1:9988, got ${JSON.stringify(text)}`,
-    );
-  return { host: (match[1] ?? '').replace(/[[\]]/gu, ''), port };
-});
+const loopbackAddress = parsed(
+  '^(127\\.[0-9.]+|\\[::1\\]):[0-9]+$',
+  'loopback address and port',
+  (text) => {
+    const match = /^(127(?:\.\d{1,3}){3}|\[::1\]):(\d{1,5})$/u.exec(text);
+    const port = Number(match?.[2]);
+    if (match === null || port > 65_535)
+      throw new Error(
+        `expected a loopback address such as 127.0.0.1:9988, got ${JSON.stringify(text)}`,
+      );
+    return { host: (match[1] ?? '').replace(/[[\]]/gu, ''), port };
+  },
+);
 
 const SECOND = 1_000;
 const DAY = 86_400_000;
 
 const ca = z.strictObject({
-  ttl: duration(10 * SECOND, 3_650 * DAY)
-    .optional()
-    .describe(
-      'Life of an X.509 authority; the next one is prepared at half of it and takes over at five sixths. Default 24h.',
-    ),
-  keyType: z
-    .enum(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096'])
-    .optional()
-    .describe('Key type of new X.509 authorities. Default ec-p256.'),
-  keyStorage: z
-    .enum(['disk', 'memory'])
-    .optional()
-    .describe(
-      'Where private keys of authorities live: sealed files in the data directory, or memory (a restart then starts a new authority). Default disk.',
-    ),
-  sealKeyFile: absolutePath
-    .optional()
-    .describe(
-      'File with the key that seals the private keys on disk; made when it is missing. Default <dataDir>/seal.key.',
-    ),
+  ttl: option(
+    duration(10 * SECOND, 3_650 * DAY),
+    '24h',
+    'Life of an X.509 authority; the next one is prepared at half of it and takes over at five sixths.',
+  ),
+  keyType: option(
+    z.enum(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096']),
+    'ec-p256',
+    'Key type of new X.509 authorities.',
+  ),
+  keyStorage: option(
+    z.enum(['disk', 'memory']),
+    'disk',
+    'Where private keys of authorities live: sealed files in the data directory, or memory; then each start makes a new authority.',
+  ),
+  sealKeyFile: option(
+    absolutePath,
+    '/var/lib/trustplane/seal.key',
+    'File with the key that seals the private keys on disk, made when it is missing. Elsewhere <dataDir>/seal.key.',
+  ),
 });
 
 const x509Svid = z.strictObject({
-  ttl: duration(2 * SECOND, 365 * DAY)
-    .optional()
-    .describe(
-      'Life of an X509-SVID whose entry sets none. Default 1h, or a sixth of ca.ttl where that is shorter.',
-    ),
-  backdate: duration(0, 3_600 * SECOND)
-    .optional()
-    .describe(
-      'How far notBefore lies before the instant of issue, for peers whose clocks are behind. Default 30s.',
-    ),
+  ttl: option(
+    duration(2 * SECOND, 365 * DAY),
+    '1h',
+    'Life of an X509-SVID whose entry sets none. The default is a sixth of ca.ttl where that is shorter than 1h.',
+  ),
+  backdate: option(
+    duration(0, 3_600 * SECOND),
+    '30s',
+    'How far notBefore lies before the instant of issue, for peers whose clocks are behind.',
+  ),
 });
 
 const server = z.strictObject({
-  dataDir: absolutePath
-    .optional()
-    .describe(
-      'Database and sealed keys. Default /var/lib/trustplane for root, else $XDG_DATA_HOME/trustplane or ~/.local/share/trustplane.',
-    ),
-  adminSocket: absolutePath
-    .optional()
-    .describe(
-      'Unix socket of the server API; open to its own user and root only. Default <run directory>/admin.sock.',
-    ),
+  dataDir: option(
+    absolutePath,
+    '/var/lib/trustplane',
+    'Database and sealed keys. For users other than root $XDG_DATA_HOME/trustplane or ~/.local/share/trustplane.',
+  ),
+  adminSocket: option(
+    absolutePath,
+    '/run/trustplane/admin.sock',
+    'Unix socket of the server API, open to its own user and root only. For users other than root in $XDG_RUNTIME_DIR/trustplane or /tmp/trustplane-<uid>.',
+  ),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
   bundle: z
     .strictObject({
-      refreshHint: duration(SECOND, 30 * DAY)
-        .optional()
-        .describe('How often consumers of the bundle should poll it. Default 5m.'),
+      refreshHint: option(
+        duration(SECOND, 30 * DAY),
+        '5m',
+        'How often consumers of the bundle are asked to poll it.',
+      ),
     })
     .optional(),
 });
@@ -112,62 +131,71 @@ const server = z.strictObject({
 const secretName = z.string().min(1).max(256);
 
 const sds = z.strictObject({
-  defaultSvidName: secretName
-    .optional()
-    .describe('Resource name of the workload\'s first X509-SVID. Default "default".'),
-  defaultBundleName: secretName
-    .optional()
-    .describe(
-      'Resource name of the validation context with the own trust domain. Default "ROOTCA".',
-    ),
-  defaultAllBundlesName: secretName
-    .optional()
-    .describe(
-      'Resource name of the validation context with the own and all federated trust domains. Default "ALL".',
-    ),
-  disableSpiffeCertValidation: z
-    .boolean()
-    .optional()
-    .describe(
-      'Send plain trusted_ca validation contexts, for Envoy before 1.18. Node metadata disable_spiffe_cert_validation wins. Default false.',
-    ),
+  defaultSvidName: option(
+    secretName,
+    'default',
+    "Resource name of the workload's first X509-SVID.",
+  ),
+  defaultBundleName: option(
+    secretName,
+    'ROOTCA',
+    'Resource name of the validation context with the own trust domain.',
+  ),
+  defaultAllBundlesName: option(
+    secretName,
+    'ALL',
+    'Resource name of the validation context with the own and all federated trust domains.',
+  ),
+  disableSpiffeCertValidation: option(
+    z.boolean(),
+    false,
+    'Send plain trusted_ca validation contexts, for Envoy before 1.18. Node metadata disable_spiffe_cert_validation wins.',
+  ),
 });
 
 const unix = z.strictObject({
-  discoverWorkloadPath: z
-    .boolean()
-    .optional()
-    .describe('Produce the selectors unix:path and unix:sha256. Default true.'),
-  workloadSizeLimit: z
-    .int()
-    .min(-1)
-    .optional()
-    .describe(
-      'Largest executable, in bytes, that is hashed for unix:sha256; 0 for any size, -1 to hash none. Default 268435456.',
-    ),
+  discoverWorkloadPath: option(
+    z.boolean(),
+    true,
+    'Produce the selectors unix:path and unix:sha256.',
+  ),
+  workloadSizeLimit: option(
+    z.int().min(-1),
+    268_435_456,
+    'Largest executable, in bytes, that is hashed for unix:sha256; 0 for any size, -1 to hash none.',
+  ),
 });
 
 const agent = z.strictObject({
-  socket: absolutePath
-    .optional()
-    .describe('Unix socket of the Workload API and SDS. Default <run directory>/agent.sock.'),
+  socket: option(
+    absolutePath,
+    '/run/trustplane/agent.sock',
+    'Unix socket of the Workload API and SDS, open to every user. For users other than root beside the admin socket.',
+  ),
   sds: sds.optional(),
   workloadAttestors: z.strictObject({ unix: unix.optional() }).optional(),
 });
 
 /** The configuration file, for every role (YAML, camelCase). Everything has a default. */
 export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
-  trustDomain: trustDomain
-    .optional()
-    .describe('Name of the trust domain, without spiffe://. Default example.org.'),
+  trustDomain: option(
+    trustDomain,
+    'example.org',
+    'Name of the trust domain, without spiffe://. The data directory belongs to it for good.',
+  ),
   server: server.optional(),
   agent: agent.optional(),
-  log: z.strictObject({ level: z.enum(logLevels).optional().describe('Default info.') }).optional(),
+  log: z
+    .strictObject({
+      level: option(z.enum(logLevels), 'info', 'Least level that is logged, on standard error.'),
+    })
+    .optional(),
   metrics: z
     .strictObject({
-      address: loopbackAddress
-        .optional()
-        .describe('Loopback address that serves Prometheus metrics at /metrics. Default: none.'),
+      address: loopbackAddress.optional().meta({
+        description: 'Serves Prometheus metrics at /metrics. Without it nothing listens.',
+        examples: ['127.0.0.1:9988'],
+      }),
     })
     .optional(),
 });

@@ -88,13 +88,19 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
   return config;
 }
 
-/** The JSON Schema of the configuration file. */
+/** The JSON Schema of the configuration file, as an editor reads it: descriptions, defaults, bounds. */
 export function configJsonSchema(): object {
-  return {
-    ...z.toJSONSchema(configSchema, { io: 'input', target: 'draft-2020-12' }),
-    $id: 'urn:trustplane:config:v1',
-    title: 'trustplane configuration',
-  };
+  const schema = z.toJSONSchema(configSchema, {
+    io: 'input',
+    target: 'draft-2020-12',
+    // zod leaves these two out where a text is parsed into something else.
+    override({ zodSchema, jsonSchema }) {
+      const { default: standard, examples } = z.globalRegistry.get(zodSchema) ?? {};
+      if (standard !== undefined) Object.assign(jsonSchema, { default: standard });
+      if (examples !== undefined) Object.assign(jsonSchema, { examples });
+    },
+  });
+  return { ...schema, $id: 'urn:trustplane:config:v1', title: 'trustplane configuration' };
 }
 
 /** One hour, or a sixth of a CA life that is shorter than six hours, so that a short CA life needs no second flag. */

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { WorkloadApiClient, X509Context, X509WatchEvent } from '../client/index.ts';
 import { type Io, print } from './io.ts';
 import { count, timeoutMs, type WorkloadOptions, withWorkloadSocket } from './options.ts';
@@ -12,6 +12,11 @@ interface FetchOptions extends WorkloadOptions {
 interface WatchOptions extends WorkloadOptions {
   readonly count?: number;
 }
+
+const EXAMPLES = `
+Examples:
+  trustplane api fetch x509
+  trustplane api watch`;
 
 const FETCH_EXAMPLES = `
 Examples:
@@ -27,6 +32,7 @@ Examples:
 export function apiCommand(io: Io): Command {
   const fetch = new Command('fetch')
     .description('Fetch from the Workload API, as the process that runs this command.')
+    .addHelpText('after', FETCH_EXAMPLES)
     .addCommand(
       withWorkloadSocket(new Command('x509'), io)
         .description('Fetch and verify the X509-SVIDs and bundles of this process.')
@@ -34,7 +40,11 @@ export function apiCommand(io: Io): Command {
           '--write <dir>',
           'write svid.N.pem, svid.N.key, bundle.N.pem and federated_bundle.N.M.pem',
         )
-        .option('--timeout <duration>', 'how long to wait for the answer', timeoutMs, 5_000)
+        .addOption(
+          new Option('--timeout <duration>', 'how long to wait for the answer')
+            .argParser(timeoutMs)
+            .default(5_000, '5s'),
+        )
         .addHelpText('after', FETCH_EXAMPLES)
         .action((options: FetchOptions) =>
           withClient(io, options, (client) => fetchX509(io, client, options)),
@@ -49,6 +59,7 @@ export function apiCommand(io: Io): Command {
     );
   return new Command('api')
     .description('Use the Workload API as a workload would.')
+    .addHelpText('after', EXAMPLES)
     .addCommand(fetch)
     .addCommand(watch);
 }
@@ -82,8 +93,9 @@ async function fetchX509(io: Io, client: WorkloadApiClient, options: FetchOption
       ? []
       : await (await import('./x509-files.ts')).writeX509Files(options.write, context);
   const view = { ...describe(context), files };
-  const written = files.map((file) => `wrote ${file}`);
-  print(io, options.output, view, [...view.svids.map(formatSvid), ...written].join('\n\n'));
+  const written = files.map((file) => `wrote ${file}`).join('\n');
+  const parts = [...view.svids.map(formatSvid), ...(files.length > 0 ? [written] : [])];
+  print(io, options.output, view, parts.join('\n\n'));
 }
 
 async function watchX509(io: Io, client: WorkloadApiClient, options: WatchOptions): Promise<void> {

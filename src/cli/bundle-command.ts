@@ -7,26 +7,31 @@ interface BundleOptions extends AdminOptions {
   readonly format: 'pem' | 'spiffe';
 }
 
+const EXAMPLES = `
+Examples:
+  trustplane bundle show > bundle.pem
+  trustplane bundle show --format spiffe > bundle.json`;
+
 export function bundleCommand(io: Io): Command {
-  return new Command('bundle').description('Show the trust bundle.').addCommand(
-    withAdminSocket(new Command('show'), io)
-      .description(
-        'Print the bundle of the own trust domain: PEM certificates, or the SPIFFE bundle document.',
-      )
-      .addOption(
-        new Option(
-          '--format <format>',
-          'pem, or spiffe for the SPIFFE bundle document (JWKS), which --output json means too',
+  return new Command('bundle')
+    .description('Show the trust bundle.')
+    .addHelpText('after', EXAMPLES)
+    .addCommand(
+      withAdminSocket(new Command('show'), io)
+        .description(
+          'Print the bundle of the own trust domain: PEM certificates, or the SPIFFE bundle document.',
         )
-          .choices(['pem', 'spiffe'])
-          .default('pem'),
-      )
-      .addHelpText(
-        'after',
-        '\nExamples:\n  trustplane bundle show > bundle.pem\n  trustplane bundle show --format spiffe > bundle.json',
-      )
-      .action((options: BundleOptions) => show(io, options)),
-  );
+        .addOption(
+          new Option(
+            '--format <format>',
+            'pem, or spiffe for the SPIFFE bundle document (JWKS), which --output json means too',
+          )
+            .choices(['pem', 'spiffe'])
+            .default('pem'),
+        )
+        .addHelpText('after', EXAMPLES)
+        .action((options: BundleOptions) => show(io, options)),
+    );
 }
 
 async function show(io: Io, options: BundleOptions): Promise<void> {

@@ -3,7 +3,12 @@ import { type Io, print } from './io.ts';
 import { type OutputOptions, withOutput } from './options.ts';
 
 export function configCommand(io: Io): Command {
-  const command = new Command('config').description('Check and describe configuration files.');
+  const command = new Command('config')
+    .description('Check configuration files, and print their JSON Schema.')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  trustplane config check trustplane.yaml\n  trustplane config schema > trustplane.schema.json',
+    );
   command.addCommand(
     withOutput(new Command('check'))
       .description('Check a configuration file without starting anything.')

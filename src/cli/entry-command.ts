@@ -13,6 +13,12 @@ import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { formatFields } from './table.ts';
 
+const EXAMPLES = `
+Examples:
+  trustplane entry create --spiffe-id spiffe://example.org/web --selector unix:uid:1000
+  trustplane entry show
+  trustplane entry delete 1f0c`;
+
 const CREATE_EXAMPLES = `
 Examples:
   trustplane entry create --spiffe-id spiffe://example.org/web --selector unix:uid:1000
@@ -28,6 +34,7 @@ Examples:
 export function entryCommand(io: Io): Command {
   return new Command('entry')
     .description('Create, show, update, delete and count registration entries.')
+    .addHelpText('after', EXAMPLES)
     .addCommand(createCommand(io))
     .addCommand(showCommand(io))
     .addCommand(updateCommand(io))

@@ -37,12 +37,12 @@ export function withFields(command: Command): Command {
   return command
     .option(
       '--entry-id <id>',
-      'id of the entry (default on create: derived from parent, SPIFFE ID and selectors)',
+      'id of the entry (create: derived from parent, SPIFFE ID and selectors unless given)',
     )
     .option('--spiffe-id <id>', 'the SPIFFE ID the workload gets')
     .option(
       '--parent-id <id>',
-      'agent, node alias or entry below which it applies (default: the agent in "trustplane up")',
+      'agent, node alias or entry below which it applies (create: the agent in "trustplane up" unless given)',
     )
     .option(
       '--node',

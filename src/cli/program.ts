@@ -17,14 +17,21 @@ Examples:
   trustplane api fetch x509 --write .                  svid.0.pem, svid.0.key, bundle.0.pem
   source <(trustplane completion bash)                 completion in this shell (bash, zsh, fish)
 
-Exit codes: 0 done; 1 defect; 2 bad input; 3 not found; 4 exists already; 5 not allowed; 7 refused as things stand;
-9 no room left; 10 not reachable or not serving; 12 damaged data.`;
+Exit codes: 0 done; 1 defect; 2 bad input; 3 not found; 4 exists already; 5 not allowed;
+6 not authenticated; 7 refused as things stand; 8 changed meanwhile, try again; 9 no room left;
+10 not reachable or not serving; 11 not offered; 12 damaged data.`;
+
+const COMPLETION_EXAMPLES = `
+Examples:
+  source <(trustplane completion bash)
+  trustplane completion zsh > ~/.zfunc/_trustplane
+  trustplane completion fish > ~/.config/fish/completions/trustplane.fish`;
 
 /** The whole command line. Commands load what they need when they run. */
 export function createProgram(io: Io): Command {
   const program = new Command('trustplane')
     .description('SPIFFE identities for service meshes: an Envoy SDS and workload identity plane.')
-    .version(version(), '-V, --version')
+    .version(version(), '-V, --version', 'print the version')
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(see --help)')
     .configureOutput({ writeOut: io.out, writeErr: io.err });
@@ -39,13 +46,20 @@ export function createProgram(io: Io): Command {
   ]) {
     program.addCommand(create(io));
   }
+  tab(program, { completionCommandName: 'completion' });
   for (const command of everyCommand(program)) {
     command
+      .helpOption('-h, --help', 'show this help')
       .exitOverride()
       .configureOutput({ writeOut: io.out, writeErr: io.err })
       .showHelpAfterError('(see --help)');
+    if (command.commands.length > 0)
+      command.helpCommand('help [command]', 'show the help of a command');
+    if (command.name() === 'completion')
+      command
+        .description('Print a completion script for a shell.')
+        .addHelpText('after', COMPLETION_EXAMPLES);
   }
-  tab(program, { completionCommandName: 'completion' });
   return program;
 }
 

@@ -1,6 +1,12 @@
 import { Command } from 'commander';
-import { type Io, type OutputFormat, print } from './io.ts';
+import { defaultPaths } from '../app/default-paths.ts';
+import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
+import { formatReady } from './ready-text.ts';
+
+const REPEAT_MS = 1_000;
+/** A shell's exit code for a process that a signal ended, before the signal's number. */
+const SIGNALED = 128;
 
 interface UpOptions {
   readonly output: OutputFormat;
@@ -22,14 +28,18 @@ Examples:
   trustplane up --config trustplane.yaml              flags win over the file`;
 
 export function upCommand(io: Io): Command {
+  const { dataDir, socket, adminSocket } = defaultPaths(io.uid, io.env);
   const command = new Command('up')
     .description('Run server and agent in one process on the embedded store.')
     .option('--config <file>', 'configuration file (YAML)')
     .option('--trust-domain <name>', 'trust domain (default: example.org)')
-    .option('--data-dir <path>', 'database and sealed keys')
-    .option('--socket <path>', 'Unix socket of the Workload API and SDS')
-    .option('--admin-socket <path>', 'Unix socket of the server API')
-    .option('--x509-svid-ttl <duration>', 'life of an X509-SVID (default: 1h)')
+    .option('--data-dir <path>', `database and sealed keys (default: ${dataDir})`)
+    .option('--socket <path>', `Unix socket of the Workload API and SDS (default: ${socket})`)
+    .option('--admin-socket <path>', `Unix socket of the server API (default: ${adminSocket})`)
+    .option(
+      '--x509-svid-ttl <duration>',
+      'life of an X509-SVID (default: 1h, or a sixth of --ca-ttl)',
+    )
     .option('--ca-ttl <duration>', 'life of an X.509 authority (default: 24h)')
     .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
     .addHelpText('after', EXAMPLES)
@@ -38,9 +48,8 @@ export function upCommand(io: Io): Command {
 }
 
 async function runUp(io: Io, options: UpOptions): Promise<void> {
-  const [{ buildConfig, loadConfigFile }, { defaultPaths }, { startUp }] = await Promise.all([
+  const [{ buildConfig, loadConfigFile }, { startUp }] = await Promise.all([
     import('../app/config.ts'),
-    import('../app/default-paths.ts'),
     import('../app/up.ts'),
   ]);
   const file = options.config === undefined ? {} : loadConfigFile(options.config);
@@ -55,25 +64,27 @@ async function runUp(io: Io, options: UpOptions): Promise<void> {
     adminSocket: config.adminSocket,
     dataDir: config.dataDir,
   };
+  const isEmpty = up.server.entries.count() === 0;
   if (options.output === 'json') io.out(`${JSON.stringify(ready)}\n`);
-  else
-    print(io, 'text', ready, readyText(config.trustDomain.name, config.socket, config.adminSocket));
+  else io.out(formatReady(config, io, isEmpty));
   const reason = await Promise.race([stop, up.failed]);
   await up.close();
   if (reason instanceof Error) throw reason;
 }
 
-function readyText(trustDomain: string, socket: string, adminSocket: string): string {
-  return [
-    `trustplane is ready for the trust domain ${trustDomain}`,
-    `  Workload API and SDS  unix://${socket}`,
-    `  server API            unix://${adminSocket}`,
-  ].join('\n');
-}
-
+/**
+ * Resolves at the first SIGTERM or SIGINT. A repeat within a second is the same wish, sent on by npm
+ * beside the terminal; a later one means that draining takes too long, and ends the process at once.
+ */
 function stopSignal(): Promise<undefined> {
+  let first: number | undefined;
   return new Promise((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const)
-      process.once(signal, () => resolve(undefined));
+    const onSignal = (_signal: NodeJS.Signals, number: number): void => {
+      const now = performance.now();
+      first ??= now;
+      if (now - first > REPEAT_MS) process.exit(SIGNALED + number);
+      resolve(undefined);
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
   });
 }

@@ -1,0 +1,109 @@
+import { z } from 'zod';
+
+/** One option of the configuration file, as its JSON Schema tells. */
+interface ConfigOption {
+  /** Such as `['server', 'ca', 'ttl']`. */
+  readonly path: readonly string[];
+  readonly meaning: string;
+  /** What may be written, for people. */
+  readonly form: string;
+  /** What holds where the file says nothing; undefined: the option is off. */
+  readonly standard: string | number | boolean | undefined;
+  readonly example: string | undefined;
+}
+
+const scalar = z.union([z.string(), z.number(), z.boolean()]);
+
+/** The part of JSON Schema that the configuration's uses. */
+const node = z.object({
+  type: z.string(),
+  description: z.string().optional(),
+  default: scalar.optional(),
+  examples: z.array(z.string()).optional(),
+  enum: z.array(z.string()).optional(),
+  minLength: z.number().optional(),
+  maxLength: z.number().optional(),
+  minimum: z.number().optional(),
+  $comment: z.string().optional(),
+  get properties() {
+    return z.record(z.string(), node).optional();
+  },
+});
+type SchemaNode = z.infer<typeof node>;
+
+/** A Markdown table of all options. */
+export function formatOptionTable(schema: object): string {
+  const rows = findOptions(node.parse(schema)).map(
+    ({ path, form, standard, meaning }) =>
+      `| \`${path.join('.')}\` | ${form} | ${standard === undefined ? 'off' : `\`${standard}\``} | ${meaning.replaceAll('<', '&lt;')} |`,
+  );
+  return ['| option | value | default | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+/** A configuration file that says every default; options that are off are commented out. */
+export function formatExampleFile(schema: object): string {
+  const lines = [
+    '# yaml-language-server: $schema=config.schema.json',
+    '#',
+    '# Every option of `trustplane up --config FILE` with its default for root: a file need not say',
+    '# more than what differs. Check yours with `trustplane config check FILE`.',
+    '# Written by `npm run reference` from src/app/config-schema.ts.',
+  ];
+  const options = findOptions(node.parse(schema));
+  let section: readonly string[] = [];
+  for (const option of options) {
+    const parents = option.path.slice(0, -1);
+    const known = parents.findIndex((name, depth) => section[depth] !== name);
+    const opened = known < 0 ? [] : parents.slice(known).map((_, index) => known + index);
+    const headings = opened.map((depth) => formatHeading(parents.slice(0, depth + 1), options));
+    lines.push('', ...headings, ...formatOption(option));
+    section = parents;
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** A section with nothing in it would be refused, so one whose options are all off is a comment too. */
+function formatHeading(section: readonly string[], options: readonly ConfigOption[]): string {
+  const isIn = ({ path }: ConfigOption): boolean => section.every((name, at) => path[at] === name);
+  const isOn = options.some((option) => isIn(option) && option.standard !== undefined);
+  return `${isOn ? '' : '# '}${'  '.repeat(section.length - 1)}${section.at(-1)}:`;
+}
+
+function formatOption({ path, meaning, form, standard, example }: ConfigOption): string[] {
+  const indent = '  '.repeat(path.length - 1);
+  const text = [...wrap(meaning, 96 - indent.length), `Value: ${form}.`];
+  const line =
+    standard === undefined
+      ? `# ${indent}${path.at(-1)}: ${example ?? ''}`
+      : `${indent}${path.at(-1)}: ${String(standard)}`;
+  return [...text.map((words) => `${indent}# ${words}`), line];
+}
+
+function findOptions(schema: SchemaNode, path: readonly string[] = []): ConfigOption[] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => {
+    const here = [...path, name];
+    if (inner.properties !== undefined) return findOptions(inner, here);
+    if (inner.description === undefined) throw new Error(`${here.join('.')} has no description`);
+    const { description: meaning, default: standard, examples } = inner;
+    return [{ path: here, meaning, form: formOf(inner), standard, example: examples?.[0] }];
+  });
+}
+
+function formOf(inner: SchemaNode): string {
+  if (inner.$comment !== undefined) return inner.$comment;
+  if (inner.enum !== undefined) return inner.enum.join(', ');
+  if (inner.type === 'boolean') return 'true, false';
+  if (inner.type === 'integer') return `whole number from ${inner.minimum}`;
+  return `text of ${inner.minLength} to ${inner.maxLength} characters`;
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}

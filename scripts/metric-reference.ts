@@ -1,0 +1,63 @@
+import path from 'node:path';
+import { buildConfig } from '../src/app/config.ts';
+import { createProcess } from '../src/app/process.ts';
+import { startUp } from '../src/app/up.ts';
+import type { Metrics } from '../src/ops/index.ts';
+import { createRunFolder } from '../test/programs/run-folder.ts';
+
+/** A metric as it is registered. */
+export interface Metric {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly labels: readonly string[];
+  readonly help: string;
+}
+
+/** A Markdown table of metrics in the order of their names. */
+export function formatMetricTable(metrics: readonly Metric[]): string {
+  const rows = metrics
+    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .map(
+      ({ name, type, labels, help }) =>
+        `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+    );
+  return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+/** Every metric that `trustplane up` registers, found by starting it. */
+export async function findMetrics(): Promise<Metric[]> {
+  const found: Metric[] = [];
+  const folder = createRunFolder();
+  const paths = {
+    dataDir: path.join(folder.path, 'data'),
+    runDir: folder.path,
+    socket: path.join(folder.path, 'agent.sock'),
+    adminSocket: path.join(folder.path, 'admin.sock'),
+  };
+  const process = createProcess('fatal');
+  const up = await startUp(buildConfig({}, {}, paths), {
+    ...process,
+    metrics: recording(process.metrics, found),
+  });
+  await up.close();
+  await folder.remove();
+  return found;
+}
+
+function recording(metrics: Metrics, found: Metric[]): Metrics {
+  return {
+    counter(name, help, labels = []) {
+      found.push({ type: 'counter', name, help, labels });
+      return metrics.counter(name, help, labels);
+    },
+    gauge(name, help, labels = []) {
+      found.push({ type: 'gauge', name, help, labels });
+      return metrics.gauge(name, help, labels);
+    },
+    histogram(name, help, buckets, labels = []) {
+      found.push({ type: 'histogram', name, help, labels });
+      return metrics.histogram(name, help, buckets, labels);
+    },
+    render: () => metrics.render(),
+  };
+}

@@ -1,0 +1,30 @@
+import type { UpConfig } from '../app/config.ts';
+import { defaultPaths } from '../app/default-paths.ts';
+import type { Io } from './io.ts';
+
+/** What `up` prints when it serves; while there are no entries, with what to do next. */
+export function formatReady(config: UpConfig, io: Io, isEmpty: boolean): string {
+  const lines = [
+    `trustplane is ready for the trust domain ${config.trustDomain.name}`,
+    `  Workload API and SDS  unix://${config.socket}`,
+    `  server API            unix://${config.adminSocket}`,
+    `  data directory        ${config.dataDir}`,
+    ...(isEmpty ? firstSteps(config, io) : []),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** Commands that work as they stand, in another terminal of the same user. */
+function firstSteps({ trustDomain, socket, adminSocket }: UpConfig, io: Io): string[] {
+  const usual = defaultPaths(io.uid, io.env);
+  const program = io.env['npm_command'] === 'exec' ? 'npx trustplane' : 'trustplane';
+  const admin = adminSocket === usual.adminSocket ? '' : ` --admin-socket ${adminSocket}`;
+  const agent = socket === usual.socket ? '' : ` --socket ${socket}`;
+  const id = `spiffe://${trustDomain.name}/me`;
+  return [
+    '',
+    'There are no registration entries yet. To give yourself an identity, in another terminal:',
+    `  ${program} entry create${admin} --spiffe-id ${id} --selector unix:uid:${io.uid}`,
+    `  ${program} api fetch x509${agent}`,
+  ];
+}
