@@ -15,6 +15,9 @@ export interface Log {
 /** Member names that never reach the log, at any of the first three depths. */
 const SECRET_NAMES = ['privateKey', 'private_key', 'x509_svid_key', 'token', 'svid', 'passphrase'];
 
+/** Lines that wait while standard error takes none; those after are lost. */
+const MAX_UNWRITTEN_CHARS = 1_048_576;
+
 /** A JSON-lines logger on standard error, with secrets redacted by member name. */
 export function createLog(options: {
   level: LogLevel;
@@ -29,8 +32,15 @@ export function createLog(options: {
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths, censor: '[redacted]' },
     },
-    options.destination ?? pino.destination({ dest: 2, sync: true }),
+    options.destination ?? openStandardError(),
   );
+}
+
+/** Where nothing can be written (a full disk, a reader that has gone) lines are lost; the process goes on. */
+function openStandardError(): { write(line: string): void } {
+  const destination = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN_CHARS });
+  destination.on('error', () => {});
+  return destination;
 }
 
 /** A logger that drops everything. */

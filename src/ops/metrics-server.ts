@@ -41,6 +41,8 @@ export async function serveMetrics(
       { cause: error },
     );
   }
+  // Such as a connection that cannot be accepted for want of descriptors; the next one may be.
+  server.on('error', () => {});
   const bound = server.address();
   return {
     port: typeof bound === 'object' && bound !== null ? bound.port : address.port,
