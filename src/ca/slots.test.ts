@@ -84,6 +84,25 @@ describe('nextStep', () => {
     expect(nextStep([active], published, now)).toEqual({ type: 'prepare' });
   });
 
+  it('lets one that was prepared late stand in the bundle for a minute before it signs', () => {
+    const late = authority('prepared', hours(21));
+    const until = hours(21) + 60_000;
+    expect(nextStep([active, late], published, hours(21))).toEqual({ type: 'wait', until });
+    expect(nextStep([active, late], published, until)).toEqual({
+      type: 'activate',
+      authority: late,
+    });
+  });
+
+  it('gives it half of what is left of a life that ends sooner', () => {
+    const short = authority('active', T0, 30_000);
+    const late = authority('prepared', T0 + 26_000);
+    const step = nextStep([short, late], published, T0 + 26_000);
+    expect(step).toEqual({ type: 'wait', until: T0 + 28_000 });
+    const later = authority('prepared', T0 + 31_000);
+    expect(nextStep([short, later], published, T0 + 31_000)).toMatchObject({ type: 'activate' });
+  });
+
   it('counts life from the issue, not from the backdated notBefore', () => {
     const short = authority('active', T0, 10_000);
     expect(nextStep([short], published, T0)).toEqual({ type: 'wait', until: T0 + 5_000 });

@@ -10,6 +10,8 @@ export type RotationStep =
 const PREPARE_AFTER = 1 / 2;
 /** Share of its life after which the next one takes over. */
 const ACTIVATE_AFTER = 5 / 6;
+/** How long the next one stands in the bundle first, if it was prepared late: until every reader is back. */
+const KNOWN_FOR_MS = 60_000;
 /** A certificate is valid through the second of its notAfter. */
 const LAST_SECOND_MS = 1000;
 
@@ -30,7 +32,7 @@ export function nextStep(
       return { type: 'publish', authority };
     }
   }
-  if (usable !== undefined && (active === undefined || now >= activateAt(active))) {
+  if (usable !== undefined && (active === undefined || now >= activateAt(active, usable))) {
     return { type: 'activate', authority: usable };
   }
   if (usable === undefined && prepared !== undefined) {
@@ -50,8 +52,13 @@ function prepareAt(active: X509CaAuthority): number {
   return active.issuedAt + life(active) * PREPARE_AFTER;
 }
 
-function activateAt(active: X509CaAuthority): number {
-  return active.issuedAt + life(active) * ACTIVATE_AFTER;
+/** At 5/6; after a time without a server later, but with half of what was left of the active one's life to spare. */
+function activateAt(active: X509CaAuthority, prepared: X509CaAuthority): number {
+  const known = Math.min(
+    prepared.issuedAt + KNOWN_FOR_MS,
+    (prepared.issuedAt + active.parsed.notAfter) / 2,
+  );
+  return Math.max(active.issuedAt + life(active) * ACTIVATE_AFTER, known);
 }
 
 /** The prepared authority becomes active, the active one old. */
@@ -96,7 +103,7 @@ function nextInstant(
     .filter(({ state }) => state === 'old')
     .map((authority) => authority.parsed.notAfter + LAST_SECOND_MS);
   if (active !== undefined) {
-    instants.push(prepared === undefined ? prepareAt(active) : activateAt(active));
+    instants.push(prepared === undefined ? prepareAt(active) : activateAt(active, prepared));
   }
   if (prepared !== undefined) instants.push(prepared.parsed.notAfter);
   return Math.min(...instants);
