@@ -24,10 +24,10 @@ function parsed<T>(
 
 /** An option and what the JSON Schema, the example file and the reference say of it; `standard` is its default. */
 function option<T>(
-  schema: z.ZodType<T, unknown>,
+  schema: z.ZodType<T>,
   standard: string | number | boolean,
   description: string,
-): z.ZodOptional<z.ZodType<T, unknown>> {
+): z.ZodOptional<z.ZodType<T>> {
   return schema.optional().meta({ description, default: standard });
 }
 
