@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
 import { FakeWorkloadSource } from '../../test/fakes/fake-workload-source.ts';
 import { SdsClient } from '../../test/fakes/sds-client.ts';
@@ -196,6 +196,42 @@ describe('StreamSecrets', () => {
       code: status.PERMISSION_DENIED,
       details: expect.stringContaining('process 7 exited'),
     });
+  });
+
+  it('attests the caller again before it answers a later request, not for an acknowledgement', async () => {
+    const stream = connect().sotw();
+    stream.send({ resource_names: ['default'] });
+    await stream.next();
+    const attach = vi.spyOn(source, 'attach').mockImplementation((_peer, listener) => {
+      queueMicrotask(() => listener.onGone(new Error('process 7 is another now')));
+      return { close: () => {} };
+    });
+    stream.send({ resource_names: ['default'], response_nonce: '1' });
+    const acked = 'trustplane_sds_acks_total{resource="tls_certificate"}';
+    await until(async () => (await metric(acked)) === 1);
+    expect(attach).not.toHaveBeenCalled();
+    stream.send({ resource_names: ['default', 'ROOTCA'], response_nonce: '1' });
+    expect(await stream.ended).toMatchObject({ code: status.PERMISSION_DENIED });
+    expect(stream.pending).toBe(0);
+  });
+
+  it('attests the caller again before a slow client gets what waited for it', async () => {
+    const stream = connect().sotw();
+    stream.call.pause();
+    stream.send({ resource_names: ['default'] });
+    await until(() => source.attached === 1);
+    const attach = vi.spyOn(source, 'attach');
+    for (let serial = 1; serial <= 50; serial++) {
+      const privateKey = Buffer.alloc(50_000, 'x');
+      source.publish(textUpdate([textIdentity('/web', serial, { privateKey })]));
+      await settle();
+    }
+    attach.mockImplementation((_peer, listener) => {
+      queueMicrotask(() => listener.onGone(new Error('process 7 is another now')));
+      return { close: () => {} };
+    });
+    stream.call.resume();
+    expect(await stream.ended).toMatchObject({ code: status.PERMISSION_DENIED });
   });
 
   it('leaves nothing behind of 500 streams, however they end', async () => {

@@ -65,8 +65,12 @@ export class SdsStream<Request extends AnyRequest> {
   readonly #protocol: StreamProtocol<Request>;
   readonly #context: SdsContext;
   readonly #peer: PeerProcess;
-  readonly #push: () => void = () => this.#guard(() => this.#pump());
+  readonly #push: () => void = () => {
+    this.#isAttaching = false;
+    this.#guard(() => this.#pump(true));
+  };
   #attachment: WorkloadAttachment | undefined;
+  #isAttaching = false;
   #state: StreamState = initialStreamState;
   #update: WorkloadUpdate | undefined;
   #mode: ValidationMode = 'spiffe';
@@ -99,7 +103,11 @@ export class SdsStream<Request extends AnyRequest> {
     this.#guard(() => this.#attach());
   }
 
+  /** Attaches, or attaches anew: the update that comes is of an attestation that began after this. */
   #attach(): void {
+    if (this.#isAttaching) return;
+    this.#isAttaching = true;
+    const former = this.#attachment;
     this.#attachment = this.#context.source.attach(this.#peer, {
       onUpdate: (update) => {
         this.#update = update;
@@ -107,6 +115,7 @@ export class SdsStream<Request extends AnyRequest> {
       },
       onGone: (reason) => this.#fail(callerGone(reason)),
     });
+    former?.close();
     // The source may have ended the stream from within `attach`.
     if (this.#closed) this.#attachment.close();
   }
@@ -119,7 +128,7 @@ export class SdsStream<Request extends AnyRequest> {
     checkNameCount(state.names.size);
     this.#state = state;
     if (verdict !== undefined) this.#note(verdict, request.refusal);
-    this.#pump();
+    this.#pump(false);
   }
 
   /** Envoy describes itself once per stream. */
@@ -138,11 +147,17 @@ export class SdsStream<Request extends AnyRequest> {
     }
   }
 
-  #pump(): void {
+  /**
+   * Sends what is due. `isAttested`: the update has just come. Later, for what another request asks
+   * or a slow client left waiting, the caller is attested again first: it may have died and left the
+   * connection to a child, or be somebody else by now.
+   */
+  #pump(isAttested: boolean): void {
     if (this.#writing || this.#closed || this.#update === undefined) return;
     const { clock, metrics, viewOf } = this.#context;
     const view = viewOf(this.#update, this.#mode);
     const { state, response } = this.#protocol.respond(this.#state, view, clock.now());
+    if (response !== undefined && !isAttested) return this.#attach();
     this.#state = state;
     this.#countWaiting(countWaiting(state));
     if (response === undefined) return;
@@ -150,7 +165,7 @@ export class SdsStream<Request extends AnyRequest> {
     metrics.sent(response.secrets);
     this.#call.write(response, () => {
       this.#writing = false;
-      this.#push();
+      this.#guard(() => this.#pump(false));
     });
   }
 
