@@ -141,6 +141,24 @@ describe('StreamSecrets', () => {
     expect((await streams[0]?.next())?.secrets).toMatchObject([{ text: webText(2) }]);
   });
 
+  it('serves the calling process, whatever its node says (SDS-22)', async () => {
+    const stream = connect().sotw();
+    stream.send({ node: { id: 'spiffe://a.test/admin' }, resource_names: ['default'] });
+    await stream.next();
+    expect(source.peers.map(({ pid, uid }) => [pid, uid])).toEqual([
+      [process.pid, process.getuid?.()],
+    ]);
+  });
+
+  it('warns once that plain validation contexts are served', async () => {
+    const fields = { disable_spiffe_cert_validation: { boolValue: true } };
+    for (const stream of [connect().sotw(), connect().sotw()]) {
+      stream.send({ node: { metadata: { fields } }, resource_names: ['ROOTCA'] });
+      await stream.next();
+    }
+    expect(logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
+  });
+
   it('hears of the node once and keeps to it (SDS-7, SDS-18)', async () => {
     const stream = connect().sotw();
     const fields = { disable_spiffe_cert_validation: { boolValue: true } };
@@ -288,6 +306,31 @@ describe('DeltaSecrets', () => {
     expect((await stream.next()).secrets).toMatchObject([{ name: 'ROOTCA' }]);
   });
 
+  it('gives each stream its own content, however close the writes', async () => {
+    const client = connect();
+    const names = ['default', 'ROOTCA', 'ALL', 'spiffe://a.test', 'spiffe://b.test'];
+    const streams = Array.from({ length: 50 }, (_, i) => ({
+      name: names[i % names.length] ?? '',
+      stream: client.delta(),
+    }));
+    for (const { name, stream } of streams) stream.send({ resource_names_subscribe: [name] });
+    await Promise.all(streams.map(({ stream }) => stream.next()));
+    source.publish(
+      textUpdate([web(2)], [textBundle('a.test', ['a2']), textBundle('b.test', ['b2'])]),
+    );
+    const expected = new Map([
+      ['default', webText(2)],
+      ['ROOTCA', 'a.test: a2'],
+      ['ALL', 'a.test: a2; b.test: b2'],
+      ['spiffe://a.test', 'a.test: a2'],
+      ['spiffe://b.test', 'b.test: b2'],
+    ]);
+    const got = await Promise.all(streams.map(({ stream }) => stream.next()));
+    expect(got.map(({ secrets: [secret] }) => secret?.text)).toEqual(
+      streams.map(({ name }) => expected.get(name)),
+    );
+  });
+
   it('bounds what one stream may ask for, however slowly', async () => {
     const stream = connect().delta();
     for (let i = 0; i < 11; i++) {
@@ -348,7 +391,6 @@ describe('modes', () => {
     expect(await fetchRoot({})).toBe(plain);
     expect(await fetchRoot(envoy(40))).toBe(plain);
     expect(await fetchRoot(disabled({ boolValue: false }))).toBe(spiffe);
-    expect(logged).toContainEqual(expect.objectContaining({ level: 'warn' }));
   });
 
   it.each([{ numberValue: 1 }, { stringValue: 'yes' }, {}])('refuse %j', async (value) => {

@@ -82,12 +82,6 @@ function createContext(
   encoder: ReturnType<typeof createSecretEncoder>,
 ): SdsContext {
   const { source, clock, log, names } = options;
-  if (options.disableSpiffeCertValidation) {
-    log.warn(
-      {},
-      'SDS serves plain validation contexts: their SAN prefix widens SAN lists in Envoy',
-    );
-  }
   return {
     source,
     clock,
@@ -97,9 +91,23 @@ function createContext(
       (node?.disableSpiffeCertValidation ?? options.disableSpiffeCertValidation)
         ? 'plain'
         : 'spiffe',
+    notePlain: once(() =>
+      log.warn(
+        {},
+        'SDS serves plain validation contexts: their SAN prefix joins SAN lists in Envoy',
+      ),
+    ),
     nacks: createNackLog(log),
     metrics: createSdsMetrics(options.metrics),
     pacer: new Pacer(),
+  };
+}
+
+function once(act: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) act();
+    isDone = true;
   };
 }
 

@@ -31,6 +31,8 @@ export interface SdsContext {
   readonly modeFor: (node: ClientNode | undefined) => ValidationMode;
   readonly clock: Clock;
   readonly log: Log;
+  /** A client gets plain validation contexts, which an operator should know. */
+  readonly notePlain: () => void;
   readonly nacks: NackLog;
   readonly metrics: SdsMetrics;
   readonly pacer: Pacer;
@@ -135,6 +137,7 @@ export class SdsStream<Request extends AnyRequest> {
   #meet(node: ClientNode | undefined): void {
     this.#mode = this.#context.modeFor(node);
     this.#nodeId = node?.id ?? '';
+    if (this.#mode === 'plain') this.#context.notePlain();
     const fields = { pid: this.#peer.pid, node: this.#nodeId, mode: this.#mode };
     this.#context.log.debug(fields, 'an SDS stream asks for secrets');
   }

@@ -125,6 +125,12 @@ describe('validation contexts for the SPIFFE validator', () => {
     ]);
   });
 
+  it('carry no CRL, since not every authority has one (SDS-19)', () => {
+    const secret = encoder.validation('ALL', 'spiffe', a, [b]);
+    expect(Object.keys(read(secret).validation_context)).toEqual(['custom_validator_config']);
+    expect(secret.sotw.toString('latin1')).not.toContain('X509 CRL');
+  });
+
   it('hold a CA that matches nothing where only such a trust domain is named (SDS-17)', () => {
     expect(readSpiffe(encoder.validation('spiffe://c.test', 'spiffe', empty, []))).toEqual([
       ['c.test', pem('nothing')],

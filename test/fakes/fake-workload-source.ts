@@ -19,6 +19,11 @@ export class FakeWorkloadSource<Peer> implements WorkloadSource<Peer> {
     return this.#listeners.size;
   }
 
+  /** Who is attached now. */
+  get peers(): readonly Peer[] {
+    return [...this.#listeners.values()];
+  }
+
   attach(peer: Peer, listener: WorkloadListener): WorkloadAttachment {
     this.#listeners.set(listener, peer);
     if (this.#update !== undefined) listener.onUpdate(this.#update);
