@@ -102,12 +102,13 @@ async function watchX509(io: Io, client: WorkloadApiClient, options: WatchOption
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
   let seen = 0;
+  let trouble: string | undefined;
   for await (const event of client.watchX509(stop.signal)) {
-    io.out(
-      options.output === 'json'
-        ? `${JSON.stringify(eventView(event))}\n`
-        : `${formatEvent(event)}\n`,
-    );
+    const before = trouble;
+    trouble = event.type === 'update' ? undefined : event.error.message;
+    if (options.output === 'json') io.out(`${JSON.stringify(eventView(event))}\n`);
+    // Each attempt to reconnect tells the same again; people need it once.
+    else if (trouble === undefined || trouble !== before) io.out(`${formatEvent(event)}\n`);
     if (event.type === 'update' && ++seen === options.count) return;
   }
 }

@@ -19,11 +19,18 @@ export function remoteError(error: ServiceError, address: string): TrustplaneErr
   if (typeof sent === 'string' && isErrorCode(sent))
     return new TrustplaneError(sent, error.details, { cause: error });
   const code = codesByStatus[error.code] ?? 'ERR_REMOTE';
-  const text =
-    code === 'ERR_UNREACHABLE'
-      ? `nothing answers at ${address}; is "trustplane up" running with this socket?`
-      : error.details;
-  return new TrustplaneError(code, text, { cause: error });
+  if (code !== 'ERR_UNREACHABLE') return new TrustplaneError(code, error.details, { cause: error });
+  return unreachable(error, address);
+}
+
+/** The connect's errno is in grpc-js's text alone. */
+function unreachable(error: ServiceError, address: string): TrustplaneError {
+  if (error.details.includes('connect EACCES')) {
+    const text = `this user may not connect to ${address}: the permissions of the socket or of a folder above it forbid it (an admin socket is open to root and the user that runs trustplane only)`;
+    return new TrustplaneError('ERR_REMOTE_PERMISSION', text, { cause: error });
+  }
+  const text = `nothing answers at ${address}; is "trustplane up" running with this socket?`;
+  return new TrustplaneError('ERR_UNREACHABLE', text, { cause: error });
 }
 
 /** The error of one item of a batch. */
