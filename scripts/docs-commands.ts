@@ -4,7 +4,14 @@ import path from 'node:path';
 import { launchTrustplane } from '../test/programs/launch-trustplane.ts';
 import { createRunFolder } from '../test/programs/run-folder.ts';
 import { runProgram } from '../test/programs/run-program.ts';
-import { findRunnableBlocks, type RunnableBlock } from './runnable-blocks.ts';
+import { putEnvoyInto } from './envoy-on-path.ts';
+import {
+  countDone,
+  findRunnableBlocks,
+  findUpFlags,
+  joinBlocks,
+  type RunnableBlock,
+} from './runnable-blocks.ts';
 
 const root = path.join(import.meta.dirname, '..');
 
@@ -15,8 +22,9 @@ async function main(): Promise<number> {
   let passed = 0;
   let failed = 0;
   for (const file of files) {
-    const blocks = findRunnableBlocks(file, readFileSync(path.join(root, file), 'utf8'));
-    const good = blocks.length === 0 ? 0 : await runBlocks(blocks);
+    const markdown = readFileSync(path.join(root, file), 'utf8');
+    const blocks = findRunnableBlocks(file, markdown);
+    const good = blocks.length === 0 ? 0 : await runBlocks(blocks, findUpFlags(file, markdown));
     passed += good;
     failed += blocks.length - good;
   }
@@ -24,30 +32,38 @@ async function main(): Promise<number> {
   return failed === 0 ? 0 : 1;
 }
 
-/** Each document gets a trustplane of its own; its blocks run in order until one fails. */
-async function runBlocks(blocks: readonly RunnableBlock[]): Promise<number> {
+/**
+ * Runs the blocks of one document in one shell until one fails; returns how many were done. A
+ * document that starts trustplane gets one of its own, others start their own.
+ */
+async function runBlocks(
+  blocks: readonly RunnableBlock[],
+  upFlags: readonly string[] | undefined,
+): Promise<number> {
   await using stack = new AsyncDisposableStack();
   const folder = createRunFolder();
   stack.defer(async () => await folder.remove());
-  const trustplane = await launchTrustplane(folder.path);
-  stack.defer(async () => void (await trustplane.stop()));
-  const env = {
+  const env: NodeJS.ProcessEnv = {
     ...process.env,
-    PATH: machinePath(),
+    PATH: [await putEnvoyInto(folder.path), machinePath()].join(path.delimiter),
     TMPDIR: folder.path,
-    TRUSTPLANE_ADMIN_SOCKET: trustplane.adminSocket,
-    SPIFFE_ENDPOINT_SOCKET: `unix://${trustplane.socket}`,
   };
-  for (const [index, block] of blocks.entries()) {
-    process.stdout.write(`${block.file}:${block.line}\n`);
-    const args = ['-euo', 'pipefail', '-c', block.commands];
-    const finished = await runProgram('bash', args, { cwd: root, env });
-    if (finished.code === 0) continue;
-    process.stdout.write(`${block.commands}${finished.stdout}${finished.stderr}`);
-    process.stdout.write(`${block.file}:${block.line} ended with ${finished.code}\n`);
-    return index;
+  if (upFlags !== undefined) {
+    const trustplane = await launchTrustplane(folder.path, ...upFlags);
+    stack.defer(async () => void (await trustplane.stop()));
+    env['TRUSTPLANE_ADMIN_SOCKET'] = trustplane.adminSocket;
+    env['SPIFFE_ENDPOINT_SOCKET'] = `unix://${trustplane.socket}`;
   }
-  return blocks.length;
+  const args = ['-euo', 'pipefail', '-c', joinBlocks(blocks)];
+  const finished = await runProgram('bash', args, { cwd: root, env, timeoutMs: 180_000 });
+  const done = countDone(finished.stdout);
+  for (const { file, line } of blocks.slice(0, done)) process.stdout.write(`ok ${file}:${line}\n`);
+  const culprit = blocks[done];
+  if (culprit !== undefined) {
+    process.stdout.write(`${finished.stdout}${finished.stderr}`);
+    process.stdout.write(`${culprit.file}:${culprit.line} ended with ${finished.code}\n`);
+  }
+  return done;
 }
 
 /** Without what npm puts in front for its scripts: the reader's own Node starts trustplane. */
