@@ -141,6 +141,7 @@ export const errorCodes = {
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
   ERR_WORKLOAD_REQUEST: ['invalid', 'A Workload API request is no protobuf message.'],
   ERR_WORKLOAD_NO_IDENTITY: ['permission', 'No registration entry gives the caller an identity.'],
+  ERR_WORKLOAD_GONE: ['unauthenticated', 'The process that asked has exited.'],
   ERR_WORKLOAD_STREAMS: ['exhausted', 'The process has too many open streams.'],
   ERR_WORKLOAD_UNIMPLEMENTED: ['unimplemented', 'This part of the Workload API is not served.'],
   // client
@@ -168,6 +169,7 @@ export const errorCodes = {
   ERR_PEER_GONE: ['unauthenticated', 'The process that opened the connection has exited.'],
   ERR_PEER_SELF_TEST: ['precondition', 'Peer credentials cannot be relied on; nothing is served.'],
   ERR_HEALTH_SERVICE: ['not-found', 'The server has no service of this name.'],
+  ERR_TOO_MANY_CALLS: ['exhausted', 'The server, or the user on it, has too many open calls.'],
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
   // client and cli
   ERR_USAGE: ['invalid', 'A required flag or argument is missing.'],

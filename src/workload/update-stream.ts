@@ -62,6 +62,8 @@ class UpdateStream {
     this.#options = options;
     this.#writer = new LatestWriter({
       write: (message, done) => {
+        // What a slow client left waiting is not for the child that a dead process left the connection to.
+        if (!process.isAlive()) return this.#end(processGone());
         options.metrics.responses.inc({ method: options.method });
         call.write(message, done);
       },
@@ -125,6 +127,10 @@ function noIdentity(): TrustplaneError {
     'ERR_WORKLOAD_NO_IDENTITY',
     'no identity issued: no registration entry matches this process; the log of the agent names its selectors',
   );
+}
+
+function processGone(): TrustplaneError {
+  return new TrustplaneError('ERR_WORKLOAD_GONE', 'the process that asked has exited');
 }
 
 /** Clients without an identity come back every few seconds. */

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { fakeEntry } from '../../test/fakes/fake-entitlements.ts';
 import { bundleOf, FakeSvidIssuer } from '../../test/fakes/fake-svid-issuer.ts';
 import { FakeWorkloadSource } from '../../test/fakes/fake-workload-source.ts';
@@ -328,6 +328,20 @@ describe('bounds', () => {
       seen.push(Number.parseInt(svids?.[0]?.x509_svid.toString() ?? '', 10));
     } while (seen.at(-1) !== 200);
     expect(seen.length).toBeLessThan(10);
+  });
+
+  it('writes nothing more for a process that has exited while its messages waited', async () => {
+    const source = new FakeWorkloadSource<PeerProcess>(textUpdate([textIdentity('/web')]));
+    const attach = vi.spyOn(source, 'attach');
+    const { client } = await serve(source);
+    const fetching = fetchStream(client, 'FetchX509SVID');
+    await svidsOf(fetching);
+    const [process] = attach.mock.calls[0] ?? [];
+    if (process === undefined) throw new Error('nobody attached');
+    vi.spyOn(process, 'isAlive').mockReturnValue(false);
+    source.publish(textUpdate([textIdentity('/web', 2)]));
+    expect(await fetching.next()).toMatchObject({ code: status.UNAUTHENTICATED });
+    vi.restoreAllMocks();
   });
 
   it('leaves nothing behind when clients go away', async () => {
