@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import type { Socket } from 'node:net';
-import { type ServiceError, status } from '@grpc/grpc-js';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect, type Socket } from 'node:net';
+import { type Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type EchoStream, echoMethods, echoService } from '../../test/fakes/echo-service.ts';
 import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
@@ -128,6 +129,53 @@ describe('the bounds on connections', () => {
     expect(await place.connections()).toBe(2_001);
     expect(countPidfds() - pidfdsBefore).toBe(1);
     for (const socket of sockets) socket.destroy();
+  });
+});
+
+describe('the bounds on calls', () => {
+  const exhausted = {
+    code: status.RESOURCE_EXHAUSTED,
+    details: 'there are 2 open calls, the most allowed; end some first',
+  };
+
+  async function open(client: Client): Promise<ClientDuplexStream<Buffer, Buffer>> {
+    const stream = openStream(client);
+    stream.on('error', () => {});
+    stream.write(Buffer.from('hello'));
+    await once(stream, 'data');
+    return stream;
+  }
+
+  it('refuses the call that is one too many, on whatever connection, and takes another when one has ended', async () => {
+    await place.serve({ maxCalls: 2 });
+    const first = await open(place.dial());
+    await open(place.dial());
+    await expect(echo(place.dial())).rejects.toMatchObject(exhausted);
+    first.cancel();
+    const client = place.dial();
+    await expect.poll(() => echo(client).catch(() => 'refused')).toBe('hello');
+    for (let count = 0; count < 5; count++) expect(await echo(client)).toBe('hello');
+  });
+
+  it.runIf(process.getuid?.() === 0)('keeps some for other users', async () => {
+    await place.serve({ maxCalls: 3, maxCallsPerUser: 1 });
+    process.seteuid?.(1234);
+    const socket = connect(place.path);
+    process.seteuid?.(0);
+    place.defer(() => socket.destroy());
+    const session = connectHttp2('http://localhost', { createConnection: () => socket });
+    place.defer(() => session.destroy());
+    const request = {
+      ':method': 'POST',
+      ':path': echoMethods.stream.path,
+      'content-type': 'application/grpc',
+    };
+    session.request(request).write(Buffer.from([0, 0, 0, 0, 1, 65]));
+    const [headers]: Record<string, unknown>[] = await once(session.request(request), 'response');
+    expect(headers?.['grpc-status']).toBe(String(status.RESOURCE_EXHAUSTED));
+    const trusted = place.dial();
+    await open(trusted);
+    await open(trusted);
   });
 });
 

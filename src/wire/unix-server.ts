@@ -32,6 +32,10 @@ export interface UnixServerOptions {
   readonly maxConnections?: number;
   /** Of one user, so that none can keep out the others; default three quarters. Holds neither root nor this process's own user. */
   readonly maxConnectionsPerUser?: number;
+  /** Calls open at one time, streams and others; default 50,000. */
+  readonly maxCalls?: number;
+  /** Of one user; default three quarters. Holds neither root nor this process's own user. */
+  readonly maxCallsPerUser?: number;
   /** A connection that has not begun to speak HTTP/2 by then is closed (within twice the time); default 10 s. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -52,7 +56,12 @@ export interface UnixServer {
  */
 export async function serveUnix(options: UnixServerOptions): Promise<UnixServer> {
   const log = options.log.child({ socket: options.path });
-  const calls = new OpenCalls(log);
+  const maxCalls = options.maxCalls ?? 50_000;
+  const calls = new OpenCalls(log, {
+    maxCalls,
+    maxCallsPerUser: options.maxCallsPerUser ?? Math.ceil(maxCalls * 0.75),
+    trustedUsers: trustedUsers(),
+  });
   const server = new Server(grpcServerOptions);
   for (const service of options.services) {
     server.addService(service.definition, calls.guard(service));
@@ -97,9 +106,14 @@ function createGate(
     clock: options.clock ?? systemClock,
     maxConnections,
     maxConnectionsPerUser: options.maxConnectionsPerUser ?? Math.ceil(maxConnections * 0.75),
-    trustedUsers: new Set([0, process.geteuid?.() ?? 0]),
+    trustedUsers: trustedUsers(),
     handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
   });
+}
+
+/** They could stop this process anyway. */
+function trustedUsers(): ReadonlySet<number> {
+  return new Set([0, process.geteuid?.() ?? 0]);
 }
 
 interface Running {
