@@ -1,4 +1,4 @@
-import type { EntryFilter, MatchBehavior, SetFilter } from '../entries/index.ts';
+import type { EntryFilter } from '../entries/index.ts';
 import {
   formatSelector,
   messageOf,
@@ -6,6 +6,7 @@ import {
   TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
+import type { MatchBehavior, SetFilter } from '../store/index.ts';
 import { parseBatch, parseSpiffeId, type WireSelector, type WireSpiffeId } from './wire-values.ts';
 
 const MAX_FILTER_VALUES = 1000;

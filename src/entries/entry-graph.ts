@@ -86,18 +86,6 @@ export class EntryGraph {
   }
 }
 
-/** The first position whose text is not below `text`. */
-export function lowerBound(sorted: readonly string[], text: string): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] ?? '') < text) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 function put(
   index: PathIndex,
   path: string,

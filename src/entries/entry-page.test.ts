@@ -3,7 +3,7 @@ import { testEntry } from '../../test/fakes/test-entries.ts';
 import { type RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
 import { compileFilter, type EntryFilter } from './entry-filter.ts';
 import { EntryGraph } from './entry-graph.ts';
-import { listPage, pageLimits } from './entry-page.ts';
+import { listEntries, pageLimits } from './entry-page.ts';
 
 function graphOf(...entries: RegistrationEntry[]): EntryGraph {
   const graph = new EntryGraph();
@@ -19,7 +19,7 @@ function pages(
 ) {
   const found: string[][] = [];
   for (let pageToken = ''; found.length === 0 || pageToken !== ''; between()) {
-    const page = listPage(graph, filter, { pageSize, pageToken }, () => 100);
+    const page = listEntries(graph, filter, { pageSize, pageToken }, () => 100);
     found.push(page.entries.map((entry) => entry.id));
     pageToken = page.nextPageToken;
   }
@@ -29,7 +29,7 @@ function pages(
 const names = ['c', 'a', 'e', 'b', 'd'];
 const five = () => graphOf(...names.map((name) => testEntry(name)));
 
-describe('listPage', () => {
+describe('listEntries', () => {
   it('lists in order of IDs, page after page', () => {
     expect(pages(five(), {}, 2)).toEqual([['a', 'b'], ['c', 'd'], ['e']]);
     expect(pages(five(), {}, 5)).toEqual([['a', 'b', 'c', 'd', 'e']]);
@@ -62,9 +62,9 @@ describe('listPage', () => {
 
   it('ends a page at its bytes, after at least one entry', () => {
     const graph = five();
-    const page = listPage(graph, {}, { pageSize: 5, pageToken: '' }, () => pageLimits.bytes / 2);
+    const page = listEntries(graph, {}, { pageSize: 5, pageToken: '' }, () => pageLimits.bytes / 2);
     expect(page.entries.map(({ id }) => id)).toEqual(['a', 'b']);
-    const large = listPage(
+    const large = listEntries(
       graph,
       {},
       { pageSize: 5, pageToken: page.nextPageToken },
@@ -75,11 +75,11 @@ describe('listPage', () => {
 
   it('gives all without a page size, or says that they do not fit', () => {
     const request = { pageSize: 0, pageToken: '' };
-    expect(listPage(five(), {}, request, () => 1).entries).toHaveLength(5);
+    expect(listEntries(five(), {}, request, () => 1).entries).toHaveLength(5);
     const many = graphOf(
       ...Array.from({ length: pageLimits.entries + 1 }, (_, i) => testEntry(`e${i}`)),
     );
-    expect(() => listPage(many, {}, request, () => 1)).toThrow('page_size');
+    expect(() => listEntries(many, {}, request, () => 1)).toThrow('page_size');
     expect(pages(many, {}, 1_000_000).map((page) => page.length)).toEqual([pageLimits.entries, 1]);
   });
 
@@ -89,7 +89,7 @@ describe('listPage', () => {
     Buffer.from('2:a').toString('base64url'),
     Buffer.from('1:a/b').toString('base64url'),
   ])('refuses the page token %j', (pageToken) => {
-    expect(() => listPage(five(), {}, { pageSize: 1, pageToken }, () => 1)).toThrow(
+    expect(() => listEntries(five(), {}, { pageSize: 1, pageToken }, () => 1)).toThrow(
       expect.objectContaining({ code: 'ERR_ENTRY_PAGE' }),
     );
   });

@@ -6,14 +6,13 @@ import {
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import type { Bucket } from '../store/index.ts';
+import { type Bucket, BucketFeed, type PageRequest, unlessConflict } from '../store/index.ts';
 import { AgentClosure, type AgentFacts, type AuthorizedEntries } from './authorized-entries.ts';
 import { draftOf, type EntryDraft, type EntryStamp, parseEntry } from './entry.ts';
 import type { EntryClaim } from './entry-claims.ts';
 import { quote } from './entry-error.ts';
-import { EntryFeed } from './entry-feed.ts';
 import { candidates, compileFilter, type EntryFilter } from './entry-filter.ts';
-import { type EntryPage, listPage, type PageRequest } from './entry-page.ts';
+import { type EntryPage, listEntries } from './entry-page.ts';
 import { encodeEntryRecord, entryKey } from './entry-record.ts';
 import { EntryView } from './entry-view.ts';
 
@@ -48,13 +47,18 @@ export type EntryEdit = Partial<Omit<EntryDraft, 'id'>>;
 export class EntryRegistry {
   readonly #options: EntryRegistryOptions;
   readonly #view: EntryView;
-  readonly #feed: EntryFeed;
+  readonly #feed: BucketFeed;
   #following: Promise<void> = Promise.resolve();
 
   private constructor(options: EntryRegistryOptions) {
     this.#options = options;
     this.#view = new EntryView({ ...options, onExpired: (claim) => void this.#discard(claim) });
-    this.#feed = new EntryFeed({ ...options, target: this.#view });
+    this.#feed = new BucketFeed({
+      ...options,
+      what: 'entries',
+      target: this.#view,
+      closedCode: 'ERR_ENTRY_CLOSED',
+    });
   }
 
   /**
@@ -78,7 +82,7 @@ export class EntryRegistry {
   /** @throws TrustplaneError ERR_ENTRY_PAGE */
   list(filter: EntryFilter, page: PageRequest): EntryPage {
     const bytesOf = ({ id }: RegistrationEntry): number => this.#view.claims.of(id)[0]?.bytes ?? 0;
-    return listPage(this.#view.graph, filter, page, bytesOf);
+    return listEntries(this.#view.graph, filter, page, bytesOf);
   }
 
   count(filter: EntryFilter = {}): number {
@@ -256,15 +260,6 @@ export class EntryRegistry {
         'an entry that is gone is still stored',
       );
     }
-  }
-}
-
-async function unlessConflict<T>(write: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await write();
-  } catch (error) {
-    if (error instanceof TrustplaneError && error.code === 'ERR_STORE_CONFLICT') return undefined;
-    throw error;
   }
 }
 

@@ -1,8 +1,7 @@
 import type { Log, Metrics } from '../ops/index.ts';
 import { type Clock, messageOf, type Timer, type TrustDomain } from '../spiffe/index.ts';
-import type { StoreEvent, StoreSnapshot } from '../store/index.ts';
+import type { FeedTarget, StoreEvent, StoreSnapshot } from '../store/index.ts';
 import { type EntryClaim, EntryClaims } from './entry-claims.ts';
-import type { FeedTarget } from './entry-feed.ts';
 import { type EntryChange, EntryGraph } from './entry-graph.ts';
 import { decodeEntryRecord } from './entry-record.ts';
 

@@ -1,9 +1,6 @@
 import type { Log } from '../ops/index.ts';
-import { type Clock, messageOf } from '../spiffe/index.ts';
-import type { Bucket } from '../store/index.ts';
-
-const FIRST_RETRY_MS = 100;
-const MAX_RETRY_MS = 10_000;
+import type { Clock } from '../spiffe/index.ts';
+import { type Bucket, BucketFeed } from '../store/index.ts';
 
 /** What one key holds now; undefined when it does not exist. */
 export interface RecordState {
@@ -30,58 +27,29 @@ export async function followRecord(options: {
   readonly onState: (state: RecordState) => void;
 }): Promise<RecordFeed> {
   const { bucket, key, clock, log, onState } = options;
-  const stop = new AbortController();
-
-  async function readNow(): Promise<number> {
-    const { records, revision } = await bucket.list(key);
-    onState({ value: records.find((record) => record.key === key)?.value, revision });
-    return revision;
-  }
-
-  async function followFrom(revision: number): Promise<void> {
-    for await (const event of bucket.watch(key, revision, stop.signal)) {
-      if (event.key !== key) continue;
-      const value = event.type === 'put' ? event.value : undefined;
-      onState({ value, revision: event.revision });
-    }
-  }
-
-  async function pause(delayMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = clock.setTimer(delayMs, resolve);
-      stop.signal.addEventListener(
-        'abort',
-        () => {
-          timer.cancel();
-          resolve();
-        },
-        { once: true },
-      );
-    });
-  }
-
-  async function run(first: number): Promise<void> {
-    let revision: number | undefined = first;
-    let retryMs = FIRST_RETRY_MS;
-    while (!stop.signal.aborted) {
-      try {
-        revision ??= await readNow();
-        retryMs = FIRST_RETRY_MS;
-        await followFrom(revision);
-      } catch (error) {
-        log.warn({ key, error: messageOf(error), retryMs }, 'the feed broke; reading again');
-      }
-      revision = undefined;
-      if (!stop.signal.aborted) await pause(retryMs);
-      retryMs = Math.min(retryMs * 2, MAX_RETRY_MS);
-    }
-  }
-
-  const running = run(await readNow());
+  const feed = new BucketFeed({
+    bucket,
+    prefix: key,
+    what: key,
+    clock,
+    log,
+    target: {
+      onSnapshot({ records, revision }) {
+        onState({ value: records.find((record) => record.key === key)?.value, revision });
+      },
+      onEvent(event) {
+        if (event.key !== key) return;
+        const value = event.type === 'put' ? event.value : undefined;
+        onState({ value, revision: event.revision });
+      },
+    },
+  });
+  await feed.load();
+  const following = feed.follow();
   return {
     async close() {
-      stop.abort();
-      await running;
+      feed.close();
+      await following;
     },
   };
 }

@@ -1,5 +1,8 @@
 /** Durable records behind one interface, with one conformance suite. */
+export { BucketFeed, type FeedTarget } from './bucket-feed.ts';
 export { createMemoryStore } from './memory-store.ts';
+export { listPage, type PageRequest, type RecordPage } from './record-page.ts';
+export { compileSetFilter, type MatchBehavior, type SetFilter } from './set-filter.ts';
 export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export {
   type Bucket,
@@ -10,3 +13,4 @@ export {
   type StoreSnapshot,
 } from './store.ts';
 export { storeLimits } from './store-rules.ts';
+export { unlessConflict } from './unless-conflict.ts';

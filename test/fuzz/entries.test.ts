@@ -4,7 +4,7 @@ import { parseEntryFilter } from '../../src/api/entry-filter-message.ts';
 import { buildEntry, parseEntryDraft, parseEntryEdit } from '../../src/api/entry-messages.ts';
 import { draftOf, parseEntry } from '../../src/entries/entry.ts';
 import { EntryGraph } from '../../src/entries/entry-graph.ts';
-import { listPage } from '../../src/entries/entry-page.ts';
+import { listEntries } from '../../src/entries/entry-page.ts';
 import { decodeEntryRecord, encodeEntryRecord, entryKey } from '../../src/entries/entry-record.ts';
 import { defaultSelectorTypes } from '../../src/entries/index.ts';
 import { TrustplaneError } from '../../src/spiffe/index.ts';
@@ -158,7 +158,7 @@ describe('a list request', () => {
       fc.string().map((id) => Buffer.from(`1:${id}`).toString('base64url')),
     );
     const property = fc.property(token, fc.nat(), (pageToken, pageSize) => {
-      outcome(() => listPage(graph, {}, { pageSize, pageToken }, () => 1));
+      outcome(() => listEntries(graph, {}, { pageSize, pageToken }, () => 1));
     });
     expect(fc.check(property)).toMatchObject({ failed: false });
   });

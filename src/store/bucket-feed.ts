@@ -1,6 +1,6 @@
 import type { Log } from '../ops/index.ts';
-import { type Clock, messageOf, TrustplaneError } from '../spiffe/index.ts';
-import type { Bucket, StoreEvent, StoreSnapshot } from '../store/index.ts';
+import { type Clock, type ErrorCode, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import type { Bucket, StoreEvent, StoreSnapshot } from './store.ts';
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 10_000;
@@ -12,24 +12,32 @@ export interface FeedTarget {
   onEvent(event: StoreEvent): void;
 }
 
-export interface FeedOptions {
+export interface BucketFeedOptions {
   readonly bucket: Bucket;
+  /** Of the keys that are followed; default: all. */
+  readonly prefix?: string;
+  /** For the log: what is followed, such as `entries`. */
+  readonly what: string;
   readonly target: FeedTarget;
   readonly clock: Clock;
   readonly log: Log;
+  /** Of what `reached` rejects with after `close`; default ERR_STORE_UNAVAILABLE. */
+  readonly closedCode?: ErrorCode;
 }
 
 /** Follows a bucket: a snapshot, every change after it, and after any doubt a snapshot again. */
-export class EntryFeed {
-  readonly #options: FeedOptions;
+export class BucketFeed {
+  readonly #options: BucketFeedOptions;
+  readonly #prefix: string;
   readonly #stop = new AbortController();
   /** By revision. */
   #waiting: { revision: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #revision = 0;
   #wake = (): void => {};
 
-  constructor(options: FeedOptions) {
+  constructor(options: BucketFeedOptions) {
     this.#options = options;
+    this.#prefix = options.prefix ?? '';
   }
 
   /** The revision up to which the target knows the bucket. */
@@ -39,7 +47,7 @@ export class EntryFeed {
 
   /** Takes the first snapshot. @throws whatever the store or the target throws */
   async load(): Promise<void> {
-    const snapshot = await this.#options.bucket.list('');
+    const snapshot = await this.#options.bucket.list(this.#prefix);
     this.#options.target.onSnapshot(snapshot);
     this.#advance(snapshot.revision);
   }
@@ -58,18 +66,21 @@ export class EntryFeed {
           retryMs = FIRST_RETRY_MS;
         }
       } catch (error) {
-        const fields = { error: messageOf(error), retryMs };
-        this.#options.log.warn(fields, 'the feed of entries broke; reading all of them again');
+        const { what, log } = this.#options;
+        log.warn(
+          { what, error: messageOf(error), retryMs },
+          'a feed broke; reading all of it again',
+        );
       }
       if (!this.#stop.signal.aborted) await this.#pause(retryMs);
       retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     }
   }
 
-  /** Resolves when the target knows everything up to `revision`. @throws TrustplaneError ERR_ENTRY_CLOSED */
+  /** Resolves when the target knows everything up to `revision`. @throws TrustplaneError `closedCode` */
   async reached(revision: number): Promise<void> {
     if (this.#revision >= revision) return;
-    if (this.#stop.signal.aborted) throw closed();
+    if (this.#stop.signal.aborted) throw this.#closedError();
     await new Promise<void>((resolve, reject) => {
       // Nearly always behind the last: revisions rise.
       const at = this.#waiting.findLastIndex((other) => other.revision <= revision) + 1;
@@ -80,12 +91,12 @@ export class EntryFeed {
   close(): void {
     this.#stop.abort();
     this.#wake();
-    for (const waiter of this.#waiting) waiter.reject(closed());
+    for (const waiter of this.#waiting) waiter.reject(this.#closedError());
     this.#waiting = [];
   }
 
   #events(): AsyncIterable<StoreEvent> {
-    return this.#options.bucket.watch('', this.#revision, this.#stop.signal);
+    return this.#options.bucket.watch(this.#prefix, this.#revision, this.#stop.signal);
   }
 
   #advance(revision: number): void {
@@ -104,8 +115,9 @@ export class EntryFeed {
       };
     });
   }
-}
 
-function closed(): TrustplaneError {
-  return new TrustplaneError('ERR_ENTRY_CLOSED', 'the entry registry is closed');
+  #closedError(): TrustplaneError {
+    const { closedCode = 'ERR_STORE_UNAVAILABLE', what } = this.#options;
+    return new TrustplaneError(closedCode, `the registry of ${what} is closed`);
+  }
 }
