@@ -1,20 +1,15 @@
 import type { Socket } from 'node:net';
 import type { ConnectionInjector } from '@grpc/grpc-js';
-import type { Log } from '../ops/index.ts';
-import { type Clock, messageOf, TrustplaneError } from '../spiffe/index.ts';
-import { HandshakeWatch } from './handshake-watch.ts';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { HandshakeWatch, PREFACE_BYTES } from './handshake-watch.ts';
 import type { ProcessTable } from './process-table.ts';
-import type { Refusal, SocketMetrics } from './wire-metrics.ts';
+import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
+import { Room } from './room.ts';
+import type { Refusal } from './wire-metrics.ts';
 
-/** One warning for each reason in this time; the metric counts them all. */
-const WARN_EVERY_MS = 10_000;
-
-export interface GateOptions {
+export interface GateOptions extends RefusalNotesOptions {
   readonly peers: ProcessTable;
   readonly injector: Pick<ConnectionInjector, 'injectConnection'>;
-  readonly metrics: SocketMetrics;
-  readonly log: Log;
-  readonly clock: Clock;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
   /** Users whom that bound does not hold: they could stop this process anyway. */
@@ -26,17 +21,17 @@ export interface GateOptions {
 export class ConnectionGate {
   readonly #options: GateOptions;
   readonly #handshakes: HandshakeWatch;
-  readonly #perUser = new Map<number, number>();
-  readonly #warnedAt = new Map<Refusal, number>();
+  readonly #room: Room<number>;
+  readonly #notes: RefusalNotes;
   /** One function for all sockets; `this` is the socket. */
   readonly #onClose: (this: Socket) => void;
-  #connections = 0;
 
   constructor(options: GateOptions) {
     this.#options = options;
-    this.#handshakes = new HandshakeWatch(options.clock, options.handshakeTimeoutMs, (socket) =>
-      this.#refuse(socket, 'handshake_timeout', 'the peer did not begin to speak HTTP/2'),
-    );
+    const { clock, handshakeTimeoutMs, maxConnections, maxConnectionsPerUser } = options;
+    this.#handshakes = new HandshakeWatch(clock, handshakeTimeoutMs);
+    this.#room = new Room({ max: maxConnections, maxPerOwner: maxConnectionsPerUser });
+    this.#notes = new RefusalNotes(options);
     const forget = (key: string | undefined): void => this.#forget(key);
     this.#onClose = function onClose() {
       forget(this.remoteAddress);
@@ -45,7 +40,7 @@ export class ConnectionGate {
 
   admit(socket: Socket): void {
     const { peers, maxConnections, metrics, injector } = this.#options;
-    if (this.#connections >= maxConnections) {
+    if (this.#room.isFull) {
       return this.#refuse(socket, 'max_connections', `there are ${maxConnections} connections`);
     }
     const key = this.#identify(socket);
@@ -53,20 +48,20 @@ export class ConnectionGate {
     const uid = peers.get(key)?.uid ?? -1;
     if (!this.#hasRoom(uid)) {
       peers.release(key);
-      const why = `user ${uid} has ${this.#perUser.get(uid)} connections`;
+      const why = `user ${uid} has ${this.#room.of(uid)} connections`;
       return this.#refuse(socket, 'max_connections_per_user', why);
     }
-    this.#count(uid, 1);
+    this.#room.enter(uid);
     metrics.accepted();
     // What grpc-js answers to call.getPeer().
     Object.defineProperty(socket, 'remoteAddress', { value: key });
     socket.on('close', this.#onClose);
-    this.#handshakes.add(socket);
+    this.#watch(socket);
     injector.injectConnection(socket);
   }
 
   acceptFailed(error: Error): void {
-    this.#note('accept_error', messageOf(error));
+    this.#notes.note('accept_error', messageOf(error));
   }
 
   close(): void {
@@ -86,35 +81,26 @@ export class ConnectionGate {
   #forget(key: string | undefined): void {
     if (key === undefined) return;
     const { peers, metrics } = this.#options;
-    this.#count(peers.get(key)?.uid ?? -1, -1);
+    this.#room.leave(peers.get(key)?.uid ?? -1);
     peers.release(key);
     metrics.closed();
   }
 
   #hasRoom(uid: number): boolean {
-    const { trustedUsers, maxConnectionsPerUser } = this.#options;
-    return trustedUsers.has(uid) || (this.#perUser.get(uid) ?? 0) < maxConnectionsPerUser;
+    return this.#options.trustedUsers.has(uid) || this.#room.hasRoomFor(uid);
   }
 
-  #count(uid: number, change: 1 | -1): void {
-    this.#connections += change;
-    const ofUser = (this.#perUser.get(uid) ?? 0) + change;
-    if (ofUser > 0) this.#perUser.set(uid, ofUser);
-    else this.#perUser.delete(uid);
+  #watch(socket: Socket): void {
+    this.#handshakes.add({
+      isOver: () => socket.destroyed || socket.bytesRead >= PREFACE_BYTES,
+      expire: () =>
+        this.#refuse(socket, 'handshake_timeout', 'the peer did not begin to speak HTTP/2'),
+    });
   }
 
   #refuse(socket: Socket, reason: Refusal, why: string): void {
     socket.destroy();
-    this.#note(reason, why);
-  }
-
-  #note(reason: Refusal, why: string): void {
-    const { metrics, log, clock } = this.#options;
-    metrics.refused(reason);
-    const now = clock.now();
-    if (Math.abs(now - (this.#warnedAt.get(reason) ?? -WARN_EVERY_MS)) < WARN_EVERY_MS) return;
-    this.#warnedAt.set(reason, now);
-    log.warn({ reason, why }, 'a connection was refused');
+    this.#notes.note(reason, why);
   }
 }
 

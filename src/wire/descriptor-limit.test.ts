@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { silentLog } from '../ops/index.ts';
 import { affordableConnections, limitConnections } from './descriptor-limit.ts';
 
 const limits = (soft: string): string =>
@@ -16,7 +17,7 @@ describe('limitConnections', () => {
   });
 
   it('reads the limit of this process', () => {
-    expect(affordableConnections(3)).toBe(3);
-    expect(affordableConnections(Number.MAX_SAFE_INTEGER)).toBeGreaterThan(3);
+    expect(affordableConnections(3, silentLog)).toBe(3);
+    expect(affordableConnections(Number.MAX_SAFE_INTEGER, silentLog)).toBeGreaterThan(3);
   });
 });

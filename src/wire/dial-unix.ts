@@ -1,5 +1,5 @@
 import { type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
-import { grpcLimits } from './grpc-limits.ts';
+import { grpcClientOptions } from './grpc-limits.ts';
 import { parseSocketPath } from './socket-file.ts';
 
 /** What a grpc-js client is constructed from: `new Client(target, credentials, options)`. */
@@ -19,12 +19,9 @@ export function dialUnix(path: string): Dial {
     target: `unix:${parseSocketPath(path)}`,
     credentials: credentials.createInsecure(),
     options: {
-      'grpc.max_receive_message_length': grpcLimits.maxSendBytes,
-      'grpc.max_send_message_length': grpcLimits.maxReceiveBytes,
+      ...grpcClientOptions,
       'grpc.initial_reconnect_backoff_ms': 50,
       'grpc.max_reconnect_backoff_ms': 1_000,
-      'grpc.enable_http_proxy': 0,
-      'grpc.enable_channelz': 0,
     },
   };
 }

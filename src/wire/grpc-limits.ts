@@ -1,4 +1,4 @@
-import type { ServerOptions } from '@grpc/grpc-js';
+import type { ChannelOptions, ServerOptions } from '@grpc/grpc-js';
 
 /** What one peer may ask of a server, the same for every gRPC server and client of trustplane. */
 export const grpcLimits = {
@@ -15,5 +15,13 @@ export const grpcServerOptions: ServerOptions = {
   'grpc.max_receive_message_length': grpcLimits.maxReceiveBytes,
   'grpc.max_send_message_length': grpcLimits.maxSendBytes,
   'grpc.max_concurrent_streams': grpcLimits.maxConcurrentStreams,
+  'grpc.enable_channelz': 0,
+};
+
+/** What every client does alike: message limits as on the servers, no proxy, no channelz. */
+export const grpcClientOptions: ChannelOptions = {
+  'grpc.max_receive_message_length': grpcLimits.maxSendBytes,
+  'grpc.max_send_message_length': grpcLimits.maxReceiveBytes,
+  'grpc.enable_http_proxy': 0,
   'grpc.enable_channelz': 0,
 };

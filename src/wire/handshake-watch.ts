@@ -1,8 +1,14 @@
-import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../spiffe/index.ts';
 
 /** The client preface of HTTP/2 and an empty SETTINGS frame (RFC 9113, section 3.4). */
-const PREFACE_BYTES = 24 + 9;
+export const PREFACE_BYTES: number = 24 + 9;
+
+/** What is watched. */
+export interface Handshake {
+  /** The peer has begun to speak, or is gone. */
+  isOver(): boolean;
+  expire(): void;
+}
 
 /**
  * Closes connections whose peer does not begin to speak. Two lists and one timer serve all of them:
@@ -11,19 +17,17 @@ const PREFACE_BYTES = 24 + 9;
 export class HandshakeWatch {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  readonly #expired: (socket: Socket) => void;
-  #young: Socket[] = [];
-  #old: Socket[] = [];
+  #young: Handshake[] = [];
+  #old: Handshake[] = [];
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, timeoutMs: number, expired: (socket: Socket) => void) {
+  constructor(clock: Clock, timeoutMs: number) {
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
-    this.#expired = expired;
   }
 
-  add(socket: Socket): void {
-    this.#young.push(socket);
+  add(handshake: Handshake): void {
+    this.#young.push(handshake);
     this.#timer ??= this.#clock.setTimer(this.#timeoutMs, () => this.#sweep());
   }
 
@@ -35,8 +39,8 @@ export class HandshakeWatch {
   }
 
   #sweep(): void {
-    for (const socket of this.#old) {
-      if (!socket.destroyed && socket.bytesRead < PREFACE_BYTES) this.#expired(socket);
+    for (const handshake of this.#old) {
+      if (!handshake.isOver()) handshake.expire();
     }
     this.#old = this.#young;
     this.#young = [];

@@ -2,17 +2,17 @@ import type { EventEmitter } from 'node:events';
 import type { sendUnaryData, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Log } from '../ops/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
-import { peers } from './peers.ts';
 import type { GrpcService } from './protos.ts';
+import { Room } from './room.ts';
 import { toServiceError } from './status.ts';
 
 export interface CallLimits {
   /** Calls open at one time. */
   readonly maxCalls: number;
-  /** Of one user, so that none can keep out the others. */
-  readonly maxCallsPerUser: number;
-  /** Users whom that bound does not hold. */
-  readonly trustedUsers: ReadonlySet<number>;
+  /** Of one owner, so that none can keep out the others. */
+  readonly maxCallsPerOwner: number;
+  /** Who a call counts for, such as `user 1000`, by its `getPeer()`; undefined is not held to that bound. */
+  ownerOf(peer: string): string | undefined;
 }
 
 type Call = EventEmitter & { getPeer(): string };
@@ -24,16 +24,16 @@ type Call = EventEmitter & { getPeer(): string };
 export class OpenCalls {
   readonly #log: Log;
   readonly #limits: CallLimits;
-  /** With the user ID of each one's caller. */
-  readonly #calls = new Map<EventEmitter, number>();
+  readonly #room: Room<string | undefined>;
+  readonly #owners = new Map<EventEmitter, string | undefined>();
   readonly #streams = new Set<EventEmitter>();
-  readonly #perUser = new Map<number, number>();
   /** One function for all calls; `this` is the call. */
   readonly #forget: (this: EventEmitter) => void;
 
   constructor(log: Log, limits: CallLimits) {
     this.#log = log;
     this.#limits = limits;
+    this.#room = new Room({ max: limits.maxCalls, maxPerOwner: limits.maxCallsPerOwner });
     const leave = (call: EventEmitter): void => this.#leave(call);
     this.#forget = function forget() {
       leave(this);
@@ -80,27 +80,22 @@ export class OpenCalls {
 
   /** @throws TrustplaneError ERR_TOO_MANY_CALLS */
   #enter(call: Call): void {
-    const { maxCalls, maxCallsPerUser, trustedUsers } = this.#limits;
-    const uid = peers.get(call.getPeer())?.uid ?? -1;
-    const ofUser = this.#perUser.get(uid) ?? 0;
-    if (this.#calls.size >= maxCalls) throw tooMany(`there are ${maxCalls} open calls`);
-    if (ofUser >= maxCallsPerUser && !trustedUsers.has(uid)) {
-      throw tooMany(`user ${uid} has ${ofUser} open calls`);
+    const owner = this.#limits.ownerOf(call.getPeer());
+    if (this.#room.isFull) throw tooMany(`there are ${this.#limits.maxCalls} open calls`);
+    if (owner !== undefined && !this.#room.hasRoomFor(owner)) {
+      throw tooMany(`${owner} has ${this.#room.of(owner)} open calls`);
     }
-    this.#perUser.set(uid, ofUser + 1);
-    this.#calls.set(call, uid);
+    this.#room.enter(owner);
+    this.#owners.set(call, owner);
     call.on('cancelled', this.#forget);
   }
 
   /** A call says `cancelled` when its stream is closed, however it ended. */
   #leave(call: EventEmitter): void {
-    const uid = this.#calls.get(call);
-    if (uid === undefined) return;
-    this.#calls.delete(call);
+    const owner = this.#owners.get(call);
+    if (!this.#owners.delete(call)) return;
     this.#streams.delete(call);
-    const left = (this.#perUser.get(uid) ?? 1) - 1;
-    if (left > 0) this.#perUser.set(uid, left);
-    else this.#perUser.delete(uid);
+    this.#room.leave(owner);
   }
 
   #run(

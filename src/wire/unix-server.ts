@@ -1,15 +1,15 @@
-import { createServer, type Server as Listener } from 'node:net';
+import { createServer } from 'node:net';
 import { basename } from 'node:path';
-import { type ConnectionInjector, Server, ServerCredentials } from '@grpc/grpc-js';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
-import { type Clock, TrustplaneError } from '../spiffe/index.ts';
+import type { Clock } from '../spiffe/index.ts';
 import { ConnectionGate } from './connection-gate.ts';
 import { affordableConnections } from './descriptor-limit.ts';
 import { grpcServerOptions } from './grpc-limits.ts';
-import { OpenCalls } from './open-calls.ts';
+import type { CallLimits } from './open-calls.ts';
 import { peers } from './peers.ts';
 import type { GrpcService } from './protos.ts';
-import { listenOnSocketFile, type SocketFile } from './socket-file.ts';
+import { RpcHost } from './rpc-host.ts';
+import { listenOnSocketFile } from './socket-file.ts';
 import { createSocketMetrics } from './wire-metrics.ts';
 
 /** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
@@ -56,18 +56,10 @@ export interface UnixServer {
  */
 export async function serveUnix(options: UnixServerOptions): Promise<UnixServer> {
   const log = options.log.child({ socket: options.path });
-  const maxCalls = options.maxCalls ?? 50_000;
-  const calls = new OpenCalls(log, {
-    maxCalls,
-    maxCallsPerUser: options.maxCallsPerUser ?? Math.ceil(maxCalls * 0.75),
-    trustedUsers: trustedUsers(),
-  });
-  const server = new Server(grpcServerOptions);
-  for (const service of options.services) {
-    server.addService(service.definition, calls.guard(service));
-  }
-  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const gate = createGate(injector, log, options);
+  const { services } = options;
+  const calls = callLimits(options);
+  const host = new RpcHost({ services, grpc: grpcServerOptions, calls, log });
+  const gate = createGate(host, log, options);
   const listener = createServer((socket) => gate.admit(socket));
   const file = await listenOnSocketFile(listener, {
     path: options.path,
@@ -80,29 +72,33 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
   let closed: Promise<void> | undefined;
   return {
     path: file.path,
-    close: (graceMs) =>
-      (closed ??= drain({ file, listener, gate, calls, injector, server }, graceMs)),
+    close(graceMs) {
+      if (closed === undefined) file.remove();
+      return (closed ??= host.drain(listener, gate, graceMs));
+    },
   };
 }
 
-function createGate(
-  injector: ConnectionInjector,
-  log: Log,
-  options: UnixServerOptions,
-): ConnectionGate {
-  const wanted = options.maxConnections ?? 20_000;
-  const maxConnections = affordableConnections(wanted);
-  if (maxConnections < wanted) {
-    log.info(
-      { wanted, maxConnections },
-      'the limit on open files (ulimit -n) allows fewer connections',
-    );
-  }
+function callLimits(options: UnixServerOptions): CallLimits {
+  const maxCalls = options.maxCalls ?? 50_000;
+  const trusted = trustedUsers();
+  return {
+    maxCalls,
+    maxCallsPerOwner: options.maxCallsPerUser ?? Math.ceil(maxCalls * 0.75),
+    ownerOf(peer) {
+      const uid = peers.get(peer)?.uid ?? -1;
+      return trusted.has(uid) ? undefined : `user ${uid}`;
+    },
+  };
+}
+
+function createGate(host: RpcHost, log: Log, options: UnixServerOptions): ConnectionGate {
+  const maxConnections = affordableConnections(options.maxConnections ?? 20_000, log);
   return new ConnectionGate({
     peers,
-    injector,
+    injector: host,
     log,
-    metrics: createSocketMetrics(options.metrics, options.name ?? basename(options.path)),
+    metrics: createSocketMetrics(options.metrics, options.name ?? basename(options.path), 'unix'),
     clock: options.clock ?? systemClock,
     maxConnections,
     maxConnectionsPerUser: options.maxConnectionsPerUser ?? Math.ceil(maxConnections * 0.75),
@@ -114,23 +110,4 @@ function createGate(
 /** They could stop this process anyway. */
 function trustedUsers(): ReadonlySet<number> {
   return new Set([0, process.geteuid?.() ?? 0]);
-}
-
-interface Running {
-  readonly file: SocketFile;
-  readonly listener: Listener;
-  readonly gate: ConnectionGate;
-  readonly calls: OpenCalls;
-  readonly injector: ConnectionInjector;
-  readonly server: Server;
-}
-
-async function drain(running: Running, graceMs: number): Promise<void> {
-  running.file.remove();
-  const lastClosed = new Promise<void>((resolve) => running.listener.close(() => resolve()));
-  running.gate.close();
-  running.calls.endAll(new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down'));
-  running.injector.drain(graceMs);
-  await lastClosed;
-  running.server.forceShutdown();
 }

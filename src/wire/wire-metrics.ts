@@ -1,15 +1,27 @@
 import type { Metrics } from '../ops/index.ts';
 
-/** Why a connection was not served. */
-const refusals = [
+const onEverySocket = [
   'max_connections',
-  'max_connections_per_user',
-  'peer_unknown',
   'peer_gone',
   'handshake_timeout',
   'accept_error',
 ] as const;
-export type Refusal = (typeof refusals)[number];
+
+/** Why a connection was not served, by the kind of the socket. */
+const refusals = {
+  unix: [...onEverySocket, 'max_connections_per_user', 'peer_unknown'],
+  tls: [
+    ...onEverySocket,
+    'max_connections_per_network',
+    'max_anonymous_connections',
+    'server_identity',
+    'tls_error',
+    'alpn',
+    'client_certificate',
+  ],
+} as const;
+type SocketKind = keyof typeof refusals;
+export type Refusal = (typeof refusals)[SocketKind][number];
 
 /** The figures of one socket. */
 export interface SocketMetrics {
@@ -18,15 +30,19 @@ export interface SocketMetrics {
   refused(reason: Refusal): void;
 }
 
-type Counters = (socket: string) => SocketMetrics;
+type Counters = (socket: string, kind: SocketKind) => SocketMetrics;
 
 /** A process has several sockets and one set of metrics. */
 const made = new WeakMap<Metrics, Counters>();
 
-export function createSocketMetrics(metrics: Metrics, socket: string): SocketMetrics {
+export function createSocketMetrics(
+  metrics: Metrics,
+  socket: string,
+  kind: SocketKind,
+): SocketMetrics {
   const known = made.get(metrics) ?? createCounters(metrics);
   made.set(metrics, known);
-  return known(socket);
+  return known(socket, kind);
 }
 
 function createCounters(metrics: Metrics): Counters {
@@ -41,9 +57,9 @@ function createCounters(metrics: Metrics): Counters {
     'Connections closed without being served, by reason.',
     ['socket', 'reason'],
   );
-  return (socket) => {
+  return (socket, kind) => {
     open.set({ socket }, 0);
-    for (const reason of refusals) refused.inc({ socket, reason }, 0);
+    for (const reason of refusals[kind]) refused.inc({ socket, reason }, 0);
     const openHere = open.labels({ socket });
     const acceptedHere = accepted.labels({ socket });
     return {

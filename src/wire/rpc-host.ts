@@ -1,0 +1,53 @@
+import type { Server as Listener } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  type ConnectionInjector,
+  Server,
+  ServerCredentials,
+  type ServerOptions,
+} from '@grpc/grpc-js';
+import type { Log } from '../ops/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { type CallLimits, OpenCalls } from './open-calls.ts';
+import type { GrpcService } from './protos.ts';
+
+export interface RpcHostOptions {
+  readonly services: readonly GrpcService[];
+  readonly grpc: ServerOptions;
+  readonly calls: CallLimits;
+  readonly log: Log;
+}
+
+/** gRPC on connections that were accepted, and judged, elsewhere. */
+export class RpcHost {
+  readonly #calls: OpenCalls;
+  readonly #server: Server;
+  readonly #injector: ConnectionInjector;
+
+  constructor(options: RpcHostOptions) {
+    this.#calls = new OpenCalls(options.log, options.calls);
+    this.#server = new Server(options.grpc);
+    for (const service of options.services) {
+      this.#server.addService(service.definition, this.#calls.guard(service));
+    }
+    this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+  }
+
+  /** Serves a connection; its `remoteAddress` is what `call.getPeer()` answers. */
+  injectConnection(connection: Duplex): void {
+    this.#injector.injectConnection(connection);
+  }
+
+  /**
+   * Accepts no more, ends every stream with UNAVAILABLE, sends GOAWAY, and destroys what is left
+   * after `graceMs`. Resolves when the last connection is closed.
+   */
+  async drain(listener: Listener, gate: { close(): void }, graceMs: number): Promise<void> {
+    const lastClosed = new Promise<void>((resolve) => listener.close(() => resolve()));
+    gate.close();
+    this.#calls.endAll(new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down'));
+    this.#injector.drain(graceMs);
+    await lastClosed;
+    this.#server.forceShutdown();
+  }
+}
