@@ -17,7 +17,7 @@ export function defaultPaths(
   uid: number,
   env: Readonly<Record<string, string | undefined>>,
 ): DefaultPaths {
-  const fallback = `/tmp/trustplane-${uid}`;
+  const fallback = fallbackFolder(uid);
   const dataDir =
     uid === 0
       ? '/var/lib/trustplane'
@@ -29,6 +29,11 @@ export function defaultPaths(
     socket: path.join(runDir, 'agent.sock'),
     adminSocket: path.join(runDir, 'admin.sock'),
   };
+}
+
+/** For users without XDG directories. Others may have made it: see `checkFallbackFolder`. */
+export function fallbackFolder(uid: number): string {
+  return `/tmp/trustplane-${uid}`;
 }
 
 /** The XDG specification says that relative paths are to be ignored. */

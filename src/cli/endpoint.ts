@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { defaultPaths } from '../app/default-paths.ts';
+import { checkFallbackFolder } from '../app/fallback-folder.ts';
 import {
   ENDPOINT_VARIABLE,
   type EndpointAddress,
@@ -11,6 +12,7 @@ import type { Io } from './io.ts';
 /**
  * Where the Workload API is: a flag's file path or address, else SPIFFE_ENDPOINT_SOCKET, else the
  * default place.
+ * @throws TrustplaneError ERR_FALLBACK_FOLDER, ERR_ENDPOINT_ADDRESS
  */
 export function resolveEndpoint(io: Io, flag: string | undefined): EndpointAddress {
   if (flag !== undefined) {
@@ -18,7 +20,8 @@ export function resolveEndpoint(io: Io, flag: string | undefined): EndpointAddre
     return isAddress ? parseEndpointAddress(flag) : { kind: 'unix', path: path.resolve(flag) };
   }
   const isSet = (io.env[ENDPOINT_VARIABLE] ?? '') !== '';
-  return isSet
-    ? findEndpointAddress(undefined, io.env)
-    : { kind: 'unix', path: defaultPaths(io.uid, io.env).socket };
+  if (isSet) return findEndpointAddress(undefined, io.env);
+  const { socket } = defaultPaths(io.uid, io.env);
+  checkFallbackFolder(io.uid, [socket]);
+  return { kind: 'unix', path: socket };
 }

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defaultPaths } from '../app/default-paths.ts';
+import { checkFallbackFolder } from '../app/fallback-folder.ts';
 import { parseDurationMs } from '../ops/duration.ts';
 import { messageOf } from '../spiffe/index.ts';
 import type { Io, OutputFormat } from './io.ts';
@@ -26,6 +27,9 @@ export function withOutput(command: Command): Command {
 }
 
 export function withAdminSocket(command: Command, io: Io): Command {
+  command.hook('preAction', (_, action) => {
+    checkFallbackFolder(io.uid, [String(action.getOptionValue('adminSocket'))]);
+  });
   return withOutput(command).addOption(
     new Option('--admin-socket <path>', 'Unix socket of the server API')
       .env('TRUSTPLANE_ADMIN_SOCKET')

@@ -48,12 +48,14 @@ export function upCommand(io: Io): Command {
 }
 
 async function runUp(io: Io, options: UpOptions): Promise<void> {
-  const [{ buildConfig, loadConfigFile }, { startUp }] = await Promise.all([
+  const [{ buildConfig, loadConfigFile }, { openFallbackFolder }, { startUp }] = await Promise.all([
     import('../app/config.ts'),
+    import('../app/fallback-folder.ts'),
     import('../app/up.ts'),
   ]);
   const file = options.config === undefined ? {} : loadConfigFile(options.config);
   const config = buildConfig(options, file, defaultPaths(io.uid, io.env));
+  openFallbackFolder(io.uid, [config.dataDir, config.socket, config.adminSocket]);
   const stop = stopSignal();
   const up = await startUp(config);
   const ready = {

@@ -68,6 +68,10 @@ export const errorCodes = {
   ERR_CONFIG_FILE: ['invalid', 'The configuration file cannot be read.'],
   ERR_YAML: ['invalid', 'The file is not the strict YAML that is read here.'],
   ERR_CONFIG: ['invalid', 'The configuration has unknown keys, wrong types or contradictions.'],
+  ERR_FALLBACK_FOLDER: [
+    'precondition',
+    'The folder in /tmp belongs to another user, or others may write to it.',
+  ],
   // ops: files and the data directory
   ERR_FILE_READ: ['unavailable', 'The file cannot be read.'],
   ERR_FILE_TOO_LARGE: ['invalid', 'The file has more bytes than are allowed there.'],
