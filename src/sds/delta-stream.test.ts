@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { fakeView, WITHDRAWN } from '../../test/fakes/fake-secret-view.ts';
 import { receiveDelta } from './delta-stream.ts';
+import { respond } from './respond.ts';
 import type { SecretView } from './secret-view.ts';
-import { initialStreamState, respond, type Verdict } from './stream-state.ts';
+import { initialStreamState, type Verdict } from './stream-state.ts';
 
 interface Ask {
   readonly subscribe?: readonly string[];
@@ -117,6 +118,17 @@ describe('a delta stream', () => {
     expect(stream.request({ unsubscribe: ['web'], nonce: '4' })).toEqual([]);
     stream.view = fakeView({ db: '1' });
     expect(stream.request({ subscribe: ['web'] })).toEqual([]);
+  });
+
+  it('removes what the client took, however many it refused before and after', () => {
+    const stream = new Stream({ web: 'bad' });
+    stream.request({ subscribe: ['web'] });
+    stream.update({ web: '1' });
+    stream.request({ nonce: '1', refusal: 'no' });
+    stream.update({ web: 'bad' });
+    stream.request({ nonce: '2' });
+    stream.request({ nonce: '3', refusal: 'no' });
+    expect(stream.update({})).toEqual(['4: -web']);
   });
 
   it('takes a bundle back by content, since Envoy ignores removals (SDS-13)', () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { SecretResponse } from './respond.ts';
 import { type SdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
 import type { Secret } from './secret.ts';
-import type { SecretResponse } from './stream-state.ts';
 
 /**
  * Writes responses out of encoded secrets. Encoded messages that stand one after the other are one

@@ -2,9 +2,10 @@ import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { TrustplaneError, type WorkloadAttachment, type WorkloadUpdate } from '../spiffe/index.ts';
 import { type PeerProcess, toServiceError } from '../wire/index.ts';
 import type { SotwRequest } from './discovery-request.ts';
+import type { SecretResponse } from './respond.ts';
 import { callerGone, type SdsContext } from './sds-stream.ts';
 import { receiveSotw, respondSotw } from './sotw-stream.ts';
-import { initialStreamState, type SecretResponse } from './stream-state.ts';
+import { initialStreamState } from './stream-state.ts';
 
 /**
  * Answers a unary request at once with what exists of what it names; a client that wants to wait

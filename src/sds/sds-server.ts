@@ -19,13 +19,13 @@ import { fetchSecrets } from './fetch-secrets.ts';
 import { createNackLog } from './nack-log.ts';
 import { checkSdsNames, type SdsNames } from './names.ts';
 import { Pacer } from './pacer.ts';
+import { respond, type SecretResponse } from './respond.ts';
 import { loadSdsMessages } from './sds-messages.ts';
 import { createSdsMetrics } from './sds-metrics.ts';
 import { type SdsContext, SdsStream, type StreamProtocol } from './sds-stream.ts';
 import { createSecretEncoder } from './secret.ts';
 import { createSecretViews } from './secret-view.ts';
 import { receiveSotw, respondSotw } from './sotw-stream.ts';
-import { respond, type SecretResponse } from './stream-state.ts';
 
 export interface SdsOptions {
   readonly source: WorkloadSource<PeerProcess>;

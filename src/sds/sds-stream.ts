@@ -13,13 +13,13 @@ import { type PeerProcess, toServiceError } from '../wire/index.ts';
 import { type ClientNode, checkNameCount, sdsLimits } from './discovery-request.ts';
 import type { NackLog } from './nack-log.ts';
 import type { Pacer } from './pacer.ts';
+import type { SecretResponse } from './respond.ts';
 import type { SdsMetrics, StreamKind } from './sds-metrics.ts';
 import type { ValidationMode } from './secret.ts';
 import type { SecretView } from './secret-view.ts';
 import {
   countWaiting,
   initialStreamState,
-  type SecretResponse,
   type StreamState,
   type Verdict,
 } from './stream-state.ts';

@@ -1,13 +1,7 @@
 import type { SotwRequest } from './discovery-request.ts';
+import { respond, type SecretResponse } from './respond.ts';
 import type { SecretView } from './secret-view.ts';
-import {
-  respond,
-  type SecretResponse,
-  type StreamState,
-  settle,
-  UNSURE,
-  type Verdict,
-} from './stream-state.ts';
+import { type StreamState, settle, UNSURE, type Verdict } from './stream-state.ts';
 
 /** Where a stream stands after a request, and what the request said of an earlier response. */
 export interface Received {

@@ -1,10 +1,4 @@
-import type { Secret, SecretRef } from './secret.ts';
-import type { SecretView } from './secret-view.ts';
-
-/** Responses a client may leave unanswered before the oldest is forgotten. */
-const MAX_FLIGHTS = 16;
-/** A response is cut here, so that a client with the default limit of 4 MiB can take it. */
-const MAX_RESPONSE_BYTES = 2 * 1024 * 1024;
+import type { SecretRef } from './secret.ts';
 
 /** What one stream has asked for, was sent and has answered. Immutable. */
 export interface StreamState {
@@ -67,13 +61,6 @@ export interface Verdict {
   readonly sentAt: number;
 }
 
-export interface SecretResponse {
-  readonly nonce: string;
-  readonly secrets: readonly Secret[];
-  /** Names the client had and lost; delta alone can say so. */
-  readonly removed: readonly string[];
-}
-
 /**
  * Notes the answer to the response with that nonce. A refused secret is not sent again until its
  * content changes; if it was refused together with others, each of them is sent once more, alone.
@@ -98,7 +85,15 @@ export function settle(
 
 function accept(state: StreamState, refs: readonly SecretRef[]): StreamState {
   const names = refs.map(({ name }) => name).filter((name) => state.served.has(name));
-  return { ...state, alone: without(state.alone, names), holds: withAll(state.holds, names) };
+  return {
+    ...state,
+    alone: without(state.alone, names),
+    holds: withAll(state.holds, names),
+    flights: state.flights.map((flight) => ({
+      ...flight,
+      fresh: flight.fresh.filter((name) => !names.includes(name)),
+    })),
+  };
 }
 
 function refuse(state: StreamState, refs: readonly SecretRef[]): StreamState {
@@ -113,32 +108,6 @@ function refuse(state: StreamState, refs: readonly SecretRef[]): StreamState {
   return { ...state, served, alone };
 }
 
-/**
- * The next response that brings the client to `view`, if one is due. It depends on the state alone,
- * not on what led to it, so however many changes a slow stream sleeps through, it is sent the latest.
- */
-export function respond(
-  state: StreamState,
-  view: SecretView,
-  now: number,
-): { readonly state: StreamState; readonly response: SecretResponse | undefined } {
-  if (!state.started) return { state, response: undefined };
-  const { secrets, removed, forgotten } = choose(findDue(state, view, now), state.alone);
-  if (secrets.length === 0 && removed.length === 0) return { state, response: undefined };
-  const nonce = state.nonce + 1;
-  const refs = secrets.map(({ ref }) => ref);
-  const fresh = refs.map(({ name }) => name).filter((name) => !state.holds.has(name));
-  return {
-    state: {
-      ...state,
-      ...give(state, refs, forgotten),
-      nonce,
-      flights: [...state.flights, { nonce, refs, fresh, sentAt: now }].slice(-MAX_FLIGHTS),
-    },
-    response: { nonce: String(nonce), secrets, removed },
-  };
-}
-
 /** How many names the client waits for. */
 export function countWaiting(state: StreamState): number {
   let waiting = 0;
@@ -148,85 +117,8 @@ export function countWaiting(state: StreamState): number {
   return waiting;
 }
 
-interface Due {
-  readonly secrets: Secret[];
-  readonly removed: string[];
-  withdrawn: Secret | undefined;
-}
-
-interface Choice {
-  readonly secrets: readonly Secret[];
-  readonly removed: readonly string[];
-  /** Taken back, so that it is news when it returns. */
-  readonly forgotten: readonly string[];
-}
-
-/** What takes something back goes first and alone, so that nothing else can make the client refuse it. */
-function choose({ withdrawn, removed, secrets }: Due, alone: ReadonlySet<string>): Choice {
-  if (withdrawn !== undefined) {
-    return { secrets: [withdrawn], removed: [], forgotten: [withdrawn.name] };
-  }
-  if (removed.length > 0) return { secrets: [], removed, forgotten: removed };
-  return { secrets: takeBatch(secrets, alone), removed, forgotten: [] };
-}
-
-function findDue(state: StreamState, view: SecretView, now: number): Due {
-  const due: Due = { secrets: [], removed: [], withdrawn: undefined };
-  const wildcard = state.wildcard !== 'none';
-  const wanted = wildcard ? new Set([...state.names, ...view.names]) : state.names;
-  for (const name of wanted) {
-    const found = view.resolve(name, now);
-    if (found === 'expired') continue;
-    if (typeof found === 'object') {
-      if (state.served.get(name) !== found.version) due.secrets.push(found);
-    } else if (found === 'refused' || !state.claimed.has(name)) {
-      addLost(due, state, view, name);
-    }
-  }
-  if (wildcard) {
-    for (const name of state.served.keys()) {
-      if (!wanted.has(name)) addLost(due, state, view, name);
-    }
-  }
-  return due;
-}
-
-/** Only what the client holds is removed: a removal of anything else would make Envoy go live without it. */
-function addLost(due: Due, state: StreamState, view: SecretView, name: string): void {
-  if (!state.served.has(name) || due.withdrawn !== undefined) return;
-  due.withdrawn = view.withdrawal(name);
-  if (due.withdrawn === undefined && state.holds.has(name)) due.removed.push(name);
-}
-
-function takeBatch(due: readonly Secret[], alone: ReadonlySet<string>): readonly Secret[] {
-  const together = due.filter(({ name }) => !alone.has(name));
-  if (together.length === 0) return due.slice(0, 1);
-  let bytes = 0;
-  const end = together.findIndex(({ sotw }, index) => {
-    bytes += sotw.length;
-    return index > 0 && bytes > MAX_RESPONSE_BYTES;
-  });
-  return end === -1 ? together : together.slice(0, end);
-}
-
-function give(
-  state: StreamState,
-  refs: readonly SecretRef[],
-  forgotten: readonly string[],
-): Pick<StreamState, 'served' | 'holds' | 'claimed'> {
-  const served = new Map(state.served);
-  for (const { name, version } of refs) served.set(name, version);
-  for (const name of forgotten) served.delete(name);
-  const names = refs.map(({ name }) => name);
-  return {
-    served,
-    holds: without(withAll(state.holds, names), forgotten),
-    claimed: without(state.claimed, [...names, ...forgotten]),
-  };
-}
-
 /** The same set where nothing is new. */
-function withAll(set: ReadonlySet<string>, names: readonly string[]): ReadonlySet<string> {
+export function withAll(set: ReadonlySet<string>, names: readonly string[]): ReadonlySet<string> {
   return names.every((name) => set.has(name)) ? set : new Set([...set, ...names]);
 }
 

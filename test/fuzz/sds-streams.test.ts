@@ -1,13 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { receiveDelta } from '../../src/sds/delta-stream.ts';
+import { respond, type SecretResponse } from '../../src/sds/respond.ts';
 import { receiveSotw, respondSotw } from '../../src/sds/sotw-stream.ts';
-import {
-  initialStreamState,
-  respond,
-  type SecretResponse,
-  type StreamState,
-} from '../../src/sds/stream-state.ts';
+import { initialStreamState, type StreamState } from '../../src/sds/stream-state.ts';
 import { fakeView, WITHDRAWN } from '../fakes/fake-secret-view.ts';
 
 /**
