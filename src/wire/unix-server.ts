@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { ConnectionGate } from './connection-gate.ts';
-import { affordableConnections } from './descriptor-limit.ts';
+import { affordableConnections, affordablePerUser } from './descriptor-limit.ts';
 import { grpcServerOptions } from './grpc-limits.ts';
 import type { CallLimits } from './open-calls.ts';
 import { peers } from './peers.ts';
@@ -101,7 +101,7 @@ function createGate(host: RpcHost, log: Log, options: UnixServerOptions): Connec
     metrics: createSocketMetrics(options.metrics, options.name ?? basename(options.path), 'unix'),
     clock: options.clock ?? systemClock,
     maxConnections,
-    maxConnectionsPerUser: options.maxConnectionsPerUser ?? Math.ceil(maxConnections * 0.75),
+    maxConnectionsPerUser: options.maxConnectionsPerUser ?? affordablePerUser(maxConnections),
     trustedUsers: trustedUsers(),
     handshakeTimeoutMs: options.handshakeTimeoutMs ?? 10_000,
   });
