@@ -1,5 +1,6 @@
 import type { Type } from 'protobufjs';
 import { TrustplaneError } from '../spiffe/index.ts';
+import { strictBytes } from '../wire/index.ts';
 import { SECRET_TYPE_URL } from './sds-messages.ts';
 
 /** What one client may ask of one stream. */
@@ -122,7 +123,7 @@ function decode(type: Type, bytes: Uint8Array): object {
     );
   }
   try {
-    return type.toObject(type.decode(bytes));
+    return type.toObject(type.decode(strictBytes(bytes)));
   } catch (error) {
     throw new TrustplaneError('ERR_SDS_REQUEST', `the request is not a valid ${type.name}`, {
       cause: error,

@@ -20,6 +20,13 @@ describe('loadService', () => {
     expect(Check?.responseDeserialize(bytes)).toEqual({ status: 'SERVING' });
   });
 
+  it('does not take a string that is cut short', () => {
+    const { Check } = loadService(FILE, 'grpc.health.v1.Health');
+    expect(Check?.requestDeserialize(Buffer.from('\n\x02ab'))).toEqual({ service: 'ab' });
+    for (const bytes of ['\n\x03ab', '\n\xff\xff\xff\x0fab'])
+      expect(() => Check?.requestDeserialize(Buffer.from(bytes, 'latin1'))).toThrow('out of range');
+  });
+
   it.each([['grpc.health.v1.Nothing'], ['grpc.health.v1.HealthCheckRequest']])(
     'refuses %s, which is no service',
     (name) => {

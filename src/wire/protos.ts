@@ -1,6 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { loadSync, type Options, type PackageDefinition } from '@grpc/proto-loader';
+import {
+  type ServiceDefinition as LoadedService,
+  loadSync,
+  type Options,
+  type PackageDefinition,
+} from '@grpc/proto-loader';
 import protobuf from 'protobufjs';
 import { TrustplaneError } from '../spiffe/index.ts';
 
@@ -42,6 +47,14 @@ export function loadService(file: string, service: string): ServiceDefinition {
 }
 
 /**
+ * The same bytes in a form that protobufjs reads to the letter: of a Buffer it takes a string that
+ * ends before its length says so for whole.
+ */
+export function strictBytes({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+/**
  * The message type `name` (fully qualified) of `file` (relative to `proto/`), to encode what goes
  * into an Any once and to decode in tests.
  * @throws TrustplaneError ERR_INTERNAL when the file or the type is not there
@@ -72,7 +85,22 @@ export function resolveProto(target: string): string {
 function loadPackage(file: string): PackageDefinition {
   const cached = packages.get(file);
   if (cached !== undefined) return cached;
-  const loaded = loadSync(file, loaderOptions);
+  const loaded = Object.fromEntries(
+    Object.entries(loadSync(file, loaderOptions)).map(([name, definition]) => [
+      name,
+      'format' in definition ? definition : withStrictRequests(definition),
+    ]),
+  );
   packages.set(file, loaded);
   return loaded;
+}
+
+function withStrictRequests(definition: LoadedService): LoadedService {
+  return Object.fromEntries(
+    Object.entries(definition).map(([name, method]) => {
+      const requestDeserialize = (bytes: Buffer): object =>
+        Reflect.apply(method.requestDeserialize, undefined, [strictBytes(bytes)]);
+      return [name, { ...method, requestDeserialize }];
+    }),
+  );
 }

@@ -1,7 +1,7 @@
 import { type ServerDuplexStream, type ServiceDefinition, status } from '@grpc/grpc-js';
 import type protobuf from 'protobufjs';
 import { type DescribedFile, describeFiles } from './file-descriptors.ts';
-import { type GrpcService, messageType } from './protos.ts';
+import { type GrpcService, messageType, strictBytes } from './protos.ts';
 
 const PROTO = 'grpc/reflection/v1/reflection.proto';
 
@@ -115,6 +115,6 @@ function createCoder(name: string): Coder {
   const type = (): protobuf.Type => messageType(PROTO, `grpc.reflection.v1.${name}`);
   return {
     serialize: (value) => Buffer.from(type().encode(type().fromObject(value)).finish()),
-    deserialize: (bytes) => type().toObject(type().decode(bytes)),
+    deserialize: (bytes) => type().toObject(type().decode(strictBytes(bytes))),
   };
 }
