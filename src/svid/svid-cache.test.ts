@@ -75,7 +75,7 @@ describe('renewal', () => {
     expect(listener.paths).toEqual(['/web']);
   });
 
-  it('drops an SVID that expires while its renewal hangs (SDS-20)', async () => {
+  it('gives nobody an SVID that expired while its renewal hangs, and says so when that has failed (SDS-20)', async () => {
     const plane = createSvidPlane();
     plane.entries.put(fakeEntry('web', { x509SvidTtlSeconds: 4 }));
     const process = fakeProcess();
@@ -85,8 +85,12 @@ describe('renewal', () => {
     expect(listener.paths).toEqual(['/web']);
     await plane.clock.advanceAsync(1);
     await plane.settle();
-    expect(listener.paths).toEqual([]);
-    expect((await plane.attach(process)).paths).toEqual([]);
+    expect(listener.updates).toHaveLength(1);
+    const late = await plane.attach(process);
+    expect(late.updates).toEqual([]);
+    await plane.clock.advanceAsync(10_000);
+    await plane.settle();
+    expect([listener.paths, late.paths]).toEqual([[], []]);
   });
 
   it('asks a failing issuer less and less often', async () => {

@@ -206,7 +206,10 @@ export class WorkloadCache {
     const now = this.#options.clock.now();
     const found = view.entries.map((entry) => ({ entry, ...this.#svids.lookup(entry.id) }));
     const update = buildWorkloadUpdate(found, this.#trust, now);
-    if (found.some((each) => each.isPending) && canWait(view.update, update, now)) return;
+    if (found.some((each) => each.isPending) && canWait(view.update, update)) {
+      if (hasExpired(view.update, now)) view.update = undefined;
+      return;
+    }
     if (update.version === view.update?.version) return;
     view.update = update;
     this.#options.metrics.updates.inc();
@@ -227,13 +230,16 @@ export class WorkloadCache {
 
 /**
  * While first SVIDs are under way: the first update waits until all have come or failed, so that the
- * default identity does not change a moment later; and identities that are still good stay where
- * otherwise there would be none.
+ * default identity does not change a moment later; and nobody is told of a moment without identities,
+ * as after a machine has slept for longer than they live.
  */
-function canWait(before: WorkloadUpdate | undefined, after: WorkloadUpdate, now: number): boolean {
-  if (before === undefined) return true;
-  if (after.identities.length > 0) return false;
-  return before.identities.every(({ expiresAt }) => expiresAt > now);
+function canWait(before: WorkloadUpdate | undefined, after: WorkloadUpdate): boolean {
+  return before === undefined || after.identities.length === 0;
+}
+
+/** Such an update is not for workloads that come now. */
+function hasExpired(update: WorkloadUpdate | undefined, now: number): boolean {
+  return update?.identities.some(({ expiresAt }) => expiresAt <= now) === true;
 }
 
 function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {

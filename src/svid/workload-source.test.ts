@@ -239,3 +239,34 @@ describe('entries', () => {
     expect(plane.issuer.calls).toEqual([50, 50]);
   });
 });
+
+describe('a machine that slept for longer than SVIDs live', () => {
+  it('tells no entitled workload of a moment without identity, however many there are', async () => {
+    const plane = createSvidPlane();
+    const names = Array.from({ length: 120 }, (_, index) => `w${index}`);
+    plane.entries.put(...names.map((id) => fakeEntry(id, { selectors: [`unix:user:${id}`] })));
+    const listeners = await Promise.all(
+      names.map((name) => plane.attach(fakeProcess(`unix:user:${name}`))),
+    );
+    plane.clock.jump(plane.clock.now() + 2 * 3_600_000);
+    await plane.clock.advanceAsync(5_000);
+    await plane.settle();
+    expect(new Set(listeners.map(({ updates }) => updates.length))).toEqual(new Set([2]));
+    expect(listeners.map(({ paths }) => paths)).toEqual(names.map((name) => [`/${name}`]));
+  });
+
+  it('gives nothing expired to one that comes before the new SVID', async () => {
+    const plane = createSvidPlane();
+    plane.entries.put(fakeEntry('web'));
+    await plane.attach(fakeProcess());
+    const release = plane.issuer.hold();
+    plane.clock.jump(plane.clock.now() + 2 * 3_600_000);
+    await plane.clock.advanceAsync(5_000);
+    const late = await plane.attach(fakeProcess());
+    expect(late.updates).toEqual([]);
+    release();
+    await plane.settle();
+    expect(late.paths).toEqual(['/web']);
+    expect(late.last?.identities[0]?.expiresAt).toBeGreaterThan(plane.clock.now());
+  });
+});
