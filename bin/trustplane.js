@@ -17,7 +17,9 @@ const main = existsSync(source) ? source : path.join(root, 'dist', 'cli', 'main.
 
 if (isNewEnough(process.versions.node)) {
   // Beside the program, not in a temporary folder where another user could plant code.
-  module.enableCompileCache?.(path.join(root, 'node_modules', '.cache', 'compile'));
+  const cache = path.join(root, 'node_modules', '.cache', 'compile');
+  module.enableCompileCache?.(cache);
+  process.env.NODE_COMPILE_CACHE ??= cache; // for the threads it starts
   await import(pathToFileURL(main).href);
 } else {
   const node = findNode();

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
 import {
   createAdminService,
   createBundleService,
@@ -19,11 +17,12 @@ import {
 } from '../ca/index.ts';
 import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, openOwnBundle } from '../federation/index.ts';
-import { type SpiffeId, type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
-import { openSqliteStore, type Store } from '../store/index.ts';
+import type { SpiffeId, TrustMapSource } from '../spiffe/index.ts';
+import type { Store } from '../store/index.ts';
 import { createHealth, createReflection, type Health, serveUnix } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { UpConfig } from './config.ts';
+import { keyFolder } from './open-state.ts';
 import type { Process } from './process.ts';
 import { version } from './version.ts';
 
@@ -55,9 +54,10 @@ export async function openServerRole(
   config: UpConfig,
   process: Process,
   agentId: SpiffeId,
+  store: Store,
 ): Promise<ServerRole> {
   const { log, metrics, clock, closing } = process;
-  const [store, keyManager] = await both(openStore(config, process), openKeyManager(config));
+  const keyManager = await openKeyManager(config);
   const bucket = store.bucket('authorities');
   const [ownBundle, entries] = await both(
     openOwnBundle({
@@ -142,24 +142,6 @@ export async function openServerRole(
   };
 }
 
-async function openStore(
-  config: UpConfig,
-  { log, metrics, clock, closing, fail }: Process,
-): Promise<Store> {
-  const file = path.join(config.dataDir, 'trustplane.db');
-  requireDatabase(file, keyFolder(config));
-  const store = await openSqliteStore({
-    path: file,
-    trustDomain: config.trustDomain,
-    clock,
-    log,
-    metrics,
-    onFailure: fail,
-  });
-  closing.defer(() => store.close());
-  return store;
-}
-
 async function openKeyManager(config: UpConfig): Promise<KeyManager> {
   if (config.keyStorage === 'memory') return createMemoryKeyManager();
   return loadDiskKeyManager({
@@ -167,17 +149,4 @@ async function openKeyManager(config: UpConfig): Promise<KeyManager> {
     sealKeyFile: config.sealKeyFile,
     random: randomBytes,
   });
-}
-
-function keyFolder(config: UpConfig): string {
-  return path.join(config.dataDir, 'keys');
-}
-
-/** Sealed keys without the database that says what they are for: something was lost, not never there. */
-function requireDatabase(file: string, keys: string): void {
-  if (existsSync(file) || !existsSync(keys) || readdirSync(keys).length === 0) return;
-  throw new TrustplaneError(
-    'ERR_STORE_MISSING',
-    `there is no database ${file}, but ${keys} holds private keys of one; restore the database from a backup, or begin anew with an empty data directory`,
-  );
 }

@@ -87,7 +87,7 @@ export const linuxKernel: Kernel = {
   isPidfdAlive(pidfd) {
     pollEntry.writeInt32LE(pidfd, 0);
     pollEntry.writeInt32LE(POLLIN, 4);
-    return symbols().poll(pollEntry, 1, 0) === 0;
+    return pollNow() === 0;
   },
 
   startTime(pid) {
@@ -120,6 +120,18 @@ function tryOption(socket: number, option: number, bytes: number): string | unde
 function refused(call: string, failure: string): TrustplaneError {
   const code = REAPED.has(failure) ? 'ERR_PEER_GONE' : 'ERR_PEER_UNKNOWN';
   return new TrustplaneError(code, `${call} on a Unix socket failed with ${failure}`);
+}
+
+/** poll(2) without waiting; a signal that arrives meanwhile says nothing about the process. */
+function pollNow(): number {
+  for (;;) {
+    const ready = symbols().poll(pollEntry, 1, 0);
+    if (ready >= 0) return ready;
+    const failure = errnoName();
+    if (failure !== 'EINTR') {
+      throw new TrustplaneError('ERR_PEER_UNKNOWN', `poll on a pidfd failed with ${failure}`);
+    }
+  }
 }
 
 function errnoName(): string {

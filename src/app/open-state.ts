@@ -1,0 +1,49 @@
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { openDataDir } from '../ops/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { openSqliteStore, type Store } from '../store/index.ts';
+import type { UpConfig } from './config.ts';
+import type { Process } from './process.ts';
+
+/**
+ * Opens the data directory and the store in it; closed with `process`.
+ * @throws TrustplaneError ERR_DATA_DIR*, ERR_STORE_*
+ */
+export async function openState(config: UpConfig, process: Process): Promise<Store> {
+  const dataDir = openDataDir(config.dataDir);
+  process.closing.defer(() => dataDir.close());
+  return await openStore(config, process);
+}
+
+/** Where the sealed keys of authorities lie. */
+export function keyFolder(config: UpConfig): string {
+  return path.join(config.dataDir, 'keys');
+}
+
+async function openStore(
+  config: UpConfig,
+  { log, metrics, clock, closing, fail }: Process,
+): Promise<Store> {
+  const file = path.join(config.dataDir, 'trustplane.db');
+  requireDatabase(file, keyFolder(config));
+  const store = await openSqliteStore({
+    path: file,
+    trustDomain: config.trustDomain,
+    clock,
+    log,
+    metrics,
+    onFailure: fail,
+  });
+  closing.defer(() => store.close());
+  return store;
+}
+
+/** Sealed keys without the database that says what they are for: something was lost, not never there. */
+function requireDatabase(file: string, keys: string): void {
+  if (existsSync(file) || !existsSync(keys) || readdirSync(keys).length === 0) return;
+  throw new TrustplaneError(
+    'ERR_STORE_MISSING',
+    `there is no database ${file}, but ${keys} holds private keys of one; restore the database from a backup, or begin anew with an empty data directory`,
+  );
+}
