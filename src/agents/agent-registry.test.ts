@@ -1,0 +1,377 @@
+import { describe, expect, it } from 'vitest';
+import { settle } from '../../test/fakes/fake-clock.ts';
+import { agentId, attestationOf, HOUR_MS, openAgents } from '../../test/fakes/open-agents.ts';
+import { overBucket } from '../../test/fakes/over-bucket.ts';
+import { type ErrorCode, parseSelector, SpiffeId } from '../spiffe/index.ts';
+import { agentKey } from './agent-record.ts';
+import type { AgentChange } from './agent-view.ts';
+
+const a = agentId('a');
+const code = (is: ErrorCode) => expect.objectContaining({ code: is });
+
+/** A registry with the agent `a`, attested an instant ago. */
+async function withAgent(differences: Parameters<typeof attestationOf>[1] = {}) {
+  const world = await openAgents();
+  const svid = await world.agents.attest(attestationOf('a', differences), world.issue);
+  return { ...world, svid };
+}
+
+describe('attest', () => {
+  it('records the agent and gives out the SVID only then', async () => {
+    const { agents, svid, clock } = await withAgent();
+    expect(agents.get(a)).toMatchObject({
+      id: a,
+      attestationType: 'x509pop',
+      selectors: [{ type: 'x509pop', value: 'subject:cn:a' }],
+      svid: { serialNumber: svid.serialNumber, expiresAt: clock.now() + HOUR_MS },
+      renewedSvid: undefined,
+      banned: false,
+      canReattest: true,
+      agentVersion: '',
+    });
+    await expect(agents.authorize(a, svid)).resolves.toMatchObject({ id: a });
+  });
+
+  it('gives nothing out when it cannot be recorded', async () => {
+    const { store, clock } = await openAgents();
+    const failing = overBucket(store.bucket('agents'), {
+      put: () => Promise.reject(new Error('disk full')),
+    });
+    const { agents, issue } = await openAgents({ store, clock, bucket: failing });
+    await expect(agents.attest(attestationOf('a'), issue)).rejects.toThrow('disk full');
+    expect(agents.get(a)).toBeUndefined();
+  });
+
+  it('ends every earlier SVID, keeps version and first attestation, takes new selectors', async () => {
+    const { agents, svid, issue, clock } = await withAgent();
+    const first = clock.now();
+    await agents.setVersion(a, '1.2.3');
+    clock.advance(1000);
+    const selectors = ['b:2', 'a:1', 'b:2'].map(parseSelector);
+    const next = await agents.attest(attestationOf('a', { selectors }), issue);
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_NOT_ACTIVE'));
+    await expect(agents.authorize(a, next)).resolves.toMatchObject({
+      agentVersion: '1.2.3',
+      attestedAt: first,
+      selectors: ['a:1', 'b:2'].map(parseSelector),
+    });
+  });
+
+  it.each([
+    ['spiffe://a.test/web', 'ERR_AGENT_ID'],
+    ['spiffe://a.test/spire/server', 'ERR_AGENT_ID'],
+    ['spiffe://a.test/spire/agent', 'ERR_AGENT_ID'],
+    ['spiffe://b.test/spire/agent/x509pop/a', 'ERR_AGENT_ID'],
+  ] as const)('refuses the ID %s before anything is issued', async (id, refusal) => {
+    const { agents } = await openAgents();
+    let issued = 0;
+    const attestation = attestationOf('a', { id: SpiffeId.parse(id) });
+    const attest = agents.attest(attestation, () => ({
+      serialNumber: `${++issued}`,
+      expiresAt: 1,
+    }));
+    await expect(attest).rejects.toEqual(code(refusal));
+    expect(issued).toBe(0);
+  });
+
+  it('refuses a malformed type, a malformed selector, too much', async () => {
+    const { agents, issue } = await openAgents();
+    const attest = (differences: Parameters<typeof attestationOf>[1]) =>
+      agents.attest(attestationOf('a', differences), issue);
+    const selector = { type: 'x509pop', value: 'a\nb' };
+    const many = Array.from({ length: 20 }, (_, i) => parseSelector(`x:${i}${'y'.repeat(4000)}`));
+    await expect(attest({ attestationType: 'x/y' })).rejects.toEqual(code('ERR_AGENT_ATTESTATION'));
+    await expect(attest({ selectors: [selector] })).rejects.toEqual(code('ERR_AGENT_ATTESTATION'));
+    await expect(attest({ selectors: many })).rejects.toEqual(code('ERR_AGENT_TOO_LARGE'));
+  });
+
+  it('bears 50 nodes at once, and 20 attestations of one (F7)', async () => {
+    const { agents, issue } = await openAgents();
+    const nodes = Array.from({ length: 50 }, (_, i) => attestationOf(`n${i}`));
+    const one = Array.from({ length: 20 }, () => attestationOf('one'));
+    const svids = await Promise.all([...nodes, ...one].map((node) => agents.attest(node, issue)));
+    expect(agents.count()).toBe(51);
+    const current = agents.get(agentId('one'))?.svid.serialNumber;
+    expect(svids.slice(50).map(({ serialNumber }) => serialNumber)).toContain(current);
+  });
+});
+
+describe('renew', () => {
+  it('leaves both SVIDs good until the renewed one is used, which ends the other', async () => {
+    const { agents, svid, issue } = await withAgent({ canReattest: false });
+    const renewed = await agents.renew(a, Buffer.from('next key'), issue);
+    await expect(agents.authorize(a, svid)).resolves.toBeDefined();
+    await expect(agents.authorize(a, renewed)).resolves.toMatchObject({ renewedSvid: undefined });
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_NOT_ACTIVE'));
+    expect(agents.get(a)?.svid.serialNumber).toBe(renewed.serialNumber);
+  });
+
+  it('forgets a renewed SVID that was never used when another is issued', async () => {
+    const { agents, svid, issue } = await withAgent({ canReattest: false });
+    const lost = await agents.renew(a, Buffer.from('key'), issue);
+    await agents.renew(a, Buffer.from('key'), issue);
+    await expect(agents.authorize(a, lost)).rejects.toEqual(code('ERR_AGENT_NOT_ACTIVE'));
+    await expect(agents.authorize(a, svid)).resolves.toBeDefined();
+  });
+
+  it('is refused to unknown and banned agents, and to those that attest again', async () => {
+    const { agents, issue } = await withAgent();
+    const renew = () => agents.renew(a, Buffer.from('key'), issue);
+    await expect(renew()).rejects.toEqual(code('ERR_AGENT_MUST_REATTEST'));
+    await agents.ban(a);
+    await expect(renew()).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await agents.delete(a);
+    await expect(renew()).rejects.toEqual(code('ERR_AGENT_NOT_ATTESTED'));
+  });
+
+  it('does not outrun an eviction that comes while the SVID is issued', async () => {
+    const { agents, issue } = await withAgent({ canReattest: false });
+    const renewal = agents.renew(a, Buffer.from('key'), async () => {
+      await agents.delete(a);
+      return issue();
+    });
+    await expect(renewal).rejects.toEqual(code('ERR_AGENT_NOT_ATTESTED'));
+    expect(agents.get(a)).toBeUndefined();
+  });
+});
+
+describe('authorize', () => {
+  it('refuses an unknown agent, another serial number, an expired SVID', async () => {
+    const { agents, svid, clock } = await withAgent();
+    const other = { ...svid, serialNumber: 'ff' };
+    await expect(agents.authorize(agentId('b'), svid)).rejects.toEqual(
+      code('ERR_AGENT_NOT_ATTESTED'),
+    );
+    await expect(agents.authorize(a, other)).rejects.toEqual(code('ERR_AGENT_NOT_ACTIVE'));
+    clock.advance(HOUR_MS + 1);
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_EXPIRED'));
+  });
+
+  it('asks the store and not the view: a ban by another server counts at once', async () => {
+    const { agents, svid, store, clock } = await withAgent();
+    const deaf = overBucket(store.bucket('agents'), {
+      watch: (_prefix, from, signal) => store.bucket('agents').watch('none', from, signal),
+    });
+    const { agents: other } = await openAgents({ store, clock, bucket: deaf });
+    await agents.ban(a);
+    expect(other.get(a)?.banned).toBe(false);
+    await expect(other.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+  });
+});
+
+describe('a ban', () => {
+  it('is not an expiry: it outlives the SVID, and no attestation ends it (F2)', async () => {
+    const { agents, svid, issue, clock } = await withAgent();
+    await agents.ban(a);
+    await agents.ban(a);
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    clock.jump(clock.now() + 400 * 24 * HOUR_MS);
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    let issued = 0;
+    const attest = () =>
+      agents.attest(attestationOf('a'), () => {
+        issued++;
+        return issue();
+      });
+    await expect(attest()).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await expect(agents.setVersion(a, '2')).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    expect(issued).toBe(0);
+    expect(await agents.purge({ expiredBefore: clock.now(), includeUnreattestable: true })).toEqual(
+      [],
+    );
+    expect(agents.get(a)?.banned).toBe(true);
+  });
+
+  it('that comes while an SVID is issued holds that SVID back', async () => {
+    const { agents, issue } = await withAgent();
+    const attestation = agents.attest(attestationOf('a'), async () => {
+      await agents.ban(a);
+      return issue();
+    });
+    await expect(attestation).rejects.toEqual(code('ERR_AGENT_BANNED'));
+  });
+
+  it('survives a restart, and ends with an eviction', async () => {
+    const { agents, store, clock, issue } = await withAgent();
+    await agents.ban(a);
+    const { agents: next } = await openAgents({ store, clock });
+    await expect(next.attest(attestationOf('a'), issue)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await next.delete(a);
+    await expect(next.attest(attestationOf('a'), issue)).resolves.toBeDefined();
+  });
+
+  it('needs an agent', async () => {
+    const { agents } = await openAgents();
+    await expect(agents.ban(a)).rejects.toEqual(code('ERR_AGENT_NOT_FOUND'));
+    await expect(agents.delete(a)).rejects.toEqual(code('ERR_AGENT_NOT_FOUND'));
+  });
+});
+
+describe('purge', () => {
+  it('takes what expired before, can attest again and is not banned, unless told more', async () => {
+    const { agents, issue, clock, names } = await openAgents();
+    await agents.attest(attestationOf('old'), issue);
+    await agents.attest(attestationOf('token', { canReattest: false }), issue);
+    await agents.attest(attestationOf('banned'), issue);
+    await agents.ban(agentId('banned'));
+    clock.advance(2 * HOUR_MS);
+    await agents.attest(attestationOf('young'), issue);
+    const expiredBefore = clock.now() - HOUR_MS / 2;
+    expect(await agents.purge({ expiredBefore: expiredBefore - HOUR_MS })).toEqual([]);
+    expect(await agents.purge({ expiredBefore })).toEqual([agentId('old')]);
+    expect(await agents.purge({ expiredBefore, includeUnreattestable: true })).toEqual([
+      agentId('token'),
+    ]);
+    expect(await agents.purge({ expiredBefore, includeBanned: true })).toEqual([agentId('banned')]);
+    expect(names()).toEqual(['young']);
+  });
+
+  it('counts the renewed SVID', async () => {
+    const { agents, issue, clock } = await withAgent({ canReattest: false });
+    clock.advance(HOUR_MS / 2);
+    await agents.renew(a, Buffer.from('key'), issue);
+    clock.advance(HOUR_MS);
+    const expiredBefore = clock.now();
+    expect(await agents.purge({ expiredBefore, includeUnreattestable: true })).toEqual([]);
+  });
+
+  it('leaves an agent that attests meanwhile', async () => {
+    const { store, clock, agents, issue } = await withAgent();
+    clock.advance(2 * HOUR_MS);
+    const bucket = overBucket(store.bucket('agents'), {
+      delete: async (key, expected) => {
+        await agents.attest(attestationOf('a'), issue);
+        return store.bucket('agents').delete(key, expected);
+      },
+    });
+    const { agents: purging } = await openAgents({ store, clock, bucket });
+    expect(await purging.purge({ expiredBefore: clock.now() })).toEqual([]);
+    expect(agents.get(a)).toBeDefined();
+  });
+});
+
+describe('list and count', () => {
+  async function three() {
+    const world = await openAgents();
+    const { agents, issue, clock } = world;
+    const selectors = (...texts: string[]) => ({ selectors: texts.map(parseSelector) });
+    await agents.attest(attestationOf('c', selectors('x:1', 'x:2')), issue);
+    await agents.attest(attestationOf('a', selectors('x:1')), issue);
+    clock.advance(60_000);
+    await agents.attest(
+      {
+        ...attestationOf('b', selectors('x:3')),
+        attestationType: 'join_token',
+        canReattest: false,
+      },
+      issue,
+    );
+    await agents.ban(agentId('c'));
+    const found = (filter: Parameters<typeof agents.list>[0]) => {
+      const { items } = agents.list(filter, { pageSize: 0, pageToken: '' });
+      expect(agents.count(filter)).toBe(items.length);
+      return items.map(({ id }) => id.path.split('/').at(-1)).join('');
+    };
+    return { ...world, found };
+  }
+
+  it('filters as SPIRE does', async () => {
+    const { found, clock } = await three();
+    expect(found({})).toBe('abc');
+    expect(found({ attestationType: 'join_token' })).toBe('b');
+    expect(found({ banned: true })).toBe('c');
+    expect(found({ banned: false, canReattest: true })).toBe('a');
+    expect(found({ expiresBefore: clock.now() + HOUR_MS })).toBe('ac');
+    const by = (match: 'exact' | 'subset' | 'superset' | 'any', ...values: string[]) =>
+      found({ selectors: { match, values } });
+    expect(by('exact', 'x:1')).toBe('a');
+    expect(by('subset', 'x:1', 'x:2')).toBe('ac');
+    expect(by('superset', 'x:1')).toBe('ac');
+    expect(by('any', 'x:2', 'x:3')).toBe('bc');
+    expect(by('any', 'x:4')).toBe('');
+  });
+
+  it('lists page after page, and says when a page token is not its own', async () => {
+    const { agents } = await three();
+    const first = agents.list({}, { pageSize: 2, pageToken: '' });
+    expect(first.items.map(({ id }) => id)).toEqual([agentId('a'), agentId('b')]);
+    const second = agents.list({}, { pageSize: 2, pageToken: first.nextPageToken });
+    expect(second.items.map(({ id }) => id)).toEqual([agentId('c')]);
+    expect(second.nextPageToken).toBe('');
+    const wrong = () => agents.list({}, { pageSize: 2, pageToken: 'x' });
+    expect(wrong).toThrow(code('ERR_AGENT_PAGE'));
+  });
+});
+
+describe('the view', () => {
+  it('tells watchers of every change, also of other servers', async () => {
+    const { agents, store, clock, issue } = await openAgents();
+    const changes: AgentChange[] = [];
+    const stop = agents.watch((change) => changes.push(change));
+    const { agents: other } = await openAgents({ store, clock });
+    await other.attest(attestationOf('a'), issue);
+    await other.ban(a);
+    await other.delete(a);
+    await settle();
+    expect(changes.map(({ id, agent }) => [id.path, agent?.banned])).toEqual([
+      [a.path, false],
+      [a.path, true],
+      [a.path, undefined],
+    ]);
+    stop();
+    await agents.attest(attestationOf('a'), issue);
+    expect(changes).toHaveLength(3);
+  });
+
+  it('leaves out what cannot be read, which can do nothing until it is deleted', async () => {
+    const { agents, svid, bucket, store, clock, issue } = await withAgent();
+    await agents.attest(attestationOf('b'), issue);
+    await bucket.put(agentKey(a), Buffer.from('{"v":1}'));
+    await settle();
+    const { agents: restarted } = await openAgents({ store, clock });
+    for (const registry of [agents, restarted]) {
+      expect(registry.get(a)).toBeUndefined();
+      expect(registry.get(agentId('b'))).toBeDefined();
+      await expect(registry.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_RECORD'));
+      const attest = registry.attest(attestationOf('a'), issue);
+      await expect(attest).rejects.toEqual(code('ERR_AGENT_RECORD'));
+    }
+    await agents.delete(a);
+    await expect(agents.attest(attestationOf('a'), issue)).resolves.toBeDefined();
+  });
+
+  it('does not take the record of one agent for another', async () => {
+    const { bucket, agents, svid } = await withAgent();
+    const stored = await bucket.get(agentKey(a));
+    await bucket.put(agentKey(agentId('b')), stored?.value ?? Buffer.of());
+    await expect(agents.authorize(agentId('b'), svid)).rejects.toEqual(code('ERR_AGENT_RECORD'));
+  });
+
+  it('reads all again after a break of the feed', async () => {
+    const { store, clock, agents, issue } = await openAgents();
+    let isBroken = true;
+    const bucket = overBucket(store.bucket('agents'), {
+      watch: (prefix, from, signal) => {
+        if (isBroken) throw new Error('broken');
+        return store.bucket('agents').watch(prefix, from, signal);
+      },
+    });
+    await agents.attest(attestationOf('gone'), issue);
+    const { agents: other } = await openAgents({ store, clock, bucket });
+    await agents.delete(agentId('gone'));
+    await agents.attest(attestationOf('a'), issue);
+    isBroken = false;
+    await clock.advanceAsync(1000);
+    expect(other.get(a)).toBeDefined();
+    expect(other.get(agentId('gone'))).toBeUndefined();
+  });
+
+  it('ends with a typed error for who waits, and leaves no timer', async () => {
+    const { agents, clock, issue } = await openAgents();
+    await agents.close();
+    await expect(agents.attest(attestationOf('a'), issue)).rejects.toEqual(
+      code('ERR_AGENT_CLOSED'),
+    );
+    expect(clock.timers).toBe(0);
+  });
+});

@@ -1,0 +1,40 @@
+import { type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
+import type { AgentSvid, AttestedAgent } from './agent.ts';
+
+/** @throws TrustplaneError ERR_AGENT_BANNED */
+export function refuseBanned(agent: AttestedAgent | undefined): void {
+  if (agent?.banned !== true) return;
+  throw new TrustplaneError('ERR_AGENT_BANNED', `agent ${agent.id.toString()} is banned`);
+}
+
+/** @throws TrustplaneError ERR_AGENT_NOT_ATTESTED, ERR_AGENT_BANNED */
+export function requireAttested(agent: AttestedAgent | undefined, id: SpiffeId): AttestedAgent {
+  refuseBanned(agent);
+  if (agent !== undefined) return agent;
+  throw new TrustplaneError('ERR_AGENT_NOT_ATTESTED', `agent ${id.toString()} is not attested`);
+}
+
+/**
+ * Whether an agent may act with an SVID: the one it was last seen with, or the renewed one, which then
+ * takes its place (as in SPIRE: until then both are good, afterwards the older one is not). A ban
+ * comes before expiry, as it does not pass.
+ * @throws TrustplaneError ERR_AGENT_BANNED, ERR_AGENT_EXPIRED, ERR_AGENT_NOT_ACTIVE
+ */
+export function judgeSvid(
+  agent: AttestedAgent,
+  presented: AgentSvid,
+  now: number,
+): 'current' | 'renewed' {
+  refuseBanned(agent);
+  const id = agent.id.toString();
+  if (now > presented.expiresAt) {
+    const at = new Date(presented.expiresAt).toISOString();
+    throw new TrustplaneError('ERR_AGENT_EXPIRED', `the SVID of agent ${id} expired at ${at}`);
+  }
+  if (presented.serialNumber === agent.svid.serialNumber) return 'current';
+  if (presented.serialNumber === agent.renewedSvid?.serialNumber) return 'renewed';
+  throw new TrustplaneError(
+    'ERR_AGENT_NOT_ACTIVE',
+    `agent ${id} has the SVID with serial ${agent.svid.serialNumber}; got ${presented.serialNumber}`,
+  );
+}
