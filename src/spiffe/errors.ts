@@ -202,6 +202,10 @@ export const errorCodes = {
   ERR_PEER_SELF_TEST: ['precondition', 'Peer credentials cannot be relied on; nothing is served.'],
   ERR_HEALTH_SERVICE: ['not-found', 'The server has no service of this name.'],
   ERR_TOO_MANY_CALLS: ['exhausted', 'The server, or the user on it, has too many open calls.'],
+  ERR_LISTEN: ['precondition', 'The address and port cannot be listened on.'],
+  ERR_TLS_IDENTITY: ['internal', 'The own certificate and key are not ones TLS can present.'],
+  ERR_TLS_HANDSHAKE: ['unavailable', 'The server and this client found no common TLS.'],
+  ERR_TLS_SERVER_ID: ['unauthenticated', 'The server is another than the one that was expected.'],
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
   // client and cli
   ERR_USAGE: ['invalid', 'A required flag or argument is missing.'],

@@ -1,7 +1,7 @@
 import type { ChannelOptions, ServerOptions } from '@grpc/grpc-js';
 
 /** What one peer may ask of a server, the same for every gRPC server and client of trustplane. */
-export const grpcLimits = {
+const grpcLimits = {
   /** Bytes of one received message. */
   maxReceiveBytes: 4_194_304,
   /** Bytes of one sent message. */
@@ -24,4 +24,12 @@ export const grpcClientOptions: ChannelOptions = {
   'grpc.max_send_message_length': grpcLimits.maxReceiveBytes,
   'grpc.enable_http_proxy': 0,
   'grpc.enable_channelz': 0,
+};
+
+/** Servers on TCP also ask silent clients whether they are there, and close connections nobody uses. */
+export const grpcTcpServerOptions: ServerOptions = {
+  ...grpcServerOptions,
+  'grpc.keepalive_time_ms': 60_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  'grpc.max_connection_idle_ms': 600_000,
 };

@@ -1,4 +1,6 @@
-/** gRPC over Unix sockets: protocol definitions, kernel-attested peers, limits, the error → status table. */
+/** gRPC over Unix sockets and TLS: protocol definitions, who calls, limits, the error → status table. */
+export { type Caller, callerOf, type LocalCaller } from './caller.ts';
+export { dialTls, type TlsDial, type TlsDialOptions } from './dial-tls.ts';
 export { type Dial, dialUnix } from './dial-unix.ts';
 export { createHealth, type Health, type ServingStatus } from './health.ts';
 export type { PeerProcess } from './peer-process.ts';
@@ -6,5 +8,14 @@ export { peerOf } from './peers.ts';
 export { type GrpcService, loadService, messageType, strictBytes } from './protos.ts';
 export { createReflection } from './reflection.ts';
 export { selfTestPeerCredentials } from './self-test.ts';
+export type { ServerTrust, UnverifiedServer, VerifiedServer } from './server-trust.ts';
 export { ERROR_CODE_KEY, exitCodeOf, statusOf, toServiceError } from './status.ts';
+export type { AnonymousCaller, RemoteCaller, SvidCaller } from './tls-peers.ts';
+export {
+  type GrpcTlsServer,
+  serveTls,
+  type TlsLimits,
+  type TlsServerOptions,
+} from './tls-server.ts';
+export type { TlsIdentity } from './tls-settings.ts';
 export { serveUnix, type UnixServer, type UnixServerOptions } from './unix-server.ts';

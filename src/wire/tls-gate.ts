@@ -1,0 +1,223 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import {
+  createServer as createTlsServer,
+  type TLSSocket,
+  type Server as TlsServer,
+} from 'node:tls';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { CheckedSvid, type SvidVerifier } from './checked-svid.ts';
+import { HandshakeWatch, PREFACE_BYTES } from './handshake-watch.ts';
+import { takePeerChain } from './peer-chain.ts';
+import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
+import { Room } from './room.ts';
+import { plainAddress, sourceNetwork } from './source-network.ts';
+import { TlsPeer, tlsPeers } from './tls-peers.ts';
+import { ALPN_PROTOCOLS, type TlsIdentity, withTlsSettings } from './tls-settings.ts';
+import type { Refusal } from './wire-metrics.ts';
+
+export interface TlsGateOptions extends RefusalNotesOptions {
+  readonly host: { injectConnection(connection: Duplex): void };
+  /** What the server presents; asked for each connection. */
+  identity(): TlsIdentity;
+  /** What clients' SVIDs are held against. */
+  readonly verifier: SvidVerifier;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerNetwork: number;
+  readonly maxAnonymousConnections: number;
+  readonly handshakeTimeoutMs: number;
+}
+
+/** Decides on each accepted TCP connection: is there room, does it speak TLS, whose SVID; then hands it to gRPC. */
+export class TlsGate {
+  readonly #options: TlsGateOptions;
+  readonly #tls: TlsServer;
+  readonly #handshakes: HandshakeWatch;
+  readonly #room: Room<string>;
+  readonly #notes: RefusalNotes;
+  /** In their handshake, by the addresses at both ends. */
+  readonly #unsecured = new Map<string, Connection>();
+  #identity: TlsIdentity;
+  #anonymous = 0;
+
+  /** @throws TrustplaneError ERR_TLS_IDENTITY; whatever `identity` throws */
+  constructor(options: TlsGateOptions) {
+    this.#options = options;
+    const { maxConnections, maxConnectionsPerNetwork } = options;
+    this.#handshakes = new HandshakeWatch(options.clock, options.handshakeTimeoutMs);
+    this.#room = new Room({ max: maxConnections, maxPerOwner: maxConnectionsPerNetwork });
+    this.#notes = new RefusalNotes(options);
+    this.#identity = options.identity();
+    this.#tls = createServer(this.#identity);
+    this.#tls.on('secureConnection', (socket) => this.#secured(socket));
+    this.#tls.on('tlsClientError', (error, socket) => this.#failed(error, socket));
+  }
+
+  admit(socket: Socket): void {
+    socket.on('error', ignoreError);
+    const connection = this.#enter(socket);
+    if (connection === undefined) return;
+    this.#handshakes.add({
+      isOver: () => connection.hasBegun(),
+      expire: () =>
+        this.#refuse(connection, 'handshake_timeout', 'the peer did not begin to speak HTTP/2'),
+    });
+    try {
+      this.#presentNewest();
+    } catch (error) {
+      return this.#refuse(connection, 'server_identity', messageOf(error));
+    }
+    this.#tls.emit('connection', socket);
+  }
+
+  acceptFailed(error: Error): void {
+    this.#notes.note('accept_error', messageOf(error));
+  }
+
+  /** Ends what is still in its handshake. */
+  close(): void {
+    this.#handshakes.close();
+    for (const connection of this.#unsecured.values()) connection.socket.destroy();
+  }
+
+  /** Counts the connection in, if there is room for it. */
+  #enter(socket: Socket): Connection | undefined {
+    const { remoteAddress } = socket;
+    if (remoteAddress === undefined) {
+      socket.destroy();
+      this.#notes.note('peer_gone', 'the peer left before it was accepted');
+      return undefined;
+    }
+    const connection = new Connection(socket, remoteAddress);
+    const { network } = connection;
+    if (this.#room.isFull) {
+      const why = `there are ${this.#options.maxConnections} connections`;
+      return this.#refuse(connection, 'max_connections', why);
+    }
+    if (!this.#room.hasRoomFor(network)) {
+      const why = `${network} has ${this.#room.of(network)} connections`;
+      return this.#refuse(connection, 'max_connections_per_network', why);
+    }
+    this.#room.enter(network);
+    this.#options.metrics.accepted();
+    this.#unsecured.set(connection.ends, connection);
+    socket.on('close', () => this.#closed(connection));
+    return connection;
+  }
+
+  #closed(connection: Connection): void {
+    this.#unsecured.delete(connection.ends);
+    this.#room.leave(connection.network);
+    this.#options.metrics.closed();
+    if (connection.key === undefined) return;
+    if (tlsPeers.get(connection.key)?.caller.kind === 'anonymous') this.#anonymous -= 1;
+    tlsPeers.remove(connection.key);
+  }
+
+  /** A renewed identity is presented from the next connection on. */
+  #presentNewest(): void {
+    const identity = this.#options.identity();
+    if (identity === this.#identity) return;
+    withTlsSettings(identity, (settings) => this.#tls.setSecureContext(settings));
+    this.#identity = identity;
+  }
+
+  #secured(socket: TLSSocket): void {
+    socket.on('error', ignoreError);
+    const connection = this.#take(socket);
+    if (connection === undefined) {
+      socket.destroy();
+      return;
+    }
+    if (socket.alpnProtocol !== ALPN_PROTOCOLS[0]) {
+      return this.#refuse(connection, 'alpn', 'the client did not offer h2 in ALPN');
+    }
+    const peer = this.#identify(socket, connection);
+    if (peer === undefined) return;
+    connection.key = tlsPeers.add(peer);
+    connection.bytesOfHandshake = connection.socket.bytesRead;
+    if (peer.caller.kind === 'anonymous') this.#anonymous += 1;
+    // What grpc-js answers to call.getPeer().
+    Object.defineProperty(socket, 'remoteAddress', { value: connection.key });
+    Object.defineProperty(socket, 'remotePort', { value: undefined });
+    this.#options.host.injectConnection(socket);
+  }
+
+  #identify(socket: TLSSocket, connection: Connection): TlsPeer | undefined {
+    const { verifier, maxAnonymousConnections } = this.#options;
+    const chain = takePeerChain(socket);
+    if (chain.length > 0) {
+      try {
+        return new TlsPeer(connection.address, new CheckedSvid(chain, verifier));
+      } catch (error) {
+        if (!(error instanceof TrustplaneError)) throw error;
+        return this.#refuse(connection, 'client_certificate', error.message, { code: error.code });
+      }
+    }
+    if (this.#anonymous < maxAnonymousConnections)
+      return new TlsPeer(connection.address, undefined);
+    const why = `there are ${this.#anonymous} connections without client certificate`;
+    return this.#refuse(connection, 'max_anonymous_connections', why);
+  }
+
+  #failed(error: Error, socket: TLSSocket): void {
+    const connection = this.#take(socket);
+    socket.destroy();
+    if (connection === undefined) return;
+    const left = 'code' in error && error.code === 'ECONNRESET';
+    this.#refuse(connection, left ? 'peer_gone' : 'tls_error', messageOf(error));
+  }
+
+  #take(socket: TLSSocket): Connection | undefined {
+    const ends = endsOf(socket);
+    const connection = this.#unsecured.get(ends);
+    this.#unsecured.delete(ends);
+    return connection;
+  }
+
+  #refuse(connection: Connection, reason: Refusal, why: string, fields: object = {}): undefined {
+    connection.socket.destroy();
+    this.#notes.note(reason, why, { address: connection.address, ...fields });
+  }
+}
+
+class Connection {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly network: string;
+  readonly ends: string;
+  /** Once it is handed to gRPC. */
+  key: string | undefined;
+  bytesOfHandshake = Number.POSITIVE_INFINITY;
+
+  constructor(socket: Socket, remoteAddress: string) {
+    this.socket = socket;
+    this.address = plainAddress(remoteAddress);
+    this.network = sourceNetwork(remoteAddress);
+    this.ends = endsOf(socket);
+  }
+
+  hasBegun(): boolean {
+    const { destroyed, bytesRead } = this.socket;
+    return destroyed || bytesRead - this.bytesOfHandshake >= PREFACE_BYTES;
+  }
+}
+
+/** What tells a connection from all others that are open; the same for a socket and the TLS over it. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+function createServer(identity: TlsIdentity): TlsServer {
+  return withTlsSettings(identity, (settings) =>
+    createTlsServer({
+      ...settings,
+      ALPNProtocols: ALPN_PROTOCOLS,
+      requestCert: true,
+      rejectUnauthorized: false,
+    }),
+  );
+}
+
+/** `close` follows, and says all there is to say. */
+function ignoreError(): void {}

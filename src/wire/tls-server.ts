@@ -1,0 +1,126 @@
+import { once } from 'node:events';
+import { createServer, type Server as Listener } from 'node:net';
+import { type Log, type Metrics, systemClock } from '../ops/index.ts';
+import { type Bundle, type Clock, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { affordableConnections } from './descriptor-limit.ts';
+import { grpcTcpServerOptions } from './grpc-limits.ts';
+import type { CallLimits } from './open-calls.ts';
+import type { GrpcService } from './protos.ts';
+import { RpcHost } from './rpc-host.ts';
+import { TlsGate } from './tls-gate.ts';
+import { tlsPeers } from './tls-peers.ts';
+import type { TlsIdentity } from './tls-settings.ts';
+import { createSocketMetrics } from './wire-metrics.ts';
+
+/** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
+const BACKLOG = 4096;
+/** After this silence the kernel asks whether the peer is still there, ten times, a second apart. */
+const KEEP_ALIVE_DELAY_MS = 15_000;
+
+export interface TlsLimits {
+  /** Default 20,000, or what the limit on open files leaves room for. */
+  readonly maxConnections?: number;
+  /** From one IPv4 address or one IPv6 /64; default a quarter. */
+  readonly maxConnectionsPerNetwork?: number;
+  /** Without client certificate, so that they cannot keep out agents; default half. */
+  readonly maxAnonymousConnections?: number;
+  /** Calls open at one time, streams and others; default 50,000. */
+  readonly maxCalls?: number;
+  /** Of one SPIFFE ID, or without certificate from one network; default 1,000. */
+  readonly maxCallsPerCaller?: number;
+  /** A connection that has not begun to speak HTTP/2 by then is closed (within twice the time); default 10 s. */
+  readonly handshakeTimeoutMs?: number;
+}
+
+export interface TlsServerOptions {
+  /** IP address or name of this host's interface, such as `0.0.0.0`. */
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  /** What the server presents. Asked for each connection: a new object is presented at once. */
+  identity(): TlsIdentity;
+  /** The bundle of the own trust domain, against which clients' SVIDs are verified; a new object for each change. */
+  trust(): Bundle;
+  readonly services: readonly GrpcService[];
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly limits?: TlsLimits;
+  /** The value of the metrics' label `socket`; default `tcp`. */
+  readonly name?: string;
+  readonly clock?: Clock;
+}
+
+export interface GrpcTlsServer {
+  /** IP address. */
+  readonly host: string;
+  readonly port: number;
+  /**
+   * Accepts no more, ends every stream with UNAVAILABLE, sends GOAWAY, and destroys what is left
+   * after `graceMs`. Resolves when the last connection is closed.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+/**
+ * Serves gRPC over TLS on TCP. A client certificate is asked for, not required; one that is presented
+ * must be an SVID of the own trust domain, or the connection is closed. `callerOf` says who calls.
+ * @throws TrustplaneError ERR_LISTEN, ERR_TLS_IDENTITY
+ */
+export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer> {
+  const log = options.log.child({ socket: `${options.host}:${options.port}` });
+  const { services, limits = {} } = options;
+  const calls = callLimits(limits);
+  const host = new RpcHost({ services, grpc: grpcTcpServerOptions, calls, log });
+  const gate = createGate(host, log, options);
+  const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS };
+  const listener = createServer(tcp, (socket) => gate.admit(socket));
+  const address = await listen(listener, options);
+  listener.on('error', (error) => gate.acceptFailed(error));
+  log.info(address, 'listening');
+  let closed: Promise<void> | undefined;
+  return { ...address, close: (graceMs) => (closed ??= host.drain(listener, gate, graceMs)) };
+}
+
+function callLimits({ maxCalls = 50_000, maxCallsPerCaller = 1_000 }: TlsLimits): CallLimits {
+  return { maxCalls, maxCallsPerOwner: maxCallsPerCaller, ownerOf: (key) => ownerOf(key) };
+}
+
+function ownerOf(key: string): string {
+  const caller = tlsPeers.get(key)?.caller;
+  return caller?.kind === 'svid' ? caller.svid.spiffeId.toString() : (caller?.address ?? key);
+}
+
+function createGate(host: RpcHost, log: Log, options: TlsServerOptions): TlsGate {
+  const { limits = {}, clock = systemClock } = options;
+  const maxConnections = affordableConnections(limits.maxConnections ?? 20_000, log);
+  return new TlsGate({
+    host,
+    log,
+    clock,
+    metrics: createSocketMetrics(options.metrics, options.name ?? 'tcp', 'tls'),
+    identity: () => options.identity(),
+    verifier: { bundle: () => options.trust(), clock },
+    maxConnections,
+    maxConnectionsPerNetwork: limits.maxConnectionsPerNetwork ?? Math.ceil(maxConnections / 4),
+    maxAnonymousConnections: limits.maxAnonymousConnections ?? Math.ceil(maxConnections / 2),
+    handshakeTimeoutMs: limits.handshakeTimeoutMs ?? 10_000,
+  });
+}
+
+async function listen(
+  listener: Listener,
+  { host, port }: TlsServerOptions,
+): Promise<{ readonly host: string; readonly port: number }> {
+  try {
+    listener.listen({ host, port, backlog: BACKLOG });
+    await once(listener, 'listening');
+  } catch (error) {
+    const message = `cannot listen on ${host}, port ${port}: ${messageOf(error)}`;
+    throw new TrustplaneError('ERR_LISTEN', message, { cause: error });
+  }
+  const address = listener.address();
+  if (address === null || typeof address === 'string') {
+    throw new TrustplaneError('ERR_INTERNAL', 'a TCP listener has an address');
+  }
+  return { host: address.address, port: address.port };
+}
