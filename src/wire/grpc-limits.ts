@@ -32,4 +32,15 @@ export const grpcTcpServerOptions: ServerOptions = {
   'grpc.keepalive_time_ms': 60_000,
   'grpc.keepalive_timeout_ms': 20_000,
   'grpc.max_connection_idle_ms': 600_000,
+  // Above it new streams are refused; in MB.
+  'grpc-node.max_session_memory': 64,
+};
+
+/** Without an identity one can ask for a bundle and attest: 1 MiB of unfinished requests per connection. */
+export const grpcAnonymousServerOptions: ServerOptions = {
+  ...grpcTcpServerOptions,
+  'grpc.max_receive_message_length': 262_144,
+  'grpc.max_concurrent_streams': 4,
+  'grpc.max_connection_idle_ms': 60_000,
+  'grpc-node.max_session_memory': 2,
 };

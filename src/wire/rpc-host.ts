@@ -38,16 +38,28 @@ export class RpcHost {
     this.#injector.injectConnection(connection);
   }
 
-  /**
-   * Accepts no more, ends every stream with UNAVAILABLE, sends GOAWAY, and destroys what is left
-   * after `graceMs`. Resolves when the last connection is closed.
-   */
-  async drain(listener: Listener, gate: { close(): void }, graceMs: number): Promise<void> {
-    const lastClosed = new Promise<void>((resolve) => listener.close(() => resolve()));
-    gate.close();
+  /** Ends every stream with UNAVAILABLE, sends GOAWAY, and destroys what is left after `graceMs`. */
+  drain(graceMs: number): void {
     this.#calls.endAll(new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down'));
     this.#injector.drain(graceMs);
-    await lastClosed;
+  }
+
+  /** To be called when no connection is left. */
+  close(): void {
     this.#server.forceShutdown();
   }
+}
+
+/** Accepts no more connections and drains the `hosts` of those there are; resolves when the last one is closed. */
+export async function drainListener(
+  listener: Listener,
+  gate: { close(): void },
+  hosts: readonly RpcHost[],
+  graceMs: number,
+): Promise<void> {
+  const lastClosed = new Promise<void>((resolve) => listener.close(() => resolve()));
+  gate.close();
+  for (const host of hosts) host.drain(graceMs);
+  await lastClosed;
+  for (const host of hosts) host.close();
 }

@@ -12,12 +12,17 @@ import { takePeerChain } from './peer-chain.ts';
 import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
 import { Room } from './room.ts';
 import { plainAddress, sourceNetwork } from './source-network.ts';
-import { TlsPeer, tlsPeers } from './tls-peers.ts';
+import { type RemoteCaller, TlsPeer, tlsPeers } from './tls-peers.ts';
 import { ALPN_PROTOCOLS, type TlsIdentity, withTlsSettings } from './tls-settings.ts';
 import type { Refusal } from './wire-metrics.ts';
 
+interface ConnectionHost {
+  injectConnection(connection: Duplex): void;
+}
+
 export interface TlsGateOptions extends RefusalNotesOptions {
-  readonly host: { injectConnection(connection: Duplex): void };
+  /** Who serves callers of each kind. */
+  readonly hosts: Readonly<Record<RemoteCaller['kind'], ConnectionHost>>;
   /** What the server presents; asked for each connection. */
   identity(): TlsIdentity;
   /** What clients' SVIDs are held against. */
@@ -140,7 +145,7 @@ export class TlsGate {
     // What grpc-js answers to call.getPeer().
     Object.defineProperty(socket, 'remoteAddress', { value: connection.key });
     Object.defineProperty(socket, 'remotePort', { value: undefined });
-    this.#options.host.injectConnection(socket);
+    this.#options.hosts[peer.caller.kind].injectConnection(socket);
   }
 
   #identify(socket: TLSSocket, connection: Connection): TlsPeer | undefined {
@@ -150,8 +155,8 @@ export class TlsGate {
       try {
         return new TlsPeer(connection.address, new CheckedSvid(chain, verifier));
       } catch (error) {
-        if (!(error instanceof TrustplaneError)) throw error;
-        return this.#refuse(connection, 'client_certificate', error.message, { code: error.code });
+        const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
+        return this.#refuse(connection, 'client_certificate', messageOf(error), { code });
       }
     }
     if (this.#anonymous < maxAnonymousConnections)

@@ -370,8 +370,22 @@ describe('the bounds', () => {
     expect(await echo(place.dial())).toBe('anonymous 127.0.0.1');
   });
 
+  it('are narrower for callers without a certificate', async () => {
+    await place.serve({ limits: { maxAnonymousCallsPerNetwork: 1 } });
+    const identity = await place.issue();
+    const large = 'x'.repeat(300_000);
+    const client = place.dial();
+    await expect(echo(client, large)).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    expect(await echo(place.dial({ identity: () => identity }), large)).toContain(AGENT_ID);
+    const stream = openQuietStream(client);
+    const answered = once(stream, 'data');
+    stream.write(Buffer.from('x'));
+    await answered;
+    await expect(echo(place.dial())).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  });
+
   it('let 2,000 connect at once, and forget them', async () => {
-    await place.serve();
+    await place.serve({ limits: { maxAnonymousConnections: 3_000 } });
     const sockets = await Promise.all(Array.from({ length: 2_000 }, () => place.openTls()));
     await until(() => tlsPeers.size === 2_000);
     expect(await echo(place.dial())).toBe('anonymous 127.0.0.1');

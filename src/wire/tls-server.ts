@@ -3,12 +3,13 @@ import { createServer, type Server as Listener } from 'node:net';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import { type Bundle, type Clock, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { affordableConnections } from './descriptor-limit.ts';
-import { grpcTcpServerOptions } from './grpc-limits.ts';
+import { grpcAnonymousServerOptions, grpcTcpServerOptions } from './grpc-limits.ts';
 import type { CallLimits } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
-import { RpcHost } from './rpc-host.ts';
+import { drainListener, RpcHost } from './rpc-host.ts';
+import { sourceNetwork } from './source-network.ts';
 import { TlsGate } from './tls-gate.ts';
-import { tlsPeers } from './tls-peers.ts';
+import { type RemoteCaller, tlsPeers } from './tls-peers.ts';
 import type { TlsIdentity } from './tls-settings.ts';
 import { createSocketMetrics } from './wire-metrics.ts';
 
@@ -22,12 +23,16 @@ export interface TlsLimits {
   readonly maxConnections?: number;
   /** From one IPv4 address or one IPv6 /64; default a quarter. */
   readonly maxConnectionsPerNetwork?: number;
-  /** Without client certificate, so that they cannot keep out agents; default half. */
+  /** Without client certificate, so that they cannot keep out agents; default 2,000, at most half of all. */
   readonly maxAnonymousConnections?: number;
-  /** Calls open at one time, streams and others; default 50,000. */
+  /** Calls with a client certificate open at one time, streams and others; default 50,000. */
   readonly maxCalls?: number;
-  /** Of one SPIFFE ID, or without certificate from one network; default 1,000. */
+  /** Of one SPIFFE ID; default 1,000. */
   readonly maxCallsPerCaller?: number;
+  /** Calls without client certificate open at one time; default 2,000. */
+  readonly maxAnonymousCalls?: number;
+  /** From one IPv4 address or one IPv6 /64; default half. */
+  readonly maxAnonymousCallsPerNetwork?: number;
   /** A connection that has not begun to speak HTTP/2 by then is closed (within twice the time); default 10 s. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -69,32 +74,54 @@ export interface GrpcTlsServer {
 export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer> {
   const log = options.log.child({ socket: `${options.host}:${options.port}` });
   const { services, limits = {} } = options;
-  const calls = callLimits(limits);
-  const host = new RpcHost({ services, grpc: grpcTcpServerOptions, calls, log });
-  const gate = createGate(host, log, options);
+  const hosts: Hosts = {
+    svid: new RpcHost({ services, grpc: grpcTcpServerOptions, calls: callLimits(limits), log }),
+    anonymous: new RpcHost({
+      services,
+      grpc: grpcAnonymousServerOptions,
+      calls: anonymousCallLimits(limits),
+      log,
+    }),
+  };
+  const gate = createGate(hosts, log, options);
   const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS };
   const listener = createServer(tcp, (socket) => gate.admit(socket));
   const address = await listen(listener, options);
   listener.on('error', (error) => gate.acceptFailed(error));
   log.info(address, 'listening');
   let closed: Promise<void> | undefined;
-  return { ...address, close: (graceMs) => (closed ??= host.drain(listener, gate, graceMs)) };
+  return {
+    ...address,
+    close: (graceMs) =>
+      (closed ??= drainListener(listener, gate, [hosts.svid, hosts.anonymous], graceMs)),
+  };
 }
 
+type Hosts = Readonly<Record<RemoteCaller['kind'], RpcHost>>;
+
 function callLimits({ maxCalls = 50_000, maxCallsPerCaller = 1_000 }: TlsLimits): CallLimits {
-  return { maxCalls, maxCallsPerOwner: maxCallsPerCaller, ownerOf: (key) => ownerOf(key) };
+  return { maxCalls, maxCallsPerOwner: maxCallsPerCaller, ownerOf };
+}
+
+function anonymousCallLimits(limits: TlsLimits): CallLimits {
+  const maxCalls = limits.maxAnonymousCalls ?? 2_000;
+  const maxCallsPerOwner = limits.maxAnonymousCallsPerNetwork ?? Math.ceil(maxCalls / 2);
+  return { maxCalls, maxCallsPerOwner, ownerOf };
 }
 
 function ownerOf(key: string): string {
   const caller = tlsPeers.get(key)?.caller;
-  return caller?.kind === 'svid' ? caller.svid.spiffeId.toString() : (caller?.address ?? key);
+  if (caller === undefined) return 'a closed connection';
+  return caller.kind === 'svid'
+    ? caller.svid.spiffeId.toString()
+    : `network ${sourceNetwork(caller.address)}`;
 }
 
-function createGate(host: RpcHost, log: Log, options: TlsServerOptions): TlsGate {
+function createGate(hosts: Hosts, log: Log, options: TlsServerOptions): TlsGate {
   const { limits = {}, clock = systemClock } = options;
   const maxConnections = affordableConnections(limits.maxConnections ?? 20_000, log);
   return new TlsGate({
-    host,
+    hosts,
     log,
     clock,
     metrics: createSocketMetrics(options.metrics, options.name ?? 'tcp', 'tls'),
@@ -102,7 +129,8 @@ function createGate(host: RpcHost, log: Log, options: TlsServerOptions): TlsGate
     verifier: { bundle: () => options.trust(), clock },
     maxConnections,
     maxConnectionsPerNetwork: limits.maxConnectionsPerNetwork ?? Math.ceil(maxConnections / 4),
-    maxAnonymousConnections: limits.maxAnonymousConnections ?? Math.ceil(maxConnections / 2),
+    maxAnonymousConnections:
+      limits.maxAnonymousConnections ?? Math.min(2_000, Math.ceil(maxConnections / 2)),
     handshakeTimeoutMs: limits.handshakeTimeoutMs ?? 10_000,
   });
 }

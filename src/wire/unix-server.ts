@@ -8,7 +8,7 @@ import { grpcServerOptions } from './grpc-limits.ts';
 import type { CallLimits } from './open-calls.ts';
 import { peers } from './peers.ts';
 import type { GrpcService } from './protos.ts';
-import { RpcHost } from './rpc-host.ts';
+import { drainListener, RpcHost } from './rpc-host.ts';
 import { listenOnSocketFile } from './socket-file.ts';
 import { createSocketMetrics } from './wire-metrics.ts';
 
@@ -74,7 +74,7 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
     path: file.path,
     close(graceMs) {
       if (closed === undefined) file.remove();
-      return (closed ??= host.drain(listener, gate, graceMs));
+      return (closed ??= drainListener(listener, gate, [host], graceMs));
     },
   };
 }
