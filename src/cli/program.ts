@@ -1,6 +1,7 @@
 import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError } from 'commander';
 import { version } from '../app/version.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 import { apiCommand } from './api-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
@@ -65,12 +66,18 @@ export function createProgram(io: Io): Command {
 
 /** Runs one command line; returns the exit code. */
 export async function run(io: Io, args: readonly string[]): Promise<number> {
+  const format = formatOf(args);
   try {
-    await createProgram(io).parseAsync(args, { from: 'user' });
+    await createProgram(format === 'json' ? { ...io, err: () => {} } : io).parseAsync(args, {
+      from: 'user',
+    });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    return await reportFailure(io, formatOf(args), error);
+    if (!(error instanceof CommanderError)) return await reportFailure(io, format, error);
+    if (error.exitCode === 0) return 0;
+    const usage = new TrustplaneError('ERR_USAGE', error.message.replace(/^error: /u, ''));
+    // As text, commander has said it already.
+    return format === 'json' ? await reportFailure(io, format, usage) : 2;
   }
 }
 

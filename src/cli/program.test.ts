@@ -1,0 +1,43 @@
+import { expect, it } from 'vitest';
+import { run } from './program.ts';
+
+/** Runs a command line; returns its exit code and what it printed. */
+async function runCaptured(...args: readonly string[]) {
+  const printed = { out: '', err: '' };
+  const io = {
+    out: (text: string) => void (printed.out += text),
+    err: (text: string) => void (printed.err += text),
+    env: {},
+    uid: 0,
+  };
+  return { code: await run(io, args), ...printed };
+}
+
+it('refuses what it does not know, with a hint', async () => {
+  expect(await runCaptured('entry', 'create', '--bogus')).toEqual({
+    code: 2,
+    out: '',
+    err: "error: unknown option '--bogus'\n(see --help)\n",
+  });
+});
+
+it('refuses it as JSON where JSON is asked for', async () => {
+  const { code, out, err } = await runCaptured('entry', 'create', '--bogus', '--output', 'json');
+  expect([code, out]).toEqual([2, '']);
+  expect(JSON.parse(err)).toEqual({
+    error: { code: 'ERR_USAGE', message: "unknown option '--bogus'" },
+  });
+});
+
+it('refuses a bad value before anything is sent', async () => {
+  const ttl = ['--x509-svid-ttl', '1x'];
+  const { code, err } = await runCaptured('entry', 'update', 'web', ...ttl, '-o', 'json');
+  expect(code).toBe(2);
+  expect(JSON.parse(err).error.message).toContain('--x509-svid-ttl');
+});
+
+it('prints help on standard output', async () => {
+  const { code, out, err } = await runCaptured('entry', 'create', '--help');
+  expect([code, err]).toEqual([0, '']);
+  expect(out).toContain('Examples:');
+});
