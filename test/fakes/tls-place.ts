@@ -1,12 +1,7 @@
 import { webcrypto } from 'node:crypto';
 import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
-import {
-  type ConnectionOptions,
-  connect as connectTls,
-  type SecureContextOptions,
-  type TLSSocket,
-} from 'node:tls';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { Client } from '@grpc/grpc-js';
 import { createMetrics, type Metrics, silentLog } from '../../src/ops/index.ts';
 import { type Bundle, encodePem, SpiffeId } from '../../src/spiffe/index.ts';
@@ -158,8 +153,13 @@ export async function makeIdentity(options: TestCertificateOptions): Promise<Tls
   return { certificateChain: [certificate.der], privateKey: new Uint8Array(key) };
 }
 
+interface PemIdentity {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** An identity as Node's TLS takes it. */
-export function asPem({ certificateChain, privateKey }: TlsIdentity): SecureContextOptions {
+export function asPem({ certificateChain, privateKey }: TlsIdentity): PemIdentity {
   const cert = certificateChain.map((der) => encodePem('CERTIFICATE', der)).join('');
   return { cert, key: encodePem('PRIVATE KEY', privateKey) };
 }
