@@ -1,6 +1,7 @@
 import { constants } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import { type Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { echoService } from '../../test/fakes/echo-service.ts';
@@ -12,6 +13,7 @@ import {
 } from '../../test/fakes/test-certificates.ts';
 import { AGENT_ID, asPem, makeIdentity, SERVER_ID, TlsPlace } from '../../test/fakes/tls-place.ts';
 import { echo, openStream, until } from '../../test/fakes/unix-place.ts';
+import { spawnTied, type TiedChild } from '../../test/programs/tied-child.ts';
 import { type Log, silentLog } from '../ops/index.ts';
 import { callerOf } from './caller.ts';
 import { tlsPeers } from './tls-peers.ts';
@@ -394,6 +396,40 @@ describe('the bounds', () => {
     expect(await place.connections()).toBe(1);
   });
 });
+
+describe('without a descriptor left', () => {
+  it('goes on, and serves again when there is one', async () => {
+    const program = fileURLToPath(
+      new URL('../../test/programs/crowded-tls-server.ts', import.meta.url),
+    );
+    const few = ['-c', 'ulimit -n 100; exec "$@"', 'sh', process.execPath, program];
+    const child = spawnTied('/bin/sh', few);
+    place.defer(() => child.stop());
+    place.port = Number((await lineOf(child, /^port (\d+)/))[1]);
+    const kept = await place.openTls();
+    const full = lineOf(child, /^full/);
+    child.kill('SIGUSR2');
+    await full;
+    const turnedAway = await place.openTcp();
+    await new Promise((resolve) => turnedAway.once('close', resolve));
+    const free = lineOf(child, /^free/);
+    child.kill('SIGUSR2');
+    await free;
+    expect(kept.destroyed).toBe(false);
+    await expect(place.openTls()).resolves.toMatchObject({ alpnProtocol: 'h2' });
+  });
+});
+
+async function lineOf(child: TiedChild, pattern: RegExp): Promise<RegExpExecArray> {
+  return await new Promise((resolve) => {
+    const look = (line: string): void => {
+      const found = pattern.exec(line);
+      if (found !== null) resolve(found);
+    };
+    for (const line of child.lines) look(line);
+    child.onLine(look);
+  });
+}
 
 describe('listening and closing', () => {
   it('refuses an address that is taken', async () => {
