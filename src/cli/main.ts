@@ -1,9 +1,11 @@
 import { processIo } from './io.ts';
 import { run } from './program.ts';
 
-/** The reader of a pipe has gone, as in `trustplane ... | head`: nobody is left to tell. */
+const args = process.argv.slice(2);
+
+/** The reader of a pipe has gone, as in `trustplane ... | head`: nobody is left to tell, and a server goes on. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 1);
+  if (args[0] !== 'up') process.exit(error.code === 'EPIPE' ? 0 : 1);
 });
 
-process.exitCode = await run(processIo, process.argv.slice(2));
+process.exitCode = await run(processIo, args);
