@@ -25,6 +25,8 @@ const FILES = [
   'grpc/health/v1/health.proto',
 ];
 const DRAIN_MS = 2_000;
+/** Any local user may ask; Envoy's longest request, with a description of itself, has some 30 KB. */
+const MAX_REQUEST_BYTES = 262_144;
 
 /** What an agent needs from its server. */
 export interface AgentSources {
@@ -68,6 +70,7 @@ export async function serveAgentRole(
       health.service,
       ...createReflection(FILES),
     ],
+    maxReceiveBytes: MAX_REQUEST_BYTES,
     name: 'agent',
     log,
     metrics,

@@ -10,12 +10,21 @@ const grpcLimits = {
   maxConcurrentStreams: 250,
 } as const;
 
+/** What a server holds of requests that are not complete. A chunk of a request counts as 64 KiB, see there. */
+export const unfinishedLimits = {
+  maxBytes: 134_217_728,
+  maxBytesPerOwner: 33_554_432,
+  timeoutMs: 10_000,
+} as const;
+
 /** The limits as grpc-js takes them. Channelz is off: it costs memory for each connection. */
 export const grpcServerOptions: ServerOptions = {
   'grpc.max_receive_message_length': grpcLimits.maxReceiveBytes,
   'grpc.max_send_message_length': grpcLimits.maxSendBytes,
   'grpc.max_concurrent_streams': grpcLimits.maxConcurrentStreams,
   'grpc.enable_channelz': 0,
+  // Above it new streams are refused; in MB.
+  'grpc-node.max_session_memory': 64,
 };
 
 /** What every client does alike: message limits as on the servers, no proxy, no channelz. */
@@ -32,8 +41,6 @@ export const grpcTcpServerOptions: ServerOptions = {
   'grpc.keepalive_time_ms': 60_000,
   'grpc.keepalive_timeout_ms': 20_000,
   'grpc.max_connection_idle_ms': 600_000,
-  // Above it new streams are refused; in MB.
-  'grpc-node.max_session_memory': 64,
 };
 
 /** Without an identity one can ask for a bundle and attest: 1 MiB of unfinished requests per connection. */

@@ -1,4 +1,4 @@
-/** How many connections or calls there may be: in all, and of one owner (a user, a network, an identity). */
+/** How many connections, calls or bytes there may be: in all, and of one owner (a user, a network, an identity). */
 export interface RoomOptions {
   readonly max: number;
   readonly maxPerOwner: number;
@@ -27,14 +27,14 @@ export class Room<Owner> {
     return this.#perOwner.get(owner) ?? 0;
   }
 
-  enter(owner: Owner): void {
-    this.#size += 1;
-    this.#perOwner.set(owner, this.of(owner) + 1);
+  enter(owner: Owner, size = 1): void {
+    this.#size += size;
+    this.#perOwner.set(owner, this.of(owner) + size);
   }
 
-  leave(owner: Owner): void {
-    this.#size -= 1;
-    const left = this.of(owner) - 1;
+  leave(owner: Owner, size = 1): void {
+    this.#size -= size;
+    const left = this.of(owner) - size;
     if (left > 0) this.#perOwner.set(owner, left);
     else this.#perOwner.delete(owner);
   }

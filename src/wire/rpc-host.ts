@@ -6,16 +6,19 @@ import {
   ServerCredentials,
   type ServerOptions,
 } from '@grpc/grpc-js';
-import type { Log } from '../ops/index.ts';
-import { TrustplaneError } from '../spiffe/index.ts';
+import { type Log, systemClock } from '../ops/index.ts';
+import { type Clock, TrustplaneError } from '../spiffe/index.ts';
+import { unfinishedLimits } from './grpc-limits.ts';
 import { type CallLimits, OpenCalls } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
+import { UnfinishedRequests } from './unfinished-requests.ts';
 
 export interface RpcHostOptions {
   readonly services: readonly GrpcService[];
   readonly grpc: ServerOptions;
   readonly calls: CallLimits;
   readonly log: Log;
+  readonly clock?: Clock;
 }
 
 /** gRPC on connections that were accepted, and judged, elsewhere. */
@@ -26,7 +29,11 @@ export class RpcHost {
 
   constructor(options: RpcHostOptions) {
     this.#calls = new OpenCalls(options.log, options.calls);
-    this.#server = new Server(options.grpc);
+    const unfinished = new UnfinishedRequests(
+      { ...unfinishedLimits, ownerOf: (peer) => options.calls.ownerOf(peer) },
+      options.clock ?? systemClock,
+    );
+    this.#server = new Server({ ...options.grpc, interceptors: [unfinished.interceptor] });
     for (const service of options.services) {
       this.#server.addService(service.definition, this.#calls.guard(service));
     }

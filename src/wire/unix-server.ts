@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { basename } from 'node:path';
+import type { ServerOptions } from '@grpc/grpc-js';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { ConnectionGate } from './connection-gate.ts';
@@ -32,6 +33,8 @@ export interface UnixServerOptions {
   readonly maxConnections?: number;
   /** Of one user, so that none can keep out the others; default three quarters. Holds neither root nor this process's own user. */
   readonly maxConnectionsPerUser?: number;
+  /** Of one received message; default 4 MiB. */
+  readonly maxReceiveBytes?: number;
   /** Calls open at one time, streams and others; default 50,000. */
   readonly maxCalls?: number;
   /** Of one user; default three quarters. Holds neither root nor this process's own user. */
@@ -58,7 +61,8 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
   const log = options.log.child({ socket: options.path });
   const { services } = options;
   const calls = callLimits(options);
-  const host = new RpcHost({ services, grpc: grpcServerOptions, calls, log });
+  const grpc = grpcOptions(options);
+  const host = new RpcHost({ services, grpc, calls, log, clock: options.clock ?? systemClock });
   const gate = createGate(host, log, options);
   const listener = createServer((socket) => gate.admit(socket));
   const file = await listenOnSocketFile(listener, {
@@ -77,6 +81,11 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
       return (closed ??= drainListener(listener, gate, [host], graceMs));
     },
   };
+}
+
+function grpcOptions({ maxReceiveBytes }: UnixServerOptions): ServerOptions {
+  if (maxReceiveBytes === undefined) return grpcServerOptions;
+  return { ...grpcServerOptions, 'grpc.max_receive_message_length': maxReceiveBytes };
 }
 
 function callLimits(options: UnixServerOptions): CallLimits {
