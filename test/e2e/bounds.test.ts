@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   createAdminClient,
@@ -30,9 +30,11 @@ afterEach(async () => {
   await folder.remove();
 });
 
-function startProgram(name: string, ...args: readonly string[]): TiedChild {
-  const file = path.join(import.meta.dirname, '..', 'programs', name);
-  return spawnTied(process.execPath, [file, trustplane.socket, ...args]);
+const connectCrowd = new URL('../programs/connect-crowd.ts', import.meta.url);
+const idleReader = new URL('../programs/idle-reader.ts', import.meta.url);
+
+function startProgram(file: URL, count: number): TiedChild {
+  return spawnTied(process.execPath, [fileURLToPath(file), trustplane.socket, String(count)]);
 }
 
 /** The line that begins with `start`, once the program has printed it. */
@@ -77,7 +79,7 @@ describe('10,000 connects at once', () => {
   it('all get through, others are served meanwhile, and the silent ones are closed', async () => {
     const known = workloadClient();
     await known.fetchX509(30_000);
-    const crowds = [5_000, 5_000].map((count) => startProgram('connect-crowd.ts', String(count)));
+    const crowds = [5_000, 5_000].map((count) => startProgram(connectCrowd, count));
     try {
       await Promise.all(crowds.map(async (crowd) => await lineOf(crowd, 'asked')));
       const through = Promise.all(crowds.map(async (crowd) => await lineOf(crowd, 'through 5000')));
@@ -104,7 +106,7 @@ describe('a client that never reads', () => {
   const MOST_MIB = 256;
 
   it('costs bounded memory while 500 SVIDs are pushed, and others get each of them', async () => {
-    const idle = startProgram('idle-reader.ts', String(STREAMS_OF_A_KIND));
+    const idle = startProgram(idleReader, STREAMS_OF_A_KIND);
     const admin = createAdminClient(trustplane.adminSocket);
     const client = workloadClient();
     const over = new AbortController();

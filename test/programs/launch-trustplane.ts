@@ -36,12 +36,9 @@ export async function launchTrustplane(
   folder: string,
   ...flags: readonly string[]
 ): Promise<RunningTrustplane> {
-  const socket = path.join(folder, 'agent.sock');
-  const adminSocket = path.join(folder, 'admin.sock');
-  const places = ['--data-dir', path.join(folder, 'data'), '--socket', socket];
-  const args = ['up', ...places, '--admin-socket', adminSocket, '--output', 'json', ...flags];
-  const child = spawnTied(process.execPath, [program, ...args]);
+  const child = spawnTrustplane(folder, ...flags);
   await readiness(child);
+  const { socket, adminSocket } = socketsIn(folder);
   return {
     pid: child.pid,
     socket,
@@ -56,6 +53,18 @@ export async function launchTrustplane(
     kill: (signal) => child.kill(signal),
     stop: async () => await child.stop(),
   };
+}
+
+/** Starts the same and does not wait for anything. */
+export function spawnTrustplane(folder: string, ...flags: readonly string[]): TiedChild {
+  const { socket, adminSocket } = socketsIn(folder);
+  const places = ['--data-dir', path.join(folder, 'data'), '--socket', socket];
+  const args = ['up', ...places, '--admin-socket', adminSocket, '--output', 'json', ...flags];
+  return spawnTied(process.execPath, [program, ...args]);
+}
+
+function socketsIn(folder: string): { readonly socket: string; readonly adminSocket: string } {
+  return { socket: path.join(folder, 'agent.sock'), adminSocket: path.join(folder, 'admin.sock') };
 }
 
 async function readiness(child: TiedChild): Promise<void> {
