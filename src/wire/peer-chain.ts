@@ -1,5 +1,9 @@
 import type { TLSSocket } from 'node:tls';
 
+/** What no SVID needs, in certificates and bytes. */
+const COSTLY_LENGTH = 8;
+const COSTLY_BYTES = 16_384;
+
 /** More certificates than any SVID may have are not read. */
 const MAX_READ = 16;
 
@@ -15,4 +19,13 @@ export function takePeerChain(socket: TLSSocket): readonly Uint8Array[] {
     certificate = certificate.issuerCertificate;
   }
   return chain;
+}
+
+/**
+ * True for a chain that nobody sends who means well: OpenSSL has then spent up to a hundred
+ * milliseconds on signatures, before anything here could look at it.
+ */
+export function isCostly(chain: readonly Uint8Array[]): boolean {
+  const bytes = chain.reduce((sum, { length }) => sum + length, 0);
+  return chain.length > COSTLY_LENGTH || bytes > COSTLY_BYTES;
 }

@@ -8,9 +8,10 @@ import {
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { CheckedSvid, type SvidVerifier } from './checked-svid.ts';
 import { HandshakeWatch, PREFACE_BYTES } from './handshake-watch.ts';
-import { takePeerChain } from './peer-chain.ts';
+import { isCostly, takePeerChain } from './peer-chain.ts';
 import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
 import { Room } from './room.ts';
+import { ShunnedNetworks } from './shunned-networks.ts';
 import { plainAddress, sourceNetwork } from './source-network.ts';
 import { type RemoteCaller, TlsPeer, tlsPeers } from './tls-peers.ts';
 import { ALPN_PROTOCOLS, type TlsIdentity, withTlsSettings } from './tls-settings.ts';
@@ -40,6 +41,7 @@ export class TlsGate {
   readonly #handshakes: HandshakeWatch;
   readonly #room: Room<string>;
   readonly #notes: RefusalNotes;
+  readonly #shunned: ShunnedNetworks;
   /** In their handshake, by the addresses at both ends. */
   readonly #unsecured = new Map<string, Connection>();
   #identity: TlsIdentity;
@@ -52,6 +54,7 @@ export class TlsGate {
     this.#handshakes = new HandshakeWatch(options.clock, options.handshakeTimeoutMs);
     this.#room = new Room({ max: maxConnections, maxPerOwner: maxConnectionsPerNetwork });
     this.#notes = new RefusalNotes(options);
+    this.#shunned = new ShunnedNetworks(options.clock);
     this.#identity = options.identity();
     this.#tls = createServer(this.#identity);
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
@@ -103,6 +106,10 @@ export class TlsGate {
       const why = `${network} has ${this.#room.of(network)} connections`;
       return this.#refuse(connection, 'max_connections_per_network', why);
     }
+    if (this.#shunned.has(network)) {
+      const why = `${network} sent a chain that is costly to check`;
+      return this.#refuse(connection, 'shunned_network', why);
+    }
     this.#room.enter(network);
     this.#options.metrics.accepted();
     this.#unsecured.set(connection.ends, connection);
@@ -151,6 +158,7 @@ export class TlsGate {
   #identify(socket: TLSSocket, connection: Connection): TlsPeer | undefined {
     const { verifier, maxAnonymousConnections } = this.#options;
     const chain = takePeerChain(socket);
+    if (isCostly(chain)) this.#shunned.add(connection.network);
     if (chain.length > 0) {
       try {
         return new TlsPeer(connection.address, new CheckedSvid(chain, verifier));

@@ -397,6 +397,26 @@ describe('the bounds', () => {
   });
 });
 
+describe('a network that presents a chain of many certificates', () => {
+  it('is not served for a minute', async () => {
+    await place.serve();
+    let issuer = await makeAuthority({ subject: 'CN=0' });
+    const above = [issuer.der];
+    for (let i = 1; i < 9; i++) {
+      issuer = await makeAuthority({ subject: `CN=${i}`, issuer });
+      above.unshift(issuer.der);
+    }
+    const leaf = await makeIdentity({ issuer, uris: [AGENT_ID] });
+    const long = { ...leaf, certificateChain: [...leaf.certificateChain, ...above] };
+    await closed(place.startTls(asPem(long)));
+    expect(await place.refused('client_certificate')).toBe(1);
+    await closed(place.startTls());
+    expect(await place.refused('shunned_network')).toBe(1);
+    place.clock.advance(60_000);
+    expect(await echo(place.dial())).toBe('anonymous 127.0.0.1');
+  });
+});
+
 describe('without a descriptor left', () => {
   it('goes on, and serves again when there is one', async () => {
     const program = fileURLToPath(

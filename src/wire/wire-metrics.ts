@@ -14,6 +14,7 @@ const refusals = {
     ...onEverySocket,
     'max_connections_per_network',
     'max_anonymous_connections',
+    'shunned_network',
     'server_identity',
     'tls_error',
     'alpn',
