@@ -71,12 +71,9 @@ function formatHeading(section: readonly string[], options: readonly ConfigOptio
 
 function formatOption({ path, meaning, form, standard, example }: ConfigOption): string[] {
   const indent = '  '.repeat(path.length - 1);
-  const text = [...wrap(meaning, 96 - indent.length), `Value: ${form}.`];
-  const line =
-    standard === undefined
-      ? `# ${indent}${path.at(-1)}: ${example ?? ''}`
-      : `${indent}${path.at(-1)}: ${String(standard)}`;
-  return [...text.map((words) => `${indent}# ${words}`), line];
+  const text = [...wrap(meaning, 96 - indent.length), `Value: ${form}.`].map((line) => `# ${line}`);
+  if (standard === undefined) return [...text, `# ${indent}${path.at(-1)}: ${example ?? ''}`];
+  return [...text, `${path.at(-1)}: ${standard}`].map((line) => `${indent}${line}`);
 }
 
 function findOptions(schema: SchemaNode, path: readonly string[] = []): ConfigOption[] {

@@ -42,7 +42,10 @@ describe('configuration', () => {
       'server:\n  ca:\n    ttl: 24 hours\n',
       'c.yaml:3:10: server.ca.ttl: a duration is a number with a unit',
     ],
-    ['server:\n  ca:\n    ttl: 1s\n', 'c.yaml:3:10: server.ca.ttl: expected a duration of 10s to 3650d'],
+    [
+      'server:\n  ca:\n    ttl: 1s\n',
+      'c.yaml:3:10: server.ca.ttl: expected a duration of 10s to 3650d',
+    ],
     [
       'trustDomain: A.test\n',
       'c.yaml:1:14: trustDomain: the trust domain "A.test" has "A" at offset 0',
