@@ -73,9 +73,11 @@ describe('create', () => {
   it('does not repeat a given token in its refusal', async () => {
     const { tokens } = openTokens();
     const secret = 'my secret';
-    await expect(tokens.create({ ttlSeconds: 1, token: secret })).rejects.toThrow(
-      expect.not.objectContaining({ message: expect.stringContaining(secret) }),
-    );
+    const refusal: unknown = await tokens
+      .create({ ttlSeconds: 1, token: secret })
+      .catch((error: unknown) => error);
+    expect(String(refusal)).toContain('9 characters');
+    expect(String(refusal)).not.toContain(secret);
   });
 
   it('makes no token twice, spent or not', async () => {

@@ -1,4 +1,19 @@
-/** Who is calling: attests workloads by facts of the kernel. */
+/** Who is calling: attests workloads by facts of the kernel, nodes by what they can prove. */
+export { createJoinTokenAttestation, createJoinTokenAttestor } from './node/join-token.ts';
+export type {
+  AttestedNode,
+  Challenge,
+  NodeAttestation,
+  NodeAttestor,
+  NodeEvidence,
+} from './node/node-attestor.ts';
+export {
+  createX509PopAttestation,
+  type X509PopAttestationOptions,
+  type X509PopIdentity,
+} from './node/x509pop-attestation.ts';
+export { createX509PopAttestor, type X509PopAttestorOptions } from './node/x509pop-attestor.ts';
+export { loadX509PopIdentity, type X509PopFiles } from './node/x509pop-files.ts';
 export {
   createWorkloadAttestation,
   type WorkloadAttestation,

@@ -6,12 +6,15 @@ export interface DistinguishedName {
   readonly der: Uint8Array;
   /** For people: `C=US, O=trustplane, CN=web`, in the order of the certificate, control characters escaped. */
   readonly text: string;
+  /** The last CN, as it stands there; undefined when there is none, or it is in an obsolete encoding. */
+  readonly commonName: string | undefined;
   /** The attribute types, as dotted OIDs. */
   readonly attributeTypes: readonly string[];
 }
 
+const OID_COMMON_NAME = '2.5.4.3';
 const SHORT_NAMES = new Map([
-  ['2.5.4.3', 'CN'],
+  [OID_COMMON_NAME, 'CN'],
   ['2.5.4.4', 'SN'],
   ['2.5.4.5', 'serialNumber'],
   ['2.5.4.6', 'C'],
@@ -31,30 +34,38 @@ const SPECIAL = /[\p{C}\p{Z},+"\\<>;=]/gu;
 export function parseDistinguishedName(element: DerElement, what: string): DistinguishedName {
   const attributeTypes: string[] = [];
   const parts: string[] = [];
+  let commonName: string | undefined;
   const names = DerReader.inside(element, what);
   while (!names.atEnd) {
     const set = names.enter(what, derTags.set);
     do {
       const pair = set.enter(what);
       const type = derOid(pair.expect(derTags.oid, what), what);
-      const value = attributeText(pair.read(what), what);
+      const value = pair.read(what);
+      const text = attributeText(value, what);
       pair.finish(what);
       attributeTypes.push(type);
-      parts.push(`${SHORT_NAMES.get(type) ?? type}=${value}`);
+      if (type === OID_COMMON_NAME) commonName = text;
+      const shown = text === undefined ? `#${hexOf(value)}` : escape(text);
+      parts.push(`${SHORT_NAMES.get(type) ?? type}=${shown}`);
     } while (!set.atEnd);
   }
-  return { der: derEncoded(element), text: parts.join(', '), attributeTypes };
+  return { der: derEncoded(element), text: parts.join(', '), commonName, attributeTypes };
 }
 
-function attributeText(element: DerElement, what: string): string {
+function attributeText(element: DerElement, what: string): string | undefined {
   switch (element.tag) {
     case derTags.utf8String:
     case derTags.printableString:
     case derTags.ia5String:
-      return escape(derUtf8(element, what));
+      return derUtf8(element, what);
     default:
-      return `#${Buffer.from(derContent(element)).toString('hex')}`;
+      return undefined;
   }
+}
+
+function hexOf(element: DerElement): string {
+  return Buffer.from(derContent(element)).toString('hex');
 }
 
 function escape(text: string): string {

@@ -1,5 +1,6 @@
 /** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
 
+export { decodeBase64 } from './base64.ts';
 export { buildCsr } from './build-csr.ts';
 export {
   type Bundle,
@@ -17,6 +18,7 @@ export {
 } from './bundle-document.ts';
 export { parseBundleMap, serializeBundleMap, serializeEnvoyBundleMap } from './bundle-map.ts';
 export { type Certificate, parseCertificate } from './certificate.ts';
+export { verifyCertificateChain } from './certificate-path.ts';
 export type { Clock, Timer } from './clock.ts';
 export {
   DerReader,
@@ -49,6 +51,7 @@ export {
   messageOf,
   TrustplaneError,
 } from './errors.ts';
+export { type JsonObject, type JsonValue, parseJson } from './json.ts';
 export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
 export { type Csr, parseCsr } from './parse-csr.ts';
 export { decodePem, encodePem } from './pem.ts';

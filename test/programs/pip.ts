@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { cachedFolder } from './project-cache.ts';
+import { cachedFolder, findCachedFolder } from './project-cache.ts';
 import { runProgram, tryProgram } from './run-program.ts';
 
 /** Something that several places were asked for in vain; the message lists them and what to do. */
@@ -25,14 +25,26 @@ async function findPip(): Promise<readonly string[] | undefined> {
  * leaves the machine's Python as it is, so an externally managed one (PEP 668) does not mind.
  */
 export async function installWheels(requirements: string): Promise<string> {
-  const file = path.join(import.meta.dirname, requirements);
+  const name = await folderName(requirements);
+  return await cachedFolder(name, async (folder) => await fill(folder, fileOf(requirements)));
+}
+
+/** The folder of `installWheels` if an earlier run has filled it. */
+export async function installedWheels(requirements: string): Promise<string | undefined> {
+  return findCachedFolder(await folderName(requirements));
+}
+
+function fileOf(requirements: string): string {
+  return path.join(import.meta.dirname, requirements);
+}
+
+async function folderName(requirements: string): Promise<string> {
   const digest = createHash('sha256')
-    .update(await readFile(file))
+    .update(await readFile(fileOf(requirements)))
     .digest('hex')
     .slice(0, 16);
   const python = await pythonTag();
-  const name = `${path.basename(requirements, '.txt')}-${digest}-${process.arch}${python}`;
-  return await cachedFolder(name, async (folder) => await fill(folder, file));
+  return `${path.basename(requirements, '.txt')}-${digest}-${process.arch}${python}`;
 }
 
 async function fill(folder: string, file: string): Promise<void> {

@@ -5,6 +5,12 @@ import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..', '..', '.cache');
 
+/** A folder of the project's cache, if it is there. */
+export function findCachedFolder(name: string): string | undefined {
+  const folder = path.join(root, name);
+  return existsSync(folder) ? folder : undefined;
+}
+
 /**
  * A folder of the project's cache that `fill` has filled, once for ever. Processes may race: each
  * fills a folder of its own and the first to finish wins; a folder is never seen half full.

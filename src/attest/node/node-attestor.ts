@@ -1,0 +1,38 @@
+import type { Selector, SpiffeId } from '../../spiffe/index.ts';
+
+/** What an attestor found out about a node. */
+export interface AttestedNode {
+  /** Of the agent's SPIFFE ID: `/spire/agent/<attestor>/…`. */
+  readonly agentPath: string;
+  /** True facts; one that is missing entitles to nothing. */
+  readonly selectors: readonly Selector[];
+  /** It can prove itself again at any time. */
+  readonly canReattest: boolean;
+  /** What the agent is to be known as as well. */
+  readonly alias?: SpiffeId | undefined;
+}
+
+/** Sends a challenge to the node and resolves with what it answers. */
+export type Challenge = (challenge: Uint8Array) => Promise<Uint8Array>;
+
+/** The server's side of one way for nodes to prove who they are. */
+export interface NodeAttestor {
+  /** The attestation type on the wire, and the type of the selectors. */
+  readonly name: string;
+  /** @throws TrustplaneError ERR_NODE_ATTEST_*, ERR_X509_*, ERR_JOIN_TOKEN_*; what `challenge` throws */
+  attest(payload: Uint8Array, challenge: Challenge): Promise<AttestedNode>;
+}
+
+/** One attempt of a node to prove who it is. */
+export interface NodeEvidence {
+  readonly payload: Uint8Array;
+  /** @throws TrustplaneError ERR_NODE_ATTEST_CHALLENGE */
+  answer(challenge: Uint8Array): Promise<Uint8Array>;
+}
+
+/** The agent's side. */
+export interface NodeAttestation {
+  readonly name: string;
+  /** Begins anew, with the credentials of this moment. @throws TrustplaneError ERR_NODE_ATTEST_IDENTITY */
+  begin(): Promise<NodeEvidence>;
+}
