@@ -226,6 +226,16 @@ export const errorCodes = {
   ERR_ATTEST_PROC: ['internal', 'A file of /proc is not of the form it should have.'],
   ERR_ATTEST_EXECUTABLE: ['unavailable', 'The executable changed while it was read.'],
   ERR_ATTEST_FAILED: ['unavailable', 'No attestor could tell anything about the process.'],
+  // attest: nodes
+  ERR_NODE_ATTEST_PAYLOAD: ['invalid', 'What a node sent to attest itself is malformed.'],
+  ERR_NODE_ATTEST_CERTIFICATE: ['permission', 'The certificate of the node is of the wrong kind.'],
+  ERR_NODE_ATTEST_RESPONSE: ['invalid', 'The answer of a node to a challenge is malformed.'],
+  ERR_NODE_ATTEST_PROOF: ['permission', 'The node did not prove that the key is its own.'],
+  ERR_NODE_ATTEST_PATH: ['permission', 'What is known of the node makes no ID for its agent.'],
+  ERR_NODE_ATTEST_TEMPLATE: ['invalid', 'The template for IDs of agents is malformed.'],
+  ERR_NODE_ATTEST_AUTHORITIES: ['invalid', 'The CA bundle for node attestation is unusable.'],
+  ERR_NODE_ATTEST_CHALLENGE: ['invalid', 'The challenge of the server is not one for this node.'],
+  ERR_NODE_ATTEST_IDENTITY: ['precondition', 'The certificate or key of this node is unusable.'],
   // api
   ERR_API_REQUEST: ['invalid', 'A field of the request is malformed or out of bounds.'],
   ERR_API_ADMIN: ['permission', 'The caller is not an administrator of this process.'],

@@ -46,5 +46,5 @@ it('says which file is missing, empty or no use', async () => {
   const refusal: unknown = await load({ certificatePath: files.privateKeyPath }).catch(
     (error: unknown) => error,
   );
-  expect(String(refusal)).toContain('PEM');
+  expect(String(refusal)).toContain('key.pem cannot be used: it holds no certificate');
 });
