@@ -5,11 +5,15 @@ import { SECRET_TYPE_URL } from './sds-messages.ts';
 
 /** What one client may ask of one stream. */
 export const sdsLimits = {
-  maxRequestBytes: 1_048_576,
+  maxRequestBytes: 262_144,
   /** On one stream at one time. */
   maxNames: 1000,
   /** As long as a SPIFFE ID may be. */
   maxNameBytes: 2048,
+  /** All names and versions on one stream. */
+  maxNameBytesPerStream: 131_072,
+  /** Those on all streams of one user. */
+  maxNameBytesPerUser: 16_777_216,
   maxRequestsPerSecond: 100,
 } as const;
 

@@ -428,6 +428,10 @@ describe('bad requests', () => {
 
   it.each([
     ['names', { resource_names: Array.from({ length: 1001 }, (_, i) => `${i}`) }],
+    [
+      'bytes of names',
+      { resource_names: Array.from({ length: 70 }, (_, i) => `${i}`.padEnd(2000)) },
+    ],
     ['a long name', { resource_names: [`spiffe://a.test/${'x'.repeat(2048)}`] }],
     ['bytes', { node: { id: 'x'.repeat(1024 * 1024) } }],
   ])('are bounded: %s', async (_what, request) => {

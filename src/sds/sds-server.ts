@@ -17,6 +17,7 @@ import {
 import { createResponseEncoder, type ResponseEncoder } from './discovery-response.ts';
 import { fetchSecrets } from './fetch-secrets.ts';
 import { createNackLog } from './nack-log.ts';
+import { NameQuota } from './name-quota.ts';
 import { checkSdsNames, type SdsNames } from './names.ts';
 import { Pacer } from './pacer.ts';
 import { respond, type SecretResponse } from './respond.ts';
@@ -100,6 +101,7 @@ function createContext(
     nacks: createNackLog(log),
     metrics: createSdsMetrics(options.metrics),
     pacer: new Pacer(),
+    nameQuota: new NameQuota(),
   };
 }
 

@@ -12,6 +12,7 @@ import {
 import { type PeerProcess, toServiceError } from '../wire/index.ts';
 import { type ClientNode, checkNameCount, sdsLimits } from './discovery-request.ts';
 import type { NackLog } from './nack-log.ts';
+import type { NameQuota } from './name-quota.ts';
 import type { Pacer } from './pacer.ts';
 import type { SecretResponse } from './respond.ts';
 import type { SdsMetrics, StreamKind } from './sds-metrics.ts';
@@ -36,6 +37,7 @@ export interface SdsContext {
   readonly nacks: NackLog;
   readonly metrics: SdsMetrics;
   readonly pacer: Pacer;
+  readonly nameQuota: NameQuota;
 }
 
 /** What SotW and delta do differently. */
@@ -78,6 +80,7 @@ export class SdsStream<Request extends AnyRequest> {
   #mode: ValidationMode = 'spiffe';
   #nodeId = '';
   #waiting = 0;
+  #nameBytes = 0;
   #writing = false;
   #closed = false;
   #secondStart = 0;
@@ -127,10 +130,16 @@ export class SdsStream<Request extends AnyRequest> {
     const request = this.#protocol.parse(bytes);
     if (!this.#state.started) this.#meet(request.node);
     const { state, verdict } = this.#protocol.receive(this.#state, request);
-    checkNameCount(state.names.size);
+    this.#takeNames(state);
     this.#state = state;
     if (verdict !== undefined) this.#note(verdict, request.refusal);
     this.#pump(false);
+  }
+
+  #takeNames(state: StreamState): void {
+    checkNameCount(state.names.size);
+    const { nameQuota } = this.#context;
+    this.#nameBytes = nameQuota.replace(this.#peer.uid, this.#nameBytes, state);
   }
 
   /** Envoy describes itself once per stream. */
@@ -220,6 +229,7 @@ export class SdsStream<Request extends AnyRequest> {
     this.#pause?.cancel();
     this.#context.pacer.forget(this.#push);
     this.#countWaiting(0);
+    this.#context.nameQuota.release(this.#peer.uid, this.#nameBytes);
     this.#context.metrics.closed(this.#protocol.kind);
     this.#attachment?.close();
   }
