@@ -40,7 +40,7 @@ describe('the server', () => {
     expect(await echo(place.dial({ host: 'localhost' }))).toBe('anonymous 127.0.0.1');
   });
 
-  it('is refused with any other SPIFFE ID (FED-16)', async () => {
+  it('is refused with any other SPIFFE ID', async () => {
     place.identity = await place.issue({
       uris: ['spiffe://a.test/spire/agent/x/2'],
       dns: ['localhost'],
