@@ -188,6 +188,33 @@ describe('update', () => {
   });
 });
 
+describe('many writes of one entry at once', () => {
+  it('end without a conflict, and a delete is not lost among them', async () => {
+    const { registry } = await openRegistry();
+    const { entry } = await registry.create(testDraft('web'));
+    const update = (hint: string) => registry.update(entry.id, { hint });
+    const before = Array.from({ length: 50 }, (_, index) => update(`before ${index}`));
+    const deleted = registry.delete(entry.id);
+    const after = Array.from({ length: 50 }, () => update('after').catch((error) => error));
+    expect((await Promise.all(before)).at(-1)).toMatchObject({ revisionNumber: 50 });
+    expect(await deleted).toMatchObject({ hint: 'before 49' });
+    expect(new Set((await Promise.all(after)).map(({ code }) => code))).toEqual(
+      new Set(['ERR_ENTRY_NOT_FOUND']),
+    );
+    expect(registry.count()).toBe(0);
+  });
+
+  it('are bounded', async () => {
+    const { registry } = await openRegistry();
+    const { entry } = await registry.create(testDraft('web'));
+    const updates = Array.from({ length: 1_001 }, () => registry.update(entry.id, { hint: 'x' }));
+    const refused = (await Promise.allSettled(updates)).filter(
+      ({ status }) => status === 'rejected',
+    );
+    expect(refused).toEqual([{ status: 'rejected', reason: refusal('ERR_ENTRY_CONFLICT') }]);
+  });
+});
+
 describe('delete', () => {
   it('returns the entry, once', async () => {
     const { registry, ids } = await openRegistry();

@@ -15,9 +15,12 @@ import { candidates, compileFilter, type EntryFilter } from './entry-filter.ts';
 import { type EntryPage, listEntries } from './entry-page.ts';
 import { encodeEntryRecord, entryKey } from './entry-record.ts';
 import { EntryView } from './entry-view.ts';
+import { WriteQueue } from './write-queue.ts';
 
-/** How often a write is tried again after others changed the same entry. */
+/** How often a write is tried again after other servers changed the same entry. */
 const MAX_ATTEMPTS = 8;
+/** Writes of one entry that wait for each other. */
+const MAX_WAITING_WRITES = 1_000;
 
 export interface EntryRegistryOptions {
   /** The bucket `entries`. */
@@ -42,12 +45,15 @@ export type EntryEdit = Partial<Omit<EntryDraft, 'id'>>;
 
 /**
  * The registration entries of a trust domain. Writes are compare-and-set on one key and resolve when
- * they are durable and this registry's own view has them; reads are from memory.
+ * they are durable and this registry's own view has them; those of one entry are done one after the
+ * other, so that only other servers can be in their way. Reads are from memory.
  */
 export class EntryRegistry {
   readonly #options: EntryRegistryOptions;
   readonly #view: EntryView;
   readonly #feed: BucketFeed;
+  /** By entry ID; creations by key. */
+  readonly #writes: WriteQueue = new WriteQueue(MAX_WAITING_WRITES, busy);
   #following: Promise<void> = Promise.resolve();
 
   private constructor(options: EntryRegistryOptions) {
@@ -111,6 +117,30 @@ export class EntryRegistry {
       createdAt,
     });
     const key = entryKey(entry);
+    return await this.#writes.run(key, () => this.#create(entry, key));
+  }
+
+  /**
+   * Sets the fields of `edit` and raises the revision number.
+   * @throws TrustplaneError as `create`, and ERR_ENTRY_NOT_FOUND, ERR_ENTRY_EXISTS
+   */
+  async update(id: string, edit: EntryEdit): Promise<RegistrationEntry> {
+    return await this.#writes.run(id, () => this.#update(id, edit));
+  }
+
+  /** Deletes the entry and returns it. @throws TrustplaneError ERR_ENTRY_NOT_FOUND, ERR_ENTRY_CONFLICT, ERR_STORE_* */
+  async delete(id: string): Promise<RegistrationEntry> {
+    return await this.#writes.run(id, () => this.#delete(id));
+  }
+
+  /** Stops following; waiting writes reject with ERR_ENTRY_CLOSED. */
+  async close(): Promise<void> {
+    this.#feed.close();
+    this.#view.close();
+    await this.#following;
+  }
+
+  async #create(entry: RegistrationEntry, key: string): Promise<CreatedEntry> {
     let expected = this.#view.claims.at(key)?.revision ?? 0;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const same = this.#standingAt(key);
@@ -126,11 +156,7 @@ export class EntryRegistry {
     throw contested(entry.id);
   }
 
-  /**
-   * Sets the fields of `edit` and raises the revision number.
-   * @throws TrustplaneError as `create`, and ERR_ENTRY_NOT_FOUND, ERR_ENTRY_EXISTS
-   */
-  async update(id: string, edit: EntryEdit): Promise<RegistrationEntry> {
+  async #update(id: string, edit: EntryEdit): Promise<RegistrationEntry> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const claim = this.#standing(id);
       const { createdAt, revisionNumber } = claim.entry;
@@ -144,8 +170,7 @@ export class EntryRegistry {
     throw contested(id);
   }
 
-  /** Deletes the entry and returns it. @throws TrustplaneError ERR_ENTRY_NOT_FOUND, ERR_ENTRY_CONFLICT, ERR_STORE_* */
-  async delete(id: string): Promise<RegistrationEntry> {
+  async #delete(id: string): Promise<RegistrationEntry> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const claim = this.#standing(id);
       const others = this.#view.claims.of(id).slice(1);
@@ -155,13 +180,6 @@ export class EntryRegistry {
       await this.#catchUp(claim.key);
     }
     throw contested(id);
-  }
-
-  /** Stops following; waiting writes reject with ERR_ENTRY_CLOSED. */
-  async close(): Promise<void> {
-    this.#feed.close();
-    this.#view.close();
-    await this.#following;
   }
 
   #parse(draft: EntryDraft, stamp: EntryStamp): RegistrationEntry {
@@ -275,7 +293,12 @@ function exists(id: string): TrustplaneError {
   return new TrustplaneError('ERR_ENTRY_EXISTS', message);
 }
 
+function busy(id: string): TrustplaneError {
+  const message = `${MAX_WAITING_WRITES} writes of entry ${quote(id)} wait for each other, the most allowed; try again`;
+  return new TrustplaneError('ERR_ENTRY_CONFLICT', message);
+}
+
 function contested(id: string): TrustplaneError {
-  const message = `entry ${quote(id)} was changed by others ${MAX_ATTEMPTS} times meanwhile; try again`;
+  const message = `entry ${quote(id)} was changed by other servers ${MAX_ATTEMPTS} times meanwhile; try again`;
   return new TrustplaneError('ERR_ENTRY_CONFLICT', message);
 }
