@@ -25,26 +25,29 @@ async function findPip(): Promise<readonly string[] | undefined> {
  * leaves the machine's Python as it is, so an externally managed one (PEP 668) does not mind.
  */
 export async function installWheels(requirements: string): Promise<string> {
-  const name = await folderName(requirements);
+  const name = `${await folderPrefix(requirements)}${await pythonTag()}`;
   return await cachedFolder(name, async (folder) => await fill(folder, fileOf(requirements)));
 }
 
-/** The folder of `installWheels` if an earlier run has filled it. */
+/**
+ * The folder of `installWheels` if an earlier run has filled it, for wheels without parts that
+ * belong to one Python version: it is found for whichever Python there was, or with none.
+ */
 export async function installedWheels(requirements: string): Promise<string | undefined> {
-  return findCachedFolder(await folderName(requirements));
+  const prefix = await folderPrefix(requirements);
+  return findCachedFolder((name) => /^(-py[\d.]+)?$/.test(name.replace(prefix, '')));
 }
 
 function fileOf(requirements: string): string {
   return path.join(import.meta.dirname, requirements);
 }
 
-async function folderName(requirements: string): Promise<string> {
+async function folderPrefix(requirements: string): Promise<string> {
   const digest = createHash('sha256')
     .update(await readFile(fileOf(requirements)))
     .digest('hex')
     .slice(0, 16);
-  const python = await pythonTag();
-  return `${path.basename(requirements, '.txt')}-${digest}-${process.arch}${python}`;
+  return `${path.basename(requirements, '.txt')}-${digest}-${process.arch}`;
 }
 
 async function fill(folder: string, file: string): Promise<void> {

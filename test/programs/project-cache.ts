@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 
 const root = path.join(import.meta.dirname, '..', '..', '.cache');
 
-/** A folder of the project's cache, if it is there. */
-export function findCachedFolder(name: string): string | undefined {
-  const folder = path.join(root, name);
-  return existsSync(folder) ? folder : undefined;
+/** A filled folder of the project's cache whose name is right, if there is one. */
+export function findCachedFolder(isRight: (name: string) => boolean): string | undefined {
+  const names = existsSync(root) ? readdirSync(root) : [];
+  const name = names.find((each) => isRight(each));
+  return name === undefined ? undefined : path.join(root, name);
 }
 
 /**

@@ -9,13 +9,10 @@ export interface Engine {
 }
 
 /**
- * The engine that testcontainers finds: DOCKER_HOST, the usual sockets. Ryuk, its own clean-up
- * container, would have to be pulled and publishes a port; `removeLeftovers` takes its place.
- * Inside a container testcontainers would look for the engine's address, for ports, with an image
- * that it pulls; nothing here has a port.
+ * The engine that testcontainers finds: DOCKER_HOST, the usual sockets. Inside a container it would
+ * look for the engine's address, for ports, with an image that it pulls; nothing here has a port.
  */
 export async function connectEngine(): Promise<Engine> {
-  process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
   process.env['TESTCONTAINERS_HOST_OVERRIDE'] = 'localhost';
   const client = await getContainerRuntimeClient();
   const info: { SecurityOptions?: string[] } = await client.container.dockerode.info();
@@ -28,7 +25,10 @@ function userOf(securityOptions: readonly string[]): string {
   return `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
 }
 
-/** Removes containers whose owner was killed before it could. */
+/**
+ * Removes containers whose owner was killed before it could. testcontainers has Ryuk for that, an
+ * image that would have to be pulled and that publishes a port; nothing here asks for it.
+ */
 export async function removeLeftovers({ client }: Engine): Promise<void> {
   const { dockerode } = client.container;
   const filters = { label: [ownerLabel] };

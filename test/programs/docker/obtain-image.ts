@@ -4,7 +4,7 @@
  * Prints `{"image":...}` for the first way that works, else `{"reason":...}`. A program of its own
  * so that whoever starts it can bound its time: testcontainers does not bound the engine's.
  */
-import { GenericContainer, ImageName } from 'testcontainers';
+import { ImageName } from 'testcontainers';
 import { createRunFolder } from '../run-folder.ts';
 import { runProgram } from '../run-program.ts';
 import { connectEngine, type Engine, removeLeftovers } from './engine.ts';
@@ -48,7 +48,8 @@ async function build({ client }: Engine, binary: string): Promise<string> {
   if (await client.image.exists(ImageName.fromString(tag))) return tag;
   const folder = createRunFolder();
   writeImageContext(context, folder.path);
-  await GenericContainer.fromDockerfile(folder.path).build(tag, { deleteOnExit: false });
+  await client.image.build(folder.path, { t: tag });
   await folder.remove();
-  return tag;
+  if (await client.image.exists(ImageName.fromString(tag))) return tag;
+  throw new Error('the engine could not build an image of it');
 }
