@@ -6,7 +6,7 @@ import { EntryLoad } from '../programs/entry-load.ts';
 import { eventually } from '../programs/eventually.ts';
 import { launchMesh, type Mesh } from '../programs/launch-mesh.ts';
 import { launchTrustplane, spawnTrustplane } from '../programs/launch-trustplane.ts';
-import { watchRotations } from '../programs/rotation-watch.ts';
+import { type RotationWatch, watchRotations } from '../programs/rotation-watch.ts';
 import { createSeededRandom, type SeededRandom } from '../programs/seeded-random.ts';
 import { startTraffic } from '../programs/traffic.ts';
 
@@ -96,8 +96,12 @@ it(
     await using stack = new AsyncDisposableStack();
     const traffic = startTraffic(mesh.pair);
     stack.defer(async () => await traffic.stop());
-    const watch = watchRotations(mesh.pair.server, () => {});
-    stack.defer(() => watch.stop());
+    const envoys = [mesh.pair.client, mesh.pair.server];
+    const watches = envoys.map((envoy) => watchRotations(envoy, () => {}));
+    stack.defer(() => watches.forEach((watch) => watch.stop()));
+    const story: string[] = [];
+    const tell = (what: string): void =>
+      void story.push(`${new Date().toISOString()} ${what}, ${traffic.counts().failed} failed`);
 
     let running = mesh.trustplane;
     let facts = await factsOf(adminSocket);
@@ -108,6 +112,8 @@ it(
       const work = load.run(killed.signal);
       await Promise.race([momentToKill(moment, load, facts, random), work]);
       killed.abort();
+      const serials = watches.map((watch) => watch.seen()?.serialNumber);
+      tell(`kill ${kill} (${moment})`);
       running.kill('SIGKILL');
       await Promise.all([running.ended, work]);
       if (moment === 'start') await killWhileStarting(mesh, random);
@@ -115,6 +121,7 @@ it(
       const again = await launchTrustplane(mesh.folder, ...LIVES);
       stack.defer(async () => void (await again.stop()));
       running = again;
+      tell('restarted');
       const after = await factsOf(adminSocket);
       const client = createAdminClient(adminSocket);
       const differences = load.compare(await client.listEntries({}));
@@ -124,15 +131,19 @@ it(
       facts = after;
       for (const { authorityId, expiresAt } of after.authorities)
         expiries.set(authorityId, Date.parse(expiresAt));
+
+      // An SVID lives on in Envoy for as long as one outage may last, not for several.
+      const back = async (watch: RotationWatch, index: number): Promise<true> =>
+        await eventually('Envoy presents a new certificate after the restart', () =>
+          watch.seen()?.serialNumber === serials[index] ? undefined : true,
+        );
+      await Promise.all(watches.map(back));
+      tell('both Envoys are back');
+      expect(traffic.counts().failures, `SEED=${SEED}\n${story.join('\n')}`).toEqual([]);
     }
 
-    const last = watch.seen()?.serialNumber;
-    await eventually('Envoy presents a new certificate after the last kill', () => {
-      const now = watch.seen()?.serialNumber;
-      return now !== undefined && now !== last ? true : undefined;
-    });
     await traffic.stop();
-    expect(traffic.counts().failures, `SEED=${SEED}`).toEqual([]);
+    expect(traffic.counts().failures).toEqual([]);
     expect(traffic.counts().ok).toBeGreaterThan(100);
     expect(gaps(expiries.values()).filter((gapMs) => gapMs < CA_TTL_MS / 2 - 2_000)).toEqual([]);
     const { ok } = traffic.counts();
