@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { formatTable } from '../src/cli/table.ts';
 import { benchmarks } from './benchmarks.ts';
 import { type Measurement, passes } from './measurement.ts';
 
@@ -54,18 +55,7 @@ function formatResults(results: readonly Measurement[]): string {
     `${sign[result.bar.kind]} ${result.bar.ratio}`,
     passes(result) ? 'ok' : 'MISSED',
   ]);
-  const all = [['NAME', 'VALUE', 'LIMIT OR BASELINE', 'RATIO', 'BAR', ''], ...rows];
-  const widths = [0, 1, 2, 3, 4, 5].map((column) =>
-    Math.max(...all.map((row) => row[column]?.length ?? 0)),
-  );
-  return all
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
+  return formatTable(['name', 'value', 'limit or baseline', 'ratio', 'bar', ''], rows);
 }
 
 function show(value: number): string {

@@ -1,27 +1,19 @@
 import { createAdminClient } from '../src/client/index.ts';
 import { launchTrustplane } from '../test/programs/launch-trustplane.ts';
-import { against, type Benchmark, median, percentile } from './measurement.ts';
+import type { Benchmark } from './measurement.ts';
+import { p99OfRuns } from './p99-of-runs.ts';
 import { openSecretStream } from './secret-stream.ts';
-import { withTemporaryFolder } from './temporary-folder.ts';
 
-const RUNS = 3;
 const SAMPLES = 200;
 const LIMIT_MS = 50;
 
 /** From the call that creates an entry to its SVID on an SDS stream that has been waiting for it. */
-export const entryToStream: Benchmark = {
+export const entryToStream: Benchmark = p99OfRuns({
   name: 'entry_to_stream_p99_ms',
-  about: `entry created over the admin socket → its SVID on an open SDS stream; p99 of ${SAMPLES}, median of ${RUNS} runs`,
-  async run(report) {
-    const p99s: number[] = [];
-    for (let run = 0; run < RUNS; run++) {
-      const times = await withTemporaryFolder(measure);
-      p99s.push(percentile(times, 99));
-      report(`p50 ${percentile(times, 50).toFixed(1)}, p99 ${percentile(times, 99).toFixed(1)} ms`);
-    }
-    return against(entryToStream.name, median(p99s), 'ms', LIMIT_MS);
-  },
-};
+  about: `entry created over the admin socket → its SVID on an open SDS stream; p99 of ${SAMPLES}`,
+  limitMs: LIMIT_MS,
+  measure,
+});
 
 async function measure(folder: string): Promise<number[]> {
   const up = await launchTrustplane(folder, '--log-level', 'warn');

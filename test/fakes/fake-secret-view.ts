@@ -4,7 +4,7 @@ import type { SecretView } from '../../src/sds/secret-view.ts';
 type Absence = 'refused' | 'pending' | 'expired';
 
 /** A secret that is only a name and a version. Names with a colon are bundles, the others certificates. */
-export function fakeSecret(name: string, version: string, bytes: number = 10): Secret {
+function fakeSecret(name: string, version: string, bytes: number = 10): Secret {
   const ref = {
     name,
     version,
