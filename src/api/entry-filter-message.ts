@@ -11,14 +11,17 @@ import { parseBatch, parseSpiffeId, type WireSelector, type WireSpiffeId } from 
 
 const MAX_FILTER_VALUES = 1000;
 
+/** spire.api.types.SelectorMatch */
+export interface WireSelectorMatch {
+  readonly selectors?: readonly WireSelector[];
+  readonly match?: string;
+}
+
 /** The Filter of ListEntriesRequest and CountEntriesRequest. */
 export interface WireEntryFilter {
   readonly by_spiffe_id?: WireSpiffeId | null;
   readonly by_parent_id?: WireSpiffeId | null;
-  readonly by_selectors?: {
-    readonly selectors?: readonly WireSelector[];
-    readonly match?: string;
-  } | null;
+  readonly by_selectors?: WireSelectorMatch | null;
   readonly by_federates_with?: {
     readonly trust_domains?: readonly string[];
     readonly match?: string;
@@ -50,12 +53,7 @@ export function parseEntryFilter(filter: WireEntryFilter | null | undefined): En
       parentId: parseSpiffeId(by_parent_id, 'filter.by_parent_id', 'ERR_API_REQUEST'),
     }),
     ...(by_selectors && {
-      selectors: parseSet(
-        'filter.by_selectors',
-        by_selectors.match,
-        by_selectors.selectors,
-        selectorText,
-      ),
+      selectors: parseSelectorMatch('filter.by_selectors', by_selectors),
     }),
     ...(by_federates_with && {
       federatesWith: parseSet(
@@ -68,6 +66,14 @@ export function parseEntryFilter(filter: WireEntryFilter | null | undefined): En
     ...(by_hint?.value && { hint: by_hint.value }),
     ...(by_downstream?.value === true && { downstream: true }),
   };
+}
+
+/** @throws TrustplaneError ERR_API_REQUEST */
+export function parseSelectorMatch(
+  field: string,
+  { match, selectors }: WireSelectorMatch,
+): SetFilter {
+  return parseSet(field, match, selectors, selectorText);
 }
 
 function selectorText({ type, value }: WireSelector): string {

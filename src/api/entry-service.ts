@@ -2,6 +2,7 @@ import type { EntryRegistry } from '../entries/index.ts';
 import type { Log } from '../ops/index.ts';
 import { messageOf, type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
+import type { AuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 import { parseEntryFilter, type WireEntryFilter } from './entry-filter-message.ts';
 import {
   buildEntry,
@@ -32,10 +33,11 @@ interface EntryResult {
   readonly entry?: WireEntry;
 }
 
-/** spire.api.server.entry.v1.Entry for administrators; what agents call of it is not here. */
+/** spire.api.server.entry.v1.Entry; what agents call of it is there where it is passed in. */
 export function createEntryService(options: {
   readonly entries: EntryStore;
   readonly log: Log;
+  readonly forAgents?: AuthorizedEntriesMethods;
 }): GrpcService {
   const { entries, log } = options;
 
@@ -63,6 +65,7 @@ export function createEntryService(options: {
       'spire.api.server.entry.v1.Entry',
     ),
     implementation: {
+      ...options.forAgents,
       CountEntries: unary((request: { filter?: WireEntryFilter | null }) => ({
         count: entries.count(parseEntryFilter(request.filter)),
       })),

@@ -1,8 +1,14 @@
-/** The server's own API: entries, bundles and status for administrators, issuance for agents. */
+/** The server's own API: entries, agents, bundles and status for administrators, attestation and issuance for agents. */
 export {
   createAdminService,
   type HealthCheck,
 } from './admin-service.ts';
+export { AgentEntitlements } from './agent-entitlements.ts';
+export { createAgentService } from './agent-service.ts';
+export { createAgentSvidIssuer } from './agent-svid-issuer.ts';
+export type { NodeAttestor } from './attest-agent.ts';
+export { Authorization } from './authorization.ts';
+export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 export { createBundleService } from './bundle-service.ts';
 export { createEntryService } from './entry-service.ts';
 export { requireAdmin } from './require-admin.ts';
@@ -10,3 +16,4 @@ export {
   createSvidIssuance,
   type SvidIssuance,
 } from './svid-issuance.ts';
+export { createSvidService } from './svid-service.ts';

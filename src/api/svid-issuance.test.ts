@@ -44,7 +44,12 @@ function world(...entries: RegistrationEntry[]) {
 }
 
 const refusal = (code: string) => ({ error: expect.objectContaining({ code }) });
-const granted = { certificateChain: [certificate], notBefore: 1000, expiresAt: 2000 };
+const granted = {
+  spiffeId: SpiffeId.parse('spiffe://a.test/web'),
+  certificateChain: [certificate],
+  notBefore: 1000,
+  expiresAt: 2000,
+};
 
 describe('issue', () => {
   it('signs what the entry says for the key of the request', async () => {

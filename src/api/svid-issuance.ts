@@ -28,6 +28,7 @@ interface SvidRequest {
 /** The SVID, or why there is none. */
 type SvidResult =
   | {
+      readonly spiffeId: SpiffeId;
       /** DER, leaf first. */
       readonly certificateChain: readonly Uint8Array[];
       /** Milliseconds since the epoch. */
@@ -77,9 +78,12 @@ export function createSvidIssuance(options: SvidIssuanceOptions): SvidIssuance {
       ...(entry.expiresAt !== undefined && { notAfterLimit: entry.expiresAt }),
     });
     issued.inc();
-    const spiffeId = entry.spiffeId.toString();
-    log.debug({ agentId: agentId.toString(), entryId, spiffeId, serialNumber }, 'SVID issued');
-    return svid;
+    const { spiffeId } = entry;
+    log.debug(
+      { agentId: agentId.toString(), entryId, spiffeId: spiffeId.toString(), serialNumber },
+      'SVID issued',
+    );
+    return { spiffeId, ...svid };
   }
 
   function refusal(agentId: SpiffeId, entryId: string, error: unknown): SvidResult {

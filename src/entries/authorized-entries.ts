@@ -21,6 +21,14 @@ export interface AuthorizedEntries {
   watch(listener: () => void): () => void;
 }
 
+/** The same, as long as somebody follows it. */
+export interface AgentEntries extends AuthorizedEntries {
+  /** All that the agent may serve now, in order of their IDs; those with storeSvid too. */
+  all(): readonly RegistrationEntry[];
+  /** Stops following the entries; what was known last stays. */
+  close(): void;
+}
+
 /** An attested agent: its ID and what its node shows. */
 export interface AgentFacts {
   readonly agentId: SpiffeId;
@@ -32,7 +40,7 @@ export interface AgentFacts {
  * its node shows, and below the SPIFFE ID of any entry of the closure. The work of a change is
  * proportional to what the change moves in or out.
  */
-export class AgentClosure implements AuthorizedEntries {
+export class AgentClosure implements AgentEntries {
   readonly #graph: EntryGraph;
   readonly #agent: AgentFacts;
   readonly #clock: Clock;
@@ -80,7 +88,11 @@ export class AgentClosure implements AuthorizedEntries {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Stops following the entries; what was known last stays. */
+  all(): readonly RegistrationEntry[] {
+    const current = [...this.#members.values()].filter((entry) => this.#isCurrent(entry));
+    return current.sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
   close(): void {
     this.#stop();
     this.#listeners.clear();

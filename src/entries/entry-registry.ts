@@ -7,7 +7,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type Bucket, BucketFeed, type PageRequest, unlessConflict } from '../store/index.ts';
-import { AgentClosure, type AgentFacts, type AuthorizedEntries } from './authorized-entries.ts';
+import { AgentClosure, type AgentEntries, type AgentFacts } from './authorized-entries.ts';
 import { draftOf, type EntryDraft, type EntryStamp, parseEntry } from './entry.ts';
 import type { EntryClaim } from './entry-claims.ts';
 import { quote } from './entry-error.ts';
@@ -101,7 +101,7 @@ export class EntryRegistry {
   }
 
   /** The live closure of one agent; close it when the agent is gone. */
-  authorizedEntries(agent: AgentFacts): AuthorizedEntries & { close(): void } {
+  authorizedEntries(agent: AgentFacts): AgentEntries {
     return new AgentClosure(this.#view.graph, agent, this.#options.clock);
   }
 

@@ -1,5 +1,5 @@
 /** Registration entries and the index selectors → entries. */
-export type { AuthorizedEntries } from './authorized-entries.ts';
+export type { AgentEntries, AuthorizedEntries } from './authorized-entries.ts';
 export type { EntryDraft } from './entry.ts';
 export type { EntryFilter } from './entry-filter.ts';
 export { pageLimits } from './entry-page.ts';

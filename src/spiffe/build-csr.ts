@@ -21,19 +21,21 @@ const URI_NAME = 6;
 
 /**
  * Builds a PKCS#10 request (RFC 2986) of a P-256 key with the SPIFFE ID as its only URI SAN, signed
- * ECDSA-SHA256, with an empty subject: `buildCsr({ ...generateP256KeyPair(), spiffeId })`.
+ * ECDSA-SHA256, with an empty subject: `buildCsr({ ...generateP256KeyPair(), spiffeId })`. Without an
+ * ID, for who does not know its own yet, it asks for no name.
  */
 export function buildCsr(
-  options: Pick<P256KeyPair, 'publicKey' | 'sign'> & { readonly spiffeId: SpiffeId },
+  options: Pick<P256KeyPair, 'publicKey' | 'sign'> & { readonly spiffeId?: SpiffeId },
 ): Uint8Array {
-  const uri = writePrimitive(URI_NAME, asciiBytes(options.spiffeId.toString()));
-  const altName = writeSequence(SUBJECT_ALT_NAME, writeOctetString(writeSequence(uri)));
-  const extensions = writeSequence(EXTENSION_REQUEST, writeSetOfOne(writeSequence(altName)));
-  const info = writeSequence(
-    VERSION_1,
-    EMPTY_NAME,
-    options.publicKey,
-    writeConstructed(0, extensions),
-  );
+  const { spiffeId } = options;
+  const attributes =
+    spiffeId === undefined ? writeConstructed(0) : writeConstructed(0, extensionRequest(spiffeId));
+  const info = writeSequence(VERSION_1, EMPTY_NAME, options.publicKey, attributes);
   return new Uint8Array(writeSequence(info, ECDSA_WITH_SHA256, writeBitString(options.sign(info))));
+}
+
+function extensionRequest(spiffeId: SpiffeId) {
+  const uri = writePrimitive(URI_NAME, asciiBytes(spiffeId.toString()));
+  const altName = writeSequence(SUBJECT_ALT_NAME, writeOctetString(writeSequence(uri)));
+  return writeSequence(EXTENSION_REQUEST, writeSetOfOne(writeSequence(altName)));
 }

@@ -239,6 +239,15 @@ export const errorCodes = {
   // api
   ERR_API_REQUEST: ['invalid', 'A field of the request is malformed or out of bounds.'],
   ERR_API_ADMIN: ['permission', 'The caller is not an administrator of this process.'],
+  ERR_API_CALLER: ['permission', 'The caller is not one of those who may call this method.'],
+  ERR_API_STREAM_ENDED: ['invalid', 'The caller ended its stream before all was said.'],
+  ERR_API_ATTEST_STEP: ['invalid', 'A message of the attestation is not the one that is due.'],
+  ERR_API_ATTEST_TYPE: [
+    'invalid',
+    'There is no attestor for nodes of the type that was asked for.',
+  ],
+  ERR_API_ATTEST_TIME: ['aborted', 'The attestation of a node took too long.'],
+  ERR_API_CSR_ID: ['invalid', 'The request names another identity than the one of the agent.'],
   ERR_SVID_ENTRY: ['permission', 'The agent is not authorized for the entry.'],
   ERR_SVID_CSR_ID: ['permission', 'The request names another identity than the entry.'],
   ERR_SVID_BATCH: ['exhausted', 'There are more requests than one call may have.'],

@@ -1,0 +1,180 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { AgentRegistry } from '../agents/index.ts';
+import type { EntryRegistry } from '../entries/index.ts';
+import type { Log } from '../ops/index.ts';
+import {
+  type Clock,
+  type Selector,
+  SpiffeId,
+  type TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import { checkAgentCsr, parseAgentCsr, type WireAgentSvidParams } from './agent-csr.ts';
+import type { AgentSvidIssuer } from './agent-svid-issuer.ts';
+import { MessageReader } from './message-reader.ts';
+import { buildX509Svid } from './svid-message.ts';
+
+/** Bounds of one attestation. */
+export const attestationLimits = {
+  payloadBytes: 131_072,
+  responseBytes: 65_536,
+  challenges: 16,
+  durationMs: 30_000,
+} as const;
+
+/** What an attestor found out about a node. */
+interface AttestedNode {
+  /** `/spire/agent/<attestor>/…` */
+  readonly agentPath: string;
+  readonly selectors: readonly Selector[];
+  readonly canReattest: boolean;
+  /** What the agent is to be known as as well. */
+  readonly alias?: SpiffeId | undefined;
+}
+
+/** One way for nodes to prove who they are. */
+export interface NodeAttestor {
+  /** The attestation type on the wire. */
+  readonly name: string;
+  attest(
+    payload: Uint8Array,
+    challenge: (challenge: Uint8Array) => Promise<Uint8Array>,
+  ): Promise<AttestedNode>;
+}
+
+export interface AttestAgentOptions {
+  readonly trustDomain: TrustDomain;
+  readonly agents: Pick<AgentRegistry, 'attest'>;
+  readonly attestors: readonly NodeAttestor[];
+  /** Where an alias becomes an entry. */
+  readonly entries: Pick<EntryRegistry, 'create'>;
+  readonly issueAgentSvid: AgentSvidIssuer;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** AttestAgentRequest; one of both. */
+interface Step {
+  readonly params?: {
+    readonly data?: { readonly type?: string; readonly payload?: Uint8Array } | null;
+    readonly params?: WireAgentSvidParams | null;
+  } | null;
+  readonly challenge_response?: Uint8Array;
+}
+
+/**
+ * The handler of AttestAgent: parameters, then as many challenges as the attestor wants, then the
+ * SVID. All that can be refused without the attestor is refused before it spends anything.
+ */
+export function createAttestAgent(
+  options: AttestAgentOptions,
+): (call: ServerDuplexStream<Step, object>) => Promise<void> {
+  const attestors = new Map(options.attestors.map((attestor) => [attestor.name, attestor]));
+  return async (call) => {
+    const reader = new MessageReader<Step>(call);
+    const timer = options.clock.setTimer(attestationLimits.durationMs, () =>
+      reader.fail(
+        refused('ERR_API_ATTEST_TIME', `it took over ${attestationLimits.durationMs} ms`),
+      ),
+    );
+    try {
+      const { type, payload, csr } = parseParams(await reader.next(), options.trustDomain);
+      const attestor = attestors.get(type);
+      if (attestor === undefined) throw unknownType(type, attestors);
+      const node = await attestor.attest(payload, challengeOver(call, reader));
+      const result = await admit(options, attestor, node, csr);
+      call.write({ result });
+      call.end();
+    } finally {
+      timer.cancel();
+    }
+  };
+}
+
+async function admit(
+  options: AttestAgentOptions,
+  attestor: NodeAttestor,
+  node: AttestedNode,
+  csr: ReturnType<typeof parseAgentCsr>,
+): Promise<object> {
+  const { trustDomain, agents, issueAgentSvid, log } = options;
+  const { canReattest, selectors } = node;
+  const id = agentIdOf(attestor, node, trustDomain);
+  checkAgentCsr(csr, id);
+  const { publicKey } = csr;
+  const attestation = { id, attestationType: attestor.name, selectors, canReattest, publicKey };
+  const svid = await agents.attest(attestation, () => issueAgentSvid(id, publicKey));
+  if (node.alias !== undefined) await registerAlias(options, id, node.alias);
+  const { serialNumber, expiresAt } = svid;
+  log.info({ agentType: attestor.name, serialNumber, expiresAt }, 'agent attested');
+  return { svid: buildX509Svid(id, svid), reattestable: canReattest };
+}
+
+/** As SPIRE does for a token with an agent ID: an entry below the agent, for the agent. */
+async function registerAlias(
+  { entries }: AttestAgentOptions,
+  id: SpiffeId,
+  alias: SpiffeId,
+): Promise<void> {
+  await entries.create({
+    spiffeId: alias.toString(),
+    parentId: id.toString(),
+    selectors: [{ type: 'spiffe_id', value: id.toString() }],
+  });
+}
+
+function agentIdOf(attestor: NodeAttestor, node: AttestedNode, trustDomain: TrustDomain): SpiffeId {
+  if (node.agentPath.startsWith(`/spire/agent/${attestor.name}/`)) {
+    return SpiffeId.of(trustDomain, node.agentPath);
+  }
+  throw refused('ERR_INTERNAL', `the attestor ${attestor.name} made an ID of another`);
+}
+
+function parseParams(step: Step | undefined, trustDomain: TrustDomain) {
+  const params = step?.params;
+  if (params === undefined || params === null) throw notDue('params', step);
+  const { type = '', payload = new Uint8Array() } = params.data ?? {};
+  if (type === '') throw refused('ERR_API_REQUEST', 'params.data.type: expected one; got none');
+  checkSize('params.data.payload', payload, attestationLimits.payloadBytes);
+  return { type, payload, csr: parseAgentCsr(params.params, trustDomain) };
+}
+
+function challengeOver(call: ServerDuplexStream<Step, object>, reader: MessageReader<Step>) {
+  let left: number = attestationLimits.challenges;
+  return async (challenge: Uint8Array): Promise<Uint8Array> => {
+    if (left-- === 0) {
+      const message = `more than ${attestationLimits.challenges} challenges were needed`;
+      throw refused('ERR_API_ATTEST_STEP', message);
+    }
+    call.write({ challenge });
+    const step = await reader.next();
+    const response = step?.challenge_response;
+    if (response === undefined) throw notDue('challenge_response', step);
+    checkSize('challenge_response', response, attestationLimits.responseBytes);
+    return response;
+  };
+}
+
+function checkSize(field: string, bytes: Uint8Array, most: number): void {
+  if (bytes.length <= most) return;
+  const message = `${field}: expected at most ${most} bytes; got ${bytes.length}`;
+  throw refused('ERR_API_REQUEST', message);
+}
+
+function notDue(expected: string, step: Step | undefined): TrustplaneError {
+  const got = step === undefined ? 'the end of the stream' : 'another step';
+  return refused('ERR_API_ATTEST_STEP', `expected ${expected}; got ${got}`);
+}
+
+function unknownType(type: string, attestors: ReadonlyMap<string, unknown>): TrustplaneError {
+  const expected = [...attestors.keys()].join(', ');
+  const got = JSON.stringify(type.slice(0, 64));
+  return refused(
+    'ERR_API_ATTEST_TYPE',
+    `params.data.type: expected one of ${expected}; got ${got}`,
+  );
+}
+
+function refused(code: ConstructorParameters<typeof TrustplaneError>[0], message: string) {
+  return new TrustplaneError(code, message);
+}

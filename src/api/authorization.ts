@@ -1,0 +1,184 @@
+import type { UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { AgentRegistry, AttestedAgent } from '../agents/index.ts';
+import type { EntryRegistry } from '../entries/index.ts';
+import type { Metrics } from '../ops/index.ts';
+import { type Clock, TrustplaneError } from '../spiffe/index.ts';
+import { callerOf, type GrpcService, type SvidCaller } from '../wire/index.ts';
+import { withReason } from './denial-reason.ts';
+
+/** Anybody; an attested agent; the admin socket and workloads with an `admin` entry. */
+type Audience = 'anyone' | 'agent' | 'admin';
+
+const AGENT_PATH = '/spire/agent/';
+
+/** Who may call what, as in SPIRE. What is not here is not served. */
+const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = {
+  'spire.api.server.agent.v1.Agent': {
+    AttestAgent: 'anyone',
+    RenewAgent: 'agent',
+    PostStatus: 'agent',
+    CountAgents: 'admin',
+    ListAgents: 'admin',
+    GetAgent: 'admin',
+    DeleteAgent: 'admin',
+    BanAgent: 'admin',
+    CreateJoinToken: 'admin',
+  },
+  'spire.api.server.bundle.v1.Bundle': {
+    GetBundle: 'anyone',
+    CountBundles: 'admin',
+  },
+  'spire.api.server.entry.v1.Entry': {
+    GetAuthorizedEntries: 'agent',
+    SyncAuthorizedEntries: 'agent',
+    CountEntries: 'admin',
+    ListEntries: 'admin',
+    GetEntry: 'admin',
+    BatchCreateEntry: 'admin',
+    BatchUpdateEntry: 'admin',
+    BatchDeleteEntry: 'admin',
+  },
+  'spire.api.server.svid.v1.SVID': {
+    BatchNewX509SVID: 'agent',
+    MintX509SVID: 'admin',
+  },
+};
+
+export interface AuthorizationOptions {
+  readonly agents: Pick<AgentRegistry, 'authorize'>;
+  readonly entries: Pick<EntryRegistry, 'list'>;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+}
+
+/** A call, as far as who makes it matters. */
+export interface CallOfSomebody {
+  getPeer(): string;
+}
+
+/**
+ * Judges each call by who makes it, now. On Unix sockets `requireAdmin` has to come before: whoever
+ * calls there counts as administrator.
+ */
+export class Authorization {
+  readonly #options: AuthorizationOptions;
+  readonly #agents = new WeakMap<object, AttestedAgent>();
+  readonly #denials;
+
+  constructor(options: AuthorizationOptions) {
+    this.#options = options;
+    this.#denials = options.metrics.counter(
+      'trustplane_api_denials_total',
+      'Calls of the server API refused because of who called, by error code.',
+      ['code'],
+    );
+  }
+
+  /** The service for those the table names; the calls of others fail with ERR_API_CALLER, ERR_AGENT_*, ERR_X509_*. */
+  guard({ definition, implementation }: GrpcService): GrpcService {
+    const guarded: UntypedServiceImplementation = {};
+    for (const [name, method] of Object.entries(definition)) {
+      const handler = implementation[name];
+      if (handler === undefined) continue;
+      const audience = audienceOf(method.path);
+      guarded[name] = method.responseStream
+        ? this.#guardStream(method.path, audience, handler)
+        : this.#guardUnary(method.path, audience, handler);
+    }
+    return { definition, implementation: guarded };
+  }
+
+  /** The agent that makes a call which agents alone may make, as it was when the call began. */
+  agentOf(call: CallOfSomebody): AttestedAgent {
+    const agent = this.#agents.get(call);
+    if (agent !== undefined) return agent;
+    throw new TrustplaneError('ERR_INTERNAL', 'a call for agents was not authorized');
+  }
+
+  /**
+   * The agent as it is now; long streams ask before each thing they give away.
+   * @throws TrustplaneError ERR_API_CALLER, ERR_AGENT_*, ERR_X509_*, ERR_STORE_*
+   */
+  async requireAgent(call: CallOfSomebody): Promise<AttestedAgent> {
+    const caller = callerOf(call);
+    if (caller.kind !== 'svid' || !caller.svid.spiffeId.path.startsWith(AGENT_PATH)) {
+      throw new TrustplaneError('ERR_API_CALLER', 'only an attested agent may call this');
+    }
+    const { svid, serialNumber } = caller;
+    const presented = { serialNumber, expiresAt: svid.leaf.notAfter };
+    return await this.#options.agents.authorize(svid.spiffeId, presented);
+  }
+
+  async #admit(audience: Audience, call: CallOfSomebody): Promise<void> {
+    if (audience === 'agent') this.#agents.set(call, await this.requireAgent(call));
+    if (audience === 'admin') this.#requireAdmin(call);
+  }
+
+  #requireAdmin(call: CallOfSomebody): void {
+    const caller = callerOf(call);
+    if (caller.kind === 'local') return;
+    if (caller.kind === 'svid' && this.#hasAdminEntry(caller)) return;
+    throw new TrustplaneError('ERR_API_CALLER', 'only an administrator may call this');
+  }
+
+  #hasAdminEntry({ svid }: SvidCaller): boolean {
+    const { entries, clock } = this.#options;
+    const page = { pageSize: 0, pageToken: '' };
+    return entries
+      .list({ spiffeId: svid.spiffeId }, page)
+      .entries.some(
+        ({ admin, expiresAt }) => admin && (expiresAt === undefined || expiresAt > clock.now()),
+      );
+  }
+
+  #guardStream(path: string, audience: Audience, handler: UntypedHandleCall): UntypedHandleCall {
+    return (call: Stream): unknown =>
+      this.#run(audience, call, [call], handler, path, (error) => call.emit('error', error));
+  }
+
+  #guardUnary(path: string, audience: Audience, handler: UntypedHandleCall): UntypedHandleCall {
+    return (call: CallOfSomebody, respond: (error: Error) => void): unknown =>
+      this.#run(audience, call, [call, respond], handler, path, respond);
+  }
+
+  async #run(
+    audience: Audience,
+    call: CallOfSomebody,
+    args: unknown[],
+    handler: UntypedHandleCall,
+    path: string,
+    fail: (error: Error) => void,
+  ): Promise<void> {
+    try {
+      await this.#judge(audience, call, path);
+      await Reflect.apply(handler, undefined, args);
+    } catch (error) {
+      const told = withReason(error);
+      if (told === undefined) throw error;
+      fail(told);
+    }
+  }
+
+  async #judge(audience: Audience, call: CallOfSomebody, path: string): Promise<void> {
+    try {
+      await this.#admit(audience, call);
+    } catch (error) {
+      if (!(error instanceof TrustplaneError)) throw error;
+      this.#denials.inc({ code: error.code });
+      if (error.code !== 'ERR_API_CALLER') throw error;
+      throw new TrustplaneError('ERR_API_CALLER', `${path}: ${error.message}`, { cause: error });
+    }
+  }
+}
+
+interface Stream extends CallOfSomebody {
+  emit(event: 'error', error: Error): boolean;
+}
+
+/** @throws TrustplaneError ERR_INTERNAL for what nobody may call */
+function audienceOf(path: string): Audience {
+  const [, service = '', method = ''] = path.split('/');
+  const audience = audiences[service]?.[method];
+  if (audience !== undefined) return audience;
+  throw new TrustplaneError('ERR_INTERNAL', `nobody may call ${path}`);
+}

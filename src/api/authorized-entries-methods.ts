@@ -1,0 +1,132 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { AgentEntries } from '../entries/index.ts';
+import type { RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import type { Authorization, CallOfSomebody } from './authorization.ts';
+import { buildEntry, type EntryMask, type WireEntry } from './entry-messages.ts';
+import { MessageReader } from './message-reader.ts';
+import { unary } from './unary.ts';
+import { buildSeconds, parseBatch } from './wire-values.ts';
+
+/** What one message of a sync may hold. */
+export const syncLimits = {
+  /** SPIRE's page, and the most entries that come without being asked for. */
+  entries: 500,
+  revisions: 20_000,
+  /** IDs in one request; more are asked for in the next. */
+  ids: 100_000,
+} as const;
+
+export interface AuthorizedEntriesOptions {
+  readonly authorization: Pick<Authorization, 'agentOf' | 'requireAgent'>;
+  readonly entitlements: { of(agentId: SpiffeId): Pick<AgentEntries, 'all' | 'get'> | undefined };
+}
+
+interface SyncRequest {
+  readonly output_mask?: EntryMask;
+  readonly ids?: readonly string[];
+}
+
+interface SyncResponse {
+  readonly entry_revisions?: readonly object[];
+  readonly entries?: readonly WireEntry[];
+  readonly more?: boolean;
+}
+
+type SyncCall = ServerDuplexStream<SyncRequest, SyncResponse>;
+
+/** What the Entry service has for agents. */
+export interface AuthorizedEntriesMethods {
+  readonly GetAuthorizedEntries: ReturnType<typeof unary<{ output_mask?: EntryMask }, object>>;
+  readonly SyncAuthorizedEntries: (call: SyncCall) => Promise<void>;
+}
+
+export function createAuthorizedEntriesMethods(
+  options: AuthorizedEntriesOptions,
+): AuthorizedEntriesMethods {
+  const { authorization } = options;
+  return {
+    GetAuthorizedEntries: unary(({ output_mask }, call) => {
+      const { id } = authorization.agentOf(call);
+      return {
+        entries: entriesOf(options, id)
+          .all()
+          .map((entry) => buildEntry(entry, output_mask)),
+      };
+    }),
+    SyncAuthorizedEntries: (call) => sync(options, call),
+  };
+}
+
+/** Few entries at once; of many the revisions, and then, page by page, those the agent has not. */
+async function sync(options: AuthorizedEntriesOptions, call: SyncCall): Promise<void> {
+  const reader = new MessageReader<SyncRequest>(call);
+  const first = await reader.next();
+  if (first === undefined) return void call.end();
+  if ((first.ids?.length ?? 0) > 0) {
+    throw new TrustplaneError('ERR_API_REQUEST', 'ids: expected none in the first request');
+  }
+  const mask = first.output_mask;
+  const all = (await entriesNow(options, call)).all();
+  if (all.length <= syncLimits.entries) {
+    call.write({ entries: all.map((entry) => buildEntry(entry, mask)) });
+    return void call.end();
+  }
+  for (const { page, more } of pagesOf(all, syncLimits.revisions)) {
+    await send(call, { entry_revisions: page.map(buildRevision), more });
+  }
+  let request = await reader.next();
+  while (request !== undefined) {
+    const ids = parseBatch(request.ids, syncLimits.ids, 'ids');
+    const entries = await entriesNow(options, call);
+    const found = ids.flatMap((id) => entries.get(id) ?? []);
+    for (const { page, more } of pagesOf(found, syncLimits.entries)) {
+      await send(call, { entries: page.map((entry) => buildEntry(entry, mask)), more });
+    }
+    request = await reader.next();
+  }
+  call.end();
+}
+
+async function entriesNow(options: AuthorizedEntriesOptions, call: CallOfSomebody) {
+  const { id } = await options.authorization.requireAgent(call);
+  return entriesOf(options, id);
+}
+
+function entriesOf({ entitlements }: AuthorizedEntriesOptions, id: SpiffeId) {
+  const entries = entitlements.of(id);
+  if (entries !== undefined) return entries;
+  // Evicted or banned since it was authorized.
+  throw new TrustplaneError('ERR_AGENT_NOT_ATTESTED', `agent ${id.toString()} is not attested`);
+}
+
+/** At least one page, the last without `more`. */
+function* pagesOf<T>(items: readonly T[], size: number) {
+  let at = 0;
+  do {
+    const page = items.slice(at, at + size);
+    at += size;
+    yield { page, more: at < items.length };
+  } while (at < items.length);
+}
+
+/** Waits for a slow reader. */
+async function send(call: SyncCall, response: SyncResponse): Promise<void> {
+  if (call.write(response)) return;
+  await new Promise<void>((resolve) => {
+    const settle = (): void => {
+      call.off('drain', settle).off('cancelled', settle);
+      resolve();
+    };
+    call.on('drain', settle).on('cancelled', settle);
+    if (call.cancelled) settle();
+  });
+}
+
+function buildRevision({ id, revisionNumber, createdAt }: RegistrationEntry): object {
+  return {
+    id,
+    revision_number: String(revisionNumber),
+    created_at: buildSeconds(createdAt),
+  };
+}

@@ -1,0 +1,95 @@
+import type { X509Ca } from '../ca/index.ts';
+import type { Log } from '../ops/index.ts';
+import {
+  isReservedPath,
+  messageOf,
+  parseCsr,
+  SpiffeId,
+  type TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import { type GrpcService, loadService } from '../wire/index.ts';
+import type { Authorization } from './authorization.ts';
+import type { SvidIssuance } from './svid-issuance.ts';
+import { buildX509Svid } from './svid-message.ts';
+import { unary } from './unary.ts';
+import { errorStatus, okStatus } from './wire-values.ts';
+
+export interface SvidServiceOptions {
+  readonly trustDomain: TrustDomain;
+  readonly ca: Pick<X509Ca, 'issueX509Svid'>;
+  readonly issuance: SvidIssuance;
+  readonly authorization: Pick<Authorization, 'agentOf'>;
+  readonly log: Log;
+}
+
+interface BatchRequest {
+  readonly params?: readonly { readonly entry_id?: string; readonly csr?: Uint8Array }[];
+}
+
+interface MintRequest {
+  readonly csr?: Uint8Array;
+  readonly ttl?: number;
+}
+
+/** spire.api.server.svid.v1.SVID, as far as it is X.509; to be guarded. */
+export function createSvidService(options: SvidServiceOptions): GrpcService {
+  const { issuance, authorization } = options;
+  return {
+    definition: loadService('spire/api/server/svid/v1/svid.proto', 'spire.api.server.svid.v1.SVID'),
+    implementation: {
+      BatchNewX509SVID: unary<BatchRequest, object>(async ({ params = [] }, call) => {
+        const { id } = authorization.agentOf(call);
+        const requests = params.map(({ entry_id = '', csr = new Uint8Array() }) => ({
+          entryId: entry_id,
+          csr,
+        }));
+        const results = await issuance.issue(id, requests);
+        return {
+          results: results.map((result) =>
+            'error' in result
+              ? { status: errorStatus(result.error) }
+              : { status: okStatus, svid: buildX509Svid(result.spiffeId, result) },
+          ),
+        };
+      }),
+      MintX509SVID: unary((request: MintRequest) => mint(options, request)),
+    },
+  };
+}
+
+function mint(
+  { ca, trustDomain, log }: SvidServiceOptions,
+  { csr = new Uint8Array(), ttl = 0 }: MintRequest,
+): object {
+  if (ttl < 0) throw refused(`ttl: expected 0 or more seconds; got ${ttl}`);
+  const { publicKey, uriSans, dnsSans } = parseCsr(csr);
+  const spiffeId = parseOnlyId(uriSans, trustDomain);
+  const svid = ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttl, dnsNames: dnsSans });
+  const { serialNumber, expiresAt } = svid;
+  log.info({ spiffeId: spiffeId.toString(), serialNumber, expiresAt }, 'SVID minted');
+  return { svid: buildX509Svid(spiffeId, svid) };
+}
+
+/** @throws TrustplaneError ERR_API_REQUEST */
+function parseOnlyId(uriSans: readonly string[], trustDomain: TrustDomain): SpiffeId {
+  const [uri, ...others] = uriSans;
+  if (uri === undefined || others.length > 0) {
+    throw refused(`csr: expected one URI SAN; got ${uriSans.length}`);
+  }
+  let id: SpiffeId;
+  try {
+    id = SpiffeId.parse(uri);
+  } catch (error) {
+    throw refused(`csr: ${messageOf(error)}`);
+  }
+  const isMember = id.trustDomain.equals(trustDomain) && !id.isTrustDomainId;
+  if (isMember && !isReservedPath(id)) return id;
+  throw refused(
+    `csr: expected the ID of a workload in ${trustDomain.id}, not below /spire; got ${id.toString()}`,
+  );
+}
+
+function refused(message: string): TrustplaneError {
+  return new TrustplaneError('ERR_API_REQUEST', message);
+}

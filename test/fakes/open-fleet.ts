@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto';
+import { Client, type ClientDuplexStream, type ServiceError } from '@grpc/grpc-js';
+import { onTestFinished } from 'vitest';
+import {
+  AgentEntitlements,
+  Authorization,
+  createAgentService,
+  createAgentSvidIssuer,
+  createAuthorizedEntriesMethods,
+  createBundleService,
+  createEntryService,
+  createSvidIssuance,
+  createSvidService,
+  type NodeAttestor,
+} from '../../src/api/index.ts';
+import { createJoinTokenAttestor } from '../../src/attest/index.ts';
+import { createMetrics, silentLog } from '../../src/ops/index.ts';
+import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.ts';
+import { dialTls, loadService, serveTls, type TlsIdentity } from '../../src/wire/index.ts';
+import { startCa } from './ca-world.ts';
+import { openAgents, openTokens } from './open-agents.ts';
+import { openRegistry } from './open-registry.ts';
+import { testTrustDomain } from './test-entries.ts';
+
+const services = {
+  Agent: 'spire.api.server.agent.v1.Agent',
+  Bundle: 'spire.api.server.bundle.v1.Bundle',
+  Entry: 'spire.api.server.entry.v1.Entry',
+  SVID: 'spire.api.server.svid.v1.SVID',
+} as const;
+
+/** `Agent.GetAgent` and so on. */
+type Method = `${keyof typeof services}.${string}`;
+
+/** An identity with its SPIFFE ID, as it came from the server. */
+export interface FleetIdentity extends TlsIdentity {
+  readonly id: string;
+}
+
+/** The names that messages of tests need; all are optional on the wire. */
+interface Message {
+  readonly challenge?: Uint8Array;
+  readonly result?: { readonly svid: WireSvid; readonly reattestable?: boolean };
+}
+
+interface WireSvid {
+  readonly cert_chain: readonly Uint8Array[];
+  readonly id: { readonly trust_domain: string; readonly path: string };
+}
+
+/** A server's API on a real TLS port over real registries and a real CA; everything is closed when the test ends. */
+export async function openFleet(options: { readonly attestors?: readonly NodeAttestor[] } = {}) {
+  const world = await startCa();
+  onTestFinished(() => world.close());
+  const { ca, clock, trustMap } = world;
+  const { agents } = await openAgents({ clock });
+  const { tokens } = openTokens({ clock });
+  const { registry: entries } = await openRegistry({ clock });
+  const metrics = createMetrics();
+  const authorization = new Authorization({ agents, entries, clock, metrics });
+  const entitlements = new AgentEntitlements(agents, entries);
+  const common = { trustDomain: testTrustDomain, ca, clock, log: silentLog, metrics };
+  const issuance = createSvidIssuance({
+    ...common,
+    authorizedEntriesOf: (id) => entitlements.of(id),
+  });
+  const forAgents = createAuthorizedEntriesMethods({ authorization, entitlements });
+  const served = [
+    createAgentService({
+      ...common,
+      agents,
+      tokens,
+      entries,
+      authorization,
+      attestors: [createJoinTokenAttestor(tokens), ...(options.attestors ?? [])],
+      issueAgentSvid: createAgentSvidIssuer(ca, 0),
+    }),
+    createBundleService({ trustMap }),
+    createEntryService({ entries, log: silentLog, forAgents }),
+    createSvidService({ ...common, issuance, authorization }),
+  ];
+  const identity = issueIdentity('spiffe://a.test/spire/server');
+  const server = await serveTls({
+    host: '127.0.0.1',
+    port: 0,
+    identity: () => identity,
+    trust: () => trustMap.current().own,
+    services: served.map((service) => authorization.guard(service)),
+    log: silentLog,
+    metrics,
+    clock,
+    limits: { maxAnonymousConnections: 200, maxConnectionsPerNetwork: 400 },
+  });
+  onTestFinished(async () => {
+    await server.close(0);
+    entitlements.close();
+  });
+
+  /** Signed by the CA without asking any registry. */
+  function issueIdentity(id: string): FleetIdentity {
+    const { publicKey, privateKey } = generateP256KeyPair();
+    const spiffeId = SpiffeId.parse(id);
+    const svid = ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
+    return { id, certificateChain: svid.certificateChain, privateKey };
+  }
+
+  /** A client of its own connection; without an identity it is anonymous. */
+  function dial(presented?: TlsIdentity): FleetClient {
+    const {
+      target,
+      credentials,
+      options: dialed,
+    } = dialTls({
+      host: '127.0.0.1',
+      port: server.port,
+      ...(presented && { identity: () => presented }),
+      trust: {
+        serverId: SpiffeId.parse('spiffe://a.test/spire/server'),
+        bundle: () => trustMap.current().own,
+      },
+      clock,
+    });
+    const client = new FleetClient(new Client(target, credentials, dialed));
+    onTestFinished(() => client.close());
+    return client;
+  }
+
+  /** Joins a node with a new token. */
+  async function join(agentId?: string): Promise<FleetIdentity> {
+    const { token } = await tokens.create({
+      ttlSeconds: 60,
+      token: randomBytes(16).toString('hex'),
+      ...(agentId !== undefined && { agentId: SpiffeId.parse(agentId) }),
+    });
+    return await dial().attest('join_token', Buffer.from(token));
+  }
+
+  return { ...common, agents, tokens, entries, trustMap, dial, join, issueIdentity };
+}
+
+export class FleetClient {
+  readonly #client: Client;
+
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+
+  call(name: Method, request: object = {}): Promise<unknown> {
+    const method = definitionOf(name);
+    return new Promise((resolve, reject) => {
+      this.#client.makeUnaryRequest(
+        method.path,
+        method.requestSerialize,
+        method.responseDeserialize,
+        request,
+        (error: ServiceError | null, response: unknown) =>
+          error === null ? resolve(response) : reject(error),
+      );
+    });
+  }
+
+  /** A stream whose answers are read one at a time; a failed call rejects the read. */
+  stream(name: Method) {
+    const method = definitionOf(name);
+    const call: ClientDuplexStream<object, Message> = this.#client.makeBidiStreamRequest(
+      method.path,
+      method.requestSerialize,
+      (bytes): Message => method.responseDeserialize(bytes),
+    );
+    const answers = call[Symbol.asyncIterator]();
+    return {
+      send: (message: object): void => void call.write(message),
+      end: (): void => void call.end(),
+      cancel: (): void => call.cancel(),
+      /** Undefined at the end. */
+      async read(): Promise<Message | undefined> {
+        const { value, done } = await answers.next();
+        return done === true ? undefined : value;
+      },
+    };
+  }
+
+  /** Attests without challenges. */
+  async attest(
+    type: string,
+    payload: Uint8Array,
+    keys = generateP256KeyPair(),
+    csr: Uint8Array = csrWithoutId(keys),
+  ): Promise<FleetIdentity> {
+    const stream = this.stream('Agent.AttestAgent');
+    stream.send({ params: { data: { type, payload }, params: { csr } } });
+    const answer = await stream.read();
+    stream.end();
+    if (answer?.result === undefined) throw new Error('attested without a result');
+    const { cert_chain, id } = answer.result.svid;
+    return {
+      id: `spiffe://${id.trust_domain}${id.path}`,
+      certificateChain: cert_chain,
+      privateKey: keys.privateKey,
+    };
+  }
+}
+
+/** What SPIRE's agents send: a key without a name. */
+export function csrWithoutId(keys: ReturnType<typeof generateP256KeyPair>): Uint8Array {
+  return buildCsr(keys);
+}
+
+export function csrFor(id: string, keys = generateP256KeyPair()): Uint8Array {
+  return buildCsr({ ...keys, spiffeId: SpiffeId.parse(id) });
+}
+
+function definitionOf(name: Method) {
+  const [service = '', method = ''] = name.split('.');
+  const qualified = Object.entries(services).find(([short]) => short === service)?.[1] ?? '';
+  const file = `spire/api/server/${service.toLowerCase()}/v1/${service.toLowerCase()}.proto`;
+  const definition = loadService(file, qualified)[method];
+  if (definition === undefined) throw new Error(`no method ${name}`);
+  return definition;
+}
