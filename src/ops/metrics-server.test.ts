@@ -51,11 +51,12 @@ describe('the metrics endpoint', () => {
     'closes a connection that has not asked in time: %j',
     async (text) => {
       const socket = await openSocket(await serve(), text);
-      await once(socket, 'close');
+      expect(await once(socket, 'close')).toEqual([false]);
     },
   );
 
   it('closes a connection after its answer', async () => {
+    expect((await scrape(await serve())).headers.get('connection')).toBe('close');
     const socket = await openSocket(await serve(), `GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n`);
     expect(await once(socket, 'close')).toEqual([false]);
   });

@@ -32,6 +32,7 @@ export async function serveMetrics(
   const waiting = new Set<Socket>();
   const server = createServer({ ...TIMEOUTS, maxHeaderSize: 8_192 }, (request, response) => {
     waiting.delete(request.socket);
+    response.setHeader('connection', 'close');
     if (request.url !== '/metrics' || request.method !== 'GET') {
       response.writeHead(404).end('metrics are at GET /metrics\n');
       return;
