@@ -37,16 +37,34 @@ const prepared = authority('prepared', hours(12));
 describe('nextStep', () => {
   it.each<[string, readonly X509CaAuthority[], number, RotationStep]>([
     ['prepares the first authority', [], T0, { type: 'prepare' }],
-    ['activates the first one at once', [prepared], T0, { type: 'activate', authority: prepared }],
+    [
+      'activates the first one at once',
+      [prepared],
+      hours(12),
+      { type: 'activate', authority: prepared },
+    ],
     ['waits until half of the life', [active], T0, { type: 'wait', until: hours(12) }],
     ['prepares at half of the life', [active], hours(12), { type: 'prepare' }],
     ['waits until 5/6', [active, prepared], hours(13), { type: 'wait', until: hours(20) }],
     ['activates at 5/6', [active, prepared], hours(20), { type: 'activate', authority: prepared }],
     [
-      'does nothing when the clock is set back',
+      'does nothing when the clock is set back a little',
+      [active],
+      T0 - 90_000,
+      { type: 'wait', until: hours(12) },
+    ],
+    ['replaces an active one of a far future', [active], T0 - 90_001, { type: 'prepare' }],
+    [
+      'prunes a prepared one of a far future first',
       [active, prepared],
       hours(-99),
-      { type: 'wait', until: hours(20) },
+      { type: 'prune', authority: prepared },
+    ],
+    [
+      'keeps the active one when only the prepared one is of a far future',
+      [active, prepared],
+      hours(1),
+      { type: 'prune', authority: prepared },
     ],
     [
       'keeps an old one through its last second',

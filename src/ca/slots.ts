@@ -12,21 +12,28 @@ const PREPARE_AFTER = 1 / 2;
 const ACTIVATE_AFTER = 5 / 6;
 /** How long the next one stands in the bundle first, if it was prepared late: until every reader is back. */
 const KNOWN_FOR_MS = 60_000;
+/** A clock that is this little, or the backdate, before an authority catches up with it soon. */
+const CLOCK_STEP_MS = 60_000;
 /** A certificate is valid through the second of its notAfter. */
 const LAST_SECOND_MS = 1000;
 
 /**
  * Decides what rotation does next (design D4). An authority stands in the bundle before it signs;
- * it leaves the bundle only when it has expired. A clock set back changes nothing.
+ * it leaves the bundle only when it has expired. A clock set back a little changes nothing. An
+ * authority that was made while the clock was far ahead is replaced: nobody with the right time takes
+ * what it signed.
  */
 export function nextStep(
   authorities: readonly X509CaAuthority[],
   isPublished: (authority: X509CaAuthority) => boolean,
   now: number,
 ): RotationStep {
-  const active = authorities.find(({ state }) => state === 'active');
-  const prepared = authorities.find(({ state }) => state === 'prepared');
-  const usable = prepared !== undefined && now < prepared.parsed.notAfter ? prepared : undefined;
+  const inState = (state: X509CaAuthority['state']): X509CaAuthority | undefined =>
+    authorities.find((authority) => authority.state === state);
+  const active = presentOne(inState('active'), now);
+  const prepared = inState('prepared');
+  const current = presentOne(prepared, now);
+  const usable = current !== undefined && now < current.parsed.notAfter ? current : undefined;
   for (const authority of [usable, active]) {
     if (authority !== undefined && !isOver(authority, now) && !isPublished(authority)) {
       return { type: 'publish', authority };
@@ -82,6 +89,17 @@ export function without(
   authorityId: string,
 ): readonly X509CaAuthority[] {
   return authorities.filter((authority) => authority.authorityId !== authorityId);
+}
+
+/** The authority, unless the clock stands so far before it that whoever has the same time refuses it. */
+function presentOne(
+  authority: X509CaAuthority | undefined,
+  now: number,
+): X509CaAuthority | undefined {
+  if (authority === undefined) return undefined;
+  const { issuedAt, parsed } = authority;
+  const tolerance = Math.max(issuedAt - parsed.notBefore, CLOCK_STEP_MS);
+  return now < parsed.notBefore - tolerance ? undefined : authority;
 }
 
 /** No longer valid to anyone. */

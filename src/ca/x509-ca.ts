@@ -92,7 +92,8 @@ class RotatingX509Ca implements X509Ca {
     checkX509SvidRequest(request, this.#options.trustDomain);
     const { authority, template } = this.#signer();
     const now = this.#options.clock.now();
-    if (now >= authority.parsed.notAfter) this.#rotation.pokeUnlessFailing();
+    const { notBefore: begin, notAfter: end } = authority.parsed;
+    if (now < begin || now >= end) this.#rotation.pokeUnlessFailing();
     const { notBefore, notAfter } = leafValidity({
       now,
       issuer: authority.parsed,
