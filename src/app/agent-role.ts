@@ -1,4 +1,5 @@
 import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.ts';
+import { limitLog } from '../ops/index.ts';
 import { createSds } from '../sds/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
 import {
@@ -49,8 +50,10 @@ export async function serveAgentRole(
   process: Process,
   sources: AgentSources,
 ): Promise<AgentRole> {
-  const { log, metrics, clock, closing } = process;
-  const workloads = createWorkloads(config, process, sources);
+  const { metrics, clock, closing } = process;
+  // Any local user may ask, and be refused, as often as they like.
+  const log = limitLog(process.log, clock);
+  const workloads = createWorkloads(config, { ...process, log }, sources);
   closing.defer(() => workloads.close());
   const health = createHealth(SERVICES);
   const server = await serveUnix({

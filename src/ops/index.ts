@@ -4,6 +4,7 @@ export { readFileBounded, removeAtomicLeftovers, writeFileAtomic } from './atomi
 export { checkDocument } from './checked-document.ts';
 export { type DataDir, openDataDir } from './data-dir.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';
+export { limitLog } from './limit-log.ts';
 export { createLog, type Log, type LogLevel, logLevels, silentLog } from './log.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { readStartTime } from './process-stat.ts';
