@@ -45,8 +45,8 @@ export function formatExampleFile(schema: object): string {
   const lines = [
     '# yaml-language-server: $schema=config.schema.json',
     '#',
-    '# Every option of `trustplane up --config FILE` with its default for root: a file need not say',
-    '# more than what differs. Check yours with `trustplane config check FILE`.',
+    '# Every option of `trustplane up` and `trustplane server run` with its default for root: a file',
+    '# (--config FILE) need not say more than what differs. Check yours with `trustplane config check FILE`.',
     '# Written by `npm run reference` from src/app/config-schema.ts.',
   ];
   const options = findOptions(node.parse(schema));

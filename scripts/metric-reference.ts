@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { buildConfig } from '../src/app/config.ts';
 import { createProcess } from '../src/app/process.ts';
+import { startServer } from '../src/app/server-run.ts';
 import { startUp } from '../src/app/up.ts';
 import type { Metrics } from '../src/ops/index.ts';
 import { createRunFolder } from '../test/programs/run-folder.ts';
@@ -24,8 +25,16 @@ export function formatMetricTable(metrics: readonly Metric[]): string {
   return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 
-/** Every metric that `trustplane up` registers, found by starting it. */
+/** Every metric that `trustplane up` and `trustplane server run` register, found by starting them. */
 export async function findMetrics(): Promise<Metric[]> {
+  const found = new Map<string, Metric>();
+  for (const start of [startUp, startServer]) {
+    for (const metric of await metricsOf(start)) found.set(metric.name, metric);
+  }
+  return [...found.values()];
+}
+
+async function metricsOf(start: typeof startUp | typeof startServer): Promise<Metric[]> {
   const found: Metric[] = [];
   const folder = createRunFolder();
   const paths = {
@@ -35,11 +44,11 @@ export async function findMetrics(): Promise<Metric[]> {
     adminSocket: path.join(folder.path, 'admin.sock'),
   };
   const process = createProcess('fatal');
-  const up = await startUp(buildConfig({}, {}, paths), {
+  const running = await start(buildConfig({ bindAddress: '127.0.0.1:0' }, {}, paths), {
     ...process,
     metrics: recording(process.metrics, found),
   });
-  await up.close();
+  await running.close();
   await folder.remove();
   return found;
 }

@@ -58,7 +58,8 @@ function forAgents(options: AgentServiceOptions) {
       const csr = parseAgentCsr(params, trustDomain);
       checkAgentCsr(csr, id);
       const svid = await agents.renew(id, csr.publicKey, () => issueAgentSvid(id, csr.publicKey));
-      log.debug({ serialNumber: svid.serialNumber, expiresAt: svid.expiresAt }, 'agent renewed');
+      const { serialNumber, expiresAt } = svid;
+      log.debug({ agentId: id.toString(), serialNumber, expiresAt }, 'agent renewed');
       return { svid: buildX509Svid(id, svid) };
     }),
     PostStatus: unary<{ agent_version?: string }, object>(async ({ agent_version = '' }, call) => {

@@ -106,7 +106,7 @@ async function admit(
   const svid = await agents.attest(attestation, () => issueAgentSvid(id, publicKey));
   if (node.alias !== undefined) await registerAlias(options, id, node.alias);
   const { serialNumber, expiresAt } = svid;
-  log.info({ agentType: attestor.name, serialNumber, expiresAt }, 'agent attested');
+  log.info({ agentId: id.toString(), serialNumber, expiresAt }, 'agent attested');
   return { svid: buildX509Svid(id, svid), reattestable: canReattest };
 }
 

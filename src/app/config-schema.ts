@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import path from 'node:path';
 import { z } from 'zod';
 import { formatDuration, type LogLevel, logLevels, parseDurationMs } from '../ops/index.ts';
@@ -65,6 +66,22 @@ const loopbackAddress = parsed(
   },
 );
 
+const listenAddress = parsed(
+  '^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]+$',
+  'IP address and port',
+  (text) => {
+    const match = /^(?:([0-9.]+)|\[([0-9a-f:.]+)\]):(\d{1,5})$/iu.exec(text);
+    const host = match?.[1] ?? match?.[2] ?? '';
+    const port = Number(match?.[3]);
+    const family = match?.[1] === undefined ? 6 : 4;
+    if (isIP(host) !== family || port > 65_535)
+      throw new Error(
+        `expected an IP address and port such as 0.0.0.0:8081 or [::]:8081, got ${JSON.stringify(text)}`,
+      );
+    return { host, port };
+  },
+);
+
 const SECOND = 1_000;
 const DAY = 86_400_000;
 
@@ -114,6 +131,11 @@ const server = z.strictObject({
     absolutePath,
     '/run/trustplane/admin.sock',
     'Unix socket of the server API, open to its own user and root only. For users other than root in $XDG_RUNTIME_DIR/trustplane or /tmp/trustplane-<uid>.',
+  ),
+  bindAddress: option(
+    listenAddress,
+    '127.0.0.1:8081',
+    'Where `trustplane server run` listens for agents, over TLS. `trustplane up` listens on no port.',
   ),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
@@ -209,6 +231,7 @@ export type ConfigFile = Section<{
   server: Section<{
     dataDir: string;
     adminSocket: string;
+    bindAddress: { readonly host: string; readonly port: number };
     ca: Section<{
       ttl: number;
       keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';

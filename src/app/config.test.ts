@@ -30,6 +30,13 @@ describe('configuration', () => {
     expect(config.trustDomain.name).toBe('flag.test');
   });
 
+  it.each([
+    ['0.0.0.0:8081', { host: '0.0.0.0', port: 8081 }],
+    ['[::1]:0', { host: '::1', port: 0 }],
+  ])('reads the address %s', (bindAddress, address) => {
+    expect(buildConfig({ bindAddress }, {}, paths).bindAddress).toEqual(address);
+  });
+
   it('shortens the default SVID life with the life of the CA', () => {
     expect(buildConfig({ caTtl: '24s' }, {}, paths).x509SvidTtlMs).toBe(4_000);
   });
@@ -58,6 +65,14 @@ describe('configuration', () => {
     [
       'metrics: { address: 0.0.0.0:80 }\n',
       'c.yaml:1:21: metrics.address: expected a loopback address',
+    ],
+    [
+      'server: { bindAddress: "localhost:8081" }\n',
+      'c.yaml:1:24: server.bindAddress: expected an IP address and port',
+    ],
+    [
+      'server: { bindAddress: "[1.2.3.4]:8081" }\n',
+      'c.yaml:1:24: server.bindAddress: expected an IP address and port',
     ],
     ['server: []\n', 'c.yaml:1:9: server: expected object, got a list'],
     ['- a\n', 'c.yaml:1:1: expected object, got a list'],

@@ -8,12 +8,14 @@ import type { DefaultPaths } from './default-paths.ts';
 
 const MAX_CONFIG_BYTES = 1_048_576;
 
-/** The complete configuration of `up`, every default filled in. Durations in milliseconds. */
+/** The complete configuration of every role, every default filled in. Durations in milliseconds. */
 export interface UpConfig {
   readonly trustDomain: TrustDomain;
   readonly dataDir: string;
   readonly socket: string;
   readonly adminSocket: string;
+  /** Of the port for agents. */
+  readonly bindAddress: { readonly host: string; readonly port: number };
   readonly caTtlMs: number;
   readonly caKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
   readonly keyStorage: 'disk' | 'memory';
@@ -39,6 +41,7 @@ export interface ConfigFlags {
   readonly dataDir?: string | undefined;
   readonly socket?: string | undefined;
   readonly adminSocket?: string | undefined;
+  readonly bindAddress?: string | undefined;
   readonly x509SvidTtl?: string | undefined;
   readonly caTtl?: string | undefined;
   readonly logLevel?: string | undefined;
@@ -65,6 +68,7 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
     dataDir,
     socket: agent?.socket ?? paths.socket,
     adminSocket: server?.adminSocket ?? paths.adminSocket,
+    bindAddress: server?.bindAddress ?? { host: '127.0.0.1', port: 8081 },
     caTtlMs: server?.ca?.ttl ?? 86_400_000,
     caKeyType: server?.ca?.keyType ?? 'ec-p256',
     keyStorage: server?.ca?.keyStorage ?? 'disk',
@@ -143,6 +147,7 @@ function merge(flags: ConfigFlags, file: ConfigFile): ConfigFile {
     given('admin-socket', absolute(flags.adminSocket), (adminSocket) => ({
       server: { adminSocket },
     })),
+    given('bind-address', flags.bindAddress, (bindAddress) => ({ server: { bindAddress } })),
     given('socket', absolute(flags.socket), (socket) => ({ agent: { socket } })),
     given('x509-svid-ttl', flags.x509SvidTtl, (ttl) => ({ server: { x509Svid: { ttl } } })),
     given('ca-ttl', flags.caTtl, (ttl) => ({ server: { ca: { ttl } } })),

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createSvidIssuance } from '../api/index.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
@@ -6,6 +7,7 @@ import { selfTestPeerCredentials } from '../wire/index.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
 import type { UpConfig } from './config.ts';
+import { openMetrics } from './open-metrics.ts';
 import type { Process } from './process.ts';
 import { openServerRole, type ServerRole } from './server-role.ts';
 
@@ -17,29 +19,27 @@ export interface Roles {
 
 /** Opens and serves both; closed with `process`. */
 export async function serveRoles(config: UpConfig, process: Process, store: Store): Promise<Roles> {
-  const { closing } = process;
+  const { log, metrics } = process;
   const agentId = SpiffeId.of(config.trustDomain, '/spire/agent/local/up');
-  const [server] = await both(
-    openServerRole(config, process, agentId, store),
-    selfTestPeerCredentials(),
-  );
+  const [server] = await both(openServerRole(config, process, store), selfTestPeerCredentials());
   const entitlements = server.entries.authorizedEntries({
     agentId,
     nodeSelectors: process.noSelectors,
   });
+  const issuance = createSvidIssuance({
+    authorizedEntriesOf: (id) => (id.equals(agentId) ? entitlements : undefined),
+    ca: server.ca,
+    log,
+    metrics,
+  });
   const agent = await serveAgentRole(config, process, {
     entitlements,
-    issuer: { issue: (requests) => server.issuance.issue(agentId, requests) },
+    issuer: { issue: (requests) => issuance.issue(agentId, requests) },
     trust: server.trust,
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
   });
   const serverHealth = await server.serve(() => [checkSvids(agent)]);
-  if (config.metricsAddress !== undefined) {
-    // Loaded when it is wanted: node:http takes longer to load than everything else here.
-    const { serveMetrics } = await import('../ops/metrics-server.ts');
-    const metricsServer = await serveMetrics(config.metricsAddress, process.metrics);
-    closing.defer(() => metricsServer.close());
-  }
+  await openMetrics(config, process);
   for (const health of [serverHealth, agent.health]) health.setStatus('', 'SERVING');
   return { server, agent };
 }

@@ -3,10 +3,8 @@ import {
   createAdminService,
   createBundleService,
   createEntryService,
-  createSvidIssuance,
   type HealthCheck,
   requireAdmin,
-  type SvidIssuance,
 } from '../api/index.ts';
 import {
   createMemoryKeyManager,
@@ -17,9 +15,15 @@ import {
 } from '../ca/index.ts';
 import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, openOwnBundle } from '../federation/index.ts';
-import type { SpiffeId, TrustMapSource } from '../spiffe/index.ts';
+import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
-import { createHealth, createReflection, type Health, serveUnix } from '../wire/index.ts';
+import {
+  createHealth,
+  createReflection,
+  type GrpcService,
+  type Health,
+  serveUnix,
+} from '../wire/index.ts';
 import { both } from './both.ts';
 import type { UpConfig } from './config.ts';
 import { keyFolder } from './open-state.ts';
@@ -44,16 +48,27 @@ export interface ServerRole {
   readonly entries: EntryRegistry;
   readonly ca: X509Ca;
   readonly trust: TrustMapSource;
-  readonly issuance: SvidIssuance;
-  /** Begins to serve the server API on the admin socket. `checks`: the health of the other parts of the process. */
-  serve(checks: () => readonly HealthCheck[]): Promise<Health>;
+  /**
+   * Begins to serve the server API on the admin socket. `checks`: the health of the other parts of the
+   * process; `more`: what else is served there.
+   */
+  serve(checks: () => readonly HealthCheck[], more?: MoreServices): Promise<Health>;
 }
+
+export interface MoreServices {
+  readonly services: readonly GrpcService[];
+  /** Fully qualified. */
+  readonly names: readonly string[];
+  /** Relative to `proto/`. */
+  readonly files: readonly string[];
+}
+
+const NOTHING_MORE: MoreServices = { services: [], names: [], files: [] };
 
 /** Opens what the server owns, in the order in which each thing needs the last. What is opened is closed with `process`. */
 export async function openServerRole(
   config: UpConfig,
   process: Process,
-  agentId: SpiffeId,
   store: Store,
 ): Promise<ServerRole> {
   const { log, metrics, clock, closing } = process;
@@ -96,21 +111,13 @@ export async function openServerRole(
   });
   closing.defer(() => ca.close());
   const trust = createTrustMapSource({ ownBundle });
-  const local = entries.authorizedEntries({ agentId, nodeSelectors: process.noSelectors });
-  const issuance = createSvidIssuance({
-    authorizedEntriesOf: (id) => (id.equals(agentId) ? local : undefined),
-    ca,
-    log,
-    metrics,
-  });
   const startedAt = clock.now();
   return {
     entries,
     ca,
     trust,
-    issuance,
-    async serve(checks) {
-      const health = createHealth(SERVICES);
+    async serve(checks, more = NOTHING_MORE) {
+      const health = createHealth([...SERVICES, ...more.names]);
       const admin = createAdminService({
         version: version(),
         trustDomain: config.trustDomain,
@@ -124,12 +131,13 @@ export async function openServerRole(
         createEntryService({ entries, log }),
         createBundleService({ trustMap: trust }),
         admin,
+        ...more.services,
       ];
       const server = await serveUnix({
         path: config.adminSocket,
         mode: 0o600,
-        services: [...guarded, health.service, ...createReflection(FILES)].map((service) =>
-          requireAdmin(service, process.uid),
+        services: [...guarded, health.service, ...createReflection([...FILES, ...more.files])].map(
+          (service) => requireAdmin(service, process.uid),
         ),
         name: 'admin',
         log,

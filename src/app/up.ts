@@ -3,14 +3,10 @@ import type { UpConfig } from './config.ts';
 import { openState } from './open-state.ts';
 import { createProcess, type Process } from './process.ts';
 import type { Roles } from './roles.ts';
+import { type Running, runProcess } from './run-process.ts';
 
 /** A running server and agent in one process. */
-export interface Up extends Roles {
-  /** Resolves when something failed for good. */
-  readonly failed: Promise<Error>;
-  /** Drains and closes everything, last opened first. */
-  close(): Promise<void>;
-}
+export type Up = Roles & Running;
 
 /**
  * Starts server and agent on the embedded store; resolves when both serve.
@@ -20,40 +16,14 @@ export async function startUp(
   config: UpConfig,
   process: Process = createProcess(config.logLevel),
 ): Promise<Up> {
-  try {
-    return await start(config, process);
-  } catch (error) {
-    await process.closing.disposeAsync();
-    throw error;
-  }
+  return await runProcess(config, process, () => start(config, process));
 }
 
 /** What serves is loaded while the store opens on its own thread. */
-async function start(config: UpConfig, process: Process): Promise<Up> {
-  const { closing, log } = process;
-  if (config.x509SvidTtlMs > config.caTtlMs / 6) {
-    log.warn(
-      { x509SvidTtlMs: config.x509SvidTtlMs, caTtlMs: config.caTtlMs },
-      'X509-SVIDs that live longer than a sixth of the CA are cut short before a rotation',
-    );
-  }
+async function start(config: UpConfig, process: Process): Promise<Roles> {
   const [store, { serveRoles }] = await both(openState(config, process), import('./roles.ts'));
   const roles = await serveRoles(config, process, store);
-  log.info(
-    {
-      trustDomain: config.trustDomain.name,
-      socket: config.socket,
-      adminSocket: config.adminSocket,
-    },
-    'ready',
-  );
-  return {
-    ...roles,
-    failed: process.failed,
-    async close() {
-      log.info({}, 'stopping');
-      await closing.disposeAsync();
-      log.info({}, 'stopped');
-    },
-  };
+  const { trustDomain, socket, adminSocket } = config;
+  process.log.info({ trustDomain: trustDomain.name, socket, adminSocket }, 'ready');
+  return roles;
 }

@@ -2,13 +2,16 @@ import tab from '@bomb.sh/tab/commander';
 import { Command, CommanderError } from 'commander';
 import { version } from '../app/version.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
+import { agentCommand } from './agent-command.ts';
 import { apiCommand } from './api-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
+import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
+import { tokenCommand } from './token-command.ts';
 import { upCommand } from './up-command.ts';
 
 const EXAMPLES = `
@@ -38,7 +41,10 @@ export function createProgram(io: Io): Command {
     .configureOutput({ writeOut: io.out, writeErr: io.err });
   for (const create of [
     upCommand,
+    serverCommand,
     entryCommand,
+    agentCommand,
+    tokenCommand,
     bundleCommand,
     apiCommand,
     statusCommand,

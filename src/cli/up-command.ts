@@ -3,10 +3,7 @@ import { defaultPaths } from '../app/default-paths.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
 import { formatReady } from './ready-text.ts';
-
-const REPEAT_MS = 1_000;
-/** A shell's exit code for a process that a signal ended, before the signal's number. */
-const SIGNALED = 128;
+import { stopSignal } from './stop-signal.ts';
 
 interface UpOptions {
   readonly output: OutputFormat;
@@ -72,21 +69,4 @@ async function runUp(io: Io, options: UpOptions): Promise<void> {
   const reason = await Promise.race([stop, up.failed]);
   await up.close();
   if (reason instanceof Error) throw reason;
-}
-
-/**
- * Resolves at the first SIGTERM or SIGINT. A repeat within a second is the same wish, sent on by npm
- * beside the terminal; a later one means that draining takes too long, and ends the process at once.
- */
-function stopSignal(): Promise<undefined> {
-  let first: number | undefined;
-  return new Promise((resolve) => {
-    const onSignal = (_signal: NodeJS.Signals, number: number): void => {
-      const now = performance.now();
-      first ??= now;
-      if (now - first > REPEAT_MS) process.exit(SIGNALED + number);
-      resolve(undefined);
-    };
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
-  });
 }

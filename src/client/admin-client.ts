@@ -1,22 +1,14 @@
-import { Client, type ServiceError } from '@grpc/grpc-js';
 import { type Bundle, messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
-import { dialUnix, loadService } from '../wire/index.ts';
+import { dialAdmin, instant } from './admin-call.ts';
 import {
   buildEntryView,
   type EntryMessage,
   type EntryView,
   type StatusMessage,
 } from './entry-message.ts';
-import { itemError, remoteError } from './remote-error.ts';
+import { itemError } from './remote-error.ts';
 
-const CALL_TIMEOUT_MS = 10_000;
 const PAGE_SIZE = 500;
-
-const services = {
-  Entry: ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.entry.v1.Entry'],
-  Bundle: ['spire/api/server/bundle/v1/bundle.proto', 'spire.api.server.bundle.v1.Bundle'],
-  Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],
-} as const;
 
 /** What the server says of itself. Instants in RFC 3339. */
 export interface ServerStatus {
@@ -57,10 +49,7 @@ interface EntryResult {
 
 /** @throws TrustplaneError ERR_SOCKET_PATH, ERR_SOCKET_PATH_TOO_LONG */
 export function createAdminClient(socket: string): AdminClient {
-  const dial = dialUnix(socket);
-  const client = new Client(dial.target, dial.credentials, dial.options);
-  const call = <R>(service: keyof typeof services, method: string, request: object): Promise<R> =>
-    unary<R>(client, socket, service, method, request);
+  const { call, close } = dialAdmin(socket);
 
   async function listEntries(filter: object): Promise<readonly EntryView[]> {
     const views: EntryView[] = [];
@@ -99,36 +88,8 @@ export function createAdminClient(socket: string): AdminClient {
     },
     countEntries: async (filter) =>
       (await call<{ count?: number }>('Entry', 'CountEntries', { filter })).count ?? 0,
-    close: () => client.close(),
+    close,
   };
-}
-
-function unary<R>(
-  client: Client,
-  socket: string,
-  service: keyof typeof services,
-  method: string,
-  request: object,
-): Promise<R> {
-  const [file, name] = services[service];
-  const definition = loadService(file, name)[method];
-  if (definition === undefined)
-    throw new TrustplaneError('ERR_INTERNAL', `${name} has no method ${method}`);
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      definition.path,
-      definition.requestSerialize,
-      definition.responseDeserialize,
-      request,
-      { deadline: Date.now() + CALL_TIMEOUT_MS },
-      (error: ServiceError | null, response?: R) => {
-        if (error !== null) reject(remoteError(error, `unix://${socket}`));
-        else if (response === undefined)
-          reject(new TrustplaneError('ERR_REMOTE', `${method} was answered with nothing`));
-        else resolve(response);
-      },
-    );
-  });
 }
 
 function only({ results = [] }: { results?: EntryResult[] }): EntryView {
@@ -189,10 +150,6 @@ function buildStatus(response: StatusResponse): ServerStatus {
       }),
     ),
   };
-}
-
-function instant(seconds: string | undefined): string {
-  return new Date(Number(seconds ?? 0) * 1_000).toISOString().replace('.000Z', 'Z');
 }
 
 interface BundleResponse {

@@ -1,5 +1,6 @@
 /** Talks to trustplane and to any Workload API: the admin client, the Workload API client, health. */
 export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
+export { type AgentClient, type AgentView, createAgentClient } from './agent-client.ts';
 export { checkHealth } from './check-health.ts';
 export {
   ENDPOINT_VARIABLE,

@@ -1,0 +1,43 @@
+import type { UpConfig } from './config.ts';
+import type { Process } from './process.ts';
+
+/** A process that serves. */
+export interface Running {
+  /** Resolves when something failed for good. */
+  readonly failed: Promise<Error>;
+  /** Drains and closes everything, last opened first. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts what serves; resolves when it does.
+ * @throws TrustplaneError of whatever could not be opened; then nothing is left open
+ */
+export async function runProcess<Served extends object>(
+  config: UpConfig,
+  process: Process,
+  start: () => Promise<Served>,
+): Promise<Served & Running> {
+  const { closing, log } = process;
+  try {
+    if (config.x509SvidTtlMs > config.caTtlMs / 6) {
+      log.warn(
+        { x509SvidTtlMs: config.x509SvidTtlMs, caTtlMs: config.caTtlMs },
+        'X509-SVIDs that live longer than a sixth of the CA are cut short before a rotation',
+      );
+    }
+    const served = await start();
+    return {
+      ...served,
+      failed: process.failed,
+      async close() {
+        log.info({}, 'stopping');
+        await closing.disposeAsync();
+        log.info({}, 'stopped');
+      },
+    };
+  } catch (error) {
+    await closing.disposeAsync();
+    throw error;
+  }
+}

@@ -1,0 +1,83 @@
+import { Command } from 'commander';
+import { defaultPaths } from '../app/default-paths.ts';
+import type { Io, OutputFormat } from './io.ts';
+import { withOutput } from './options.ts';
+import { stopSignal } from './stop-signal.ts';
+
+interface ServerOptions {
+  readonly output: OutputFormat;
+  readonly config?: string;
+  readonly trustDomain?: string;
+  readonly dataDir?: string;
+  readonly adminSocket?: string;
+  readonly bindAddress?: string;
+  readonly x509SvidTtl?: string;
+  readonly caTtl?: string;
+  readonly logLevel?: string;
+}
+
+const EXAMPLES = `
+Examples:
+  trustplane server run --trust-domain prod.example --bind-address 0.0.0.0:8081
+  trustplane server run --config trustplane.yaml      flags win over the file
+  trustplane token generate                           what the first agent joins with`;
+
+export function serverCommand(io: Io): Command {
+  return new Command('server')
+    .description('Run a server for agents on other hosts.')
+    .addHelpText('after', EXAMPLES)
+    .addCommand(runCommand(io));
+}
+
+function runCommand(io: Io): Command {
+  const { dataDir, adminSocket } = defaultPaths(io.uid, io.env);
+  const command = new Command('run')
+    .description('Run the server: agents attest over TLS, administrators use the admin socket.')
+    .option('--config <file>', 'configuration file (YAML)')
+    .option('--trust-domain <name>', 'trust domain (default: example.org)')
+    .option('--data-dir <path>', `database and sealed keys (default: ${dataDir})`)
+    .option('--bind-address <address>', 'IP address and port for agents (default: 127.0.0.1:8081)')
+    .option('--admin-socket <path>', `Unix socket of the server API (default: ${adminSocket})`)
+    .option(
+      '--x509-svid-ttl <duration>',
+      'life of an X509-SVID (default: 1h, or a sixth of --ca-ttl)',
+    )
+    .option('--ca-ttl <duration>', 'life of an X.509 authority (default: 24h)')
+    .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
+    .addHelpText('after', EXAMPLES)
+    .action((options: ServerOptions) => runServer(io, options));
+  return withOutput(command);
+}
+
+async function runServer(io: Io, options: ServerOptions): Promise<void> {
+  const [{ buildConfig, loadConfigFile }, { openFallbackFolder }, { startServer }] =
+    await Promise.all([
+      import('../app/config.ts'),
+      import('../app/fallback-folder.ts'),
+      import('../app/server-run.ts'),
+    ]);
+  const file = options.config === undefined ? {} : loadConfigFile(options.config);
+  const config = buildConfig(options, file, defaultPaths(io.uid, io.env));
+  openFallbackFolder(io.uid, [config.dataDir, config.adminSocket]);
+  const stop = stopSignal();
+  const server = await startServer(config);
+  const { host, port } = server.address;
+  const { trustDomain, adminSocket, dataDir } = config;
+  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const { pid } = process;
+  const ready = { ready: true, pid, trustDomain: trustDomain.name, address, adminSocket, dataDir };
+  io.out(
+    options.output === 'json'
+      ? `${JSON.stringify(ready)}\n`
+      : [
+          `trustplane is ready for the trust domain ${trustDomain.name}`,
+          `  agents          ${address}`,
+          `  server API      unix://${adminSocket}`,
+          `  data directory  ${dataDir}`,
+          '',
+        ].join('\n'),
+  );
+  const reason = await Promise.race([stop, server.failed]);
+  await server.close();
+  if (reason instanceof Error) throw reason;
+}
