@@ -96,7 +96,7 @@ function createWorkloads(
   });
   const attestation = createWorkloadAttestation({ attestors: [unix], log, metrics, clock });
   return createWorkloadSource<PeerProcess>({
-    attest: (peer) => attestation.attest(peer),
+    attest: (peer, again) => attestation.attest(peer, again),
     isAlive: (peer) => peer.isAlive(),
     entitlements: sources.entitlements,
     issuer: sources.issuer,

@@ -65,6 +65,25 @@ describe('a session', () => {
     expect(listener.updates.map(({ identities }) => identities.length)).toEqual([0, 1, 4]);
   });
 
+  it('attests again when an attestor has found out more, and not once it is over', async () => {
+    const plane = createSvidPlane();
+    plane.entries.put(fakeEntry('web', { selectors: ['unix:uid:1', 'unix:sha256:a'] }));
+    const process = fakeProcess('unix:uid:1');
+    const listener = new RecordingListener();
+    const attachment = plane.source.attach(process, listener);
+    await plane.settle();
+    expect(listener.paths).toEqual([]);
+    process.selectors = ['unix:uid:1', 'unix:sha256:a'];
+    process.again();
+    await plane.settle();
+    expect(listener.paths).toEqual(['/web']);
+    attachment.close();
+    const { attestations } = process;
+    process.again();
+    await plane.settle();
+    expect(process.attestations).toBe(attestations);
+  });
+
   it('moves to another set when the selectors have changed', async () => {
     const plane = createSvidPlane();
     plane.entries.put(fakeEntry('old'), fakeEntry('new', { selectors: ['unix:uid:2'] }));

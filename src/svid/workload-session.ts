@@ -11,8 +11,8 @@ import type { SvidMetrics } from './svid-metrics.ts';
 import type { Membership } from './workload-cache.ts';
 
 export interface WorkloadSessionOptions {
-  /** Attests the process as it is now. Settles within a bounded time. */
-  readonly attest: () => Promise<SelectorSet>;
+  /** Attests the process as it is now. Settles within a bounded time; `again` asks for another attestation later. */
+  readonly attest: (again: () => void) => Promise<SelectorSet>;
   readonly isAlive: () => boolean;
   readonly enter: (selectors: SelectorSet, onUpdate: () => void) => Membership;
   /** The last listener has left, or the session has ended. */
@@ -63,6 +63,7 @@ export class WorkloadSession {
   }
 
   #poke(): void {
+    if (this.#isOver) return;
     this.#isDue = true;
     if (!this.#isRunning) void this.#run();
   }
@@ -93,7 +94,7 @@ export class WorkloadSession {
   async #attest(): Promise<SelectorSet> {
     const { attest, isAlive, metrics } = this.#options;
     try {
-      const selectors = await attest();
+      const selectors = await attest(() => this.#poke());
       if (!isAlive()) throw new TrustplaneError('ERR_SVID_WORKLOAD_GONE', 'the process is gone');
       metrics.attestations.inc({ result: 'ok' });
       return selectors;

@@ -17,8 +17,8 @@ const MAX_REPORTED_FAILURES = 20;
 export interface WorkloadSourceOptions<P>
   extends Omit<WorkloadCacheOptions, 'metrics' | 'generateKeyPair'> {
   readonly metrics: Metrics;
-  /** Attests a process as it is now; rejects when it can't be told what it is. Settles within a bounded time. */
-  attest(process: P): Promise<SelectorSet>;
+  /** Attests a process as it is now; rejects when it can't be told what it is. Settles within a bounded time; `again` asks for another attestation later. */
+  attest(process: P, again: () => void): Promise<SelectorSet>;
   /** False once the process is dead or replaced. */
   isAlive(process: P): boolean;
 }
@@ -47,7 +47,7 @@ export function createWorkloadSource<P extends object>(
 
   const open = (process: P): WorkloadSession => {
     const session: WorkloadSession = new WorkloadSession({
-      attest: () => options.attest(process),
+      attest: (again) => options.attest(process, again),
       isAlive: () => options.isAlive(process),
       enter: (selectors, onUpdate) => cache.enter(selectors, onUpdate),
       onEmpty: () => {

@@ -19,6 +19,8 @@ export interface FakeProcess {
   alive: boolean;
   failure: Error | undefined;
   attestations: number;
+  /** What the attestor calls when it has found out more. */
+  again: () => void;
   /** Attestations wait for it. */
   gate: Promise<void>;
 }
@@ -29,6 +31,7 @@ export function fakeProcess(...selectors: readonly string[]): FakeProcess {
     alive: true,
     failure: undefined,
     attestations: 0,
+    again: () => {},
     gate: Promise.resolve(),
   };
 }
@@ -89,8 +92,9 @@ export function createSvidPlane(
     log: options.log ?? silentLog,
     random: options.random ?? (() => 0.5),
     isAlive: (process) => process.alive,
-    attest: async (process) => {
+    attest: async (process, again) => {
       process.attestations++;
+      process.again = again;
       const selectors = SelectorSet.of(process.selectors.map(parseSelector));
       const { failure } = process;
       await process.gate;

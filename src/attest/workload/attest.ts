@@ -21,10 +21,11 @@ export interface WorkloadAttestationOptions {
 export interface WorkloadAttestation {
   /**
    * The selectors of a process, from facts read after the call. Calls in the same turn of the event
-   * loop share one attestation. An attestor that fails adds nothing.
+   * loop share one attestation. An attestor that fails adds nothing. `again` (of the first of these
+   * calls) is called when another attestation would find more.
    * @throws TrustplaneError ERR_ATTEST_PROCESS_GONE, ERR_ATTEST_PROCESS_CHANGED, ERR_ATTEST_FAILED (all attestors failed)
    */
-  attest(process: AttestableProcess): Promise<SelectorSet>;
+  attest(process: AttestableProcess, again?: () => void): Promise<SelectorSet>;
 }
 
 const GONE_OR_CHANGED = new Set(['ERR_ATTEST_PROCESS_GONE', 'ERR_ATTEST_PROCESS_CHANGED']);
@@ -42,9 +43,14 @@ export function createWorkloadAttestation(
   const ask = async (
     attestor: WorkloadAttestor,
     process: AttestableProcess,
+    again: () => void,
   ): Promise<readonly Selector[] | undefined> => {
     try {
-      return await withTimeout(attestor.attest(process), options.clock, options.timeoutMs ?? 5_000);
+      return await withTimeout(
+        attestor.attest(process, again),
+        options.clock,
+        options.timeoutMs ?? 5_000,
+      );
     } catch (error) {
       requireAlive(process);
       if (error instanceof TrustplaneError && GONE_OR_CHANGED.has(error.code)) throw error;
@@ -58,9 +64,11 @@ export function createWorkloadAttestation(
     }
   };
 
-  const attestNow = async (process: AttestableProcess): Promise<SelectorSet> => {
+  const attestNow = async (process: AttestableProcess, again: () => void): Promise<SelectorSet> => {
     if (!process.isAlive()) throw gone(process);
-    const answers = await Promise.all(options.attestors.map((attestor) => ask(attestor, process)));
+    const answers = await Promise.all(
+      options.attestors.map((attestor) => ask(attestor, process, again)),
+    );
     // This comes last: the process lives now, so it had its pid while the facts were read.
     requireAlive(process);
     if (answers.every((answer) => answer === undefined)) throw allFailed(process);
@@ -68,10 +76,10 @@ export function createWorkloadAttestation(
   };
 
   return {
-    attest(process) {
+    attest(process, again = () => {}) {
       const shared = thisTurn.get(process);
       if (shared !== undefined) return shared;
-      const attestation = attestNow(process);
+      const attestation = attestNow(process, again);
       thisTurn.set(process, attestation);
       queueMicrotask(() => thisTurn.delete(process));
       return attestation;

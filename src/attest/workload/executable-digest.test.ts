@@ -34,7 +34,7 @@ async function read(
     },
   });
   try {
-    return { digest: await digests.read(file, await file.stat({ bigint: true })), reads };
+    return { digest: await digests.read(file, await file.stat({ bigint: true }), 1), reads };
   } finally {
     await file.close();
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { TrustplaneError } from '../../spiffe/index.ts';
+import { FairTurns } from './fair-turns.ts';
 
 const READ_BYTES = 256 * 1024;
 const MAX_CACHED = 1_000;
@@ -24,7 +25,9 @@ export class ExecutableDigests {
   readonly #maxBytes: number;
   readonly #now: () => number;
   readonly #cached = new Map<string, string>();
-  readonly #reading = new Map<string, Promise<string>>();
+  readonly #reading = new Map<string, Promise<string | undefined>>();
+  /** Others need the thread pool, the disk and this thread too. */
+  readonly #turns = new FairTurns({ max: 2, maxWaitingPerUser: 16 });
 
   /** @param maxBytes longer files have no digest */
   constructor(maxBytes: number, now: () => number) {
@@ -32,13 +35,20 @@ export class ExecutableDigests {
     this.#now = now;
   }
 
-  /** Lower-case hexadecimal; undefined for a file that is too long. */
-  async read(file: FileHandle, stats: FileStats): Promise<string | undefined> {
+  /** Whether the digest of a file is known, and need not be made. */
+  knows(stats: FileStats): boolean {
+    return this.#cached.has(keyOf(stats));
+  }
+
+  /** Lower-case hexadecimal; undefined for a file that is too long, or when too many of the user wait. */
+  async read(file: FileHandle, stats: FileStats, uid: number): Promise<string | undefined> {
     if (stats.size > BigInt(this.#maxBytes)) return undefined;
-    const key = `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`;
+    const key = keyOf(stats);
     const known = this.#cached.get(key) ?? this.#reading.get(key);
     if (known !== undefined) return known;
-    const reading = this.#readWhole(file, stats, key).finally(() => this.#reading.delete(key));
+    const reading = this.#turns
+      .run(uid, () => this.#readWhole(file, stats, key))
+      .finally(() => this.#reading.delete(key));
     this.#reading.set(key, reading);
     return reading;
   }
@@ -75,6 +85,10 @@ export class ExecutableDigests {
     if (this.#cached.size >= MAX_CACHED && oldest !== undefined) this.#cached.delete(oldest);
     this.#cached.set(key, digest);
   }
+}
+
+function keyOf({ dev, ino, size, mtimeNs, ctimeNs }: FileStats): string {
+  return `${dev}:${ino}:${size}:${mtimeNs}:${ctimeNs}`;
 }
 
 function grew(maxBytes: number): TrustplaneError {

@@ -30,8 +30,8 @@ export function createUnixAttestor(options: UnixAttestorOptions): WorkloadAttest
   const executables = options.discoverWorkloadPath ? new ExecutableReader(options) : undefined;
   return {
     name: 'unix',
-    async attest(process) {
-      const executable = await executables?.read(process.pid);
+    async attest(process, again) {
+      const executable = await executables?.read(process, again);
       const credentials = parseProcStatus(readProcStatus(process.pid));
       requireSameCredentials(process, credentials);
       return [

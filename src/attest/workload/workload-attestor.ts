@@ -17,8 +17,8 @@ export interface WorkloadAttestor {
   readonly name: string;
   /**
    * The facts of this moment. May give less than it could find out (a selector that is missing
-   * entitles to nothing), never more.
+   * entitles to nothing), never more; `again` is called when another attestation would find more.
    * @throws TrustplaneError ERR_ATTEST_PROCESS_GONE, ERR_ATTEST_PROCESS_CHANGED: nothing is served to the process
    */
-  attest(process: AttestableProcess): Promise<readonly Selector[]>;
+  attest(process: AttestableProcess, again: () => void): Promise<readonly Selector[]>;
 }
