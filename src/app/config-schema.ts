@@ -121,6 +121,24 @@ const x509Svid = z.strictObject({
   ),
 });
 
+const x509pop = z.strictObject({
+  caBundle: absolutePath.optional().meta({
+    description:
+      'PEM file of the authorities whose nodes may join with the attestor x509pop. Without it none may.',
+    examples: ['/etc/trustplane/nodes.pem'],
+  }),
+  agentPathTemplate: z
+    .string()
+    .min(1)
+    .max(2048)
+    .optional()
+    .meta({
+      description:
+        'Path of their agents below /spire/agent; without it /x509pop/ and the fingerprint of the certificate.',
+      examples: ['/x509pop/{{ .Subject.CommonName }}'],
+    }),
+});
+
 const server = z.strictObject({
   dataDir: option(
     absolutePath,
@@ -137,6 +155,7 @@ const server = z.strictObject({
     '127.0.0.1:8081',
     'Where `trustplane server run` listens for agents, over TLS. `trustplane up` listens on no port.',
   ),
+  nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
   bundle: z
@@ -232,6 +251,9 @@ export type ConfigFile = Section<{
     dataDir: string;
     adminSocket: string;
     bindAddress: { readonly host: string; readonly port: number };
+    nodeAttestors: Section<{
+      x509pop: Section<{ caBundle: string; agentPathTemplate: string }>;
+    }>;
     ca: Section<{
       ttl: number;
       keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';

@@ -37,6 +37,17 @@ describe('configuration', () => {
     expect(buildConfig({ bindAddress }, {}, paths).bindAddress).toEqual(address);
   });
 
+  it('takes a template for agents with a CA bundle alone', () => {
+    const template = 'agentPathTemplate: "/x509pop/{{ .Subject.CommonName }}"';
+    const of = (text: string) =>
+      buildConfig({}, read(`server: { nodeAttestors: { x509pop: { ${text} } } }\n`), paths);
+    expect(of(`caBundle: /ca.pem, ${template}`).x509pop).toEqual({
+      caBundle: '/ca.pem',
+      agentPathTemplate: '/x509pop/{{ .Subject.CommonName }}',
+    });
+    expect(() => of(template)).toThrow(expect.objectContaining({ code: 'ERR_CONFIG' }));
+  });
+
   it('shortens the default SVID life with the life of the CA', () => {
     expect(buildConfig({ caTtl: '24s' }, {}, paths).x509SvidTtlMs).toBe(4_000);
   });

@@ -16,6 +16,10 @@ export interface UpConfig {
   readonly adminSocket: string;
   /** Of the port for agents. */
   readonly bindAddress: { readonly host: string; readonly port: number };
+  /** Undefined: the attestor is off. */
+  readonly x509pop:
+    | { readonly caBundle: string; readonly agentPathTemplate: string | undefined }
+    | undefined;
   readonly caTtlMs: number;
   readonly caKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
   readonly keyStorage: 'disk' | 'memory';
@@ -69,6 +73,7 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
     socket: agent?.socket ?? paths.socket,
     adminSocket: server?.adminSocket ?? paths.adminSocket,
     bindAddress: server?.bindAddress ?? { host: '127.0.0.1', port: 8081 },
+    x509pop: buildX509Pop(server?.nodeAttestors?.x509pop),
     caTtlMs: server?.ca?.ttl ?? 86_400_000,
     caKeyType: server?.ca?.keyType ?? 'ec-p256',
     keyStorage: server?.ca?.keyStorage ?? 'disk',
@@ -105,6 +110,20 @@ export function configJsonSchema(): object {
     },
   });
   return { ...schema, $id: 'urn:trustplane:config:v1', title: 'trustplane configuration' };
+}
+
+type X509PopFile = NonNullable<
+  NonNullable<NonNullable<ConfigFile['server']>['nodeAttestors']>['x509pop']
+>;
+
+function buildX509Pop(file: X509PopFile | undefined): UpConfig['x509pop'] {
+  const { caBundle, agentPathTemplate } = file ?? {};
+  if (caBundle !== undefined) return { caBundle, agentPathTemplate };
+  if (agentPathTemplate === undefined) return undefined;
+  throw new TrustplaneError(
+    'ERR_CONFIG',
+    'server.nodeAttestors.x509pop.agentPathTemplate says nothing without caBundle beside it',
+  );
 }
 
 /** One hour, or a sixth of a CA life that is shorter than six hours, so that a short CA life needs no second flag. */

@@ -11,10 +11,10 @@ import {
   createSvidIssuance,
   createSvidService,
 } from '../api/index.ts';
-import { createJoinTokenAttestor } from '../attest/index.ts';
 import type { Store } from '../store/index.ts';
 import { type GrpcTlsServer, serveTls } from '../wire/index.ts';
 import type { UpConfig } from './config.ts';
+import { openNodeAttestors } from './node-attestors.ts';
 import type { Process } from './process.ts';
 import { createServerIdentity } from './server-identity.ts';
 import type { MoreServices, ServerRole } from './server-role.ts';
@@ -56,7 +56,7 @@ export async function openFleet(
     tokens,
     entries,
     authorization,
-    attestors: [createJoinTokenAttestor(tokens)],
+    attestors: await openNodeAttestors(config, process, tokens),
     issueAgentSvid: createAgentSvidIssuer(ca, 0),
   });
   const svidService = createSvidService({

@@ -1,0 +1,63 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
+import { openTokens } from '../../test/fakes/open-agents.ts';
+import { csrWithoutId, openFleet } from '../../test/fakes/open-fleet.ts';
+import { testNow } from '../../test/fakes/test-certificates.ts';
+import { testTrustDomain } from '../../test/fakes/test-entries.ts';
+import { attestationWith, makeNodePki } from '../../test/fakes/x509pop-place.ts';
+import { silentLog } from '../ops/index.ts';
+import { encodePem, generateP256KeyPair } from '../spiffe/index.ts';
+import { openNodeAttestors } from './node-attestors.ts';
+
+/** The attestors for a CA bundle with this text. */
+async function attestorsOf(text: string | undefined) {
+  const folder = await mkdtemp(join(tmpdir(), 'trustplane-nodes-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const caBundle = join(folder, 'nodes.pem');
+  if (text !== undefined) await writeFile(caBundle, text);
+  const agentPathTemplate = '/x509pop/{{ .Subject.CommonName }}';
+  const config = { trustDomain: testTrustDomain, x509pop: { caBundle, agentPathTemplate } };
+  const process = { clock: new FakeClock(testNow), log: silentLog };
+  return await openNodeAttestors(config, process, openTokens().tokens);
+}
+
+it('lets nodes of the configured authorities in, over TLS, and again', async () => {
+  const { root, middle, node } = await makeNodePki();
+  const [, x509pop] = await attestorsOf(encodePem('CERTIFICATE', root.der));
+  if (x509pop === undefined) throw new Error('no x509pop');
+  const { dial, agents } = await openFleet({ attestors: [x509pop] });
+  const attestation = attestationWith([await node(), middle]);
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const stream = dial().stream('Agent.AttestAgent');
+    const { payload, answer } = await attestation.begin();
+    const csr = csrWithoutId(generateP256KeyPair());
+    stream.send({ params: { data: { type: 'x509pop', payload }, params: { csr } } });
+    const challenge = (await stream.read())?.challenge;
+    stream.send({ challenge_response: await answer(challenge ?? new Uint8Array()) });
+    expect(await stream.read()).toMatchObject({
+      result: { reattestable: true, svid: { id: { path: '/spire/agent/x509pop/node-1' } } },
+    });
+  }
+  expect(agents.count({ attestationType: 'x509pop', canReattest: true })).toBe(1);
+});
+
+it.each([
+  ['nothing', undefined, 'there is no such file'],
+  ['an empty file', '', 'is empty'],
+  ['garbage', '-----BEGIN CERTIFICATE-----\nx', 'cannot be used'],
+])('refuses to start with %s for a CA bundle', async (_, text, message) => {
+  await expect(attestorsOf(text)).rejects.toMatchObject({
+    code: 'ERR_NODE_ATTEST_AUTHORITIES',
+    message: expect.stringContaining(message),
+  });
+});
+
+it('lets nodes in with tokens alone where nothing else is configured', async () => {
+  const process = { clock: new FakeClock(), log: silentLog };
+  const config = { trustDomain: testTrustDomain, x509pop: undefined };
+  const attestors = await openNodeAttestors(config, process, openTokens().tokens);
+  expect(attestors.map(({ name }) => name)).toEqual(['join_token']);
+});
