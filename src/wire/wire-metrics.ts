@@ -1,14 +1,32 @@
 import type { Metrics } from '../ops/index.ts';
 
-const onEverySocket = [
+type SocketKind = 'unix' | 'tls';
+
+/** Why a connection was not served. */
+export type Refusal =
+  | 'max_connections'
+  | 'peer_gone'
+  | 'handshake_timeout'
+  | 'accept_error'
+  | 'max_connections_per_user'
+  | 'peer_unknown'
+  | 'max_connections_per_network'
+  | 'max_anonymous_connections'
+  | 'shunned_network'
+  | 'server_identity'
+  | 'tls_error'
+  | 'alpn'
+  | 'client_certificate';
+
+const onEverySocket: readonly Refusal[] = [
   'max_connections',
   'peer_gone',
   'handshake_timeout',
   'accept_error',
-] as const;
+];
 
-/** Why a connection was not served, by the kind of the socket. */
-const refusals = {
+/** Refusals by the kind of the socket. */
+const refusals: Readonly<Record<SocketKind, readonly Refusal[]>> = {
   unix: [...onEverySocket, 'max_connections_per_user', 'peer_unknown'],
   tls: [
     ...onEverySocket,
@@ -20,9 +38,7 @@ const refusals = {
     'alpn',
     'client_certificate',
   ],
-} as const;
-type SocketKind = keyof typeof refusals;
-export type Refusal = (typeof refusals)[SocketKind][number];
+};
 
 /** The figures of one socket. */
 export interface SocketMetrics {

@@ -30,6 +30,7 @@ it('ends the child when the parent is killed', async () => {
   await eventually('the shell has become the program', () => isSleep() || undefined);
   parent.kill('SIGKILL');
   await eventually('the child ends', () => !isAlive(pid) || undefined);
+  expect(isAlive(pid)).toBe(false);
 });
 
 it('has the process id of the program and gives its output, line by line', async () => {
