@@ -92,6 +92,24 @@ describe('SyncAuthorizedEntries', () => {
     expect(await sync.read()).toBeUndefined();
   });
 
+  it('gives no more in one message than a client takes', async () => {
+    const { agent, entries, below } = await openWith(0);
+    const long = `${'x'.repeat(60)}.`.repeat(3);
+    const dnsNames = Array.from({ length: 64 }, (_, i) => `${i}.${long}test`);
+    const more = { ...below, dnsNames };
+    for (let i = 0; i < 200; i++) {
+      await entries.create(testDraft(`w${i}`, undefined, { ...more, id: `w${i}` }));
+    }
+    const sync = agent.stream('Entry.SyncAuthorizedEntries');
+    sync.send({});
+    const first = Object(await sync.read());
+    expect([first.entries.length, first.entry_revisions.length]).toEqual([0, 200]);
+    sync.send({ ids: first.entry_revisions.map(({ id }: { id: string }) => id) });
+    const pages = [Object(await sync.read()), Object(await sync.read())];
+    expect(pages.map((page) => page.more ?? false)).toEqual([true, false]);
+    expect(pages.flatMap(({ entries: page }) => page)).toHaveLength(200);
+  });
+
   it('refuses to go on for an agent that is banned meanwhile', async () => {
     const { agent, agents, identity } = await openWith(syncLimits.entries + 1);
     const sync = agent.stream('Entry.SyncAuthorizedEntries');

@@ -12,6 +12,8 @@ import { buildSeconds, parseBatch } from './wire-values.ts';
 export const syncLimits = {
   /** SPIRE's page, and the most entries that come without being asked for. */
   entries: 500,
+  /** Of entries, about; clients take 4 MiB. */
+  bytes: 2_097_152,
   revisions: 20_000,
   /** IDs in one request; more are asked for in the next. */
   ids: 100_000,
@@ -66,10 +68,11 @@ async function sync(options: AuthorizedEntriesOptions, call: SyncCall): Promise<
   if ((first.ids?.length ?? 0) > 0) {
     throw new TrustplaneError('ERR_API_REQUEST', 'ids: expected none in the first request');
   }
-  const mask = first.output_mask;
+  const build = (entry: RegistrationEntry): WireEntry => buildEntry(entry, first.output_mask);
   const all = (await entriesNow(options, call)).all();
-  if (all.length <= syncLimits.entries) {
-    call.write({ entries: all.map((entry) => buildEntry(entry, mask)) });
+  const whole = all.length <= syncLimits.entries ? [...pagesOfEntries(all.map(build))] : [];
+  if (whole.length === 1) {
+    call.write({ entries: whole[0]?.page ?? [] });
     return void call.end();
   }
   for (const { page, more } of pagesOf(all, syncLimits.revisions)) {
@@ -80,8 +83,8 @@ async function sync(options: AuthorizedEntriesOptions, call: SyncCall): Promise<
     const ids = parseBatch(request.ids, syncLimits.ids, 'ids');
     const entries = await entriesNow(options, call);
     const found = ids.flatMap((id) => entries.get(id) ?? []);
-    for (const { page, more } of pagesOf(found, syncLimits.entries)) {
-      await send(call, { entries: page.map((entry) => buildEntry(entry, mask)), more });
+    for (const { page, more } of pagesOfEntries(found.map(build))) {
+      await send(call, { entries: page, more });
     }
     request = await reader.next();
   }
@@ -100,14 +103,25 @@ function entriesOf({ entitlements }: AuthorizedEntriesOptions, id: SpiffeId) {
   throw new TrustplaneError('ERR_AGENT_NOT_ATTESTED', `agent ${id.toString()} is not attested`);
 }
 
+function pagesOfEntries(entries: readonly WireEntry[]) {
+  const bytesOf = (entry: WireEntry): number => Buffer.byteLength(JSON.stringify(entry));
+  return pagesOf(entries, syncLimits.entries, bytesOf);
+}
+
 /** At least one page, the last without `more`. */
-function* pagesOf<T>(items: readonly T[], size: number) {
-  let at = 0;
-  do {
-    const page = items.slice(at, at + size);
-    at += size;
-    yield { page, more: at < items.length };
-  } while (at < items.length);
+function* pagesOf<T>(items: readonly T[], size: number, bytesOf: (item: T) => number = () => 0) {
+  let page: T[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    bytes += bytesOf(item);
+    if (page.length === size || (page.length > 0 && bytes > syncLimits.bytes)) {
+      yield { page, more: true };
+      page = [];
+      bytes = bytesOf(item);
+    }
+    page.push(item);
+  }
+  yield { page, more: false };
 }
 
 /** Waits for a slow reader. */
