@@ -9,8 +9,9 @@ export async function putEnvoyInto(folder: string): Promise<string> {
   mkdirSync(bin);
   const envoy = await findEnvoy();
   if (envoy.kind === 'binary' && !path.isAbsolute(envoy.file)) return bin;
+  const seen = [folder, path.join(import.meta.dirname, '..')];
   const command =
-    envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, folder, 'host');
+    envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, seen, 'host');
   const script = `#!/bin/sh\nexec ${command.join(' ')} "$@"\n`;
   writeFileSync(path.join(bin, 'envoy'), script, { mode: 0o755 });
   return bin;

@@ -46,13 +46,13 @@ export async function findEnvoyImage(ways: readonly string[]): Promise<EnvoyImag
 }
 
 /**
- * The command line that runs an image's Envoy with the arguments after it. It sees one folder, in
- * which it starts, and by default no network.
+ * The command line that runs an image's Envoy with the arguments after it. It sees some folders and
+ * by default no network.
  */
 export function containerCommand(
   image: string,
-  folder: string,
+  folders: readonly string[],
   network: 'none' | 'host' = 'none',
 ): readonly [string, ...string[]] {
-  return [process.execPath, runner, network, image, folder];
+  return [process.execPath, runner, network, image, folders.join(':')];
 }

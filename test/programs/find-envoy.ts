@@ -93,7 +93,7 @@ async function fromDocker(): Promise<Attempt> {
   const image = await findEnvoyImage(waysToImage({ version: pinnedVersion, wanted, binary }));
   if (!image.usable) return `docker: ${image.reason}`;
   const folder = createRunFolder();
-  const [command, ...args] = containerCommand(image.image, folder.path);
+  const [command, ...args] = containerCommand(image.image, [folder.path]);
   const finished = await runProgram(command, [...args, '--version']);
   await folder.remove();
   const version = versionIn(finished.stdout);

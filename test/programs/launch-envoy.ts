@@ -69,5 +69,5 @@ export function adminSocketOf(folder: string, name: string): string {
 }
 
 function commandOf(envoy: Envoy, folder: string): readonly [string, ...string[]] {
-  return envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, folder);
+  return envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, [folder]);
 }

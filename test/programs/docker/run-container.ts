@@ -1,9 +1,9 @@
 /**
  * Runs the Envoy of an image to its end, as a program that a pipe can be tied to: what Envoy prints
  * goes to standard output, its exit code is this one's, and SIGTERM ends both.
- * Usage: run-container.ts NETWORK IMAGE FOLDER ARGUMENT...
- * The container has this user's ids, FOLDER under its own path, and NETWORK: `none`, or `host` for
- * this machine's.
+ * Usage: run-container.ts NETWORK IMAGE FOLDERS ARGUMENT...
+ * The container has this user's ids and working directory, the FOLDERS (colons between them) under
+ * their own paths, and NETWORK: `none`, or `host` for this machine's.
  */
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
@@ -17,7 +17,7 @@ const graceSeconds = 3;
 interface ContainerOptions {
   readonly network: string;
   readonly image: string;
-  readonly folder: string;
+  readonly folders: readonly string[];
   readonly args: readonly string[];
 }
 
@@ -29,7 +29,7 @@ class EnvoyContainer extends GenericContainer {
   #printed: Promise<unknown> = Promise.resolve();
 
   constructor(engine: Engine, options: ContainerOptions) {
-    const { network, image, folder, args } = options;
+    const { network, image, folders, args } = options;
     super(image);
     this.#engine = engine;
     this.withPullPolicy(PullPolicy.neverPull())
@@ -38,13 +38,17 @@ class EnvoyContainer extends GenericContainer {
       .withUser(engine.user)
       .withNetworkMode(network)
       .withSecurityOpt('label=disable')
-      .withWorkingDir(folder)
+      .withWorkingDir(process.cwd())
       .withEntrypoint(['envoy'])
       .withCommand([...args])
       .withLogConsumer((output) => this.#print(output))
       .withWaitStrategy(Wait.forLogMessage(/./));
     // Not withBindMounts: that makes a folder where the engine, on another machine, has none.
-    this.hostConfig.Mounts = [{ Type: 'bind', Source: folder, Target: folder }];
+    this.hostConfig.Mounts = folders.map((folder) => ({
+      Type: 'bind',
+      Source: folder,
+      Target: folder,
+    }));
   }
 
   /** Resolves with the exit code when the container has ended and is gone. */
@@ -82,9 +86,9 @@ process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   return 1;
 });
 
-async function main([network, image, folder, ...args]: readonly string[]): Promise<number> {
-  if (network === undefined || image === undefined || folder === undefined)
-    throw new Error('usage: run-container.ts NETWORK IMAGE FOLDER ARGUMENT...');
+async function main([network, image, folders, ...args]: readonly string[]): Promise<number> {
+  if (network === undefined || image === undefined || folders === undefined)
+    throw new Error('usage: run-container.ts NETWORK IMAGE FOLDERS ARGUMENT...');
   // Nobody may be left to read it, and the container is to be removed all the same.
   process.stdout.on('error', () => {});
   let container: EnvoyContainer | undefined;
@@ -93,6 +97,11 @@ async function main([network, image, folder, ...args]: readonly string[]): Promi
       if (container === undefined) process.exit(0);
       void container.stop();
     });
-  container = new EnvoyContainer(await connectEngine(), { network, image, folder, args });
+  container = new EnvoyContainer(await connectEngine(), {
+    network,
+    image,
+    folders: folders.split(':'),
+    args,
+  });
   return await container.run();
 }
