@@ -1,6 +1,11 @@
 import { Command } from 'commander';
+import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type OutputOptions, withOutput } from './options.ts';
+
+interface CheckOptions extends OutputOptions {
+  readonly config?: string;
+}
 
 export function configCommand(io: Io): Command {
   const command = new Command('config')
@@ -12,12 +17,15 @@ export function configCommand(io: Io): Command {
   command.addCommand(
     withOutput(new Command('check'))
       .description('Check a configuration file without starting anything.')
-      .argument('<file>', 'configuration file (YAML)')
+      .argument('[file]', 'configuration file (YAML)')
+      .option('--config <file>', 'the same, by the name it has in `trustplane up`')
       .addHelpText(
         'after',
         '\nExamples:\n  trustplane config check trustplane.yaml\n\nEach problem is one line: file:line:column: path: what is wrong. Exit code 2 if there is any.',
       )
-      .action((file: string, options: OutputOptions) => check(io, file, options)),
+      .action((file: string | undefined, options: CheckOptions) =>
+        check(io, file ?? options.config, options),
+      ),
   );
   command.addCommand(
     new Command('schema')
@@ -31,7 +39,9 @@ export function configCommand(io: Io): Command {
   return command;
 }
 
-async function check(io: Io, file: string, options: OutputOptions): Promise<void> {
+async function check(io: Io, file: string | undefined, options: CheckOptions): Promise<void> {
+  if (file === undefined)
+    throw new TrustplaneError('ERR_USAGE', 'a configuration file is required (see --help)');
   const [{ buildConfig, loadConfigFile }, { defaultPaths }] = await Promise.all([
     import('../app/config.ts'),
     import('../app/default-paths.ts'),

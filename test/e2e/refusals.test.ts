@@ -154,6 +154,7 @@ describe('trustplane up refuses', () => {
     for (const refused of [
       await up('--config', file),
       await runTrustplane('config', 'check', file),
+      await runTrustplane('config', 'check', '--config', file),
     ]) {
       expect(refused).toMatchObject({ code: 2 });
       expect(refused.stderr).toContain(message);
