@@ -66,14 +66,15 @@ export function formatExampleFile(schema: object): string {
 function formatHeading(section: readonly string[], options: readonly ConfigOption[]): string {
   const isIn = ({ path }: ConfigOption): boolean => section.every((name, at) => path[at] === name);
   const isOn = options.some((option) => isIn(option) && option.standard !== undefined);
-  return `${isOn ? '' : '# '}${'  '.repeat(section.length - 1)}${section.at(-1)}:`;
+  return `${'  '.repeat(section.length - 1)}${isOn ? '' : '#'}${section.at(-1)}:`;
 }
 
 function formatOption({ path, meaning, form, standard, example }: ConfigOption): string[] {
   const indent = '  '.repeat(path.length - 1);
   const text = [...wrap(meaning, 96 - indent.length), `Value: ${form}.`].map((line) => `# ${line}`);
-  if (standard === undefined) return [...text, `# ${indent}${path.at(-1)}: ${example ?? ''}`];
-  return [...text, `${path.at(-1)}: ${standard}`].map((line) => `${indent}${line}`);
+  const value =
+    standard === undefined ? `#${path.at(-1)}: ${example ?? ''}` : `${path.at(-1)}: ${standard}`;
+  return [...text, value].map((line) => `${indent}${line}`);
 }
 
 function findOptions(schema: SchemaNode, path: readonly string[] = []): ConfigOption[] {
