@@ -4,6 +4,10 @@ export interface TestVerdict {
   readonly lines: readonly string[];
 }
 
+/** A skipped test lacks a program or a right; who wants it to run is told what to get. */
+const SKIPPED =
+  'skipped tests need what is missing here: openssl, unshare (util-linux), pip or root; see CONTRIBUTING.md';
+
 /** What is read of vitest's JSON report. */
 interface Report {
   readonly testResults: readonly {
@@ -37,6 +41,7 @@ export function judgeRun(
     failed,
     lines: [
       ...skipped.map((name) => `skipped: ${name}`),
+      ...(skipped.length === 0 ? [] : [SKIPPED]),
       ...failures.map((name) => `failed: ${name}`),
       `${passed.length} passed, ${failed} failed`,
     ],

@@ -16,12 +16,11 @@ export interface X509PopFiles {
 
 /** Loads what a node proves itself with. @throws TrustplaneError ERR_NODE_ATTEST_IDENTITY, ERR_FILE_READ, ERR_FILE_TOO_LARGE */
 export async function loadX509PopIdentity(files: X509PopFiles): Promise<X509PopIdentity> {
-  const [leaf, key, intermediates] = await Promise.all([
-    load(files.certificatePath, certificatesIn),
-    load(files.privateKeyPath, (pem) => createPrivateKey(pem)),
-    files.intermediatesPath === undefined ? [] : load(files.intermediatesPath, certificatesIn),
-  ]);
-  return { certificateChain: [...leaf, ...intermediates], privateKey: key };
+  const leaf = await load(files.certificatePath, certificatesIn);
+  const privateKey = await load(files.privateKeyPath, (pem) => createPrivateKey(pem));
+  const { intermediatesPath } = files;
+  const rest = intermediatesPath === undefined ? [] : await load(intermediatesPath, certificatesIn);
+  return { certificateChain: [...leaf, ...rest], privateKey };
 }
 
 function certificatesIn(pem: string): Uint8Array[] {
