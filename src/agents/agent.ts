@@ -2,6 +2,7 @@ import {
   formatSelector,
   messageOf,
   parseSelector,
+  quote,
   type Selector,
   SelectorSet,
   type SpiffeId,
@@ -99,8 +100,4 @@ export function agentExpiresAt({ svid, renewedSvid }: AttestedAgent): number {
 
 export function selectorTexts(agent: AttestedAgent): readonly string[] {
   return agent.selectors.map(formatSelector);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { type ErrorCode, messageOf, quote as quoteUpTo, TrustplaneError } from '../spiffe/index.ts';
 
 const MAX_QUOTED = 120;
 
@@ -25,5 +25,5 @@ export function refused<T>(code: EntryErrorCode, field: string, parse: () => T):
 
 /** Outside text as JSON, cut to a length that is fit for a message. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text);
+  return quoteUpTo(text, MAX_QUOTED);
 }

@@ -1,4 +1,10 @@
-import { type RegistrationEntry, type Selector, SpiffeId, TrustDomain } from '../spiffe/index.ts';
+import {
+  isReservedPath,
+  type RegistrationEntry,
+  type Selector,
+  SpiffeId,
+  TrustDomain,
+} from '../spiffe/index.ts';
 import { dnsNameFault } from './dns-name.ts';
 import { fieldError, quote, refused } from './entry-error.ts';
 import { entryLimits } from './entry-limits.ts';
@@ -96,7 +102,7 @@ function parseEntryId(id: string): string {
 
 function parseWorkloadId(text: string, trustDomain: TrustDomain): SpiffeId {
   const id = parseMemberId(text, 'ERR_ENTRY_SPIFFE_ID', 'spiffeId', trustDomain);
-  if (!isReserved(id)) return id;
+  if (!isReservedPath(id)) return id;
   const expected = 'a path outside the reserved /spire/';
   throw fieldError('ERR_ENTRY_SPIFFE_ID', 'spiffeId', expected, quote(text));
 }
@@ -107,7 +113,7 @@ function parseParentId(text: string, spiffeId: SpiffeId, trustDomain: TrustDomai
     const expected = 'another SPIFFE ID than the entry itself';
     throw fieldError('ERR_ENTRY_PARENT_ID', 'parentId', expected, quote(text));
   }
-  if (isReserved(id) && id.path !== '/spire/server' && !id.path.startsWith('/spire/agent/')) {
+  if (isReservedPath(id) && id.path !== '/spire/server' && !id.path.startsWith('/spire/agent/')) {
     const expected =
       'an agent (/spire/agent/…), /spire/server for a node alias, or an ID outside /spire/';
     throw fieldError('ERR_ENTRY_PARENT_ID', 'parentId', expected, quote(text));
@@ -124,10 +130,6 @@ function parseMemberId(
   const id = refused(code, field, () => SpiffeId.parse(text));
   if (id.trustDomain.equals(trustDomain) && !id.isTrustDomainId) return id;
   throw fieldError(code, field, `an ID with a path in ${trustDomain.id}`, quote(text));
-}
-
-function isReserved(id: SpiffeId): boolean {
-  return id.path === '/spire' || id.path.startsWith('/spire/');
 }
 
 function parseTtl(seconds: number | undefined, field: string): number {

@@ -57,6 +57,7 @@ export { type Csr, parseCsr } from './parse-csr.ts';
 export { decodePem, encodePem } from './pem.ts';
 export { parsePemBundle } from './pem-bundle.ts';
 export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
+export { quote } from './quote.ts';
 export type { RegistrationEntry } from './registration-entry.ts';
 export { formatSelector, parseSelector, type Selector, SelectorSet } from './selector.ts';
 export {

@@ -1,4 +1,5 @@
 import { TrustplaneError } from './errors.ts';
+import { quote } from './quote.ts';
 
 /** A fact about a workload or a node, as SPIRE writes it: `unix:uid:1000` is type `unix`, value `uid:1000`. */
 export interface Selector {
@@ -37,10 +38,6 @@ export function parseSelector(text: string): Selector {
 
 function invalid(message: string): TrustplaneError {
   return new TrustplaneError('ERR_SELECTOR', message);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
 
 /** The selector's text, which is also its identity. */

@@ -1,4 +1,5 @@
 import { TrustplaneError } from './errors.ts';
+import { quote } from './quote.ts';
 import { TrustDomain } from './trust-domain.ts';
 
 const SCHEME = 'spiffe://';
@@ -90,8 +91,4 @@ function checkPath(path: string): void {
 
 function badPath(path: string, why: string): TrustplaneError {
   return new TrustplaneError('ERR_SPIFFE_ID_PATH', `the SPIFFE ID path ${quote(path)} ${why}`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }

@@ -1,4 +1,5 @@
 import { TrustplaneError } from './errors.ts';
+import { quote } from './quote.ts';
 
 const MAX_BYTES = 255;
 const FORBIDDEN = /[^a-z0-9._-]/u;
@@ -48,8 +49,4 @@ export class TrustDomain {
 
 function invalid(message: string): TrustplaneError {
   return new TrustplaneError('ERR_TRUST_DOMAIN', message);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
 }
