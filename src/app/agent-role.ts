@@ -16,7 +16,7 @@ import {
   serveUnix,
 } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 
 const SERVICES = ['SpiffeWorkloadAPI', 'envoy.service.secret.v3.SecretDiscoveryService'];
@@ -46,7 +46,7 @@ export interface AgentRole {
 
 /** Serves until `process` closes. */
 export async function serveAgentRole(
-  config: UpConfig,
+  config: Config,
   process: Process,
   sources: AgentSources,
 ): Promise<AgentRole> {
@@ -84,7 +84,7 @@ export async function serveAgentRole(
 }
 
 function createWorkloads(
-  config: UpConfig,
+  config: Config,
   { log, metrics, clock }: Process,
   sources: AgentSources,
 ): LiveWorkloadSource<PeerProcess> {

@@ -9,7 +9,7 @@ import type { DefaultPaths } from './default-paths.ts';
 const MAX_CONFIG_BYTES = 1_048_576;
 
 /** The complete configuration of every role, every default filled in. Durations in milliseconds. */
-export interface UpConfig {
+export interface Config {
   readonly trustDomain: TrustDomain;
   readonly dataDir: string;
   readonly socket: string;
@@ -63,11 +63,11 @@ export function loadConfigFile(file: string): ConfigFile {
  * Joins flags, file and defaults, and checks them against each other.
  * @throws TrustplaneError ERR_CONFIG
  */
-export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: DefaultPaths): UpConfig {
+export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: DefaultPaths): Config {
   const merged = merge(flags, file);
   const { server, agent } = merged;
   const dataDir = server?.dataDir ?? paths.dataDir;
-  const config: UpConfig = {
+  const config: Config = {
     trustDomain: merged.trustDomain ?? TrustDomain.parse('example.org'),
     dataDir,
     socket: agent?.socket ?? paths.socket,
@@ -116,7 +116,7 @@ type X509PopFile = NonNullable<
   NonNullable<NonNullable<ConfigFile['server']>['nodeAttestors']>['x509pop']
 >;
 
-function buildX509Pop(file: X509PopFile | undefined): UpConfig['x509pop'] {
+function buildX509Pop(file: X509PopFile | undefined): Config['x509pop'] {
   const { caBundle, agentPathTemplate } = file ?? {};
   if (caBundle !== undefined) return { caBundle, agentPathTemplate };
   if (agentPathTemplate === undefined) return undefined;
@@ -131,7 +131,7 @@ function defaultSvidTtlMs(caTtlMs: number | undefined): number {
   return Math.min(3_600_000, Math.max(2_000, Math.floor((caTtlMs ?? 86_400_000) / 6)));
 }
 
-function findContradictions(config: UpConfig): string[] {
+function findContradictions(config: Config): string[] {
   const found: string[] = [];
   if (config.x509SvidTtlMs > config.caTtlMs) {
     found.push(

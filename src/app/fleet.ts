@@ -13,7 +13,7 @@ import {
 } from '../api/index.ts';
 import type { Store } from '../store/index.ts';
 import { type GrpcTlsServer, serveTls } from '../wire/index.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { openNodeAttestors } from './node-attestors.ts';
 import type { Process } from './process.ts';
 import { createServerIdentity } from './server-identity.ts';
@@ -35,7 +35,7 @@ export interface Fleet {
 
 /** Opens the registries of agents and tokens; closed with `process`. */
 export async function openFleet(
-  config: UpConfig,
+  config: Config,
   process: Process,
   store: Store,
   server: ServerRole,

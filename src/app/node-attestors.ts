@@ -7,7 +7,7 @@ import {
 } from '../attest/index.ts';
 import { readFileBounded } from '../ops/index.ts';
 import { decodePem, messageOf, TrustplaneError } from '../spiffe/index.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 
 const MAX_CA_BUNDLE_BYTES = 1_048_576;
@@ -18,7 +18,7 @@ const MAX_CA_BUNDLE_BYTES = 1_048_576;
  * ERR_FILE_TOO_LARGE
  */
 export async function openNodeAttestors(
-  { trustDomain, x509pop }: Pick<UpConfig, 'trustDomain' | 'x509pop'>,
+  { trustDomain, x509pop }: Pick<Config, 'trustDomain' | 'x509pop'>,
   { clock, log }: Pick<Process, 'clock' | 'log'>,
   tokens: Pick<JoinTokens, 'spend'>,
 ): Promise<readonly NodeAttestor[]> {

@@ -3,26 +3,26 @@ import path from 'node:path';
 import { openDataDir } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 
 /**
  * Opens the data directory and the store in it; closed with `process`.
  * @throws TrustplaneError ERR_DATA_DIR*, ERR_STORE_*
  */
-export async function openState(config: UpConfig, process: Process): Promise<Store> {
+export async function openState(config: Config, process: Process): Promise<Store> {
   const dataDir = openDataDir(config.dataDir);
   process.closing.defer(() => dataDir.close());
   return await openStore(config, process);
 }
 
 /** Where the sealed keys of authorities lie. */
-export function keyFolder(config: UpConfig): string {
+export function keyFolder(config: Config): string {
   return path.join(config.dataDir, 'keys');
 }
 
 async function openStore(
-  config: UpConfig,
+  config: Config,
   { log, metrics, clock, closing, fail }: Process,
 ): Promise<Store> {
   const file = path.join(config.dataDir, 'trustplane.db');

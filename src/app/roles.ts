@@ -6,7 +6,7 @@ import type { Store } from '../store/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { openMetrics } from './open-metrics.ts';
 import type { Process } from './process.ts';
 import { openServerRole, type ServerRole } from './server-role.ts';
@@ -18,7 +18,7 @@ export interface Roles {
 }
 
 /** Opens and serves both; closed with `process`. */
-export async function serveRoles(config: UpConfig, process: Process, store: Store): Promise<Roles> {
+export async function serveRoles(config: Config, process: Process, store: Store): Promise<Roles> {
   const { log, metrics } = process;
   const agentId = SpiffeId.of(config.trustDomain, '/spire/agent/local/up');
   const [server] = await both(openServerRole(config, process, store), selfTestPeerCredentials());

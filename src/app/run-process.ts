@@ -1,4 +1,4 @@
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 
 /** A process that serves. */
@@ -14,7 +14,7 @@ export interface Running {
  * @throws TrustplaneError of whatever could not be opened; then nothing is left open
  */
 export async function runProcess<Served extends object>(
-  config: UpConfig,
+  config: Config,
   process: Process,
   start: () => Promise<Served>,
 ): Promise<Served & Running> {

@@ -25,7 +25,7 @@ import {
   serveUnix,
 } from '../wire/index.ts';
 import { both } from './both.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { keyFolder } from './open-state.ts';
 import type { Process } from './process.ts';
 import { version } from './version.ts';
@@ -67,7 +67,7 @@ const NOTHING_MORE: MoreServices = { services: [], names: [], files: [] };
 
 /** Opens what the server owns, in the order in which each thing needs the last. What is opened is closed with `process`. */
 export async function openServerRole(
-  config: UpConfig,
+  config: Config,
   process: Process,
   store: Store,
 ): Promise<ServerRole> {
@@ -150,7 +150,7 @@ export async function openServerRole(
   };
 }
 
-async function openKeyManager(config: UpConfig): Promise<KeyManager> {
+async function openKeyManager(config: Config): Promise<KeyManager> {
   if (config.keyStorage === 'memory') return createMemoryKeyManager();
   return loadDiskKeyManager({
     folder: keyFolder(config),

@@ -1,6 +1,6 @@
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { both } from './both.ts';
-import type { UpConfig } from './config.ts';
+import type { Config } from './config.ts';
 import { type Fleet, openFleet } from './fleet.ts';
 import { openMetrics } from './open-metrics.ts';
 import { openState } from './open-state.ts';
@@ -21,13 +21,13 @@ export interface ServedFleet {
  * @throws TrustplaneError of whatever could not be opened; then nothing is left open
  */
 export async function startServer(
-  config: UpConfig,
+  config: Config,
   process: Process = createProcess(config.logLevel),
 ): Promise<ServedFleet & Running> {
   return await runProcess(config, process, () => start(config, process));
 }
 
-async function start(config: UpConfig, process: Process): Promise<ServedFleet> {
+async function start(config: Config, process: Process): Promise<ServedFleet> {
   const [store] = await both(openState(config, process), selfTestPeerCredentials());
   const server = await openServerRole(config, process, store);
   const fleet = await openFleet(config, process, store, server);

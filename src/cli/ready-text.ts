@@ -1,9 +1,9 @@
-import type { UpConfig } from '../app/config.ts';
+import type { Config } from '../app/config.ts';
 import { defaultPaths } from '../app/default-paths.ts';
 import type { Io } from './io.ts';
 
 /** What `up` prints when it serves; while there are no entries, with what to do next. */
-export function formatReady(config: UpConfig, io: Io, isEmpty: boolean): string {
+export function formatReady(config: Config, io: Io, isEmpty: boolean): string {
   const lines = [
     `trustplane is ready for the trust domain ${config.trustDomain.name}`,
     `  Workload API and SDS  unix://${config.socket}`,
@@ -15,7 +15,7 @@ export function formatReady(config: UpConfig, io: Io, isEmpty: boolean): string 
 }
 
 /** Commands that work as they stand, in another terminal of the same user. */
-function firstSteps({ trustDomain, socket, adminSocket }: UpConfig, io: Io): string[] {
+function firstSteps({ trustDomain, socket, adminSocket }: Config, io: Io): string[] {
   const usual = defaultPaths(io.uid, io.env);
   const program = io.env['npm_command'] === 'exec' ? 'npx trustplane' : 'trustplane';
   const admin = adminSocket === usual.adminSocket ? '' : ` --admin-socket ${adminSocket}`;
