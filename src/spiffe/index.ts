@@ -26,7 +26,7 @@ export {
   derTags,
   splitDerSequence,
 } from './der-reader.ts';
-export { derBitStringBytes } from './der-values.ts';
+export { derBitStringBytes, derIntegerBytes } from './der-values.ts';
 export {
   asciiBytes,
   writeBitString,
