@@ -59,6 +59,18 @@ export { parsePemBundle } from './pem-bundle.ts';
 export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
 export { quote } from './quote.ts';
 export type { RegistrationEntry } from './registration-entry.ts';
+export {
+  buildRevocationIndex,
+  findRevocation,
+  isRevoked,
+  issueInstant,
+  noRevocations,
+  type Revocation,
+  type RevocationIndex,
+  type RevocationKind,
+  type RevocationSubject,
+  revocationKinds,
+} from './revocation.ts';
 export { formatSelector, parseSelector, type Selector, SelectorSet } from './selector.ts';
 export {
   type BundleDocumentOptions,
