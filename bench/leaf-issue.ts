@@ -37,7 +37,7 @@ export async function measureLeafIssue(): Promise<{
     metrics: createMetrics(),
   });
   try {
-    return compare(leafIssue(ca), keyAndSignature());
+    return await compare(leafIssue(ca), keyAndSignature());
   } finally {
     await ca.close();
     await ownBundle.close();
@@ -45,45 +45,45 @@ export async function measureLeafIssue(): Promise<{
   }
 }
 
-function leafIssue(ca: X509Ca): () => unknown {
+function leafIssue(ca: X509Ca): () => Promise<unknown> {
   const spiffeId = SpiffeId.parse('spiffe://bench.test/ns/prod/sa/web');
   const spkiHead = generateP256KeyPair().publicKey.subarray(0, -POINT_BYTES);
-  return () => {
+  return async () => {
     const publicKey = Buffer.concat([spkiHead, createECDH('prime256v1').generateKeys()]);
     return ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 3600, dnsNames: [] });
   };
 }
 
-function keyAndSignature(): () => unknown {
+function keyAndSignature(): () => Promise<unknown> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const data = randomBytes(SIGNED_BYTES);
-  return () => {
+  return async () => {
     createECDH('prime256v1').generateKeys();
     return sign('sha256', data, privateKey);
   };
 }
 
-function compare(
-  one: () => unknown,
-  other: () => unknown,
-): { readonly value: number; readonly baseline: number } {
+async function compare(
+  one: () => Promise<unknown>,
+  other: () => Promise<unknown>,
+): Promise<{ readonly value: number; readonly baseline: number }> {
   const values: number[] = [];
   const baselines: number[] = [];
-  perSecond(one);
-  perSecond(other);
+  await perSecond(one);
+  await perSecond(other);
   for (let round = 0; round < ROUNDS; round++) {
-    values.push(perSecond(one));
-    baselines.push(perSecond(other));
+    values.push(await perSecond(one));
+    baselines.push(await perSecond(other));
   }
   return { value: median(values), baseline: median(baselines) };
 }
 
-function perSecond(action: () => unknown): number {
+async function perSecond(action: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   let count = 0;
   let elapsedMs = 0;
   while (elapsedMs < ROUND_MS) {
-    action();
+    await action();
     count++;
     elapsedMs = performance.now() - start;
   }

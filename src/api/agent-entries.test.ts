@@ -168,7 +168,7 @@ describe('MintX509SVID', () => {
   async function openAdmin() {
     const fleet = await openFleet();
     await fleet.entries.create(testDraft('ops', undefined, { admin: true }));
-    return fleet.dial(fleet.issueIdentity('spiffe://a.test/ops'));
+    return fleet.dial(await fleet.issueIdentity('spiffe://a.test/ops'));
   }
 
   it('signs for a workload without an entry', async () => {

@@ -236,8 +236,8 @@ describe('what an agent may do', () => {
 
   it('is nothing with the SVID of a workload, or of an agent nobody attested', async () => {
     const { dial, issueIdentity } = await openFleet();
-    const workload = dial(issueIdentity('spiffe://a.test/web'));
-    const stranger = dial(issueIdentity('spiffe://a.test/spire/agent/x509pop/1'));
+    const workload = dial(await issueIdentity('spiffe://a.test/web'));
+    const stranger = dial(await issueIdentity('spiffe://a.test/spire/agent/x509pop/1'));
     for (const method of agentMethods) {
       await expect(workload.call(method)).rejects.toEqual(denied('ERR_API_CALLER'));
       const failure = await failureOf(stranger.call(method));
@@ -332,7 +332,7 @@ describe('administrators', () => {
     const { dial, entries, issueIdentity, join } = await openFleet();
     const agent = await join();
     const { entry } = await entries.create(testDraft('ops', undefined, { admin: true }));
-    const admin = dial(issueIdentity('spiffe://a.test/ops'));
+    const admin = dial(await issueIdentity('spiffe://a.test/ops'));
     expect(await admin.call('Agent.CountAgents')).toEqual({ count: 1 });
     await expect(admin.call('Agent.PostStatus')).rejects.toEqual(denied('ERR_API_CALLER'));
     const path = new URL(agent.id).pathname;
@@ -371,7 +371,7 @@ describe('administrators', () => {
   it('make join tokens', async () => {
     const { dial, entries, issueIdentity } = await openFleet();
     await entries.create(testDraft('ops', undefined, { admin: true }));
-    const admin = dial(issueIdentity('spiffe://a.test/ops'));
+    const admin = dial(await issueIdentity('spiffe://a.test/ops'));
     const { value } = Object(await admin.call('Agent.CreateJoinToken', { ttl: 60 }));
     await expect(dial().attest('join_token', Buffer.from(value))).resolves.toBeDefined();
     await expect(admin.call('Agent.CreateJoinToken', { ttl: 0 })).rejects.toEqual(

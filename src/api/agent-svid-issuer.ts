@@ -2,7 +2,7 @@ import type { IssuedX509Svid, X509Ca } from '../ca/index.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
 
 /** Signs an agent's own SVID. @throws those of `X509Ca.issueX509Svid` */
-export type AgentSvidIssuer = (id: SpiffeId, publicKey: Uint8Array) => IssuedX509Svid;
+export type AgentSvidIssuer = (id: SpiffeId, publicKey: Uint8Array) => Promise<IssuedX509Svid>;
 
 /** @param ttlSeconds 0 takes the default of the CA */
 export function createAgentSvidIssuer(

@@ -27,7 +27,7 @@ function world(...entries: RegistrationEntry[]) {
     authorizedEntriesOf: (id) =>
       id.equals(agentId) ? { get: (entryId) => authorized.get(entryId) } : undefined,
     ca: {
-      issueX509Svid(request) {
+      async issueX509Svid(request) {
         signed.push(request);
         return {
           certificateChain: [certificate],

@@ -58,14 +58,14 @@ export function createSvidService(options: SvidServiceOptions): GrpcService {
   };
 }
 
-function mint(
+async function mint(
   { ca, trustDomain, log }: SvidServiceOptions,
   { csr = new Uint8Array(), ttl = 0 }: MintRequest,
-): object {
+): Promise<object> {
   if (ttl < 0) throw refused(`ttl: expected 0 or more seconds; got ${ttl}`);
   const { publicKey, uriSans, dnsSans } = parseCsr(csr);
   const spiffeId = parseOnlyId(uriSans, trustDomain);
-  const svid = ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttl, dnsNames: dnsSans });
+  const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttl, dnsNames: dnsSans });
   const { serialNumber, expiresAt } = svid;
   log.info({ spiffeId: spiffeId.toString(), serialNumber, expiresAt }, 'SVID minted');
   return { svid: buildX509Svid(spiffeId, svid) };

@@ -16,7 +16,7 @@ import { type GrpcTlsServer, serveTls } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import { openNodeAttestors } from './node-attestors.ts';
 import type { Process } from './process.ts';
-import { createServerIdentity } from './server-identity.ts';
+import { openServerIdentity } from './server-identity.ts';
 import type { MoreServices, ServerRole } from './server-role.ts';
 
 const NAMES = ['spire.api.server.agent.v1.Agent', 'spire.api.server.svid.v1.SVID'];
@@ -78,9 +78,11 @@ export async function openFleet(
     tokens,
     forAdministrators: { services: guarded, names: NAMES, files: FILES },
     async serve() {
+      const identity = await openServerIdentity(common);
+      closing.defer(() => identity.close());
       const listener = await serveTls({
         ...config.bindAddress,
-        identity: createServerIdentity(common),
+        identity: () => identity.current(),
         trust: () => trust.current().own,
         services: [...guarded, ...shared],
         log,

@@ -1,57 +1,90 @@
 import { expect, it, onTestFinished } from 'vitest';
 import { startCa, testTrustDomain } from '../../test/fakes/ca-world.ts';
+import { settle } from '../../test/fakes/fake-clock.ts';
 import { silentLog } from '../ops/index.ts';
 import { parseX509Svid, TrustplaneError, verifyX509Svid } from '../spiffe/index.ts';
-import { createServerIdentity } from './server-identity.ts';
+import { openServerIdentity } from './server-identity.ts';
 
 async function open() {
   const { ca, clock, trustMap, close } = await startCa();
   onTestFinished(close);
   let failure: TrustplaneError | undefined;
-  const identity = createServerIdentity({
+  let issued = 0;
+  const identity = await openServerIdentity({
     trustDomain: testTrustDomain,
     ca: {
-      issueX509Svid(request) {
+      async issueX509Svid(request) {
+        issued++;
         if (failure !== undefined) throw failure;
-        return ca.issueX509Svid(request);
+        return await ca.issueX509Svid(request);
       },
     },
     clock,
     log: silentLog,
   });
+  onTestFinished(() => identity.close());
   const verify = () => {
-    const svid = parseX509Svid(identity().certificateChain);
+    const svid = parseX509Svid(identity.current().certificateChain);
     verifyX509Svid(svid, trustMap.current().own, clock.now());
     return svid;
   };
   const fail = (now: boolean) => {
     failure = now ? new TrustplaneError('ERR_CA_EXPIRED', 'expired') : undefined;
   };
-  return { clock, identity, verify, fail };
+  return { clock, identity, verify, fail, issued: () => issued };
 }
 
 it('is the server, with a new key from half of its life on', async () => {
   const { clock, identity, verify } = await open();
-  const first = identity();
+  const first = identity.current();
   expect(verify().spiffeId.toString()).toBe('spiffe://a.test/spire/server');
-  clock.advance(29 * 60_000);
-  expect(identity()).toBe(first);
-  clock.advance(60_000);
-  const second = identity();
+  await clock.advanceAsync(29 * 60_000);
+  expect(identity.current()).toBe(first);
+  await clock.advanceAsync(60_000);
+  const second = identity.current();
   expect(second.privateKey).not.toEqual(first.privateKey);
   verify();
 });
 
 it('stays what it is while it cannot be renewed, as long as that is valid', async () => {
   const { clock, identity, fail } = await open();
-  const first = identity();
+  const first = identity.current();
   fail(true);
-  clock.advance(59 * 60_000);
-  expect(identity()).toBe(first);
+  await clock.advanceAsync(59 * 60_000);
+  expect(identity.current()).toBe(first);
   fail(false);
-  clock.advance(1_000);
-  expect(identity()).not.toBe(first);
+  await clock.advanceAsync(1_000);
+  expect(identity.current()).not.toBe(first);
   fail(true);
-  clock.advance(3_600_000);
-  expect(identity).toThrow(expect.objectContaining({ code: 'ERR_CA_EXPIRED' }));
+  await clock.advanceAsync(3_600_000);
+  expect(() => identity.current()).toThrow(expect.objectContaining({ code: 'ERR_CA_EXPIRED' }));
+  fail(false);
+  await clock.advanceAsync(1_000);
+  expect(() => identity.current()).not.toThrow();
+});
+
+it('is renewed when it is asked for after the clock jumped, and after it was set back', async () => {
+  const { clock, identity, verify } = await open();
+  clock.jump(clock.now() + 2 * 3_600_000);
+  expect(() => identity.current()).toThrow(expect.objectContaining({ code: 'ERR_CA_EXPIRED' }));
+  await settle();
+  verify();
+  const present = identity.current();
+  clock.jump(clock.now() - 60_000);
+  expect(identity.current()).toBe(present);
+  await settle();
+  expect(identity.current()).not.toBe(present);
+});
+
+it('asks for one SVID at a time, and for none once it is closed', async () => {
+  const { clock, identity, issued } = await open();
+  clock.jump(clock.now() + 31 * 60_000);
+  for (let count = 0; count < 10; count++) identity.current();
+  await settle();
+  expect(issued()).toBe(2);
+  await identity.close();
+  clock.jump(clock.now() + 31 * 60_000);
+  identity.current();
+  await clock.advanceAsync(3_600_000);
+  expect(issued()).toBe(2);
 });

@@ -5,11 +5,15 @@ import {
   generateP256KeyPair,
   messageOf,
   SpiffeId,
+  type Timer,
   type TrustDomain,
+  TrustplaneError,
 } from '../spiffe/index.ts';
 import type { TlsIdentity } from '../wire/index.ts';
 
 const RETRY_MS = 1_000;
+/** Longest sleep, so that a clock that jumped ahead or a machine that slept is noticed. */
+const MAX_WAIT_MS = 60_000;
 
 export interface ServerIdentityOptions {
   readonly trustDomain: TrustDomain;
@@ -18,41 +22,104 @@ export interface ServerIdentityOptions {
   readonly log: Log;
 }
 
+/** What the server presents: `spiffe://<trust domain>/spire/server`, with a new key for each SVID. */
+export interface ServerIdentity {
+  /** @throws TrustplaneError ERR_CA_EXPIRED when it has expired and could not be renewed */
+  current(): TlsIdentity;
+  /** Ends the renewal. */
+  close(): Promise<void>;
+}
+
 interface Held {
   readonly identity: TlsIdentity;
   readonly issuedAt: number;
   /** Of the SVID. */
   readonly expiresAt: number;
-  renewAt: number;
 }
 
 /**
- * What the server presents: `spiffe://<trust domain>/spire/server`, with a new key for each SVID. The
- * returned function is asked for each connection, and renews what is past half of its life; when that
- * fails, what is still valid stays in use.
+ * Has the first SVID issued, then renews it in the background at half of its life; when that fails,
+ * what is still valid stays in use.
+ * @throws what `issueX509Svid` throws
  */
-export function createServerIdentity(options: ServerIdentityOptions): () => TlsIdentity {
-  const { clock, log } = options;
-  let held: Held | undefined;
-  return () => {
-    const now = clock.now();
-    if (held !== undefined && now >= held.issuedAt && now < held.renewAt) return held.identity;
-    try {
-      held = issue(options, now);
-    } catch (error) {
-      if (held === undefined || now >= held.expiresAt) throw error;
-      held.renewAt = now + RETRY_MS;
-      log.warn({ error: messageOf(error) }, 'the SVID of the server was not renewed');
-    }
-    return held.identity;
-  };
+export async function openServerIdentity(options: ServerIdentityOptions): Promise<ServerIdentity> {
+  const identity = new RenewedIdentity(options, await issue(options));
+  identity.sleep();
+  return identity;
 }
 
-function issue({ trustDomain, ca }: ServerIdentityOptions, now: number): Held {
+class RenewedIdentity implements ServerIdentity {
+  readonly #options: ServerIdentityOptions;
+  #held: Held;
+  #timer: Timer | undefined;
+  #renewing: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: ServerIdentityOptions, held: Held) {
+    this.#options = options;
+    this.#held = held;
+  }
+
+  current(): TlsIdentity {
+    if (this.#isDue()) this.#renew();
+    const { identity, expiresAt } = this.#held;
+    if (this.#options.clock.now() < expiresAt) return identity;
+    throw new TrustplaneError(
+      'ERR_CA_EXPIRED',
+      `the SVID of the server expired at ${new Date(expiresAt).toISOString()} and is being renewed`,
+    );
+  }
+
+  sleep(): void {
+    if (this.#isClosed) return;
+    const { clock } = this.#options;
+    const delayMs = this.#isDue() ? RETRY_MS : this.#renewAt() - clock.now();
+    this.#timer = clock.setTimer(Math.min(delayMs, MAX_WAIT_MS), () =>
+      this.#isDue() ? this.#renew() : this.sleep(),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#renewing;
+  }
+
+  #renewAt(): number {
+    const { issuedAt, expiresAt } = this.#held;
+    return issuedAt + (expiresAt - issuedAt) / 2;
+  }
+
+  #isDue(): boolean {
+    const now = this.#options.clock.now();
+    return now < this.#held.issuedAt || now >= this.#renewAt();
+  }
+
+  /** Never throws. */
+  #renew(): void {
+    if (this.#isClosed) return;
+    this.#renewing ??= this.#attempt().finally(() => {
+      this.#renewing = undefined;
+      this.sleep();
+    });
+  }
+
+  async #attempt(): Promise<void> {
+    this.#timer?.cancel();
+    try {
+      this.#held = await issue(this.#options);
+    } catch (error) {
+      const { log } = this.#options;
+      log.warn({ error: messageOf(error) }, 'the SVID of the server was not renewed');
+    }
+  }
+}
+
+async function issue({ trustDomain, ca, clock }: ServerIdentityOptions): Promise<Held> {
+  const issuedAt = clock.now();
   const { publicKey, privateKey } = generateP256KeyPair();
   const spiffeId = SpiffeId.of(trustDomain, '/spire/server');
-  const svid = ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
+  const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
   const { certificateChain, expiresAt } = svid;
-  const renewAt = now + (expiresAt - now) / 2;
-  return { identity: { certificateChain, privateKey }, issuedAt: now, expiresAt, renewAt };
+  return { identity: { certificateChain, privateKey }, issuedAt, expiresAt };
 }

@@ -1,7 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import {
   type TrustDomain,
-  writeBitString,
   writeSequence,
   writeTime,
   writeUnsignedInteger,
@@ -20,7 +19,7 @@ import type { SigningKey } from './key-manager.ts';
 import { VERSION_3 } from './leaf-template.ts';
 import { createSigningKey } from './private-key.ts';
 import { createSerialNumbers, type RandomBytes } from './serial-number.ts';
-import { signatureAlgorithms } from './signature-algorithm.ts';
+import { assembleCertificate, signatureAlgorithms } from './signature-algorithm.ts';
 
 const ORGANIZATION = 'trustplane';
 const THROWAWAY_LIFE_MS = 20 * 365 * 86_400_000;
@@ -42,7 +41,13 @@ export interface CaFields {
  * Writes and signs a self-signed CA certificate (X509-SVID §3.2, §4): key usage keyCertSign and
  * cRLSign, cA, SKI, AKI, the trust domain's ID as the only SAN, no extended key usage.
  */
-export function writeCaCertificate(fields: CaFields): Uint8Array {
+export async function writeCaCertificate(fields: CaFields): Promise<Uint8Array> {
+  const tbs = buildCaTbs(fields);
+  return assembleCertificate(tbs, fields.key.keyType, await fields.key.sign(tbs));
+}
+
+/** What is signed of a CA certificate. */
+export function buildCaTbs(fields: CaFields): Uint8Array {
   const { key } = fields;
   const name = caName(fields.serialNumber);
   const keyId = keyIdentifier(key.publicKey);
@@ -55,18 +60,16 @@ export function writeCaCertificate(fields: CaFields): Uint8Array {
   if (fields.trustDomain !== undefined) {
     extensions.push(writeSubjectAltName(fields.trustDomain.id, [], false));
   }
-  const algorithm = signatureAlgorithms[key.keyType];
-  const tbs = writeSequence(
+  return writeSequence(
     VERSION_3,
     writeUnsignedInteger(fields.serialNumber),
-    algorithm,
+    signatureAlgorithms[key.keyType],
     name,
     writeSequence(writeTime(fields.notBefore), writeTime(fields.notAfter)),
     name,
     key.publicKey,
     writeExtensions(...extensions),
   );
-  return new Uint8Array(writeSequence(tbs, algorithm, writeBitString(key.sign(tbs))));
 }
 
 /** Subject and issuer; unique, because the serial number is. */
@@ -83,11 +86,13 @@ function caName(serialNumber: Uint8Array): Uint8Array {
  */
 export function createThrowawayCa(now: number, random: RandomBytes): Uint8Array {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  return writeCaCertificate({
-    key: createSigningKey('throwaway', 'ec-p256', privateKey),
+  const key = createSigningKey('throwaway', 'ec-p256', privateKey);
+  const tbs = buildCaTbs({
+    key,
     serialNumber: createSerialNumbers(random)(now),
     notBefore: now,
     notAfter: now + THROWAWAY_LIFE_MS,
     trustDomain: undefined,
   });
+  return assembleCertificate(tbs, key.keyType, key.signNow(tbs));
 }

@@ -67,7 +67,7 @@ async function expectWhole(world: CaWorld): Promise<void> {
   expect(authorities.every(({ isPublished }) => isPublished)).toBe(true);
   expect(world.trustMap.current().own.x509Authorities).toHaveLength(authorities.length);
   expect(await world.keyManager.listKeys()).toHaveLength(authorities.length);
-  issueVerified(world);
+  await issueVerified(world);
 }
 
 const deaths = Array.from({ length: 24 }, (_, index) => index + 1).flatMap((at) => [
@@ -142,7 +142,7 @@ async function rotate(ground: CaGround, death: Death | undefined) {
       world = await restart(ground, world);
     }
     if (world === undefined) throw new Error('no server runs');
-    issueVerified(world);
+    await issueVerified(world);
     if (elapsedMs < LENGTH_MS) await ground.clock.advanceAsync(HOUR_MS / 2);
   }
   if (world === undefined) throw new Error('no server runs');

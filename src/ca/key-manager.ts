@@ -12,7 +12,7 @@ export interface SigningKey {
    * Signs with SHA-256 (SHA-384 for EC P-384), as X.509 encodes it: ECDSA in DER form, RSA in
    * PKCS #1 v1.5.
    */
-  sign(data: Uint8Array): Uint8Array;
+  sign(data: Uint8Array): Promise<Uint8Array>;
 }
 
 /** Holds the private keys of one server (design D3). */

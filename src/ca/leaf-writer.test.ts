@@ -97,7 +97,7 @@ describe('writeLeaf', () => {
         fc.constantFrom(...issuers),
         async (fields, profile, key) => {
           const issuer = { key, name: writeName(issuerName), keyId: keyIdentifier(key.publicKey) };
-          const leaf = writeLeaf(buildLeafTemplate(issuer, profile), fields);
+          const leaf = await writeLeaf(buildLeafTemplate(issuer, profile), fields);
           expect(withoutSignature(leaf)).toEqual(await peculiarLeaf(fields, profile, key));
         },
       ),
@@ -107,9 +107,9 @@ describe('writeLeaf', () => {
 
   it.each(issuers.map((key) => [key.keyType, key] as const))(
     'makes signatures that verify with %s',
-    (_, key) => {
+    async (_, key) => {
       const spiffeId = SpiffeId.parse('spiffe://a.test/web');
-      const leaf = writeLeaf(
+      const leaf = await writeLeaf(
         buildLeafTemplate(
           { key, name: writeName(issuerName), keyId: keyIdentifier(key.publicKey) },
           defaultX509SvidProfile,
@@ -145,7 +145,13 @@ describe('writeCaCertificate', () => {
         async (serialNumber, notBefore, key) => {
           const trustDomain = TrustDomain.parse('a.test');
           const notAfter = notBefore + 3_600_000;
-          const ca = writeCaCertificate({ key, serialNumber, notBefore, notAfter, trustDomain });
+          const ca = await writeCaCertificate({
+            key,
+            serialNumber,
+            notBefore,
+            notAfter,
+            trustDomain,
+          });
           const name = new oracle.Name([
             { O: [{ printableString: 'trustplane' }] },
             { '2.5.4.5': [{ printableString: Buffer.from(serialNumber).toString('hex') }] },

@@ -1,10 +1,4 @@
-import {
-  type SpiffeId,
-  writeBitString,
-  writeSequence,
-  writeTime,
-  writeUnsignedInteger,
-} from '../spiffe/index.ts';
+import { type SpiffeId, writeSequence, writeTime, writeUnsignedInteger } from '../spiffe/index.ts';
 import {
   keyIdentifier,
   writeExtensions,
@@ -13,6 +7,7 @@ import {
 } from './certificate-extensions.ts';
 import { writeName } from './distinguished-name.ts';
 import type { LeafTemplate } from './leaf-template.ts';
+import { assembleCertificate } from './signature-algorithm.ts';
 
 const MAX_COMMON_NAME = 64;
 const EMPTY_NAME_BYTES = 2;
@@ -36,10 +31,17 @@ export interface LeafFields {
  * constraints, SKI, AKI, SAN.
  * @throws TrustplaneError ERR_PUBLIC_KEY, ERR_DER
  */
-export function writeLeaf(template: LeafTemplate, fields: LeafFields): Uint8Array {
+export async function writeLeaf(template: LeafTemplate, fields: LeafFields): Promise<Uint8Array> {
+  const { key } = template;
+  const tbs = buildLeafTbs(template, fields);
+  return assembleCertificate(tbs, key.keyType, await key.sign(tbs));
+}
+
+/** What is signed of a leaf. @throws TrustplaneError ERR_PUBLIC_KEY, ERR_DER */
+export function buildLeafTbs(template: LeafTemplate, fields: LeafFields): Uint8Array {
   const subject = subjectOf(template, fields.dnsNames);
   const isSubjectEmpty = subject.length === EMPTY_NAME_BYTES;
-  const tbs = writeSequence(
+  return writeSequence(
     template.version,
     writeUnsignedInteger(fields.serialNumber),
     template.signatureAlgorithm,
@@ -54,8 +56,6 @@ export function writeLeaf(template: LeafTemplate, fields: LeafFields): Uint8Arra
       writeSubjectAltName(fields.spiffeId.toString(), fields.dnsNames, isSubjectEmpty),
     ),
   );
-  const signature = writeBitString(template.key.sign(tbs));
-  return new Uint8Array(writeSequence(tbs, template.signatureAlgorithm, signature));
 }
 
 function subjectOf(template: LeafTemplate, dnsNames: readonly string[]): Uint8Array {

@@ -17,7 +17,7 @@ async function issue(
 ) {
   const world = await startCa(createCaGround(clock), options);
   const keyPair = generateP256KeyPair();
-  const svid = world.ca.issueX509Svid({
+  const svid = await world.ca.issueX509Svid({
     spiffeId,
     publicKey: keyPair.publicKey,
     ttlSeconds: 0,

@@ -33,18 +33,25 @@ export async function generatePrivateKey(keyType: KeyType): Promise<KeyObject> {
   return (await generators[keyType]()).privateKey;
 }
 
-/** A private key held in this process's memory. */
+/** A key of this process, which can sign without waiting too. */
+export interface LocalSigningKey extends SigningKey {
+  signNow(data: Uint8Array): Uint8Array;
+}
+
+/** A private key held in this process's memory; it has signed when `sign` returns its promise. */
 export function createSigningKey(
   keyId: string,
   keyType: KeyType,
   privateKey: KeyObject,
-): SigningKey {
+): LocalSigningKey {
   const hash = keyType === 'ec-p384' ? 'sha384' : 'sha256';
   const publicKey = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+  const signNow = (data: Uint8Array): Uint8Array => sign(hash, data, privateKey);
   return {
     keyId,
     keyType,
     publicKey: Uint8Array.from(publicKey),
-    sign: (data) => sign(hash, data, privateKey),
+    sign: async (data) => signNow(data),
+    signNow,
   };
 }

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TrustDomain } from '../spiffe/index.ts';
 import { createAuthority, type X509CaAuthority } from './authority.ts';
-import { writeCaCertificate } from './ca-certificate.ts';
+import { buildCaTbs } from './ca-certificate.ts';
 import { createSigningKey, generatePrivateKey } from './private-key.ts';
+import { assembleCertificate } from './signature-algorithm.ts';
 import { activate, nextStep, type RotationStep, without } from './slots.ts';
 
 const key = createSigningKey('k', 'ec-p256', await generatePrivateKey('ec-p256'));
@@ -19,13 +20,14 @@ function authority(
   issuedAt: number,
   lifeMs: number = LIFE_MS,
 ): X509CaAuthority {
-  const certificate = writeCaCertificate({
+  const tbs = buildCaTbs({
     key,
     serialNumber: Uint8Array.of(1),
     notBefore: issuedAt - 30_000,
     notAfter: issuedAt + lifeMs,
     trustDomain,
   });
+  const certificate = assembleCertificate(tbs, key.keyType, key.signNow(tbs));
   const fields = createAuthority({ keyId: 'k', state, issuedAt, certificate });
   return { ...fields, authorityId: `authority-${made++}` };
 }

@@ -39,12 +39,12 @@ const withCode = (code: string) => expect.objectContaining({ code });
 const HOUR_MS = 3_600_000;
 
 /** Throws unless the new authority is trusted and leaves are still signed by another. */
-function checkNotYetSigning(world: CaWorld, authority: Uint8Array): void {
+async function checkNotYetSigning(world: CaWorld, authority: Uint8Array): Promise<void> {
   const { x509Authorities } = world.trustMap.current().own;
   if (!x509Authorities.some(({ certificate }) => Buffer.from(certificate).equals(authority))) {
     throw new Error('an authority becomes active before it is trusted');
   }
-  const { leaf } = parseX509Svid(issueVerified(world).certificateChain);
+  const { leaf } = parseX509Svid((await issueVerified(world)).certificateChain);
   const { subjectKeyId } = parseCertificate(authority);
   if (Buffer.from(subjectKeyId ?? []).equals(leaf.authorityKeyId ?? new Uint8Array())) {
     throw new Error('an authority signs before the journal says so');
@@ -78,7 +78,8 @@ describe('rotation', () => {
       const text = Buffer.from(value).toString();
       const active = /"state":"active","issuedAt":\d+,"certificate":"([^"]+)"/u.exec(text)?.[1];
       if (key === 'x509.s1' && active !== signing) {
-        if (world !== undefined) checkNotYetSigning(world, Buffer.from(active ?? '', 'base64'));
+        if (world !== undefined)
+          await checkNotYetSigning(world, Buffer.from(active ?? '', 'base64'));
         signing = active;
         activations++;
       }
@@ -87,7 +88,7 @@ describe('rotation', () => {
     const bucket = overBucket(ground.bucket, { put });
     world = await start({ ...ground, bucket }, { caTtlSeconds: 60, x509SvidTtlSeconds: 5 });
     for (let second = 0; second < 1200; second++) {
-      issueVerified(world);
+      await issueVerified(world);
       await world.clock.advanceAsync(1000);
     }
     expect(activations).toBeGreaterThan(35);
@@ -99,7 +100,7 @@ describe('rotation', () => {
     const { clock, trustMap } = world;
     const authorities = new Set<string>();
     for (let tick = 0; tick < 600; tick++) {
-      const svid = issueVerified(world);
+      const svid = await issueVerified(world);
       authorities.add(
         world.ca.status().authorities.find(({ state }) => state === 'active')?.authorityId ?? '',
       );
@@ -117,10 +118,10 @@ describe('rotation', () => {
   it('makes a new authority at once when all have expired', async () => {
     const world = await start();
     world.clock.jump(world.clock.now() + 1000 * HOUR_MS);
-    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_EXPIRED'));
+    await expect(world.ca.issueX509Svid(request)).rejects.toThrow(withCode('ERR_CA_EXPIRED'));
     expect(world.ca.status().health).toBe('failing');
     await settle();
-    expect(issueVerified(world).certificateChain).toHaveLength(1);
+    expect((await issueVerified(world)).certificateChain).toHaveLength(1);
     expect(world.ca.status()).toMatchObject({ health: 'ok', canSign: true });
     await world.clock.advanceAsync(60_000);
     expect(world.ca.status().authorities.map(({ state }) => state)).toEqual(['active']);
@@ -136,9 +137,9 @@ describe('rotation', () => {
   it('replaces an authority of the future when the clock is set right', async () => {
     const world = await start();
     world.clock.jump(world.clock.now() - 1000 * HOUR_MS);
-    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOCK'));
+    await expect(world.ca.issueX509Svid(request)).rejects.toThrow(withCode('ERR_CA_CLOCK'));
     await settle();
-    expect(issueVerified(world).certificateChain).toHaveLength(1);
+    expect((await issueVerified(world)).certificateChain).toHaveLength(1);
     const { health, authorities } = world.ca.status();
     expect(health).toBe('ok');
     expect(authorities.map(({ state }) => state)).toEqual(['old', 'active']);
@@ -150,14 +151,14 @@ describe('rotation', () => {
     await world.clock.advanceAsync(HOUR_MS);
     const before = world.ca.status().authorities;
     world.clock.jump(world.clock.now() - HOUR_MS - 10_000);
-    expect(issueVerified(world).certificateChain).toHaveLength(1);
-    const svid = world.ca.issueX509Svid(request);
+    expect((await issueVerified(world)).certificateChain).toHaveLength(1);
+    const svid = await world.ca.issueX509Svid(request);
     expect(svid.notBefore).toBe(before[0]?.notBefore);
     world.clock.jump(world.clock.now() - 60_000);
-    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOCK'));
+    await expect(world.ca.issueX509Svid(request)).rejects.toThrow(withCode('ERR_CA_CLOCK'));
     await world.clock.advanceAsync(600_000);
     expect(world.ca.status().authorities).toEqual(before);
-    expect(issueVerified(world).certificateChain).toHaveLength(1);
+    expect((await issueVerified(world)).certificateChain).toHaveLength(1);
   });
 });
 
@@ -172,7 +173,7 @@ describe('restart', () => {
     const second = await start(ground);
     expect(second.ca.status().authorities).toEqual(before);
     expect((await ground.bucket.list('')).revision).toBe(revision);
-    issueVerified(second);
+    await issueVerified(second);
   });
 
   it('starts with a clock that was set back, and signs when it has caught up', async () => {
@@ -182,9 +183,9 @@ describe('restart', () => {
     ground.clock.jump(ground.clock.now() - 80_000);
     const second = await start(ground);
     expect(second.ca.status().health).toBe('failing');
-    expect(() => second.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOCK'));
+    await expect(second.ca.issueX509Svid(request)).rejects.toThrow(withCode('ERR_CA_CLOCK'));
     await ground.clock.advanceAsync(80_000);
-    expect(issueVerified(second).certificateChain).toHaveLength(1);
+    expect((await issueVerified(second)).certificateChain).toHaveLength(1);
   });
 
   it('refuses to start without the key of the active authority, and changes nothing', async () => {
@@ -210,11 +211,11 @@ describe('restart', () => {
   it('replaces authorities whose keys were only in memory, and keeps them trusted', async () => {
     const ground = createCaGround();
     const first = await startCa({ ...ground, keyManager: createMemoryKeyManager() });
-    const kept = issueVerified(first);
+    const kept = await issueVerified(first);
     await first.close();
     const second = await start({ ...ground, keyManager: createMemoryKeyManager() });
     expect(second.ca.status().authorities.map(({ state }) => state)).toEqual(['old', 'active']);
-    issueVerified(second);
+    await issueVerified(second);
     const { own } = second.trustMap.current();
     expect(() =>
       verifyX509Svid(parseX509Svid(kept.certificateChain), own, ground.clock.now()),
@@ -270,7 +271,7 @@ describe('failures', () => {
     expect(await metrics.render()).toContain(
       `trustplane_ca_rotation_failures_total ${failure?.count}`,
     );
-    issueVerified(world);
+    await issueVerified(world);
     isDown = false;
     await world.clock.advanceAsync(10_000);
     expect(world.ca.status()).toMatchObject({ health: 'ok', failure: undefined });
@@ -299,7 +300,7 @@ describe('failures', () => {
     await world.clock.advanceAsync(25 * HOUR_MS);
     attempts = 0;
     for (let count = 0; count < 200; count++) {
-      expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_EXPIRED'));
+      await expect(world.ca.issueX509Svid(request)).rejects.toThrow(withCode('ERR_CA_EXPIRED'));
       await settle();
     }
     expect(attempts).toBe(0);
@@ -332,7 +333,7 @@ describe('failures', () => {
   it('after close: nothing is signed and no timer is left', async () => {
     const world = await startCa();
     await world.close();
-    expect(() => world.ca.issueX509Svid(request)).toThrow(withCode('ERR_CA_CLOSED'));
+    await expect(world.ca.issueX509Svid(request)).rejects.toThrow(withCode('ERR_CA_CLOSED'));
     expect(world.clock.timers).toBe(0);
   });
 });

@@ -56,7 +56,7 @@ describe('CA certificate', () => {
 describe('X509-SVID', () => {
   it('has the profile of a leaf (X509-8, X509-10, X509-11, X509-13, X509-20, X509-21)', async () => {
     const { ca, clock, trustMap } = await start();
-    const svid = ca.issueX509Svid({ ...request, dnsNames: ['web.a.test', '*.web.a.test'] });
+    const svid = await ca.issueX509Svid({ ...request, dnsNames: ['web.a.test', '*.web.a.test'] });
     expect(svid.certificateChain).toHaveLength(1);
     const { leaf } = parseX509Svid(svid.certificateChain);
     const [authority] = trustMap.current().own.x509Authorities;
@@ -81,7 +81,7 @@ describe('X509-SVID', () => {
 
   it('says nothing beside names, key, usage and issuer (ID-15)', async () => {
     const { ca } = await start();
-    const { leaf } = parseX509Svid(ca.issueX509Svid(request).certificateChain);
+    const { leaf } = parseX509Svid((await ca.issueX509Svid(request)).certificateChain);
     const usageConstraintsKeysNames = ['15', '37', '19', '14', '35', '17'];
     expect([...leaf.extensions.keys()]).toEqual(
       usageConstraintsKeysNames.map((n) => `2.5.29.${n}`),
@@ -90,7 +90,8 @@ describe('X509-SVID', () => {
 
   it('has a serial of its issue time and 80 random bits, positive, at most 20 octets (X509-20)', async () => {
     const { ca, clock } = await start();
-    const serials = Array.from({ length: 300 }, () => ca.issueX509Svid(request).serialNumber);
+    const svids = Array.from({ length: 300 }, () => ca.issueX509Svid(request));
+    const serials = (await Promise.all(svids)).map(({ serialNumber }) => serialNumber);
     expect(new Set(serials).size).toBe(300);
     for (const serial of serials) {
       expect(serial).toMatch(/^[0-7][0-9a-f]{31}$/);
@@ -101,7 +102,7 @@ describe('X509-SVID', () => {
   it('is issued for an ID of 2048 bytes (ID-8)', async () => {
     const { ca, trustMap, clock } = await start();
     const spiffeId = SpiffeId.parse(`spiffe://a.test/${'x'.repeat(2048 - 16)}`);
-    const { certificateChain } = ca.issueX509Svid({ ...request, spiffeId });
+    const { certificateChain } = await ca.issueX509Svid({ ...request, spiffeId });
     const svid = parseX509Svid(certificateChain);
     verifyX509Svid(svid, trustMap.current().own, clock.now());
     expect(svid.spiffeId.toString()).toBe(spiffeId.toString());
@@ -110,7 +111,7 @@ describe('X509-SVID', () => {
   it('has a critical SAN when the subject is empty (X509-4)', async () => {
     const profile = { subject: [], commonName: 'none', keyUsages: [] } as const;
     const { ca } = await start(undefined, { profile });
-    const { leaf } = parseX509Svid(ca.issueX509Svid(request).certificateChain);
+    const { leaf } = parseX509Svid((await ca.issueX509Svid(request)).certificateChain);
     expect(leaf.subject.text).toBe('');
     expect(leaf.extensions.get('2.5.29.17')).toMatchObject({ isCritical: true });
   });
@@ -123,7 +124,9 @@ describe('X509-SVID', () => {
     } as const;
     const { ca } = await start(undefined, { profile });
     const dnsNames = [`${'x'.repeat(63)}.a.test`, 'web.a.test'];
-    const { leaf } = parseX509Svid(ca.issueX509Svid({ ...request, dnsNames }).certificateChain);
+    const { leaf } = parseX509Svid(
+      (await ca.issueX509Svid({ ...request, dnsNames })).certificateChain,
+    );
     expect(leaf.subject.text).toBe('O=Example, CN=web.a.test');
     expect(leaf.keyUsage?.names).toEqual(
       new Set(['digitalSignature', 'keyEncipherment', 'keyAgreement']),
@@ -134,7 +137,7 @@ describe('X509-SVID', () => {
     'is signed with a key of type %s',
     async (keyType) => {
       const world = await start(undefined, { keyType });
-      expect(issueVerified(world).certificateChain).toHaveLength(1);
+      expect((await issueVerified(world)).certificateChain).toHaveLength(1);
     },
   );
 
@@ -143,7 +146,9 @@ describe('X509-SVID', () => {
     ['of the trust domain itself (X509-3)', SpiffeId.parse('spiffe://a.test')],
   ])('is refused for an ID %s', async (_, spiffeId) => {
     const { ca } = await start();
-    expect(() => ca.issueX509Svid({ ...request, spiffeId })).toThrow(withCode('ERR_CA_SPIFFE_ID'));
+    await expect(ca.issueX509Svid({ ...request, spiffeId })).rejects.toThrow(
+      withCode('ERR_CA_SPIFFE_ID'),
+    );
   });
 
   it.each([
@@ -159,7 +164,7 @@ describe('X509-SVID', () => {
     `${'a.'.repeat(130)}b`,
   ])('is refused with the DNS name %j', async (name) => {
     const { ca } = await start();
-    expect(() => ca.issueX509Svid({ ...request, dnsNames: [name] })).toThrow(
+    await expect(ca.issueX509Svid({ ...request, dnsNames: [name] })).rejects.toThrow(
       withCode('ERR_CA_DNS_NAME'),
     );
   });
@@ -168,10 +173,10 @@ describe('X509-SVID', () => {
     const { ca } = await start();
     const weak = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
     const spki = weak.export({ type: 'spki', format: 'der' });
-    expect(() => ca.issueX509Svid({ ...request, publicKey: spki })).toThrow(
+    await expect(ca.issueX509Svid({ ...request, publicKey: spki })).rejects.toThrow(
       withCode('ERR_PUBLIC_KEY'),
     );
-    expect(() => ca.issueX509Svid({ ...request, publicKey: new Uint8Array(91) })).toThrow(
+    await expect(ca.issueX509Svid({ ...request, publicKey: new Uint8Array(91) })).rejects.toThrow(
       withCode('ERR_DER'),
     );
   });
@@ -180,18 +185,22 @@ describe('X509-SVID', () => {
     'is refused with the lifetime %d',
     async (ttlSeconds) => {
       const { ca } = await start();
-      expect(() => ca.issueX509Svid({ ...request, ttlSeconds })).toThrow(withCode('ERR_CA_TTL'));
+      await expect(ca.issueX509Svid({ ...request, ttlSeconds })).rejects.toThrow(
+        withCode('ERR_CA_TTL'),
+      );
     },
   );
 
   it('ends neither beyond its issuer nor beyond the limit (X509-20)', async () => {
     const { ca, clock } = await start();
     const [authority] = ca.status().authorities;
-    const long = ca.issueX509Svid({ ...request, ttlSeconds: 30 * 86_400 });
+    const long = await ca.issueX509Svid({ ...request, ttlSeconds: 30 * 86_400 });
     expect(long.expiresAt).toBe(authority?.notAfter);
     const notAfterLimit = clock.now() + 90_500;
-    expect(ca.issueX509Svid({ ...request, notAfterLimit }).expiresAt).toBe(clock.now() + 90_000);
-    expect(() => ca.issueX509Svid({ ...request, notAfterLimit: clock.now() })).toThrow(
+    expect((await ca.issueX509Svid({ ...request, notAfterLimit })).expiresAt).toBe(
+      clock.now() + 90_000,
+    );
+    await expect(ca.issueX509Svid({ ...request, notAfterLimit: clock.now() })).rejects.toThrow(
       withCode('ERR_CA_TTL'),
     );
   });

@@ -31,11 +31,12 @@ export interface IssuedX509Svid {
 /** Signs X509-SVIDs with authorities that it rotates (design D3, D4, D10). */
 export interface X509Ca {
   /**
-   * Signs at once, on this thread.
+   * Signs at once, on this thread, with a key of this process: all checks and the signature are made
+   * before this returns its promise.
    * @throws TrustplaneError ERR_CA_SPIFFE_ID, ERR_CA_DNS_NAME, ERR_CA_TTL, ERR_PUBLIC_KEY, ERR_DER,
    * ERR_CA_CLOCK, ERR_CA_EXPIRED, ERR_CA_CLOSED
    */
-  issueX509Svid(request: X509SvidRequest): IssuedX509Svid;
+  issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid>;
   status(): X509CaStatus;
   /** Called after each step of the rotation; returns the way to stop. */
   onRotation(listener: (event: RotationEvent) => void): () => void;
@@ -88,7 +89,7 @@ class RotatingX509Ca implements X509Ca {
     throw failure.error;
   }
 
-  issueX509Svid(request: X509SvidRequest): IssuedX509Svid {
+  async issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid> {
     checkX509SvidRequest(request, this.#options.trustDomain);
     const { authority, template } = this.#signer();
     const now = this.#options.clock.now();
@@ -102,7 +103,7 @@ class RotatingX509Ca implements X509Ca {
       notAfterLimit: request.notAfterLimit,
     });
     const serialNumber = this.#makeSerialNumber(now);
-    const leaf = writeLeaf(template, { ...request, serialNumber, notBefore, notAfter });
+    const leaf = await writeLeaf(template, { ...request, serialNumber, notBefore, notAfter });
     this.#metrics.issued.inc();
     return {
       certificateChain: [leaf],
@@ -162,7 +163,7 @@ class RotatingX509Ca implements X509Ca {
     const { keyManager, trustDomain, keyType, caTtlSeconds, backdateSeconds } = this.#options;
     const serialNumber = this.#makeSerialNumber(now);
     const keyId = `${KEY_PREFIX}${Buffer.from(serialNumber).toString('hex')}`;
-    const certificate = writeCaCertificate({
+    const certificate = await writeCaCertificate({
       key: await keyManager.generateKey(keyId, keyType),
       serialNumber,
       notBefore: wholeSecond(now - backdateSeconds * 1000),

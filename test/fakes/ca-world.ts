@@ -77,15 +77,20 @@ export async function startCa(
 }
 
 /** Issues a leaf and verifies it as a peer that has this trust map would. */
-export function issueVerified(
+export async function issueVerified(
   { ca, trustMap, clock }: CaWorld,
   ttlSeconds: number = 0,
-): {
+): Promise<{
   readonly certificateChain: readonly Uint8Array[];
   readonly expiresAt: number;
-} {
+}> {
   const { publicKey } = generateP256KeyPair();
-  const svid = ca.issueX509Svid({ spiffeId: testWorkloadId, publicKey, ttlSeconds, dnsNames: [] });
+  const svid = await ca.issueX509Svid({
+    spiffeId: testWorkloadId,
+    publicKey,
+    ttlSeconds,
+    dnsNames: [],
+  });
   verifyX509Svid(parseX509Svid(svid.certificateChain), trustMap.current().own, clock.now());
   return svid;
 }

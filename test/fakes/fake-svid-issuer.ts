@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { writeCaCertificate } from '../../src/ca/ca-certificate.ts';
+import { buildCaTbs } from '../../src/ca/ca-certificate.ts';
 import { keyIdentifier } from '../../src/ca/certificate-extensions.ts';
 import { writeName } from '../../src/ca/distinguished-name.ts';
 import {
@@ -7,8 +7,9 @@ import {
   defaultX509SvidProfile,
   type LeafTemplate,
 } from '../../src/ca/leaf-template.ts';
-import { writeLeaf } from '../../src/ca/leaf-writer.ts';
-import { createSigningKey } from '../../src/ca/private-key.ts';
+import { buildLeafTbs, type LeafFields } from '../../src/ca/leaf-writer.ts';
+import { createSigningKey, type LocalSigningKey } from '../../src/ca/private-key.ts';
+import { assembleCertificate } from '../../src/ca/signature-algorithm.ts';
 import {
   type Bundle,
   type Clock,
@@ -23,6 +24,11 @@ import { createGate } from './gate.ts';
 
 const DAY_MS = 86_400_000;
 const BACKDATE_MS = 30_000;
+
+interface Signer {
+  readonly key: LocalSigningKey;
+  readonly template: LeafTemplate;
+}
 
 /** Signs real X509-SVIDs with authorities in memory, and fails on request. */
 export class FakeSvidIssuer implements SvidIssuer {
@@ -41,7 +47,7 @@ export class FakeSvidIssuer implements SvidIssuer {
   readonly #clock: Clock;
   readonly #entry: (entryId: string) => RegistrationEntry | undefined;
   #authorities: X509Authority[] = [];
-  #signer: LeafTemplate;
+  #signer: Signer;
   #serial = 0;
   #sequence = 0n;
   #gate: Promise<void> = Promise.resolve();
@@ -104,7 +110,7 @@ export class FakeSvidIssuer implements SvidIssuer {
     const now = Math.floor(this.#clock.now() / 1000) * 1000;
     const notBefore = now - BACKDATE_MS;
     const expiresAt = now + (entry.x509SvidTtlSeconds || this.ttlSeconds) * 1000;
-    const leaf = writeLeaf(this.#signer, {
+    const leaf = this.#sign({
       serialNumber: this.#serialNumber(),
       notBefore,
       notAfter: expiresAt,
@@ -115,23 +121,28 @@ export class FakeSvidIssuer implements SvidIssuer {
     return { certificateChain: [leaf], notBefore, expiresAt };
   }
 
-  #createAuthority(): LeafTemplate {
+  #sign(fields: LeafFields): Uint8Array {
+    const { key, template } = this.#signer;
+    const tbs = buildLeafTbs(template, fields);
+    return assembleCertificate(tbs, key.keyType, key.signNow(tbs));
+  }
+
+  #createAuthority(): Signer {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const serialNumber = this.#serialNumber();
     const key = createSigningKey(`fake-${this.#serial}`, 'ec-p256', privateKey);
     const notBefore = this.#clock.now() - DAY_MS;
     const notAfter = notBefore + 100 * DAY_MS;
     const { trustDomain } = this;
-    const certificate = writeCaCertificate({ key, serialNumber, notBefore, notAfter, trustDomain });
+    const tbs = buildCaTbs({ key, serialNumber, notBefore, notAfter, trustDomain });
+    const certificate = assembleCertificate(tbs, key.keyType, key.signNow(tbs));
     this.#authorities.push({ certificate, tainted: false });
     const name = writeName([
       { type: 'organization', value: 'trustplane' },
       { type: 'serialNumber', value: Buffer.from(serialNumber).toString('hex') },
     ]);
-    return buildLeafTemplate(
-      { key, name, keyId: keyIdentifier(key.publicKey) },
-      defaultX509SvidProfile,
-    );
+    const issuer = { key, name, keyId: keyIdentifier(key.publicKey) };
+    return { key, template: buildLeafTemplate(issuer, defaultX509SvidProfile) };
   }
 
   #serialNumber(): Uint8Array {

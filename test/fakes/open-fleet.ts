@@ -79,7 +79,7 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
     createEntryService({ entries, log: silentLog, forAgents }),
     createSvidService({ ...common, issuance, authorization }),
   ];
-  const identity = issueIdentity('spiffe://a.test/spire/server');
+  const identity = await issueIdentity('spiffe://a.test/spire/server');
   const server = await serveTls({
     host: '127.0.0.1',
     port: 0,
@@ -97,10 +97,10 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
   });
 
   /** Signed by the CA without asking any registry. */
-  function issueIdentity(id: string): FleetIdentity {
+  async function issueIdentity(id: string): Promise<FleetIdentity> {
     const { publicKey, privateKey } = generateP256KeyPair();
     const spiffeId = SpiffeId.parse(id);
-    const svid = ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
+    const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
     return { id, certificateChain: svid.certificateChain, privateKey };
   }
 

@@ -19,7 +19,7 @@ export function describeKeyManager(name: string, create: () => Promise<KeyManage
       const { manager } = await create();
       const key = await manager.generateKey('k1', keyType);
       expect(key).toMatchObject({ keyId: 'k1', keyType });
-      expect(isSigned(key.publicKey, hash, key.sign(Buffer.from('data')))).toBe(true);
+      expect(isSigned(key.publicKey, hash, await key.sign(Buffer.from('data')))).toBe(true);
     });
 
     it('finds, lists and deletes keys', async () => {
@@ -73,7 +73,7 @@ export function describeKeyManager(name: string, create: () => Promise<KeyManage
       expect(await again.listKeys()).toEqual(manager.isDurable ? ['kept'] : []);
       const found = await again.getKey('kept');
       expect(found?.publicKey).toEqual(manager.isDurable ? kept.publicKey : undefined);
-      const signature = found?.sign(Buffer.from('data')) ?? new Uint8Array();
+      const signature = (await found?.sign(Buffer.from('data'))) ?? new Uint8Array();
       expect(isSigned(kept.publicKey, 'sha384', signature)).toBe(manager.isDurable);
     });
   });
