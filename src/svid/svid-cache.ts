@@ -129,6 +129,11 @@ export class SvidCache<H> {
     }
   }
 
+  /** Tries again at once what has failed: whoever issues can be reached now. */
+  retry(): void {
+    for (const slot of this.#slots.values()) if (slot.failures > 0) this.#renewNow(slot);
+  }
+
   /** Entries that have failed since their last success; at most `limit`. */
   failing(limit: number): readonly SvidFailure[] {
     const failures: SvidFailure[] = [];

@@ -5,7 +5,7 @@ import type {
   TrustMapSource,
   WorkloadUpdate,
 } from '../spiffe/index.ts';
-import { SvidCache, type SvidCacheOptions } from './svid-cache.ts';
+import { SvidCache, type SvidCacheOptions, type SvidLookup } from './svid-cache.ts';
 import type { SvidFailure } from './svid-slot.ts';
 import { TimerQueue } from './timer-queue.ts';
 import { buildWorkloadUpdate } from './update-builder.ts';
@@ -16,6 +16,8 @@ const MAX_REPORTED = 1_000;
 export interface EntitlementSource {
   match(selectors: SelectorSet): readonly RegistrationEntry[];
   get(entryId: string): RegistrationEntry | undefined;
+  /** False while more may be known elsewhere: before the first word of the server. Watchers are told of the change. */
+  isComplete(): boolean;
   watch(listener: () => void): () => void;
 }
 
@@ -43,7 +45,8 @@ export interface Membership {
 
 /**
  * One immutable update per distinct set of selectors that is in use, built once per change of
- * entries, SVIDs or bundles and published to the set's members.
+ * entries, SVIDs or bundles and published to the set's members. While the entitlements are not
+ * complete, what can be served is served at once, and sets for which that is nothing wait.
  */
 export class WorkloadCache {
   readonly #options: WorkloadCacheOptions;
@@ -56,6 +59,7 @@ export class WorkloadCache {
   readonly #expiries: TimerQueue<SelectorSetView>;
   readonly #unwatch: readonly (() => void)[];
   #trust: TrustMap;
+  #isComplete: boolean;
   #entriesChanged = false;
   #trustChanged = false;
   #scheduled: NodeJS.Immediate | undefined;
@@ -63,6 +67,7 @@ export class WorkloadCache {
   constructor(options: WorkloadCacheOptions) {
     this.#options = options;
     this.#trust = options.trust.current();
+    this.#isComplete = options.entitlements.isComplete();
     this.#svids = new SvidCache({
       ...options,
       bundle: this.#trust.own,
@@ -156,18 +161,26 @@ export class WorkloadCache {
   }
 
   #refresh(): void {
+    const hasCompleted = this.#hasCompleted();
+    const isWide = this.#trustChanged || hasCompleted;
     if (this.#entriesChanged) this.#rematch();
-    const isWide = this.#trustChanged;
-    if (isWide) this.#retrust();
+    if (this.#trustChanged) this.#retrust();
+    if (hasCompleted) this.#svids.retry();
     for (const view of isWide ? this.#views.values() : this.#stale) this.#publish(view);
     this.#stale.clear();
+  }
+
+  #hasCompleted(): boolean {
+    const wasComplete = this.#isComplete;
+    this.#isComplete = this.#options.entitlements.isComplete();
+    return this.#isComplete && !wasComplete;
   }
 
   #rematch(): void {
     this.#entriesChanged = false;
     for (const view of this.#views.values()) this.#match(view);
     const { entitlements } = this.#options;
-    this.#svids.sweep((entryId) => entitlements.get(entryId) !== undefined);
+    if (this.#isComplete) this.#svids.sweep((entryId) => entitlements.get(entryId) !== undefined);
   }
 
   #retrust(): void {
@@ -206,7 +219,7 @@ export class WorkloadCache {
     const now = this.#options.clock.now();
     const found = view.entries.map((entry) => ({ entry, ...this.#svids.lookup(entry.id) }));
     const update = buildWorkloadUpdate(found, this.#trust, now);
-    if (found.some((each) => each.isPending) && canWait(view.update, update)) {
+    if (this.#mustWait(view.update, update, found)) {
       if (hasExpired(view.update, now)) view.update = undefined;
       return;
     }
@@ -218,6 +231,22 @@ export class WorkloadCache {
     for (const onUpdate of view.members) onUpdate();
   }
 
+  /**
+   * While first SVIDs are under way: the first update waits until all have come or failed, so that the
+   * default identity does not change a moment later; and nobody is told of a moment without identities,
+   * as after a machine has slept for longer than they live. What an agent knows from before its start
+   * waits for nothing, as its server may be away; but it never says that there is no identity.
+   */
+  #mustWait(
+    before: WorkloadUpdate | undefined,
+    after: WorkloadUpdate,
+    found: readonly SvidLookup[],
+  ): boolean {
+    const isEmpty = after.identities.length === 0;
+    if (!this.#isComplete) return isEmpty;
+    return found.some(({ isPending }) => isPending) && (before === undefined || isEmpty);
+  }
+
   /** Once for each set: a workload without identity comes back every few seconds. */
   #logEmpty({ selectors, entries }: SelectorSetView): void {
     if (this.#reported.has(selectors.key)) return;
@@ -226,15 +255,6 @@ export class WorkloadCache {
     const why = entries.length === 0 ? 'no registration entry matches' : 'no SVID could be had';
     this.#options.log.info({ selectors: selectors.texts, why }, 'workloads without an identity');
   }
-}
-
-/**
- * While first SVIDs are under way: the first update waits until all have come or failed, so that the
- * default identity does not change a moment later; and nobody is told of a moment without identities,
- * as after a machine has slept for longer than they live.
- */
-function canWait(before: WorkloadUpdate | undefined, after: WorkloadUpdate): boolean {
-  return before === undefined || after.identities.length === 0;
 }
 
 /** Such an update is not for workloads that come now. */

@@ -11,6 +11,11 @@ import type { EntitlementSource } from '../../src/svid/index.ts';
 export class FakeEntitlements implements EntitlementSource {
   readonly #entries = new Map<string, RegistrationEntry>();
   readonly #listeners = new Set<() => void>();
+  #isComplete: boolean;
+
+  constructor(isComplete = true) {
+    this.#isComplete = isComplete;
+  }
 
   get listeners(): number {
     return this.#listeners.size;
@@ -39,6 +44,15 @@ export class FakeEntitlements implements EntitlementSource {
 
   get(entryId: string): RegistrationEntry | undefined {
     return this.#entries.get(entryId);
+  }
+
+  isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  complete(): void {
+    this.#isComplete = true;
+    for (const listener of this.#listeners) listener();
   }
 
   watch(listener: () => void): () => void {

@@ -76,10 +76,15 @@ export interface SvidPlane {
 }
 
 export function createSvidPlane(
-  options: { readonly random?: () => number; readonly log?: Log } = {},
+  options: {
+    readonly random?: () => number;
+    readonly log?: Log;
+    /** Of the entitlements at first; default true. */
+    readonly isComplete?: boolean;
+  } = {},
 ): SvidPlane {
   const clock = new FakeClock();
-  const entries = new FakeEntitlements();
+  const entries = new FakeEntitlements(options.isComplete);
   const issuer = new FakeSvidIssuer(clock, TrustDomain.parse('a.test'), (id) => entries.get(id));
   const trust = new FakeTrustMap(issuer.bundle());
   const metrics = createMetrics();
