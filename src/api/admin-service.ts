@@ -1,15 +1,10 @@
 import type { X509AuthorityStatus, X509Ca } from '../ca/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
-import { type Clock, messageOf, type TrustDomain } from '../spiffe/index.ts';
+import type { HealthCheck } from '../ops/index.ts';
+import type { Clock, TrustDomain } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { unary } from './unary.ts';
 import { buildSeconds } from './wire-values.ts';
-
-/** One part of the process; `fault` says why it does not do its work, undefined that it does. */
-export interface HealthCheck {
-  readonly name: string;
-  readonly fault: string | undefined;
-}
 
 export interface AdminServiceOptions {
   readonly version: string;
@@ -19,7 +14,6 @@ export interface AdminServiceOptions {
   readonly startedAt: number;
   readonly entries: Pick<EntryRegistry, 'count'>;
   readonly ca: Pick<X509Ca, 'status'>;
-  /** Of the parts other than the CA. */
   readonly checks: () => readonly HealthCheck[];
 }
 
@@ -32,9 +26,8 @@ export function createAdminService(options: AdminServiceOptions): GrpcService {
 }
 
 function buildStatus(options: AdminServiceOptions): object {
-  const { authorities, health, failure } = options.ca.status();
-  const caFault = health === 'ok' ? undefined : `${health}: ${failureText(failure)}`;
-  const checks = [{ name: 'ca', fault: caFault }, ...options.checks()];
+  const { authorities } = options.ca.status();
+  const checks = options.checks();
   return {
     version: options.version,
     trust_domain: options.trustDomain.name,
@@ -48,10 +41,6 @@ function buildStatus(options: AdminServiceOptions): object {
       message: fault ?? '',
     })),
   };
-}
-
-function failureText(failure: { readonly error: Error } | undefined): string {
-  return failure === undefined ? 'no authority can sign now' : messageOf(failure.error);
 }
 
 function buildAuthority(authority: X509AuthorityStatus): object {

@@ -1,8 +1,5 @@
 /** The server's own API: entries, agents, bundles and status for administrators, attestation and issuance for agents. */
-export {
-  createAdminService,
-  type HealthCheck,
-} from './admin-service.ts';
+export { createAdminService } from './admin-service.ts';
 export { AgentEntitlements } from './agent-entitlements.ts';
 export { createAgentService } from './agent-service.ts';
 export { createAgentSvidIssuer } from './agent-svid-issuer.ts';

@@ -8,23 +8,12 @@ import {
   type LiveWorkloadSource,
   type SvidIssuer,
 } from '../svid/index.ts';
-import {
-  createHealth,
-  createReflection,
-  type Health,
-  type PeerProcess,
-  serveUnix,
-} from '../wire/index.ts';
+import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import type { Config } from './config.ts';
 import type { Process } from './process.ts';
+import { type ServedService, withHealth } from './served-service.ts';
 
-const SERVICES = ['SpiffeWorkloadAPI', 'envoy.service.secret.v3.SecretDiscoveryService'];
-const FILES = [
-  'workload.proto',
-  'envoy/service/secret/v3/sds.proto',
-  'grpc/health/v1/health.proto',
-];
 const DRAIN_MS = 2_000;
 /** Any local user may ask; Envoy's longest request, with a description of itself, has some 30 KB. */
 const MAX_REQUEST_BYTES = 262_144;
@@ -41,7 +30,6 @@ export interface AgentSources {
 /** The agent of one host: attests local workloads, serves them the Workload API and SDS on one Unix socket. */
 export interface AgentRole {
   readonly workloads: LiveWorkloadSource<PeerProcess>;
-  readonly health: Health;
 }
 
 /** Serves until `process` closes. */
@@ -55,24 +43,30 @@ export async function serveAgentRole(
   const log = limitLog(process.log, clock);
   const workloads = createWorkloads(config, { ...process, log }, sources);
   closing.defer(() => workloads.close());
-  const health = createHealth(SERVICES);
+  process.readiness.observe('svids', () => {
+    const { isOk, failing } = workloads.health();
+    return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
+  });
+  const workloadApi: ServedService = {
+    service: createWorkloadApi({ source: workloads, log, metrics }),
+    file: 'workload.proto',
+  };
+  const sds: ServedService = {
+    service: createSds({
+      source: workloads,
+      names: config.sdsNames,
+      disableSpiffeCertValidation: config.disableSpiffeCertValidation,
+      unmatchableCa: sources.unmatchableCa,
+      clock,
+      log,
+      metrics,
+    }),
+    file: 'envoy/service/secret/v3/sds.proto',
+  };
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
-    services: [
-      createWorkloadApi({ source: workloads, log, metrics }),
-      createSds({
-        source: workloads,
-        names: config.sdsNames,
-        disableSpiffeCertValidation: config.disableSpiffeCertValidation,
-        unmatchableCa: sources.unmatchableCa,
-        clock,
-        log,
-        metrics,
-      }),
-      health.service,
-      ...createReflection(FILES),
-    ],
+    services: withHealth([workloadApi, sds], process),
     maxReceiveBytes: MAX_REQUEST_BYTES,
     name: 'agent',
     log,
@@ -80,7 +74,7 @@ export async function serveAgentRole(
     clock,
   });
   closing.defer(() => server.close(DRAIN_MS));
-  return { workloads, health };
+  return { workloads };
 }
 
 function createWorkloads(

@@ -153,7 +153,7 @@ const server = z.strictObject({
   bindAddress: option(
     listenAddress,
     '127.0.0.1:8081',
-    'Where `trustplane server run` listens for agents, over TLS. `trustplane up` listens on no port.',
+    'Where the server listens for agents, over TLS. `trustplane up` does so only when this is set.',
   ),
   nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
   ca: ca.optional(),

@@ -14,8 +14,8 @@ export interface Config {
   readonly dataDir: string;
   readonly socket: string;
   readonly adminSocket: string;
-  /** Of the port for agents. */
-  readonly bindAddress: { readonly host: string; readonly port: number };
+  /** Of the port for agents; undefined where nothing says. */
+  readonly bindAddress: { readonly host: string; readonly port: number } | undefined;
   /** Undefined: the attestor is off. */
   readonly x509pop:
     | { readonly caBundle: string; readonly agentPathTemplate: string | undefined }
@@ -72,7 +72,7 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
     dataDir,
     socket: agent?.socket ?? paths.socket,
     adminSocket: server?.adminSocket ?? paths.adminSocket,
-    bindAddress: server?.bindAddress ?? { host: '127.0.0.1', port: 8081 },
+    bindAddress: server?.bindAddress,
     x509pop: buildX509Pop(server?.nodeAttestors?.x509pop),
     caTtlMs: server?.ca?.ttl ?? 86_400_000,
     caKeyType: server?.ca?.keyType ?? 'ec-p256',

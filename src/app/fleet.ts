@@ -10,27 +10,30 @@ import {
   createEntryService,
   createSvidIssuance,
   createSvidService,
+  type SvidIssuance,
 } from '../api/index.ts';
+import type { AgentEntries } from '../entries/index.ts';
+import type { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
-import { type GrpcTlsServer, serveTls } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import { openNodeAttestors } from './node-attestors.ts';
 import type { Process } from './process.ts';
-import { openServerIdentity } from './server-identity.ts';
-import type { MoreServices, ServerRole } from './server-role.ts';
+import type { ServedService } from './served-service.ts';
+import type { ServerRole } from './server-role.ts';
 
-const NAMES = ['spire.api.server.agent.v1.Agent', 'spire.api.server.svid.v1.SVID'];
-const FILES = ['spire/api/server/agent/v1/agent.proto', 'spire/api/server/svid/v1/svid.proto'];
-const DRAIN_MS = 2_000;
+/** The agent of the same process, which needs no attestation. */
+export interface LocalAgent {
+  readonly id: SpiffeId;
+  readonly entries: AgentEntries;
+}
 
-/** What a server has for agents on other hosts. */
+/** What a server has for agents, and what it offers them and others. */
 export interface Fleet {
   readonly agents: AgentRegistry;
   readonly tokens: JoinTokens;
-  /** For the admin socket. */
-  readonly forAdministrators: MoreServices;
-  /** Begins to serve agents over TLS; closed with the process. @throws TrustplaneError ERR_LISTEN */
-  serve(): Promise<GrpcTlsServer>;
+  readonly issuance: SvidIssuance;
+  /** The server API, each call judged by who makes it; for the port and the admin socket. */
+  readonly services: readonly ServedService[];
 }
 
 /** Opens the registries of agents and tokens; closed with `process`. */
@@ -39,6 +42,7 @@ export async function openFleet(
   process: Process,
   store: Store,
   server: ServerRole,
+  local?: LocalAgent,
 ): Promise<Fleet> {
   const { log, metrics, clock, closing } = process;
   const { entries, ca, trust } = server;
@@ -50,6 +54,11 @@ export async function openFleet(
   const entitlements = new AgentEntitlements(agents, entries);
   closing.defer(() => entitlements.close());
   const authorization = new Authorization({ agents, entries, clock, metrics });
+  const issuance = createSvidIssuance({
+    ...common,
+    authorizedEntriesOf: (id) =>
+      local?.id.equals(id) === true ? local.entries : entitlements.of(id),
+  });
   const agentService = createAgentService({
     ...common,
     agents,
@@ -59,38 +68,20 @@ export async function openFleet(
     attestors: await openNodeAttestors(config, process, tokens),
     issueAgentSvid: createAgentSvidIssuer(ca, 0),
   });
-  const svidService = createSvidService({
-    ...common,
-    issuance: createSvidIssuance({
-      ...common,
-      authorizedEntriesOf: (id) => entitlements.of(id),
-    }),
-    authorization,
-  });
   const forAgents = createAuthorizedEntriesMethods({ authorization, entitlements });
-  const guarded = [agentService, svidService].map((service) => authorization.guard(service));
-  const shared = [
-    createEntryService({ entries, log, forAgents }),
-    createBundleService({ trustMap: trust }),
-  ].map((service) => authorization.guard(service));
+  const guarded = (name: string, service: ServedService['service']): ServedService => ({
+    service: authorization.guard(service),
+    file: `spire/api/server/${name}/v1/${name}.proto`,
+  });
   return {
     agents,
     tokens,
-    forAdministrators: { services: guarded, names: NAMES, files: FILES },
-    async serve() {
-      const identity = await openServerIdentity(common);
-      closing.defer(() => identity.close());
-      const listener = await serveTls({
-        ...config.bindAddress,
-        identity: () => identity.current(),
-        trust: () => trust.current().own,
-        services: [...guarded, ...shared],
-        log,
-        metrics,
-        clock,
-      });
-      closing.defer(() => listener.close(DRAIN_MS));
-      return listener;
-    },
+    issuance,
+    services: [
+      guarded('agent', agentService),
+      guarded('svid', createSvidService({ ...common, issuance, authorization })),
+      guarded('entry', createEntryService({ entries, log, forAgents })),
+      guarded('bundle', createBundleService({ trustMap: trust })),
+    ],
   };
 }

@@ -4,6 +4,7 @@ import {
   type Log,
   type LogLevel,
   type Metrics,
+  Readiness,
   systemClock,
 } from '../ops/index.ts';
 import { type Clock, SelectorSet } from '../spiffe/index.ts';
@@ -15,6 +16,8 @@ export interface Process {
   readonly clock: Clock;
   readonly uid: number;
   readonly noSelectors: SelectorSet;
+  /** Each part says here how it is. */
+  readonly readiness: Readiness;
   /** What is opened goes in; disposing closes it, last opened first. */
   readonly closing: AsyncDisposableStack;
   /** Resolves when something failed for good and the process must end. */
@@ -30,6 +33,7 @@ export function createProcess(logLevel: LogLevel): Process {
     clock: systemClock,
     uid: process.getuid?.() ?? -1,
     noSelectors: SelectorSet.of([]),
+    readiness: new Readiness(systemClock),
     closing: new AsyncDisposableStack(),
     failed: promise,
     fail: resolve,

@@ -1,53 +1,55 @@
 import { randomBytes } from 'node:crypto';
-import { createSvidIssuance } from '../api/index.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
-import { type AgentRole, serveAgentRole } from './agent-role.ts';
+import { type AgentRole, type AgentSources, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
-import { openMetrics } from './open-metrics.ts';
+import { openFleet } from './fleet.ts';
 import type { Process } from './process.ts';
-import { openServerRole, type ServerRole } from './server-role.ts';
+import { type Server, serveAdministrators, serveAgents } from './server.ts';
+import { openServerRole } from './server-role.ts';
 
 /** Server and agent in one process, serving. */
 export interface Roles {
-  readonly server: ServerRole;
+  readonly server: Server;
   readonly agent: AgentRole;
+  /** Where agents on other hosts reach the server, if they may. */
+  readonly address: { readonly host: string; readonly port: number } | undefined;
 }
 
 /** Opens and serves both; closed with `process`. */
 export async function serveRoles(config: Config, process: Process, store: Store): Promise<Roles> {
-  const { log, metrics } = process;
-  const agentId = SpiffeId.of(config.trustDomain, '/spire/agent/local/up');
-  const [server] = await both(openServerRole(config, process, store), selfTestPeerCredentials());
-  const entitlements = server.entries.authorizedEntries({
-    agentId,
+  const id = SpiffeId.of(config.trustDomain, '/spire/agent/local/up');
+  const [role] = await both(openServerRole(config, process, store), selfTestPeerCredentials());
+  const entries = role.entries.authorizedEntries({
+    agentId: id,
     nodeSelectors: process.noSelectors,
   });
-  const issuance = createSvidIssuance({
-    authorizedEntriesOf: (id) => (id.equals(agentId) ? entitlements : undefined),
-    ca: server.ca,
-    log,
-    metrics,
-  });
+  const fleet = await openFleet(config, process, store, role, { id, entries });
+  const server = { role, fleet };
   const agent = await serveAgentRole(config, process, {
-    entitlements,
-    issuer: { issue: (requests) => issuance.issue(agentId, requests) },
-    trust: server.trust,
+    entitlements: complete(entries),
+    issuer: { issue: (requests) => fleet.issuance.issue(id, requests) },
+    trust: role.trust,
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
   });
-  const serverHealth = await server.serve(() => [checkSvids(agent)]);
-  await openMetrics(config, process);
-  for (const health of [serverHealth, agent.health]) health.setStatus('', 'SERVING');
-  return { server, agent };
+  await serveAdministrators(config, process, server);
+  const { bindAddress } = config;
+  const listener =
+    bindAddress === undefined ? undefined : await serveAgents(bindAddress, config, process, server);
+  return { server, agent, address: listener && { host: listener.host, port: listener.port } };
 }
 
-function checkSvids(agent: AgentRole): { name: string; fault: string | undefined } {
-  const { isOk, failing } = agent.workloads.health();
+/** Entries in the same process: nothing is known elsewhere. */
+function complete(
+  entries: Omit<AgentSources['entitlements'], 'isComplete'>,
+): AgentSources['entitlements'] {
   return {
-    name: 'svids',
-    fault: isOk ? undefined : `${failing.length} entries have no fresh SVID`,
+    match: (selectors) => entries.match(selectors),
+    get: (entryId) => entries.get(entryId),
+    watch: (listener) => entries.watch(listener),
+    isComplete: () => true,
   };
 }

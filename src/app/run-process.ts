@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import { openMetrics } from './open-metrics.ts';
 import type { Process } from './process.ts';
 
 /** A process that serves. */
@@ -18,7 +19,7 @@ export async function runProcess<Served extends object>(
   process: Process,
   start: () => Promise<Served>,
 ): Promise<Served & Running> {
-  const { closing, log } = process;
+  const { closing, log, readiness } = process;
   try {
     if (config.x509SvidTtlMs > config.caTtlMs / 6) {
       log.warn(
@@ -26,17 +27,21 @@ export async function runProcess<Served extends object>(
         'X509-SVIDs that live longer than a sixth of the CA are cut short before a rotation',
       );
     }
+    await openMetrics(config, process);
     const served = await start();
+    readiness.start();
     return {
       ...served,
       failed: process.failed,
       async close() {
+        readiness.stop();
         log.info({}, 'stopping');
         await closing.disposeAsync();
         log.info({}, 'stopped');
       },
     };
   } catch (error) {
+    readiness.stop();
     await closing.disposeAsync();
     throw error;
   }

@@ -1,17 +1,19 @@
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
-import { type Fleet, openFleet } from './fleet.ts';
-import { openMetrics } from './open-metrics.ts';
+import { openFleet } from './fleet.ts';
 import { openState } from './open-state.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
-import { openServerRole, type ServerRole } from './server-role.ts';
+import { type Server, serveAdministrators, serveAgents } from './server.ts';
+import { openServerRole } from './server-role.ts';
+
+/** Where agents reach a server whose configuration does not say. */
+const DEFAULT_ADDRESS = { host: '127.0.0.1', port: 8081 };
 
 /** A server for agents on other hosts, serving. */
-export interface ServedFleet {
-  readonly server: ServerRole;
-  readonly fleet: Fleet;
+export interface ServerRun {
+  readonly server: Server;
   /** Where agents reach it. */
   readonly address: { readonly host: string; readonly port: number };
 }
@@ -23,19 +25,18 @@ export interface ServedFleet {
 export async function startServer(
   config: Config,
   process: Process = createProcess(config.logLevel),
-): Promise<ServedFleet & Running> {
+): Promise<ServerRun & Running> {
   return await runProcess(config, process, () => start(config, process));
 }
 
-async function start(config: Config, process: Process): Promise<ServedFleet> {
+async function start(config: Config, process: Process): Promise<ServerRun> {
   const [store] = await both(openState(config, process), selfTestPeerCredentials());
-  const server = await openServerRole(config, process, store);
-  const fleet = await openFleet(config, process, store, server);
-  const { host, port } = await fleet.serve();
-  const health = await server.serve(() => [], fleet.forAdministrators);
-  await openMetrics(config, process);
-  health.setStatus('', 'SERVING');
+  const role = await openServerRole(config, process, store);
+  const server = { role, fleet: await openFleet(config, process, store, role) };
+  const address = config.bindAddress ?? DEFAULT_ADDRESS;
+  const { host, port } = await serveAgents(address, config, process, server);
+  await serveAdministrators(config, process, server);
   const { trustDomain, adminSocket } = config;
   process.log.info({ trustDomain: trustDomain.name, host, port, adminSocket }, 'ready');
-  return { server, fleet, address: { host, port } };
+  return { server, address: { host, port } };
 }

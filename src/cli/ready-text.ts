@@ -2,12 +2,28 @@ import type { Config } from '../app/config.ts';
 import { defaultPaths } from '../app/default-paths.ts';
 import type { Io } from './io.ts';
 
+interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** `host:port`, or `[host]:port` of IPv6. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
 /** What `up` prints when it serves; while there are no entries, with what to do next. */
-export function formatReady(config: Config, io: Io, isEmpty: boolean): string {
+export function formatReady(
+  config: Config,
+  io: Io,
+  isEmpty: boolean,
+  address: Address | undefined,
+): string {
   const lines = [
     `trustplane is ready for the trust domain ${config.trustDomain.name}`,
     `  Workload API and SDS  unix://${config.socket}`,
     `  server API            unix://${config.adminSocket}`,
+    ...(address === undefined ? [] : [`  agents                ${formatAddress(address)}`]),
     `  data directory        ${config.dataDir}`,
     ...(isEmpty ? firstSteps(config, io) : []),
   ];

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { defaultPaths } from '../app/default-paths.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
+import { formatAddress } from './ready-text.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface ServerOptions {
@@ -61,9 +62,8 @@ async function runServer(io: Io, options: ServerOptions): Promise<void> {
   openFallbackFolder(io.uid, [config.dataDir, config.adminSocket]);
   const stop = stopSignal();
   const server = await startServer(config);
-  const { host, port } = server.address;
   const { trustDomain, adminSocket, dataDir } = config;
-  const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const address = formatAddress(server.address);
   const { pid } = process;
   const ready = { ready: true, pid, trustDomain: trustDomain.name, address, adminSocket, dataDir };
   io.out(

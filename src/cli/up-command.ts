@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { defaultPaths } from '../app/default-paths.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
-import { formatReady } from './ready-text.ts';
+import { formatAddress, formatReady } from './ready-text.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface UpOptions {
@@ -12,6 +12,7 @@ interface UpOptions {
   readonly dataDir?: string;
   readonly socket?: string;
   readonly adminSocket?: string;
+  readonly bindAddress?: string;
   readonly x509SvidTtl?: string;
   readonly caTtl?: string;
   readonly logLevel?: string;
@@ -33,6 +34,10 @@ export function upCommand(io: Io): Command {
     .option('--data-dir <path>', `database and sealed keys (default: ${dataDir})`)
     .option('--socket <path>', `Unix socket of the Workload API and SDS (default: ${socket})`)
     .option('--admin-socket <path>', `Unix socket of the server API (default: ${adminSocket})`)
+    .option(
+      '--bind-address <address>',
+      'IP address and port for agents on other hosts (default: none)',
+    )
     .option(
       '--x509-svid-ttl <duration>',
       'life of an X509-SVID (default: 1h, or a sixth of --ca-ttl)',
@@ -62,10 +67,11 @@ async function runUp(io: Io, options: UpOptions): Promise<void> {
     socket: config.socket,
     adminSocket: config.adminSocket,
     dataDir: config.dataDir,
+    ...(up.address !== undefined && { address: formatAddress(up.address) }),
   };
-  const isEmpty = up.server.entries.count() === 0;
+  const isEmpty = up.server.role.entries.count() === 0;
   if (options.output === 'json') io.out(`${JSON.stringify(ready)}\n`);
-  else io.out(formatReady(config, io, isEmpty));
+  else io.out(formatReady(config, io, isEmpty, up.address));
   const reason = await Promise.race([stop, up.failed]);
   await up.close();
   if (reason instanceof Error) throw reason;

@@ -8,5 +8,6 @@ export { limitLog } from './limit-log.ts';
 export { createLog, type Log, type LogLevel, logLevels, silentLog } from './log.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { readStartTime } from './process-stat.ts';
+export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';
 export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';

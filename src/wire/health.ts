@@ -18,6 +18,8 @@ type Watcher = ServerWritableStream<CheckRequest, CheckResponse>;
 export interface Health {
   readonly service: GrpcService;
   setStatus(service: string, status: ServingStatus): void;
+  /** Of every service and of the whole. */
+  setAll(status: ServingStatus): void;
 }
 
 /** Health of `services` (fully qualified names) and of the whole, all NOT_SERVING until they are set. */
@@ -28,6 +30,14 @@ export function createHealth(services: readonly string[]): Health {
   const currentOf = (name: string): CheckResponse => ({
     status: statuses.get(name) ?? 'SERVICE_UNKNOWN',
   });
+
+  function setStatus(service: string, status: ServingStatus): void {
+    if (statuses.get(service) === status) return;
+    statuses.set(service, status);
+    for (const call of watchers) {
+      if ((call.request.service ?? '') === service) call.write(currentOf(service));
+    }
+  }
 
   return {
     service: {
@@ -46,12 +56,9 @@ export function createHealth(services: readonly string[]): Health {
         },
       },
     },
-    setStatus(service, status) {
-      if (statuses.get(service) === status) return;
-      statuses.set(service, status);
-      for (const call of watchers) {
-        if ((call.request.service ?? '') === service) call.write(currentOf(service));
-      }
+    setStatus,
+    setAll(status) {
+      for (const service of statuses.keys()) setStatus(service, status);
     },
   };
 }

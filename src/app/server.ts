@@ -1,0 +1,75 @@
+import { createAdminService, requireAdmin } from '../api/index.ts';
+import { type GrpcTlsServer, serveTls, serveUnix } from '../wire/index.ts';
+import type { Config } from './config.ts';
+import type { Fleet } from './fleet.ts';
+import type { Process } from './process.ts';
+import { type ServedService, withHealth } from './served-service.ts';
+import { openServerIdentity } from './server-identity.ts';
+import type { ServerRole } from './server-role.ts';
+import { version } from './version.ts';
+
+const DRAIN_MS = 2_000;
+
+/** A whole server, alone in its process or beside an agent. */
+export interface Server {
+  readonly role: ServerRole;
+  readonly fleet: Fleet;
+}
+
+/** Begins to serve agents over TLS; closed with `process`. @throws TrustplaneError ERR_LISTEN */
+export async function serveAgents(
+  address: { readonly host: string; readonly port: number },
+  { trustDomain }: Config,
+  { log, metrics, clock, closing }: Process,
+  { role, fleet }: Server,
+): Promise<Pick<GrpcTlsServer, 'host' | 'port'>> {
+  const { ca, trust } = role;
+  const identity = await openServerIdentity({ trustDomain, ca, clock, log });
+  closing.defer(() => identity.close());
+  const listener = await serveTls({
+    ...address,
+    identity: () => identity.current(),
+    trust: () => trust.current().own,
+    services: fleet.services.map(({ service }) => service),
+    log,
+    metrics,
+    clock,
+  });
+  closing.defer(() => listener.close(DRAIN_MS));
+  return listener;
+}
+
+/** Begins to serve administrators on the admin socket; closed with `process`. @throws TrustplaneError ERR_SOCKET_* */
+export async function serveAdministrators(
+  config: Config,
+  process: Process,
+  { role, fleet }: Server,
+): Promise<void> {
+  const { log, metrics, clock, closing, uid } = process;
+  const local: readonly ServedService[] = [
+    {
+      service: createAdminService({
+        version: version(),
+        trustDomain: config.trustDomain,
+        clock,
+        startedAt: clock.now(),
+        entries: role.entries,
+        ca: role.ca,
+        checks: () => process.readiness.check().checks,
+      }),
+      file: 'trustplane/admin/v1/admin.proto',
+    },
+  ];
+  const server = await serveUnix({
+    path: config.adminSocket,
+    mode: 0o600,
+    services: withHealth([...fleet.services, ...local], process).map((service) =>
+      requireAdmin(service, uid),
+    ),
+    name: 'admin',
+    log,
+    metrics,
+    clock,
+  });
+  closing.defer(() => server.close(DRAIN_MS));
+}
