@@ -1,5 +1,6 @@
 /** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
 
+export type { AgentFacts } from './agent-facts.ts';
 export { decodeBase64 } from './base64.ts';
 export { buildCsr } from './build-csr.ts';
 export {
@@ -19,6 +20,7 @@ export {
 export { parseBundleMap, serializeBundleMap, serializeEnvoyBundleMap } from './bundle-map.ts';
 export { type Certificate, parseCertificate } from './certificate.ts';
 export { verifyCertificateChain } from './certificate-path.ts';
+export { checkBundle } from './check-bundle.ts';
 export type { Clock, Timer } from './clock.ts';
 export {
   DerReader,
@@ -52,6 +54,8 @@ export {
   TrustplaneError,
 } from './errors.ts';
 export { type JsonObject, type JsonValue, parseJson } from './json.ts';
+export { parseAudience } from './jwt-audience.ts';
+export { type JwtSvid, type JwtVerification, parseJwtSvid, verifyJwtSvid } from './jwt-svid.ts';
 export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
 export { type Csr, parseCsr } from './parse-csr.ts';
 export { decodePem, encodePem } from './pem.ts';
