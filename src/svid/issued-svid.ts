@@ -8,6 +8,10 @@ export interface IssuedSvid {
   readonly certificateChain: readonly Uint8Array[];
   /** PKCS#8 DER. */
   readonly privateKey: Uint8Array;
+  /** Hex. */
+  readonly serialNumber: string;
+  /** By the issuer's clock, milliseconds since the epoch; see issueInstant. */
+  readonly signedAt: number;
   /** When it came, milliseconds since the epoch. */
   readonly issuedAt: number;
   readonly notBefore: number;

@@ -5,6 +5,8 @@ import {
   messageOf,
   type P256KeyPair,
   type RegistrationEntry,
+  type Revocation,
+  type RevocationSubject,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { authorityIndex } from './authority-index.ts';
@@ -12,6 +14,7 @@ import { checkGrant } from './check-grant.ts';
 import { type IssueOrder, type IssueOutcome, IssueQueue } from './issue-queue.ts';
 import { type IssuedSvid, isServable, profileOf } from './issued-svid.ts';
 import { renewAt, retryDelayMs } from './renewal.ts';
+import { checkRestored, type RestoredSvid } from './restored-svid.ts';
 import type { SvidIssuer } from './svid-issuer.ts';
 import type { SvidMetrics } from './svid-metrics.ts';
 import {
@@ -21,6 +24,7 @@ import {
   type StagedSvid,
   type SvidFailure,
   type SvidSlot,
+  stageSvid,
   wakeAt,
 } from './svid-slot.ts';
 import { TimerQueue } from './timer-queue.ts';
@@ -38,6 +42,12 @@ export interface SvidCacheOptions<H> {
   readonly metrics: SvidMetrics;
   /** The own bundle now; later ones come through `retrust`. */
   readonly bundle: Bundle;
+  /** What refuses an SVID now; changes come through `rejudge`. Default: nothing is revoked. */
+  readonly findRevocation?: (subject: RevocationSubject) => Revocation | undefined;
+  /** From before this process began: in use again when somebody asks for their entries. */
+  readonly restored?: readonly RestoredSvid[];
+  /** Told of each SVID that comes into use, and that one is not used again (undefined). Does not throw. */
+  readonly onSvid?: (entryId: string, svid: IssuedSvid | undefined) => void;
   /** What `lookup` says has changed for these holders. */
   readonly onChange: (holders: ReadonlySet<H>) => void;
 }
@@ -52,8 +62,8 @@ export interface SvidLookup {
 
 /**
  * One X509-SVID per entry that somebody holds: made, renewed and replaced here, each with a key of
- * its own. The old one stays until the new one is in place; an expired one is never served. One
- * that nobody holds any more is kept, without renewal, until half of its life has passed.
+ * its own. The old one stays until the new one is in place; an expired or revoked one is never
+ * served. One that nobody holds any more is kept, without renewal, as long as it is valid.
  */
 export class SvidCache<H> {
   readonly #options: SvidCacheOptions<H>;
@@ -62,6 +72,8 @@ export class SvidCache<H> {
   readonly #idle = new Set<string>();
   readonly #timers: TimerQueue<string>;
   readonly #queue: IssueQueue;
+  /** By entry id; taken out when the entry is first asked for. */
+  readonly #restored: Map<string, RestoredSvid>;
   #bundle: Bundle;
   #live = 0;
 
@@ -69,6 +81,7 @@ export class SvidCache<H> {
     this.#options = options;
     this.#bundle = options.bundle;
     this.#queue = new IssueQueue(options);
+    this.#restored = new Map((options.restored ?? []).map((each) => [each.entryId, each]));
     this.#timers = new TimerQueue(
       options.clock,
       (ids) => this.#onDue(ids),
@@ -90,7 +103,9 @@ export class SvidCache<H> {
     this.#idle.delete(entry.id);
     slot.holders.add(holder);
     slot.entry = entry;
-    if (known === undefined || (hasChanged && isOutdated(slot))) this.#renewNow(slot);
+    if (known === undefined) this.#restore(slot);
+    if ((known === undefined || hasChanged) && isOutdated(slot)) this.#renewNow(slot);
+    else this.#arm(slot);
     this.#count();
   }
 
@@ -101,12 +116,16 @@ export class SvidCache<H> {
     const [longest] = this.#idle;
     if (slot.current === undefined) this.#forget(slot);
     else if (this.#idle.size > MAX_IDLE && longest !== undefined) this.#forgetId(longest);
+    else this.#arm(slot);
     this.#count();
   }
 
   /** Drops at once what nobody holds and no entry entitles to any more. */
   sweep(exists: (entryId: string) => boolean): void {
     for (const entryId of this.#idle) if (!exists(entryId)) this.#forgetId(entryId);
+    for (const entryId of this.#restored.keys()) {
+      if (!exists(entryId)) this.#dropRestored(entryId, 'no entry entitles to it any more');
+    }
     this.#count();
   }
 
@@ -129,6 +148,18 @@ export class SvidCache<H> {
     }
   }
 
+  /** Drops at once what is revoked now; what is still needed is issued anew. */
+  rejudge(): void {
+    for (const slot of this.#slots.values()) {
+      if (slot.current === undefined || !this.#isRevoked(slot.entry.id, slot.current)) continue;
+      this.#options.log.warn(failureOf(slot), 'X509-SVID revoked');
+      this.#replace(slot, undefined);
+      this.#renewNow(slot);
+      this.#options.onChange(slot.holders);
+    }
+    this.#count();
+  }
+
   /** Tries again at once what has failed: whoever issues can be reached now. */
   retry(): void {
     for (const slot of this.#slots.values()) if (slot.failures > 0) this.#renewNow(slot);
@@ -147,7 +178,10 @@ export class SvidCache<H> {
   close(): void {
     this.#timers.close();
     this.#queue.close();
-    for (const slot of this.#slots.values()) this.#forget(slot);
+    this.#slots.clear();
+    this.#idle.clear();
+    this.#restored.clear();
+    this.#live = 0;
     this.#count();
   }
 
@@ -200,18 +234,12 @@ export class SvidCache<H> {
   ): StagedSvid {
     const parsed = checkGrant(issued, keys, entry.spiffeId);
     this.#options.metrics.issued.inc();
-    return {
-      parsed,
-      svid: {
-        spiffeId: parsed.spiffeId,
-        certificateChain: issued.certificateChain,
-        privateKey: keys.privateKey,
-        issuedAt: this.#options.clock.now(),
-        notBefore: parsed.leaf.notBefore,
-        expiresAt: parsed.leaf.notAfter,
-        profile: profileOf(entry),
-      },
-    };
+    return stageSvid(parsed, {
+      certificateChain: issued.certificateChain,
+      privateKey: keys.privateKey,
+      issuedAt: this.#options.clock.now(),
+      profile: profileOf(entry),
+    });
   }
 
   /**
@@ -224,8 +252,9 @@ export class SvidCache<H> {
     const authorities = authorityIndex(this.#bundle);
     const authority = authorities.find(staged.parsed, clock.now());
     slot.staged = undefined;
+    this.#checkRevoked(slot.entry.id, staged.svid);
     const isTainted = authorities.isTainted(authority);
-    if (!isTainted || !this.#isServable(slot)) this.#use(slot, { ...staged.svid, authority });
+    if (!isTainted || !this.#isServable(slot)) this.#replace(slot, { ...staged.svid, authority });
     if (isTainted) {
       throw new TrustplaneError('ERR_SVID_AUTHORITY', 'the issuer still signs with a tainted key');
     }
@@ -241,6 +270,45 @@ export class SvidCache<H> {
     } catch (error) {
       slot.error = messageOf(error);
     }
+  }
+
+  /** Brings the entry's SVID from before into use, if it is good. */
+  #restore(slot: SvidSlot<H>): void {
+    const { clock, random } = this.#options;
+    const restored = this.#restored.get(slot.entry.id);
+    if (restored === undefined) return;
+    try {
+      const { parsed, svid } = checkRestored(restored, slot.entry);
+      const authority = authorityIndex(this.#bundle).find(parsed, clock.now());
+      this.#checkRevoked(slot.entry.id, svid);
+      this.#restored.delete(slot.entry.id);
+      this.#use(slot, { ...svid, authority });
+      slot.nextAttemptAt = renewAt(svid.issuedAt, svid.expiresAt, random());
+    } catch (error) {
+      this.#dropRestored(slot.entry.id, messageOf(error));
+    }
+  }
+
+  #dropRestored(entryId: string, why: string): void {
+    this.#restored.delete(entryId);
+    this.#options.log.info({ entryId, why }, 'X509-SVID of the last run is not used again');
+    this.#options.onSvid?.(entryId, undefined);
+  }
+
+  #isRevoked(entryId: string, svid: StagedSvid['svid']): boolean {
+    const { spiffeId, serialNumber, signedAt: issuedAt } = svid;
+    const subject = { spiffeId, serialNumber, issuedAt, entryId };
+    return this.#options.findRevocation?.(subject) !== undefined;
+  }
+
+  /** @throws TrustplaneError ERR_SVID_REVOKED */
+  #checkRevoked(entryId: string, svid: StagedSvid['svid']): void {
+    if (!this.#isRevoked(entryId, svid)) return;
+    const { serialNumber } = svid;
+    throw new TrustplaneError(
+      'ERR_SVID_REVOKED',
+      `the SVID with serial ${serialNumber} is revoked`,
+    );
   }
 
   #fail(slot: SvidSlot<H>, error: unknown): void {
@@ -261,8 +329,8 @@ export class SvidCache<H> {
       const slot = this.#slots.get(id);
       if (slot === undefined) continue;
       if (slot.current !== undefined && slot.current.expiresAt <= now) this.#expire(slot);
-      if (slot.holders.size === 0) this.#forget(slot);
-      else if (slot.attempt === 'none' && slot.nextAttemptAt <= now) this.#enqueue(slot);
+      if (slot.holders.size === 0 && slot.current === undefined) this.#forget(slot);
+      else if (wakeAt(slot) <= now) this.#enqueue(slot);
       else this.#arm(slot);
     }
     this.#count();
@@ -271,7 +339,7 @@ export class SvidCache<H> {
   #expire(slot: SvidSlot<H>): void {
     this.#options.metrics.expired.inc();
     this.#options.log.error(failureOf(slot), 'X509-SVID expired before it could be renewed');
-    this.#use(slot, undefined);
+    this.#replace(slot, undefined);
     this.#options.onChange(slot.holders);
   }
 
@@ -289,6 +357,12 @@ export class SvidCache<H> {
     else this.#timers.schedule(slot.entry.id, at);
   }
 
+  #replace(slot: SvidSlot<H>, svid: IssuedSvid | undefined): void {
+    if (slot.current === svid) return;
+    this.#use(slot, svid);
+    this.#options.onSvid?.(slot.entry.id, svid);
+  }
+
   #use(slot: SvidSlot<H>, svid: IssuedSvid | undefined): void {
     this.#live += Number(svid !== undefined) - Number(slot.current !== undefined);
     slot.current = svid;
@@ -300,7 +374,7 @@ export class SvidCache<H> {
   }
 
   #forget(slot: SvidSlot<H>): void {
-    this.#use(slot, undefined);
+    this.#replace(slot, undefined);
     this.#slots.delete(slot.entry.id);
     this.#idle.delete(slot.entry.id);
     this.#timers.cancel(slot.entry.id);

@@ -1,10 +1,31 @@
-import type { RegistrationEntry, X509Svid } from '../spiffe/index.ts';
+import { issueInstant, type RegistrationEntry, type X509Svid } from '../spiffe/index.ts';
 import { type IssuedSvid, profileOf } from './issued-svid.ts';
 
 /** An SVID that is not in use yet. */
 export interface StagedSvid {
   readonly parsed: X509Svid;
   readonly svid: Omit<IssuedSvid, 'authority'>;
+}
+
+export function stageSvid(
+  parsed: X509Svid,
+  origin: Pick<IssuedSvid, 'certificateChain' | 'privateKey' | 'issuedAt' | 'profile'>,
+): StagedSvid {
+  const { spiffeId, leaf } = parsed;
+  return {
+    parsed,
+    svid: {
+      spiffeId,
+      certificateChain: origin.certificateChain,
+      privateKey: origin.privateKey,
+      serialNumber: leaf.serialNumber,
+      signedAt: issueInstant(leaf),
+      issuedAt: origin.issuedAt,
+      notBefore: leaf.notBefore,
+      expiresAt: leaf.notAfter,
+      profile: origin.profile,
+    },
+  };
 }
 
 /** One entry's place in the SVID cache. */
@@ -36,9 +57,13 @@ export function createSvidSlot<H>(entry: RegistrationEntry): SvidSlot<H> {
   };
 }
 
-/** When the slot is to be looked at again, milliseconds since the epoch; Infinity: only an answer moves it. */
+/**
+ * When the slot is to be looked at again, milliseconds since the epoch; Infinity: only an answer
+ * moves it. What nobody holds is not renewed.
+ */
 export function wakeAt(slot: SvidSlot<unknown>): number {
-  const attemptAt = slot.attempt === 'none' ? slot.nextAttemptAt : Number.POSITIVE_INFINITY;
+  const mayAttempt = slot.attempt === 'none' && slot.holders.size > 0;
+  const attemptAt = mayAttempt ? slot.nextAttemptAt : Number.POSITIVE_INFINITY;
   return Math.min(attemptAt, slot.current?.expiresAt ?? Number.POSITIVE_INFINITY);
 }
 

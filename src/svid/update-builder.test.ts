@@ -24,6 +24,8 @@ function item(id: string, svid: Partial<IssuedSvid> = {}, fields = {}) {
     spiffeId: entry.spiffeId,
     certificateChain: [Buffer.from(`leaf ${id}`)],
     privateKey: Buffer.from(`key ${id}`),
+    serialNumber: '01',
+    signedAt: now,
     issuedAt: now,
     notBefore: now,
     expiresAt: now + 1_000,

@@ -5,6 +5,7 @@ import type {
   TrustMapSource,
   WorkloadUpdate,
 } from '../spiffe/index.ts';
+import type { RevocationSource } from './revocation-source.ts';
 import { SvidCache, type SvidCacheOptions, type SvidLookup } from './svid-cache.ts';
 import type { SvidFailure } from './svid-slot.ts';
 import { TimerQueue } from './timer-queue.ts';
@@ -22,9 +23,11 @@ export interface EntitlementSource {
 }
 
 export interface WorkloadCacheOptions
-  extends Omit<SvidCacheOptions<unknown>, 'bundle' | 'onChange'> {
+  extends Omit<SvidCacheOptions<unknown>, 'bundle' | 'onChange' | 'findRevocation'> {
   readonly entitlements: EntitlementSource;
   readonly trust: TrustMapSource;
+  /** Default: nothing is revoked. */
+  readonly revocations?: RevocationSource;
 }
 
 /** What one set of selectors is entitled to, shared by all its members. */
@@ -62,15 +65,18 @@ export class WorkloadCache {
   #isComplete: boolean;
   #entriesChanged = false;
   #trustChanged = false;
+  #revocationsChanged = false;
   #scheduled: NodeJS.Immediate | undefined;
 
   constructor(options: WorkloadCacheOptions) {
     this.#options = options;
     this.#trust = options.trust.current();
     this.#isComplete = options.entitlements.isComplete();
+    const { revocations } = options;
     this.#svids = new SvidCache({
       ...options,
       bundle: this.#trust.own,
+      findRevocation: (subject) => revocations?.find(subject),
       onChange: (views) => this.#onSvids(views),
     });
     const onExpiry = (): void => this.#onEntries();
@@ -78,6 +84,7 @@ export class WorkloadCache {
     this.#unwatch = [
       options.entitlements.watch(() => this.#onEntries()),
       options.trust.watch(() => this.#onTrust()),
+      revocations?.watch(() => this.#onRevocations()) ?? ((): void => {}),
     ];
   }
 
@@ -152,6 +159,11 @@ export class WorkloadCache {
     this.#schedule();
   }
 
+  #onRevocations(): void {
+    this.#revocationsChanged = true;
+    this.#schedule();
+  }
+
   /** What one turn of the event loop brings is handled together. */
   #schedule(): void {
     this.#scheduled ??= setImmediate(() => {
@@ -165,6 +177,7 @@ export class WorkloadCache {
     const isWide = this.#trustChanged || hasCompleted;
     if (this.#entriesChanged) this.#rematch();
     if (this.#trustChanged) this.#retrust();
+    if (this.#revocationsChanged) this.#rejudge();
     if (hasCompleted) this.#svids.retry();
     for (const view of isWide ? this.#views.values() : this.#stale) this.#publish(view);
     this.#stale.clear();
@@ -187,6 +200,11 @@ export class WorkloadCache {
     this.#trustChanged = false;
     this.#trust = this.#options.trust.current();
     this.#svids.retrust(this.#trust.own);
+  }
+
+  #rejudge(): void {
+    this.#revocationsChanged = false;
+    this.#svids.rejudge();
   }
 
   #match(view: SelectorSetView): void {
@@ -220,7 +238,8 @@ export class WorkloadCache {
     const found = view.entries.map((entry) => ({ entry, ...this.#svids.lookup(entry.id) }));
     const update = buildWorkloadUpdate(found, this.#trust, now);
     if (this.#mustWait(view.update, update, found)) {
-      if (hasExpired(view.update, now)) view.update = undefined;
+      // None of its identities may be served any more, if there is one: those who come now wait too.
+      view.update = undefined;
       return;
     }
     if (update.version === view.update?.version) return;
@@ -255,11 +274,6 @@ export class WorkloadCache {
     const why = entries.length === 0 ? 'no registration entry matches' : 'no SVID could be had';
     this.#options.log.info({ selectors: selectors.texts, why }, 'workloads without an identity');
   }
-}
-
-/** Such an update is not for workloads that come now. */
-function hasExpired(update: WorkloadUpdate | undefined, now: number): boolean {
-  return update?.identities.some(({ expiresAt }) => expiresAt <= now) === true;
 }
 
 function isSameList<T>(one: readonly T[], other: readonly T[]): boolean {

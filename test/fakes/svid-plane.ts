@@ -7,9 +7,14 @@ import {
   type WorkloadListener,
   type WorkloadUpdate,
 } from '../../src/spiffe/index.ts';
-import { createWorkloadSource, type LiveWorkloadSource } from '../../src/svid/index.ts';
+import {
+  createWorkloadSource,
+  type LiveWorkloadSource,
+  type RestoredSvid,
+} from '../../src/svid/index.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeEntitlements } from './fake-entitlements.ts';
+import { FakeRevocations } from './fake-revocations.ts';
 import { FakeSvidIssuer } from './fake-svid-issuer.ts';
 import { FakeTrustMap } from './fake-trust-map.ts';
 
@@ -67,6 +72,9 @@ export interface SvidPlane {
   readonly entries: FakeEntitlements;
   readonly issuer: FakeSvidIssuer;
   readonly trust: FakeTrustMap;
+  readonly revocations: FakeRevocations;
+  /** The SVIDs in use, by entry ID, as the source told of them. */
+  readonly kept: ReadonlyMap<string, RestoredSvid>;
   readonly source: LiveWorkloadSource<FakeProcess>;
   /** The value of a metric without labels. */
   metric(name: string): Promise<number>;
@@ -81,12 +89,23 @@ export function createSvidPlane(
     readonly log?: Log;
     /** Of the entitlements at first; default true. */
     readonly isComplete?: boolean;
+    /** Goes on where that one ended, in a new process: the same servers, nothing attached. */
+    readonly after?: SvidPlane;
+    /** Instead of what that one kept. */
+    readonly restored?: readonly RestoredSvid[];
   } = {},
 ): SvidPlane {
-  const clock = new FakeClock();
+  const { after } = options;
+  const clock = after?.clock ?? new FakeClock();
   const entries = new FakeEntitlements(options.isComplete);
-  const issuer = new FakeSvidIssuer(clock, TrustDomain.parse('a.test'), (id) => entries.get(id));
-  const trust = new FakeTrustMap(issuer.bundle());
+  entries.put(...(after?.entries.all() ?? []));
+  const issuer =
+    after?.issuer ??
+    new FakeSvidIssuer(clock, TrustDomain.parse('a.test'), (id) => entries.get(id));
+  const trust = after?.trust ?? new FakeTrustMap(issuer.bundle());
+  const revocations = after?.revocations ?? new FakeRevocations();
+  const restored = options.restored ?? [...(after?.kept.values() ?? [])];
+  const kept = new Map(restored.map((each) => [each.entryId, each]));
   const metrics = createMetrics();
   const source = createWorkloadSource<FakeProcess>({
     clock,
@@ -94,6 +113,12 @@ export function createSvidPlane(
     issuer,
     trust,
     metrics,
+    revocations,
+    restored,
+    onSvid: (entryId, svid) => {
+      if (svid === undefined) kept.delete(entryId);
+      else kept.set(entryId, { entryId, ...svid });
+    },
     log: options.log ?? silentLog,
     random: options.random ?? (() => 0.5),
     isAlive: (process) => process.alive,
@@ -112,6 +137,8 @@ export function createSvidPlane(
     entries,
     issuer,
     trust,
+    revocations,
+    kept,
     source,
     async metric(name) {
       const line = (await metrics.render()).split('\n').find((line) => line.startsWith(`${name} `));
