@@ -1,3 +1,11 @@
 /** Which bundles are trusted now: the own one, kept in the store and seen live, and those of federated trust domains. */
+export { type BundleEdit, ForeignBundles } from './foreign-bundles.ts';
 export { type OwnBundle, openOwnBundle } from './own-bundle.ts';
+export {
+  type EndpointProfile,
+  type FederationRelationship,
+  parseEndpointSpiffeId,
+  parseEndpointUrl,
+} from './relationship.ts';
+export { type RelationshipEdit, Relationships } from './relationships.ts';
 export { createTrustMapSource } from './trust-map.ts';

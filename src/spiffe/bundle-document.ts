@@ -25,8 +25,8 @@ export interface BundleDocument {
 }
 
 const KEY_MEMBERS = ['crv', 'x', 'y', 'n', 'e'];
-const MAX_KEYS = 1000;
-const MAX_KEY_ID_BYTES = 1024;
+export const MAX_BUNDLE_KEYS = 1000;
+export const MAX_KEY_ID_BYTES = 1024;
 
 /**
  * Parses a SPIFFE bundle document (SPIFFE Trust Domain and Bundle §4) of at most 1 MiB and 1000 keys.
@@ -52,8 +52,8 @@ export function parseBundleDocument(
 export function readBundle(trustDomain: TrustDomain, document: JsonObject): BundleDocument {
   const keys = document.get('keys');
   if (!isArray(keys)) throw malformed(trustDomain, 'has no array "keys"');
-  if (keys.length > MAX_KEYS) {
-    throw malformed(trustDomain, `has ${keys.length} keys; at most ${MAX_KEYS} are allowed`);
+  if (keys.length > MAX_BUNDLE_KEYS) {
+    throw malformed(trustDomain, `has ${keys.length} keys; at most ${MAX_BUNDLE_KEYS} are allowed`);
   }
   const ignoredKeys: IgnoredKey[] = [];
   const x509Authorities: X509Authority[] = [];

@@ -1,0 +1,171 @@
+import type { Log, Metrics } from '../ops/index.ts';
+import { type Clock, type ErrorCode, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type Bucket,
+  BucketFeed,
+  listPage,
+  type PageRequest,
+  type RecordPage,
+  unlessConflict,
+} from '../store/index.ts';
+import { DomainRecordView } from './domain-record-view.ts';
+import { federationLimits } from './federation-limits.ts';
+
+/** How often a write is tried again after others changed the same record. */
+const MAX_ATTEMPTS = 32;
+
+/** What is kept for each foreign trust domain under one prefix of the bucket `federation`. */
+export interface RecordKind<Value> {
+  /** `bundle` or `relationship`; the first token of its keys. */
+  readonly name: string;
+  readonly notFoundCode: ErrorCode;
+  keyOf(trustDomain: TrustDomain): string;
+  /** The trust domain of a key. */
+  nameOf(key: string): string;
+  /** @throws TrustplaneError ERR_FEDERATION_TOO_LARGE */
+  encode(value: Value): Uint8Array;
+  /** @throws TrustplaneError ERR_FEDERATION_RECORD */
+  decode(key: string, value: Uint8Array): Value;
+}
+
+export interface DomainRecordsOptions {
+  /** The bucket `federation`. */
+  readonly bucket: Bucket;
+  /** The own trust domain, of which there are no records. */
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/**
+ * One record for each foreign trust domain. Writes are compare-and-set and resolve when they are
+ * durable and the view has them; reads are from memory.
+ */
+export class DomainRecords<Value> {
+  readonly #options: DomainRecordsOptions;
+  readonly #kind: RecordKind<Value>;
+  readonly #view: DomainRecordView<Value>;
+  readonly #feed: BucketFeed;
+  readonly #listeners = new Set<() => void>();
+  #following: Promise<void> = Promise.resolve();
+
+  private constructor(kind: RecordKind<Value>, options: DomainRecordsOptions) {
+    this.#options = options;
+    this.#kind = kind;
+    const onChange = (): void => {
+      for (const listener of this.#listeners) listener();
+    };
+    this.#view = new DomainRecordView({ ...options, kind, onChange });
+    this.#feed = new BucketFeed({
+      ...options,
+      prefix: `${kind.name}.`,
+      what: `federated ${kind.name}s`,
+      target: this.#view,
+      closedCode: 'ERR_FEDERATION_CLOSED',
+    });
+  }
+
+  /** Reads all records and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
+  static async load<Value>(
+    kind: RecordKind<Value>,
+    options: DomainRecordsOptions,
+  ): Promise<DomainRecords<Value>> {
+    const records = new DomainRecords(kind, options);
+    await records.#feed.load();
+    records.#following = records.#feed.follow();
+    return records;
+  }
+
+  get(trustDomain: TrustDomain): Value | undefined {
+    return this.#view.at(trustDomain.name)?.value;
+  }
+
+  /** In order of the names. */
+  all(): readonly Value[] {
+    return this.#view.names.flatMap((name) => this.#view.at(name)?.value ?? []);
+  }
+
+  get size(): number {
+    return this.#view.names.length;
+  }
+
+  /** In order of the names. @throws TrustplaneError ERR_FEDERATION_PAGE */
+  list(request: PageRequest): RecordPage<Value> {
+    const held = { ids: this.#view.names, itemOf: (name: string) => this.#view.at(name) };
+    const page = listPage(
+      { ...held, bytesOf: ({ bytes }) => bytes, idPattern: /^[a-z0-9._-]{1,255}$/u },
+      request,
+      federationLimits.page,
+      (message) => new TrustplaneError('ERR_FEDERATION_PAGE', message),
+    );
+    return { ...page, items: page.items.map(({ value }) => value) };
+  }
+
+  /** Calls the listener, which must not throw, after each change; returns the way to stop. */
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Writes what `edit` makes of the stored record, unless it gives it back as it was.
+   * @throws TrustplaneError ERR_FEDERATION_*, ERR_STORE_*; what `edit` throws
+   */
+  async change(
+    trustDomain: TrustDomain,
+    edit: (before: Value | undefined) => Value,
+  ): Promise<Value> {
+    const { bucket } = this.#options;
+    this.#requireForeign(trustDomain);
+    const key = this.#kind.keyOf(trustDomain);
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const stored = await bucket.get(key);
+      const before = stored && this.#kind.decode(key, stored.value);
+      const after = edit(before);
+      if (before !== undefined && after === before) return after;
+      if (before === undefined) this.#requireRoom();
+      const value = this.#kind.encode(after);
+      const revision = await unlessConflict(() => bucket.put(key, value, stored?.revision ?? 0));
+      if (revision === undefined) continue;
+      await this.#feed.reached(revision);
+      return after;
+    }
+    const message = `the ${this.#kind.name} of ${trustDomain.name} was changed by others ${MAX_ATTEMPTS} times meanwhile; try again`;
+    throw new TrustplaneError('ERR_FEDERATION_CONFLICT', message);
+  }
+
+  /**
+   * Also what cannot be read. When this resolves, the view has it no more.
+   * @throws TrustplaneError `notFoundCode`, ERR_FEDERATION_TRUST_DOMAIN, ERR_FEDERATION_CLOSED, ERR_STORE_*
+   */
+  async delete(trustDomain: TrustDomain): Promise<void> {
+    this.#requireForeign(trustDomain);
+    const revision = await this.#options.bucket.delete(this.#kind.keyOf(trustDomain));
+    if (revision === undefined) throw this.notFound(trustDomain);
+    await this.#feed.reached(revision);
+  }
+
+  notFound(trustDomain: TrustDomain): TrustplaneError {
+    const { name, notFoundCode } = this.#kind;
+    return new TrustplaneError(notFoundCode, `there is no ${name} of ${trustDomain.name}`);
+  }
+
+  /** Stops following; waiting writes reject with ERR_FEDERATION_CLOSED. */
+  async close(): Promise<void> {
+    this.#feed.close();
+    await this.#following;
+  }
+
+  #requireForeign(trustDomain: TrustDomain): void {
+    if (!trustDomain.equals(this.#options.trustDomain)) return;
+    const message = `expected a foreign trust domain; got ${trustDomain.name}, the own one`;
+    throw new TrustplaneError('ERR_FEDERATION_TRUST_DOMAIN', message);
+  }
+
+  #requireRoom(): void {
+    if (this.size < federationLimits.trustDomains) return;
+    const message = `there is a ${this.#kind.name} of ${this.size} trust domains; at most ${federationLimits.trustDomains} are allowed`;
+    throw new TrustplaneError('ERR_FEDERATION_LIMIT', message);
+  }
+}

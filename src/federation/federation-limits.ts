@@ -1,0 +1,12 @@
+/** Bounds of what is kept of foreign trust domains. */
+export const federationLimits = {
+  /** Of which there is a bundle, or a relationship. */
+  trustDomains: 10_000,
+  /** A bundle as it is stored: what every store takes, and less than a gRPC message may have. */
+  bundleBytes: 1_000_000,
+  urlBytes: 2_048,
+  /** One answer of a list; the bytes are of the records as stored. */
+  page: { items: 1_000, bytes: 2_097_152 },
+  /** How far a sequence number may rise at once: the holder of a stolen key could else lock the owner out. */
+  sequenceLeap: 2n ** 32n,
+} as const;

@@ -1,0 +1,70 @@
+import { type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import type { PageRequest, RecordPage } from '../store/index.ts';
+import { DomainRecords, type DomainRecordsOptions } from './domain-records.ts';
+import { type FederationRelationship, relationshipsEqual } from './relationship.ts';
+import { relationshipKind } from './relationship-record.ts';
+
+/** The fields of a relationship an update sets; those left out stay. */
+export type RelationshipEdit = Partial<Omit<FederationRelationship, 'trustDomain'>>;
+
+/** The foreign trust domains whose bundles are to be fetched, and from where: kept in the store, seen live. */
+export class Relationships {
+  readonly #records: DomainRecords<FederationRelationship>;
+
+  private constructor(records: DomainRecords<FederationRelationship>) {
+    this.#records = records;
+  }
+
+  /** Reads all relationships and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
+  static async load(options: DomainRecordsOptions): Promise<Relationships> {
+    return new Relationships(await DomainRecords.load(relationshipKind, options));
+  }
+
+  get(trustDomain: TrustDomain): FederationRelationship | undefined {
+    return this.#records.get(trustDomain);
+  }
+
+  /** @throws TrustplaneError ERR_RELATIONSHIP_NOT_FOUND */
+  require(trustDomain: TrustDomain): FederationRelationship {
+    const relationship = this.get(trustDomain);
+    if (relationship !== undefined) return relationship;
+    throw this.#records.notFound(trustDomain);
+  }
+
+  /** In order of the trust domains' names. @throws TrustplaneError ERR_FEDERATION_PAGE */
+  list(request: PageRequest): RecordPage<FederationRelationship> {
+    return this.#records.list(request);
+  }
+
+  /**
+   * @throws TrustplaneError ERR_RELATIONSHIP_EXISTS, ERR_FEDERATION_TRUST_DOMAIN, ERR_FEDERATION_LIMIT,
+   * ERR_FEDERATION_CONFLICT, ERR_FEDERATION_RECORD, ERR_FEDERATION_CLOSED, ERR_STORE_*
+   */
+  async create(relationship: FederationRelationship): Promise<FederationRelationship> {
+    const { trustDomain } = relationship;
+    return await this.#records.change(trustDomain, (before) => {
+      if (before === undefined) return relationship;
+      const message = `there is a relationship with ${trustDomain.name} already`;
+      throw new TrustplaneError('ERR_RELATIONSHIP_EXISTS', message);
+    });
+  }
+
+  /** Sets the fields of `edit`. @throws TrustplaneError as `create`, and ERR_RELATIONSHIP_NOT_FOUND */
+  async update(trustDomain: TrustDomain, edit: RelationshipEdit): Promise<FederationRelationship> {
+    return await this.#records.change(trustDomain, (before) => {
+      if (before === undefined) throw this.#records.notFound(trustDomain);
+      const after = { ...before, ...edit };
+      return relationshipsEqual(before, after) ? before : after;
+    });
+  }
+
+  /** Also a record that cannot be read. @throws TrustplaneError ERR_RELATIONSHIP_NOT_FOUND, … as `create` */
+  async delete(trustDomain: TrustDomain): Promise<void> {
+    await this.#records.delete(trustDomain);
+  }
+
+  /** Stops following; waiting writes reject with ERR_FEDERATION_CLOSED. */
+  async close(): Promise<void> {
+    await this.#records.close();
+  }
+}
