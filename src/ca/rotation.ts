@@ -124,7 +124,7 @@ export class Rotation {
     const { clock, publisher } = this.#parts;
     return nextStep(
       this.#authorities,
-      ({ certificate }) => publisher.isPublished(certificate),
+      ({ certificate }) => publisher.find(certificate) !== undefined,
       clock.now(),
     );
   }

@@ -120,7 +120,7 @@ class RotatingX509Ca implements X509Ca {
       authorities: this.#rotation.authorities,
       step: this.#rotation.step,
       failure: this.#rotation.failure,
-      isPublished: (authority) => this.#options.ownBundle.isPublished(authority.certificate),
+      isPublished: (authority) => this.#options.ownBundle.find(authority.certificate) !== undefined,
       signer: this.#issuer?.authority,
       now: this.#options.clock.now(),
     });

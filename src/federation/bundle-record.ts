@@ -3,61 +3,105 @@ import {
   type Bundle,
   messageOf,
   parseCertificate,
+  parsePublicKey,
+  type TokenAuthority,
   type TrustDomain,
   TrustplaneError,
+  type X509Authority,
 } from '../spiffe/index.ts';
 
-/** One X.509 authority of the own bundle, with the server that signs with it. */
-interface PublishedAuthority {
-  /** DER. */
-  readonly certificate: Uint8Array;
-  readonly tainted: boolean;
+/** Where an authority comes from. */
+export interface Provenance {
+  /** When it came into the bundle, milliseconds since the epoch. */
+  readonly publishedAt: number;
+  /** The server that signs with it. */
   readonly publishedBy: string;
 }
 
+export type PublishedX509Authority = X509Authority & Provenance;
+export type PublishedJwtAuthority = TokenAuthority & Provenance;
+
+/** The keys of the own bundle, in the order they were published. */
+export interface BundleKeys {
+  readonly x509Authorities: readonly PublishedX509Authority[];
+  readonly jwtAuthorities: readonly PublishedJwtAuthority[];
+}
+
 /** What the store holds of the own trust domain's bundle. Immutable. */
-export interface BundleRecord {
+export interface BundleRecord extends BundleKeys {
   /** From 1; one more with each change of the rest. */
   readonly sequence: bigint;
   readonly refreshHintSeconds: number;
-  /** In the order they were published. */
-  readonly x509Authorities: readonly PublishedAuthority[];
 }
 
-const VERSION = 1;
+const VERSION = 2;
+const MAX_AUTHORITIES = 1024;
 const decoder = new TextDecoder('utf-8', { fatal: true });
-const schema = z.strictObject({
-  v: z.literal(VERSION),
+
+const der = z.base64().min(1).max(65_536);
+const serverId = z.string().min(1).max(64);
+const instant = z.int().nonnegative();
+const head = {
   trustDomain: z.string(),
   sequence: z.string().regex(/^[1-9][0-9]{0,38}$/u),
   refreshHintSeconds: z.int().positive(),
+};
+const x509Authority = { certificate: der, tainted: z.boolean(), publishedBy: serverId };
+/** As the first release wrote it: X.509 authorities alone, without the instant they were published at. */
+const schema1 = z.strictObject({
+  v: z.literal(1),
+  ...head,
+  x509Authorities: z.array(z.strictObject(x509Authority)).max(MAX_AUTHORITIES),
+});
+const schema2 = z.strictObject({
+  v: z.literal(VERSION),
+  ...head,
   x509Authorities: z
+    .array(z.strictObject({ ...x509Authority, publishedAt: instant }))
+    .max(MAX_AUTHORITIES),
+  jwtAuthorities: z
     .array(
       z.strictObject({
-        certificate: z.base64().min(1).max(65_536),
+        keyId: z.string().min(1).max(256),
+        publicKey: der,
+        expiresAt: instant.optional(),
         tainted: z.boolean(),
-        publishedBy: z.string().min(1).max(64),
+        publishedAt: instant,
+        publishedBy: serverId,
       }),
     )
-    .max(1024),
+    .max(MAX_AUTHORITIES),
 });
+const schema = z.discriminatedUnion('v', [schema1, schema2]);
 
 export function encodeBundleRecord(record: BundleRecord, trustDomain: TrustDomain): Uint8Array {
-  const document: z.input<typeof schema> = {
+  const document: z.input<typeof schema2> = {
     v: VERSION,
     trustDomain: trustDomain.name,
     sequence: record.sequence.toString(),
     refreshHintSeconds: record.refreshHintSeconds,
     x509Authorities: record.x509Authorities.map((authority) => ({
-      certificate: Buffer.from(authority.certificate).toString('base64'),
+      certificate: encodeBase64(authority.certificate),
       tainted: authority.tainted,
+      publishedAt: authority.publishedAt,
+      publishedBy: authority.publishedBy,
+    })),
+    jwtAuthorities: record.jwtAuthorities.map((authority) => ({
+      keyId: authority.keyId,
+      publicKey: encodeBase64(authority.publicKey),
+      expiresAt: authority.expiresAt,
+      tainted: authority.tainted,
+      publishedAt: authority.publishedAt,
       publishedBy: authority.publishedBy,
     })),
   };
   return Buffer.from(JSON.stringify(document));
 }
 
-/** @throws TrustplaneError ERR_OWN_BUNDLE */
+/**
+ * Reads a record of this or an earlier version.
+ * @throws TrustplaneError ERR_OWN_BUNDLE
+ */
 export function decodeBundleRecord(value: Uint8Array, trustDomain: TrustDomain): BundleRecord {
   try {
     const document = schema.parse(JSON.parse(decoder.decode(value)));
@@ -67,10 +111,8 @@ export function decodeBundleRecord(value: Uint8Array, trustDomain: TrustDomain):
     return {
       sequence: BigInt(document.sequence),
       refreshHintSeconds: document.refreshHintSeconds,
-      x509Authorities: document.x509Authorities.map((authority) => ({
-        ...authority,
-        certificate: parseCertificate(decodeBase64(authority.certificate)).der,
-      })),
+      x509Authorities: document.x509Authorities.map(readX509Authority),
+      jwtAuthorities: document.v === 1 ? [] : document.jwtAuthorities.map(readJwtAuthority),
     };
   } catch (cause) {
     throw new TrustplaneError(
@@ -79,6 +121,30 @@ export function decodeBundleRecord(value: Uint8Array, trustDomain: TrustDomain):
       { cause },
     );
   }
+}
+
+function readX509Authority(
+  stored: z.output<typeof schema>['x509Authorities'][number],
+): PublishedX509Authority {
+  const certificate = parseCertificate(decodeBase64(stored.certificate));
+  return {
+    certificate: certificate.der,
+    tainted: stored.tainted,
+    publishedAt: 'publishedAt' in stored ? stored.publishedAt : certificate.notBefore,
+    publishedBy: stored.publishedBy,
+  };
+}
+
+function readJwtAuthority(
+  stored: z.output<typeof schema2>['jwtAuthorities'][number],
+): PublishedJwtAuthority {
+  const publicKey = decodeBase64(stored.publicKey);
+  parsePublicKey(publicKey);
+  return { ...stored, publicKey, expiresAt: stored.expiresAt };
+}
+
+function encodeBase64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64');
 }
 
 function decodeBase64(text: string): Uint8Array {
@@ -92,7 +158,12 @@ export function bundleOf(record: BundleRecord, trustDomain: TrustDomain): Bundle
       certificate,
       tainted,
     })),
-    jwtAuthorities: [],
+    jwtAuthorities: record.jwtAuthorities.map(({ keyId, publicKey, expiresAt, tainted }) => ({
+      keyId,
+      publicKey,
+      expiresAt,
+      tainted,
+    })),
     witAuthorities: [],
     sequenceNumber: record.sequence,
     refreshHintSeconds: record.refreshHintSeconds,

@@ -4,13 +4,20 @@ import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
 import { overBucket } from '../../test/fakes/over-bucket.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import { silentLog } from '../ops/index.ts';
-import { type Bundle, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type Bundle,
+  generateP256KeyPair,
+  parseCertificate,
+  TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { type Bucket, createMemoryStore, storeLimits } from '../store/index.ts';
 import { type OwnBundle, type OwnBundleOptions, openOwnBundle } from './own-bundle.ts';
 import { createTrustMapSource } from './trust-map.ts';
 
 const trustDomain = TrustDomain.parse('a.test');
 const [one, two, three] = [newCertificate(), newCertificate(), newCertificate()] as const;
+const jwtKey = newJwtKey('jwt-1');
 const opened: OwnBundle[] = [];
 afterEach(async () => {
   for (const bundle of opened.splice(0)) await bundle.close();
@@ -18,6 +25,11 @@ afterEach(async () => {
 
 function newCertificate(): Uint8Array {
   return createThrowawayCa(Date.now(), randomBytes);
+}
+
+function newJwtKey(keyId: string) {
+  const { publicKey } = generateP256KeyPair();
+  return { keyId, publicKey, expiresAt: Date.parse('2027-01-01') };
 }
 
 function createGround() {
@@ -134,7 +146,7 @@ describe('own bundle', () => {
     await writer.publisherFor('s1').publish(one);
     await settle();
     expect(certificates(reader.current())).toEqual([one]);
-    expect(reader.publisherFor('s2').isPublished(one)).toBe(true);
+    expect(reader.publisherFor('s2').find(one)).toBeDefined();
   });
 
   it.each(['ERR_STORE_COMPACTED', 'ERR_STORE_UNAVAILABLE'] as const)(
@@ -167,7 +179,7 @@ describe('own bundle', () => {
     ['no JSON', '}{'],
     [
       'a later version',
-      '{"v":2,"trustDomain":"a.test","sequence":"1","refreshHintSeconds":300,"x509Authorities":[]}',
+      '{"v":3,"trustDomain":"a.test","sequence":"1","refreshHintSeconds":300,"x509Authorities":[]}',
     ],
     [
       'another trust domain (BUNDLE-8)',
@@ -201,6 +213,110 @@ describe('own bundle', () => {
     await ground.bucket.delete('bundle');
     await settle();
     expect(certificates(own.current())).toEqual([one]);
+  });
+
+  it('says since when an authority stands in it, and whether it is tainted', async () => {
+    const ground = createGround();
+    const publisher = (await open(ground)).publisherFor('s1');
+    const publishedAt = ground.clock.now();
+    await publisher.publish(one);
+    ground.clock.advance(60_000);
+    await publisher.publish(one);
+    await publisher.publishJwt(jwtKey);
+    expect(publisher.find(one)).toEqual({ publishedAt, isTainted: false });
+    expect(publisher.find(two)).toBeUndefined();
+    expect(publisher.findJwt('jwt-1')).toEqual({
+      publishedAt: publishedAt + 60_000,
+      isTainted: false,
+    });
+    expect(publisher.findJwt('jwt-2')).toBeUndefined();
+    const again = (await open(ground)).publisherFor('s2');
+    expect(again.find(one)).toEqual({ publishedAt, isTainted: false });
+  });
+
+  it('taints one authority, once, and the next server reads it so', async () => {
+    const ground = createGround();
+    const own = await open(ground);
+    const publisher = own.publisherFor('s1');
+    await publisher.publish(one);
+    await publisher.publish(two);
+    await publisher.publishJwt(jwtKey);
+    for (const change of [
+      () => publisher.taint(one),
+      () => publisher.taint(one),
+      () => publisher.taint(three),
+      () => publisher.taintJwt('jwt-1'),
+      () => publisher.taintJwt('jwt-1'),
+      () => publisher.taintJwt('other'),
+    ]) {
+      await change();
+    }
+    expect(own.current()).toMatchObject({
+      sequenceNumber: 5n,
+      x509Authorities: [{ tainted: true }, { tainted: false }],
+      jwtAuthorities: [{ tainted: true }],
+    });
+    expect((await open(ground)).current()).toEqual(own.current());
+    expect(publisher.find(one)?.isTainted).toBe(true);
+  });
+
+  it('does not cleanse what is published again after it was tainted', async () => {
+    const publisher = (await open(createGround())).publisherFor('s1');
+    await publisher.publish(one);
+    await publisher.taint(one);
+    await publisher.publish(one);
+    await publisher.publishJwt(jwtKey);
+    await publisher.taintJwt('jwt-1');
+    await publisher.publishJwt(jwtKey);
+    expect(publisher.find(one)?.isTainted).toBe(true);
+    expect(publisher.findJwt('jwt-1')?.isTainted).toBe(true);
+  });
+
+  it('holds JWT authorities beside the X.509 ones and takes them out again', async () => {
+    const own = await open(createGround());
+    const publisher = own.publisherFor('s1');
+    await publisher.publish(one);
+    await publisher.publishJwt(jwtKey);
+    await publisher.publishJwt({ ...newJwtKey('jwt-2'), expiresAt: undefined });
+    expect(own.current().jwtAuthorities).toEqual([
+      { ...jwtKey, tainted: false },
+      expect.objectContaining({ keyId: 'jwt-2', expiresAt: undefined, tainted: false }),
+    ]);
+    await publisher.withdrawJwt('jwt-1');
+    await publisher.withdrawJwt('jwt-1');
+    expect(own.current().jwtAuthorities.map(({ keyId }) => keyId)).toEqual(['jwt-2']);
+    expect(own.current()).toMatchObject({ sequenceNumber: 4n, x509Authorities: [{}] });
+  });
+
+  it('refuses another JWT key under an ID that is taken, and what is no key (WIT-18)', async () => {
+    const own = await open(createGround());
+    const publisher = own.publisherFor('s1');
+    await publisher.publishJwt(jwtKey);
+    await expect(publisher.publishJwt(newJwtKey('jwt-1'))).rejects.toMatchObject({
+      code: 'ERR_KEY_EXISTS',
+    });
+    await expect(
+      publisher.publishJwt({ ...jwtKey, publicKey: Uint8Array.of(1) }),
+    ).rejects.toMatchObject({ code: 'ERR_DER' });
+    expect(own.current().jwtAuthorities).toEqual([{ ...jwtKey, tainted: false }]);
+  });
+
+  it('reads a record of the first version, and writes the present one with the next change', async () => {
+    const ground = createGround();
+    const certificate = Buffer.from(one).toString('base64');
+    const { notBefore } = parseCertificate(one);
+    const text = `{"v":1,"trustDomain":"a.test","sequence":"7","refreshHintSeconds":300,"x509Authorities":[{"certificate":"${certificate}","tainted":false,"publishedBy":"s1"}]}`;
+    const revision = await ground.bucket.put('bundle', Buffer.from(text));
+    const own = await open(ground);
+    expect(own.current()).toMatchObject({ sequenceNumber: 7n, jwtAuthorities: [] });
+    expect(certificates(own.current())).toEqual([one]);
+    expect(own.publisherFor('s1').find(one)).toEqual({ publishedAt: notBefore, isTainted: false });
+    expect((await ground.bucket.get('bundle'))?.revision).toBe(revision);
+    await own.publisherFor('s1').publishJwt(jwtKey);
+    expect(own.current()).toMatchObject({ sequenceNumber: 8n, jwtAuthorities: [{}] });
+    const written = Buffer.from((await ground.bucket.get('bundle'))?.value ?? []).toString();
+    expect(JSON.parse(written)).toMatchObject({ v: 2, x509Authorities: [{ publishedBy: 's1' }] });
+    expect((await open(ground)).current()).toEqual(own.current());
   });
 
   it('refuses to publish what is no certificate', async () => {

@@ -6,36 +6,56 @@ import {
   emptyBundle,
   messageOf,
   parseCertificate,
+  parsePublicKey,
+  quote,
+  type TokenAuthority,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import {
+  type BundleKeys,
   type BundleRecord,
   bundleOf,
   decodeBundleRecord,
   encodeBundleRecord,
+  type Provenance,
+  type PublishedJwtAuthority,
+  type PublishedX509Authority,
 } from './bundle-record.ts';
 import { followRecord, type RecordFeed, type RecordState } from './record-feed.ts';
 
 const KEY = 'bundle';
 const MAX_ATTEMPTS = 32;
 const DEFAULT_REFRESH_HINT_SECONDS = 300;
+const NO_KEYS: BundleKeys = { x509Authorities: [], jwtAuthorities: [] };
 
-/** What one server may do to the bundle. Authorities are named by their certificate (DER). */
+/** How one authority stands in the bundle. */
+export interface Publication {
+  /** Milliseconds since the epoch. */
+  readonly publishedAt: number;
+  readonly isTainted: boolean;
+}
+
+/**
+ * What one server may do to the bundle. X.509 authorities are named by their certificate (DER), JWT
+ * authorities by their key ID. Once a change resolves it is durable and `current` shows it; all
+ * reject with ERR_OWN_BUNDLE or ERR_STORE_* when it cannot be made. Taking out or tainting what is
+ * not there does nothing.
+ */
 export interface OwnBundlePublisher {
-  /** True when the bundle as it is seen here holds it. */
-  isPublished(certificate: Uint8Array): boolean;
-  /**
-   * Adds it; once this resolves it is durable and `current` holds it.
-   * @throws TrustplaneError ERR_CERTIFICATE, ERR_OWN_BUNDLE, ERR_STORE_UNAVAILABLE
-   */
+  /** How it stands in the bundle as that is seen here; undefined when it is not in it. */
+  find(certificate: Uint8Array): Publication | undefined;
+  /** @throws TrustplaneError ERR_CERTIFICATE */
   publish(certificate: Uint8Array): Promise<void>;
-  /**
-   * Takes it out; nothing happens when it is not there.
-   * @throws TrustplaneError ERR_OWN_BUNDLE, ERR_STORE_UNAVAILABLE
-   */
   withdraw(certificate: Uint8Array): Promise<void>;
+  /** Everything signed by it is to be replaced. */
+  taint(certificate: Uint8Array): Promise<void>;
+  findJwt(keyId: string): Publication | undefined;
+  /** @throws TrustplaneError ERR_DER, ERR_PUBLIC_KEY; ERR_KEY_EXISTS when another key has the ID */
+  publishJwt(key: Pick<TokenAuthority, 'keyId' | 'publicKey' | 'expiresAt'>): Promise<void>;
+  withdrawJwt(keyId: string): Promise<void>;
+  taintJwt(keyId: string): Promise<void>;
 }
 
 /** The bundle of the own trust domain: one record, shared by all servers, seen live. */
@@ -70,7 +90,7 @@ class StoredOwnBundle implements OwnBundle {
   readonly #listeners = new Set<(bundle: Bundle) => void>();
   #feed: RecordFeed | undefined;
   #revision = -1;
-  #isStored = false;
+  #record: BundleRecord | undefined;
   #bundle: Bundle;
 
   constructor(options: OwnBundleOptions) {
@@ -85,7 +105,7 @@ class StoredOwnBundle implements OwnBundle {
     if (first !== undefined) this.#apply(this.#decode(first.value), first.revision);
     const onState = (state: RecordState): void => this.#take(state);
     this.#feed = await followRecord({ bucket, key: KEY, clock, log, onState });
-    if (first !== undefined) await this.#change((authorities) => authorities);
+    if (first !== undefined) await this.#change((keys) => keys);
   }
 
   current(): Bundle {
@@ -98,20 +118,25 @@ class StoredOwnBundle implements OwnBundle {
   }
 
   publisherFor(serverId: string): OwnBundlePublisher {
+    const { clock } = this.#options;
+    const provenance = (): Provenance => ({ publishedAt: clock.now(), publishedBy: serverId });
     return {
-      isPublished: (certificate) => this.#bundle.x509Authorities.some(isOf(certificate)),
+      find: (certificate) => publication(this.#record?.x509Authorities.find(isOf(certificate))),
       publish: async (certificate) => {
         const { der } = parseCertificate(certificate);
-        await this.#change((authorities) =>
-          authorities.some(isOf(der))
-            ? authorities
-            : [...authorities, { certificate: der, tainted: false, publishedBy: serverId }],
-        );
+        const authority = { certificate: der, tainted: false, ...provenance() };
+        await this.#changeX509((all) => (all.some(isOf(der)) ? all : [...all, authority]));
       },
-      withdraw: (certificate) =>
-        this.#change((authorities) =>
-          authorities.filter((authority) => !isOf(certificate)(authority)),
-        ),
+      withdraw: (certificate) => this.#changeX509((all) => all.filter(isNot(isOf(certificate)))),
+      taint: (certificate) => this.#changeX509((all) => withTaint(all, isOf(certificate))),
+      findJwt: (keyId) => publication(this.#record?.jwtAuthorities.find(hasKeyId(keyId))),
+      publishJwt: async ({ keyId, publicKey, expiresAt }) => {
+        parsePublicKey(publicKey);
+        const authority = { keyId, publicKey, expiresAt, tainted: false, ...provenance() };
+        await this.#changeJwt((all) => withJwtAuthority(all, authority));
+      },
+      withdrawJwt: (keyId) => this.#changeJwt((all) => all.filter(isNot(hasKeyId(keyId)))),
+      taintJwt: (keyId) => this.#changeJwt((all) => withTaint(all, hasKeyId(keyId))),
     };
   }
 
@@ -119,15 +144,21 @@ class StoredOwnBundle implements OwnBundle {
     await this.#feed?.close();
   }
 
+  #changeX509(edit: Edit<PublishedX509Authority>): Promise<void> {
+    return this.#change((keys) => ({ ...keys, x509Authorities: edit(keys.x509Authorities) }));
+  }
+
+  #changeJwt(edit: Edit<PublishedJwtAuthority>): Promise<void> {
+    return this.#change((keys) => ({ ...keys, jwtAuthorities: edit(keys.jwtAuthorities) }));
+  }
+
   /** Writes what `edit` makes of the stored authorities, unless nothing differs. */
-  async #change(
-    edit: (authorities: BundleRecord['x509Authorities']) => BundleRecord['x509Authorities'],
-  ): Promise<void> {
+  async #change(edit: (keys: BundleKeys) => BundleKeys): Promise<void> {
     const { bucket, trustDomain } = this.#options;
     for (let attempt = 1; ; attempt++) {
       const stored = await bucket.get(KEY);
       const record = stored === undefined ? undefined : this.#decode(stored.value);
-      const next = this.#next(record, edit(record?.x509Authorities ?? []));
+      const next = this.#next(record, edit(record ?? NO_KEYS));
       if (stored !== undefined && next === record) return this.#apply(next, stored.revision);
       try {
         const value = encodeBundleRecord(next, trustDomain);
@@ -139,18 +170,17 @@ class StoredOwnBundle implements OwnBundle {
   }
 
   /** The record after a change; `record` itself when its content stays (BUNDLE-4). */
-  #next(
-    record: BundleRecord | undefined,
-    x509Authorities: BundleRecord['x509Authorities'],
-  ): BundleRecord {
+  #next(record: BundleRecord | undefined, keys: BundleKeys): BundleRecord {
+    const { x509Authorities, jwtAuthorities } = keys;
     const refreshHintSeconds = this.#refreshHintSeconds;
     const isSame =
       record !== undefined &&
       record.refreshHintSeconds === refreshHintSeconds &&
-      record.x509Authorities.length === x509Authorities.length &&
-      record.x509Authorities.every((authority, index) => authority === x509Authorities[index]);
+      sameItems(record.x509Authorities, x509Authorities) &&
+      sameItems(record.jwtAuthorities, jwtAuthorities);
     if (isSame) return record;
-    return { sequence: (record?.sequence ?? 0n) + 1n, refreshHintSeconds, x509Authorities };
+    const sequence = (record?.sequence ?? 0n) + 1n;
+    return { sequence, refreshHintSeconds, x509Authorities, jwtAuthorities };
   }
 
   #decode(value: Uint8Array): BundleRecord {
@@ -162,7 +192,7 @@ class StoredOwnBundle implements OwnBundle {
     if (revision <= this.#revision) return;
     try {
       if (value !== undefined) return this.#apply(this.#decode(value), revision);
-      if (this.#isStored) throw new Error('the stored bundle was deleted');
+      if (this.#record !== undefined) throw new Error('the stored bundle was deleted');
     } catch (error) {
       this.#options.log.error({ error: messageOf(error) }, 'kept the last good own bundle');
     }
@@ -171,7 +201,7 @@ class StoredOwnBundle implements OwnBundle {
   #apply(record: BundleRecord, revision: number): void {
     if (revision <= this.#revision) return;
     this.#revision = revision;
-    this.#isStored = true;
+    this.#record = record;
     const bundle = bundleOf(record, this.#options.trustDomain);
     if (bundlesEqual(bundle, this.#bundle)) return;
     this.#bundle = bundle;
@@ -179,10 +209,53 @@ class StoredOwnBundle implements OwnBundle {
   }
 }
 
-function isOf(
-  certificate: Uint8Array,
-): (authority: { readonly certificate: Uint8Array }) => boolean {
+type Edit<Authority> = (all: readonly Authority[]) => readonly Authority[];
+type Test<Authority> = (authority: Authority) => boolean;
+
+function isOf(certificate: Uint8Array): Test<Pick<PublishedX509Authority, 'certificate'>> {
   return (authority) => Buffer.compare(authority.certificate, certificate) === 0;
+}
+
+function hasKeyId(keyId: string): Test<Pick<PublishedJwtAuthority, 'keyId'>> {
+  return (authority) => authority.keyId === keyId;
+}
+
+function isNot<Authority>(test: Test<Authority>): Test<Authority> {
+  return (authority) => !test(authority);
+}
+
+/** Marks those that pass the test; the others, and those marked before, stay the same objects. */
+function withTaint<Authority extends { readonly tainted: boolean }>(
+  all: readonly Authority[],
+  test: Test<Authority>,
+): readonly Authority[] {
+  return all.map((authority) =>
+    test(authority) && !authority.tainted ? { ...authority, tainted: true } : authority,
+  );
+}
+
+function withJwtAuthority(
+  all: readonly PublishedJwtAuthority[],
+  added: PublishedJwtAuthority,
+): readonly PublishedJwtAuthority[] {
+  const known = all.find(hasKeyId(added.keyId));
+  if (known === undefined) return [...all, added];
+  if (Buffer.compare(known.publicKey, added.publicKey) === 0) return all;
+  throw new TrustplaneError(
+    'ERR_KEY_EXISTS',
+    `the bundle holds another JWT authority with the key ID ${quote(added.keyId)}`,
+  );
+}
+
+function publication(
+  authority: (Provenance & { readonly tainted: boolean }) | undefined,
+): Publication | undefined {
+  if (authority === undefined) return undefined;
+  return { publishedAt: authority.publishedAt, isTainted: authority.tainted };
+}
+
+function sameItems<Item>(left: readonly Item[], right: readonly Item[]): boolean {
+  return left.length === right.length && left.every((item, index) => item === right[index]);
 }
 
 function isConflict(error: unknown): boolean {

@@ -4,11 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { createJournal } from '../../src/ca/journal.ts';
 import { openKey, sealKey } from '../../src/ca/sealed-key.ts';
 import { decodeBundleRecord } from '../../src/federation/bundle-record.ts';
-import { TrustplaneError } from '../../src/spiffe/index.ts';
+import { generateP256KeyPair, TrustplaneError } from '../../src/spiffe/index.ts';
 import { createCaGround, startCa, testTrustDomain } from '../fakes/ca-world.ts';
 
 const ground = createCaGround();
-await (await startCa(ground)).close();
+const world = await startCa(ground);
+const { publicKey } = generateP256KeyPair();
+await world.ownBundle.publisherFor('s1').publishJwt({ keyId: 'k', publicKey, expiresAt: 1 });
+await world.close();
 
 async function stored(key: string): Promise<string> {
   return Buffer.from((await ground.bucket.get(key))?.value ?? []).toString();
