@@ -2,9 +2,9 @@ import type { X509AuthorityStatus, X509Ca } from '../ca/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import type { HealthCheck } from '../ops/index.ts';
 import type { Clock, TrustDomain } from '../spiffe/index.ts';
+import { buildSeconds } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { unary } from './unary.ts';
-import { buildSeconds } from './wire-values.ts';
 
 export interface AdminServiceOptions {
   readonly version: string;

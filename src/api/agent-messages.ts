@@ -1,12 +1,12 @@
 import type { AgentFilter, AttestedAgent } from '../agents/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
-import { parseSelectorMatch, type WireSelectorMatch } from './entry-filter-message.ts';
 import {
   buildSeconds,
   buildSpiffeId,
   type WireSelector,
   type WireSpiffeId,
-} from './wire-values.ts';
+} from '../sync/index.ts';
+import { parseSelectorMatch, type WireSelectorMatch } from './entry-filter-message.ts';
 
 /** spire.api.types.Agent; 64-bit integers are decimal text. */
 export interface WireAgent {

@@ -1,5 +1,6 @@
 import type { AgentRegistry, JoinTokens } from '../agents/index.ts';
 import { type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
+import { buildSeconds, parseSpiffeId, type WireSpiffeId } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { checkAgentCsr, parseAgentCsr, type WireAgentSvidParams } from './agent-csr.ts';
 import {
@@ -12,7 +13,6 @@ import { type AttestAgentOptions, createAttestAgent } from './attest-agent.ts';
 import type { Authorization } from './authorization.ts';
 import { buildX509Svid } from './svid-message.ts';
 import { unary } from './unary.ts';
-import { buildSeconds, parseSpiffeId, type WireSpiffeId } from './wire-values.ts';
 
 export interface AgentServiceOptions extends AttestAgentOptions {
   readonly agents: AgentRegistry;

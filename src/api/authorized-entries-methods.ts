@@ -2,11 +2,11 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { AgentEntries } from '../entries/index.ts';
 import type { RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
+import { buildEntryMessage, buildSeconds, type EntryMask, type WireEntry } from '../sync/index.ts';
 import type { Authorization, CallOfSomebody } from './authorization.ts';
-import { buildEntry, type EntryMask, type WireEntry } from './entry-messages.ts';
 import { MessageReader } from './message-reader.ts';
 import { unary } from './unary.ts';
-import { buildSeconds, parseBatch } from './wire-values.ts';
+import { parseBatch } from './wire-values.ts';
 
 /** What one message of a sync may hold. */
 export const syncLimits = {
@@ -53,7 +53,7 @@ export function createAuthorizedEntriesMethods(
       return {
         entries: entriesOf(options, id)
           .all()
-          .map((entry) => buildEntry(entry, output_mask)),
+          .map((entry) => buildEntryMessage(entry, output_mask)),
       };
     }),
     SyncAuthorizedEntries: (call) => sync(options, call),
@@ -68,7 +68,8 @@ async function sync(options: AuthorizedEntriesOptions, call: SyncCall): Promise<
   if ((first.ids?.length ?? 0) > 0) {
     throw new TrustplaneError('ERR_API_REQUEST', 'ids: expected none in the first request');
   }
-  const build = (entry: RegistrationEntry): WireEntry => buildEntry(entry, first.output_mask);
+  const build = (entry: RegistrationEntry): WireEntry =>
+    buildEntryMessage(entry, first.output_mask);
   const all = (await entriesNow(options, call)).all();
   const whole = all.length <= syncLimits.entries ? [...pagesOfEntries(all.map(build))] : [];
   if (whole.length === 1) {

@@ -7,7 +7,8 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { MatchBehavior, SetFilter } from '../store/index.ts';
-import { parseBatch, parseSpiffeId, type WireSelector, type WireSpiffeId } from './wire-values.ts';
+import { parseSpiffeId, type WireSelector, type WireSpiffeId } from '../sync/index.ts';
+import { parseBatch } from './wire-values.ts';
 
 const MAX_FILTER_VALUES = 1000;
 

@@ -1,41 +1,6 @@
 import type { EntryDraft, EntryEdit } from '../entries/index.ts';
-import { type RegistrationEntry, type Selector, TrustplaneError } from '../spiffe/index.ts';
-import {
-  buildSeconds,
-  buildSpiffeId,
-  parseSpiffeId,
-  type WireSelector,
-  type WireSpiffeId,
-} from './wire-values.ts';
-
-/** spire.api.types.Entry; 64-bit integers are decimal text. */
-export interface WireEntry {
-  readonly id?: string;
-  readonly spiffe_id?: WireSpiffeId | null;
-  readonly parent_id?: WireSpiffeId | null;
-  readonly selectors?: readonly WireSelector[];
-  readonly x509_svid_ttl?: number;
-  readonly jwt_svid_ttl?: number;
-  readonly federates_with?: readonly string[];
-  readonly admin?: boolean;
-  readonly downstream?: boolean;
-  readonly expires_at?: string;
-  readonly dns_names?: readonly string[];
-  readonly revision_number?: string;
-  readonly store_svid?: boolean;
-  readonly hint?: string;
-  readonly created_at?: string;
-  readonly additional_attributes?: {
-    readonly disable_x509_svid_prefetch?: boolean;
-    readonly jwt_svid_include_jti?: boolean;
-  } | null;
-}
-
-/** spire.api.types.EntryMask; undefined for all fields. */
-export type EntryMask =
-  | { readonly [F in Exclude<keyof WireEntry, 'id'>]?: boolean }
-  | null
-  | undefined;
+import { type Selector, TrustplaneError } from '../spiffe/index.ts';
+import { type EntryMask, parseSpiffeId, type WireEntry, type WireSelector } from '../sync/index.ts';
 
 /** @throws TrustplaneError ERR_ENTRY_SPIFFE_ID, ERR_ENTRY_PARENT_ID, ERR_ENTRY_EXPIRY */
 export function parseEntryDraft(entry: WireEntry): EntryDraft {
@@ -77,38 +42,6 @@ export function parseEntryEdit(entry: WireEntry, mask: EntryMask): EntryEdit {
       jwtSvidIncludeJti: given.jwtSvidIncludeJti,
     }),
   };
-}
-
-/** The masked fields of an entry as a message. */
-export function buildEntry(entry: RegistrationEntry, mask: EntryMask): WireEntry {
-  const whole: WireEntry = {
-    id: entry.id,
-    spiffe_id: buildSpiffeId(entry.spiffeId),
-    parent_id: buildSpiffeId(entry.parentId),
-    selectors: entry.selectors,
-    x509_svid_ttl: entry.x509SvidTtlSeconds,
-    jwt_svid_ttl: entry.jwtSvidTtlSeconds,
-    federates_with: entry.federatesWith.map((trustDomain) => trustDomain.name),
-    admin: entry.admin,
-    downstream: entry.downstream,
-    expires_at: buildSeconds(entry.expiresAt),
-    dns_names: entry.dnsNames,
-    revision_number: String(entry.revisionNumber),
-    store_svid: entry.storeSvid,
-    hint: entry.hint,
-    created_at: buildSeconds(entry.createdAt),
-    ...((entry.disableX509SvidPrefetch || entry.jwtSvidIncludeJti) && {
-      additional_attributes: {
-        disable_x509_svid_prefetch: entry.disableX509SvidPrefetch,
-        jwt_svid_include_jti: entry.jwtSvidIncludeJti,
-      },
-    }),
-  };
-  if (mask === undefined || mask === null) return whole;
-  const wanted = new Map<string, boolean | undefined>(Object.entries(mask));
-  return Object.fromEntries(
-    Object.entries(whole).filter(([field]) => field === 'id' || wanted.get(field) === true),
-  );
 }
 
 function parseWireSelectors(selectors: readonly WireSelector[] | undefined): readonly Selector[] {

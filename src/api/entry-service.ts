@@ -1,16 +1,11 @@
 import type { EntryRegistry } from '../entries/index.ts';
 import type { Log } from '../ops/index.ts';
 import { messageOf, type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
+import { buildEntryMessage, type EntryMask, type WireEntry } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import type { AuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 import { parseEntryFilter, type WireEntryFilter } from './entry-filter-message.ts';
-import {
-  buildEntry,
-  type EntryMask,
-  parseEntryDraft,
-  parseEntryEdit,
-  type WireEntry,
-} from './entry-messages.ts';
+import { parseEntryDraft, parseEntryEdit } from './entry-messages.ts';
 import { unary } from './unary.ts';
 import { errorStatus, okStatus, parseBatch, type WireStatus } from './wire-values.ts';
 
@@ -45,13 +40,13 @@ export function createEntryService(options: {
     const { entry, isNew } = await entries.create(parseEntryDraft(wire));
     if (isNew) log.info(factsOf(entry), 'entry created');
     const status = isNew ? okStatus : alreadyExists;
-    return { status, entry: buildEntry(entry, mask) };
+    return { status, entry: buildEntryMessage(entry, mask) };
   }
 
   async function update(wire: WireEntry, input: EntryMask, mask: EntryMask): Promise<EntryResult> {
     const entry = await entries.update(parseId(wire.id), parseEntryEdit(wire, input));
     log.info(factsOf(entry), 'entry updated');
-    return { status: okStatus, entry: buildEntry(entry, mask) };
+    return { status: okStatus, entry: buildEntryMessage(entry, mask) };
   }
 
   async function remove(id: string): Promise<{ status: WireStatus }> {
@@ -73,14 +68,14 @@ export function createEntryService(options: {
         const filter = parseEntryFilter(request.filter);
         const page = entries.list(filter, parsePage(request));
         return {
-          entries: page.entries.map((entry) => buildEntry(entry, request.output_mask)),
+          entries: page.entries.map((entry) => buildEntryMessage(entry, request.output_mask)),
           next_page_token: page.nextPageToken,
         };
       }),
       GetEntry: unary((request: { id?: string; output_mask?: EntryMask }) => {
         const id = parseId(request.id);
         const entry = entries.get(id);
-        if (entry !== undefined) return buildEntry(entry, request.output_mask);
+        if (entry !== undefined) return buildEntryMessage(entry, request.output_mask);
         throw new TrustplaneError(
           'ERR_ENTRY_NOT_FOUND',
           `there is no entry with the ID ${JSON.stringify(id)}`,

@@ -1,5 +1,5 @@
 import type { SpiffeId } from '../spiffe/index.ts';
-import { buildSeconds, buildSpiffeId, type WireSpiffeId } from './wire-values.ts';
+import { buildSeconds, buildSpiffeId, type WireSpiffeId } from '../sync/index.ts';
 
 /** spire.api.types.X509SVID */
 export interface WireX509Svid {

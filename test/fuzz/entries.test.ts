@@ -1,13 +1,14 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseEntryFilter } from '../../src/api/entry-filter-message.ts';
-import { buildEntry, parseEntryDraft, parseEntryEdit } from '../../src/api/entry-messages.ts';
+import { parseEntryDraft, parseEntryEdit } from '../../src/api/entry-messages.ts';
 import { draftOf, parseEntry } from '../../src/entries/entry.ts';
 import { EntryGraph } from '../../src/entries/entry-graph.ts';
 import { listEntries } from '../../src/entries/entry-page.ts';
 import { decodeEntryRecord, encodeEntryRecord, entryKey } from '../../src/entries/entry-record.ts';
 import { defaultSelectorTypes } from '../../src/entries/index.ts';
 import { TrustplaneError } from '../../src/spiffe/index.ts';
+import { buildEntryMessage } from '../../src/sync/index.ts';
 import { messageType } from '../../src/wire/index.ts';
 import { testEntry, testTrustDomain } from '../fakes/test-entries.ts';
 
@@ -73,7 +74,7 @@ describe('an entry from outside', () => {
         expect(parseEntry(draftOf(entry), stamp, rules)).toEqual(entry);
         const record = encodeEntryRecord({ entry, firstRevision: 3 });
         expect(decodeEntryRecord(entryKey(entry), record, testTrustDomain).entry).toEqual(entry);
-        const bytes = type.encode(type.fromObject(buildEntry(entry, undefined))).finish();
+        const bytes = type.encode(type.fromObject(buildEntryMessage(entry))).finish();
         const seen = type.toObject(type.decode(bytes), { longs: String, arrays: true });
         expect(parseEntry(parseEntryDraft(seen), stamp, rules)).toEqual(entry);
       }),

@@ -1,0 +1,12 @@
+import type { RegistrationEntry } from './registration-entry.ts';
+import type { Revocation } from './revocation.ts';
+import type { TrustMap } from './trust-map.ts';
+
+/** What a server tells one of its agents, whole, at one moment. Immutable. */
+export interface AgentFacts {
+  /** The entries the agent may serve, by their IDs. */
+  readonly entries: ReadonlyMap<string, RegistrationEntry>;
+  /** The own bundle and those its entries federate with. */
+  readonly trust: TrustMap;
+  readonly revocations: readonly Revocation[];
+}

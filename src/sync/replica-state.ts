@@ -1,0 +1,131 @@
+import {
+  type AgentFacts,
+  type Bundle,
+  messageOf,
+  type RegistrationEntry,
+  type Revocation,
+  type TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import { parseBundleMessage } from './bundle-message.ts';
+import { parseEntryMessage } from './entry-message.ts';
+import { itemLimits } from './item-limits.ts';
+import { parseRevocationMessage } from './revocation-message.ts';
+import { formatDigest, hashItem, withHash, withoutHash } from './state-digest.ts';
+import {
+  bundleItem,
+  bundleKeyOf,
+  decodeItem,
+  entryItem,
+  entryKeyOf,
+  type ItemKey,
+  type ItemKind,
+  revocationItem,
+  revocationKeyOf,
+} from './sync-item.ts';
+
+/** One item as it was read, with the hash of the bytes it came in. */
+export interface HeldItem {
+  readonly key: ItemKey;
+  readonly hash: bigint;
+  readonly value:
+    | { readonly kind: 'e'; readonly entry: RegistrationEntry }
+    | { readonly kind: 'b'; readonly bundle: Bundle }
+    | { readonly kind: 'r'; readonly revocation: Revocation };
+}
+
+/** Everything an agent was told, by item. Immutable. */
+export class ReplicaState {
+  static readonly empty: ReplicaState = new ReplicaState(new Map(), 0n);
+  readonly #items: ReadonlyMap<ItemKey, HeldItem>;
+  readonly #digest: bigint;
+
+  private constructor(items: ReadonlyMap<ItemKey, HeldItem>, digest: bigint) {
+    this.#items = items;
+    this.#digest = digest;
+  }
+
+  /** The state that a server of this release would have sent for these facts. */
+  static of({ entries, trust, revocations }: AgentFacts): ReplicaState {
+    const items: HeldItem[] = [];
+    for (const entry of entries.values()) {
+      items.push({ ...entryItem(entry), value: { kind: 'e', entry } });
+    }
+    for (const bundle of [trust.own, ...trust.federated.values()]) {
+      items.push({ ...bundleItem(bundle), value: { kind: 'b', bundle } });
+    }
+    for (const revocation of revocations) {
+      items.push({ ...revocationItem(revocation), value: { kind: 'r', revocation } });
+    }
+    return ReplicaState.empty.with(new Map(items.map((item) => [item.key, item])));
+  }
+
+  get digest(): string {
+    return formatDigest(this.#digest);
+  }
+
+  /** The state after these items came (undefined: went). */
+  with(changes: ReadonlyMap<ItemKey, HeldItem | undefined>): ReplicaState {
+    const items = new Map(this.#items);
+    let digest = this.#digest;
+    for (const [key, item] of changes) {
+      const before = items.get(key);
+      if (before !== undefined) digest = withoutHash(digest, before.hash);
+      if (item === undefined) {
+        items.delete(key);
+      } else {
+        items.set(key, item);
+        digest = withHash(digest, item.hash);
+      }
+    }
+    return new ReplicaState(items, digest);
+  }
+
+  /** @throws TrustplaneError ERR_SYNC_UPDATE without the own bundle */
+  facts(trustDomain: TrustDomain): AgentFacts {
+    const entries = new Map<string, RegistrationEntry>();
+    const federated = new Map<string, Bundle>();
+    const revocations: Revocation[] = [];
+    let own: Bundle | undefined;
+    for (const { value } of this.#items.values()) {
+      if (value.kind === 'e') entries.set(value.entry.id, value.entry);
+      else if (value.kind === 'r') revocations.push(value.revocation);
+      else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
+      else federated.set(value.bundle.trustDomain.name, value.bundle);
+    }
+    if (own !== undefined) return { entries, trust: { own, federated }, revocations };
+    const message = `an update: expected the bundle of ${trustDomain.name}; got none`;
+    throw new TrustplaneError('ERR_SYNC_UPDATE', message);
+  }
+}
+
+/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_LIMIT */
+export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustDomain): HeldItem {
+  if (bytes.length > itemLimits.bytes) {
+    const message = `an item: expected at most ${itemLimits.bytes} bytes; got ${bytes.length}`;
+    throw new TrustplaneError('ERR_SYNC_LIMIT', message);
+  }
+  const hash = hashItem(kind, bytes);
+  if (kind === 'e') {
+    const entry = parseEntryMessage(decode(kind, bytes, 'ERR_SYNC_ENTRY'), trustDomain);
+    return { key: entryKeyOf(entry.id), hash, value: { kind, entry } };
+  }
+  if (kind === 'b') {
+    const bundle = parseBundleMessage(decode(kind, bytes, 'ERR_SYNC_BUNDLE'));
+    return { key: bundleKeyOf(bundle.trustDomain.name), hash, value: { kind, bundle } };
+  }
+  const revocation = parseRevocationMessage(decode(kind, bytes, 'ERR_SYNC_REVOCATION'));
+  return { key: revocationKeyOf(revocation.id), hash, value: { kind, revocation } };
+}
+
+function decode<Message extends object>(
+  kind: ItemKind,
+  bytes: Uint8Array,
+  code: 'ERR_SYNC_ENTRY' | 'ERR_SYNC_BUNDLE' | 'ERR_SYNC_REVOCATION',
+): Message {
+  try {
+    return decodeItem<Message>(kind, bytes);
+  } catch (cause) {
+    throw new TrustplaneError(code, `no protobuf message: ${messageOf(cause)}`, { cause });
+  }
+}

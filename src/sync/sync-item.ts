@@ -1,0 +1,72 @@
+import type { Bundle, RegistrationEntry, Revocation } from '../spiffe/index.ts';
+import { messageType, strictBytes } from '../wire/index.ts';
+import { buildBundleMessage } from './bundle-message.ts';
+import { buildEntryMessage } from './entry-message.ts';
+import { buildRevocationMessage } from './revocation-message.ts';
+import { hashItem } from './state-digest.ts';
+
+/** What a state is made of; the letter stands before an item's bytes when it is hashed. */
+export type ItemKind = 'e' | 'b' | 'r';
+
+/** `e:<entry ID>`, `b:<trust domain>` or `r:<revocation ID>`. */
+export type ItemKey = `${ItemKind}:${string}`;
+
+/** One entry, bundle or revocation as it is sent. Immutable. */
+export interface SyncItem {
+  readonly key: ItemKey;
+  readonly bytes: Uint8Array;
+  readonly hash: bigint;
+}
+
+export const messageTypes = {
+  e: messageType('spire/api/types/entry.proto', 'spire.api.types.Entry'),
+  b: messageType('spire/api/types/bundle.proto', 'spire.api.types.Bundle'),
+  r: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Revocation'),
+} as const;
+
+const known = new WeakMap<object, SyncItem>();
+
+export const entryKeyOf = (id: string): ItemKey => `e:${id}`;
+export const bundleKeyOf = (trustDomain: string): ItemKey => `b:${trustDomain}`;
+export const revocationKeyOf = (id: string): ItemKey => `r:${id}`;
+
+/** Encoded once for each entry, however many agents it goes to. */
+export function entryItem(entry: RegistrationEntry): SyncItem {
+  return known.get(entry) ?? makeItem(entry, entryKeyOf(entry.id), buildEntryMessage(entry));
+}
+
+export function bundleItem(bundle: Bundle): SyncItem {
+  const key = bundleKeyOf(bundle.trustDomain.name);
+  return known.get(bundle) ?? makeItem(bundle, key, buildBundleMessage(bundle));
+}
+
+export function revocationItem(revocation: Revocation): SyncItem {
+  const key = revocationKeyOf(revocation.id);
+  return known.get(revocation) ?? makeItem(revocation, key, buildRevocationMessage(revocation));
+}
+
+export function kindOf(key: ItemKey): ItemKind {
+  return key[0] === 'e' || key[0] === 'b' ? key[0] : 'r';
+}
+
+export function idOf(key: ItemKey): string {
+  return key.slice(2);
+}
+
+function makeItem(value: object, key: ItemKey, message: object): SyncItem {
+  const kind = kindOf(key);
+  const type = messageTypes[kind];
+  const bytes = type.encode(type.fromObject(message)).finish();
+  const item = { key, bytes, hash: hashItem(kind, bytes) };
+  known.set(value, item);
+  return item;
+}
+
+/** The message in an item's bytes, as the services' own are decoded. @throws what protobufjs throws */
+export function decodeItem<Message extends object>(kind: ItemKind, bytes: Uint8Array): Message {
+  const type = messageTypes[kind];
+  return type.toObject(type.decode(strictBytes(bytes)), {
+    longs: String,
+    enums: String,
+  }) as Message;
+}

@@ -1,0 +1,113 @@
+import { quote, TrustplaneError } from '../spiffe/index.ts';
+import { buildPosition, type Position, parsePosition, type WirePosition } from './position.ts';
+import { type ItemKey, type ItemKind, idOf, kindOf, type SyncItem } from './sync-item.ts';
+
+/** A step from one state to the next, or a whole state. Immutable. */
+export interface SyncUpdate {
+  readonly position: Position;
+  /** What it does not hold is to be forgotten. */
+  readonly isSnapshot: boolean;
+  readonly items: readonly SyncItem[];
+  readonly removed: readonly ItemKey[];
+}
+
+/** trustplane.sync.v1.SyncResponse */
+export interface WireSyncResponse {
+  readonly position?: WirePosition | null;
+  readonly is_snapshot?: boolean;
+  readonly is_last?: boolean;
+  readonly entries?: readonly Uint8Array[];
+  readonly removed_entry_ids?: readonly string[];
+  readonly bundles?: readonly Uint8Array[];
+  readonly removed_bundles?: readonly string[];
+  readonly revocations?: readonly Uint8Array[];
+  readonly removed_revocation_ids?: readonly string[];
+}
+
+/** One part of an update as it came. */
+export interface SyncPart {
+  readonly position: Position;
+  readonly isSnapshot: boolean;
+  readonly isLast: boolean;
+  readonly items: readonly { readonly kind: ItemKind; readonly bytes: Uint8Array }[];
+  readonly removed: readonly ItemKey[];
+}
+
+export const partLimits = {
+  /** Of the items in one part; a single larger item goes alone. */
+  bytes: 1_000_000,
+} as const;
+
+/** Of a field's tag and length, and then some. */
+const FIELD_BYTES = 8;
+const MAX_ID_BYTES = 255;
+const CODE = 'ERR_SYNC_UPDATE';
+
+type Change = { readonly key: ItemKey; readonly bytes?: Uint8Array };
+
+/** The parts of an update, one after the other; at least one. */
+export function* buildParts(update: SyncUpdate): Generator<WireSyncResponse> {
+  const changes: readonly Change[] = [...update.items, ...update.removed.map((key) => ({ key }))];
+  let from = 0;
+  let bytes = 0;
+  for (const [index, change] of changes.entries()) {
+    const size = FIELD_BYTES + (change.bytes?.length ?? change.key.length);
+    if (index > from && bytes + size > partLimits.bytes) {
+      yield buildPart(update, changes.slice(from, index), false);
+      from = index;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  yield buildPart(update, changes.slice(from), true);
+}
+
+function buildPart(
+  { position, isSnapshot }: SyncUpdate,
+  changes: readonly Change[],
+  isLast: boolean,
+): WireSyncResponse {
+  const items = (kind: ItemKind): Uint8Array[] =>
+    changes.flatMap(({ key, bytes }) => (bytes && kindOf(key) === kind ? [bytes] : []));
+  const removed = (kind: ItemKind): string[] =>
+    changes.flatMap(({ key, bytes }) => (!bytes && kindOf(key) === kind ? [idOf(key)] : []));
+  return {
+    position: buildPosition(position),
+    is_snapshot: isSnapshot,
+    is_last: isLast,
+    entries: items('e'),
+    removed_entry_ids: removed('e'),
+    bundles: items('b'),
+    removed_bundles: removed('b'),
+    revocations: items('r'),
+    removed_revocation_ids: removed('r'),
+  };
+}
+
+/** The items are read by who takes them. @throws TrustplaneError ERR_SYNC_UPDATE */
+export function parsePart(message: WireSyncResponse): SyncPart {
+  if (!message.position) throw new TrustplaneError(CODE, 'position: expected one; got none');
+  return {
+    position: parsePosition(message.position, CODE),
+    isSnapshot: message.is_snapshot ?? false,
+    isLast: message.is_last ?? false,
+    items: [
+      ...(message.entries ?? []).map((bytes) => ({ kind: 'e', bytes }) as const),
+      ...(message.bundles ?? []).map((bytes) => ({ kind: 'b', bytes }) as const),
+      ...(message.revocations ?? []).map((bytes) => ({ kind: 'r', bytes }) as const),
+    ],
+    removed: [
+      ...(message.removed_entry_ids ?? []).map((id) => removedKey('e', id)),
+      ...(message.removed_bundles ?? []).map((id) => removedKey('b', id)),
+      ...(message.removed_revocation_ids ?? []).map((id) => removedKey('r', id)),
+    ],
+  };
+}
+
+function removedKey(kind: ItemKind, id: string): ItemKey {
+  if (id.length > 0 && id.length <= MAX_ID_BYTES) return `${kind}:${id}`;
+  throw new TrustplaneError(
+    CODE,
+    `a removed ID: expected 1 to ${MAX_ID_BYTES} characters; got ${quote(id)}`,
+  );
+}
