@@ -289,8 +289,16 @@ export const errorCodes = {
   ERR_NODE_ATTEST_AUTHORITIES: ['invalid', 'The CA bundle for node attestation is unusable.'],
   ERR_NODE_ATTEST_CHALLENGE: ['invalid', 'The challenge of the server is not one for this node.'],
   ERR_NODE_ATTEST_IDENTITY: ['precondition', 'The certificate or key of this node is unusable.'],
+  // node: what an agent keeps
+  ERR_CACHE_KEY_FILE: [
+    'precondition',
+    "The key of the agent's cache is missing, open or misplaced.",
+  ],
+  ERR_CACHE_KEY: ['data-loss', "The agent's cache is sealed with another key."],
+  ERR_CACHE_VALUE: ['data-loss', "A value of the agent's cache is damaged."],
   // api
   ERR_API_REQUEST: ['invalid', 'A field of the request is malformed or out of bounds.'],
+  ERR_API_UNIMPLEMENTED: ['unimplemented', 'This part of the server API is not served.'],
   ERR_API_ADMIN: ['permission', 'The caller is not an administrator of this process.'],
   ERR_API_CALLER: ['permission', 'The caller is not one of those who may call this method.'],
   ERR_API_STREAM_ENDED: ['invalid', 'The caller ended its stream before all was said.'],
@@ -304,6 +312,14 @@ export const errorCodes = {
   ERR_SVID_ENTRY: ['permission', 'The agent is not authorized for the entry.'],
   ERR_SVID_CSR_ID: ['permission', 'The request names another identity than the entry.'],
   ERR_SVID_BATCH: ['exhausted', 'There are more requests than one call may have.'],
+  // node
+  ERR_NODE_UNREACHABLE: ['unavailable', 'A server does not answer this agent.'],
+  ERR_NODE_SERVER: ['unauthenticated', 'A server does not prove to be one of the trust domain.'],
+  ERR_NODE_ANSWER: ['internal', 'A server answered an agent with something that is not valid.'],
+  ERR_NODE_BOOTSTRAP: ['precondition', 'The bundle to trust the first server by cannot be had.'],
+  ERR_NODE_ATTESTATION: ['precondition', 'The agent has nothing to prove itself with.'],
+  ERR_NODE_SVID: ['internal', 'A server gave an agent an SVID that is not its own, or not valid.'],
+  ERR_NODE_NO_IDENTITY: ['unavailable', 'The agent has no valid SVID of its own now.'],
   // anywhere: a state the code holds to be impossible
   ERR_INTERNAL: ['internal', 'A defect in trustplane; please report it.'],
 } as const;

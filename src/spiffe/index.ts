@@ -83,6 +83,12 @@ export {
 } from './serialize-bundle.ts';
 export { findSharedKeys, type SharedKey } from './shared-keys.ts';
 export { isReservedPath, SpiffeId } from './spiffe-id.ts';
+export type {
+  JwtIdentity,
+  JwtIdentityRequest,
+  TokenSource,
+  WorkloadTrust,
+} from './token-source.ts';
 export { TrustDomain } from './trust-domain.ts';
 export type { TrustMap, TrustMapSource } from './trust-map.ts';
 export type {

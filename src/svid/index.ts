@@ -5,6 +5,11 @@ export type { RestoredSvid } from './restored-svid.ts';
 export type { RevocationSource } from './revocation-source.ts';
 export type { SvidGrant, SvidIssuer, SvidRequest, SvidResult } from './svid-issuer.ts';
 export type { SvidFailure } from './svid-slot.ts';
+export {
+  createTokenSource,
+  type LiveTokenSource,
+  type TokenSourceOptions,
+} from './token-source.ts';
 export type { EntitlementSource } from './workload-cache.ts';
 export {
   createWorkloadSource,

@@ -100,7 +100,7 @@ export class IssueQueue {
   async #issue(orders: readonly IssueOrder[]): Promise<void> {
     this.#inFlight++;
     const outcomes = await this.#call(orders).catch((error: unknown): IssueOutcome[] => {
-      const failed = { error: asError(error) };
+      const failed = { error: asIssueError(error) };
       return orders.map(() => failed);
     });
     this.#inFlight--;
@@ -127,7 +127,8 @@ export class IssueQueue {
   }
 }
 
-function withTimeout<T>(clock: Clock, promise: Promise<T>): Promise<T> {
+/** @throws TrustplaneError ERR_SVID_ISSUE after 10 s */
+export function withTimeout<T>(clock: Clock, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.setTimer(ISSUE_TIMEOUT_MS, () =>
       reject(failure(`the issuer did not answer within ${ISSUE_TIMEOUT_MS / 1000} s`)),
@@ -140,7 +141,8 @@ function missing(entryId = ''): TrustplaneError {
   return failure(`the issuer's answer has no result for entry ${JSON.stringify(entryId)}`);
 }
 
-function asError(error: unknown): TrustplaneError {
+/** Why there is no SVID, with a code of our own. */
+export function asIssueError(error: unknown): TrustplaneError {
   if (error instanceof TrustplaneError) return error;
   return failure(`the issuer failed: ${messageOf(error)}`, { cause: error });
 }

@@ -7,6 +7,7 @@ import { TrustDomain, TrustplaneError, verifyJwtSvid } from '../../src/spiffe/in
 import { parseAudience } from '../../src/spiffe/jwt-audience.ts';
 import { jwtAlgorithms } from '../../src/spiffe/jwt-signature.ts';
 import { parseJwtSvid } from '../../src/spiffe/jwt-svid.ts';
+import { attempt } from './attempt.ts';
 
 const now = 1_800_000_000_000;
 const trustDomain = TrustDomain.parse('a.test');
@@ -100,9 +101,12 @@ const header = fc.record(
   { requiredKeys: ['alg', 'kid'] },
 );
 
+/** Both verdicts on one token: what both say, or what only SPIFFE asks for. */
+const agreement =
+  /^(?:(spiffe:\S+) \1|(?!spiffe:)ERR_JWT_\w+ (?!spiffe:).*|ERR_JWT_(?:HEADER|KEY_ID|SUBJECT|AUTHORITY|NOT_YET_VALID|TIME) spiffe:.*)$/su;
+
 describe('verifyJwtSvid', () => {
-  it('takes nothing that jose refuses, and refuses for SPIFFE’s reasons alone what jose takes', async () => {
-    const ours = /^(?:spiffe:|ERR_JWT_(?:HEADER|KEY_ID|SUBJECT|AUTHORITY|NOT_YET_VALID|TIME)$)/u;
+  it('takes nothing that jose refuses, and refuses for reasons of SPIFFE alone what jose takes', async () => {
     let taken = 0;
     await fc.assert(
       fc.asyncProperty(
@@ -111,12 +115,9 @@ describe('verifyJwtSvid', () => {
         async (header, claims) => {
           const kind = header.kid === 'rsa' ? 'rsa' : 'ec';
           const token = signed(header, claims, kind);
-          const [own, jose] = [outcome(token), await joseOutcome(token, pairs[kind].publicKey)];
-          if (own.startsWith('spiffe:')) {
-            taken++;
-            expect(jose).toBe(own);
-          } else if (jose.startsWith('spiffe:')) expect(own).toMatch(ours);
-          expect(own).toMatch(/^(?:spiffe:|ERR_JWT_)/u);
+          const own = outcome(token);
+          expect(`${own} ${await joseOutcome(token, pairs[kind].publicKey)}`).toMatch(agreement);
+          taken += Number(own.startsWith('spiffe:'));
         },
       ),
       { numRuns: 2_000 },
@@ -124,7 +125,7 @@ describe('verifyJwtSvid', () => {
     expect(taken).toBeGreaterThan(20);
   });
 
-  it('refuses every token with a bit changed, with its own error', () => {
+  it('refuses every token with a character changed, with its own error', () => {
     expect(outcome(good)).toBe('spiffe://a.test/web');
     fc.assert(
       fc.property(fc.nat(good.length - 1), fc.integer({ min: 0x20, max: 0x7e }), (at, code) => {
@@ -147,11 +148,8 @@ describe('parseJwtSvid', () => {
     );
     fc.assert(
       fc.property(fc.array(parts, { maxLength: 5 }), (parts) => {
-        try {
-          expect(parseJwtSvid(parts.join('.')).audience).not.toHaveLength(0);
-        } catch (error) {
-          expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_JWT_/u) });
-        }
+        const svid = attempt(() => parseJwtSvid(parts.join('.')));
+        expect(svid?.audience).not.toEqual([]);
       }),
       { numRuns: 3_000 },
     );
@@ -162,13 +160,10 @@ describe('parseAudience', () => {
   it('gives what a token can carry, or refuses', () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: 'binary', maxLength: 300 })), (values) => {
-        try {
-          const audience = parseAudience(values);
-          expect(new Set(audience)).toEqual(new Set(values));
-          expect(Buffer.byteLength(JSON.stringify(audience))).toBeLessThan(8_500);
-        } catch (error) {
-          expect(error).toMatchObject({ code: 'ERR_JWT_AUDIENCE_LIST' });
-        }
+        const audience = attempt(() => parseAudience(values));
+        fc.pre(audience !== undefined);
+        expect(new Set(audience)).toEqual(new Set(values));
+        expect(Buffer.byteLength(JSON.stringify(audience))).toBeLessThan(8_500);
       }),
     );
   });
