@@ -39,6 +39,7 @@ async function metricsOf(start: typeof startUp | typeof startServer): Promise<Me
   const folder = createRunFolder();
   const paths = {
     dataDir: path.join(folder.path, 'data'),
+    agentDataDir: path.join(folder.path, 'agent'),
     runDir: folder.path,
     socket: path.join(folder.path, 'agent.sock'),
     adminSocket: path.join(folder.path, 'admin.sock'),

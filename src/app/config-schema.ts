@@ -82,6 +82,22 @@ const listenAddress = parsed(
   },
 );
 
+const serverAddress = parsed(
+  '^([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\]):[0-9]+$',
+  'host and port',
+  (text) => {
+    const match = /^(?:([a-z0-9._-]{1,253})|\[([0-9a-f:.]+)\]):(\d{1,5})$/iu.exec(text);
+    const host = match?.[1] ?? match?.[2] ?? '';
+    const port = Number(match?.[3]);
+    const isIpv6 = match?.[2] === undefined || isIP(host) === 6;
+    if (host === '' || !isIpv6 || !(port >= 1 && port <= 65_535))
+      throw new Error(
+        `expected a host and port such as server.example:8081, got ${JSON.stringify(text)}`,
+      );
+    return { host, port };
+  },
+);
+
 const SECOND = 1_000;
 const DAY = 86_400_000;
 
@@ -207,7 +223,82 @@ const unix = z.strictObject({
   ),
 });
 
+const bundleUrl = parsed('^https://', 'https URL', (text) => {
+  if (!URL.canParse(text) || new URL(text).protocol !== 'https:')
+    throw new Error(`expected an https URL, got ${JSON.stringify(text)}`);
+  return text;
+});
+
+const sha256 = parsed('^([0-9a-fA-F]{2}:?){32}$', 'SHA-256 in hex', (text) => {
+  const hex = text.replaceAll(':', '').toLowerCase();
+  if (/^[0-9a-f]{64}$/u.test(hex)) return hex;
+  throw new Error(`expected a SHA-256 of 64 hex digits, got ${JSON.stringify(text)}`);
+});
+
+const bootstrap = z.strictObject({
+  bundleFile: absolutePath.optional().meta({
+    description:
+      'File with the bundle that the first server is judged by: PEM, or a SPIFFE bundle document, as `trustplane bundle show` prints both.',
+    examples: ['/etc/trustplane/bundle.pem'],
+  }),
+  bundleUrl: bundleUrl.optional().meta({
+    description: 'The same, fetched over HTTPS each time it is needed.',
+    examples: ['https://bundles.example/prod.example'],
+  }),
+  bundleUrlPublicKey: sha256.optional().meta({
+    description:
+      "SHA-256 of the public key (SubjectPublicKeyInfo, DER) of the bundleUrl's certificate. With it the key alone decides, without it the machine's certificate authorities.",
+  }),
+  insecure: option(
+    z.boolean(),
+    false,
+    'Believe the first server that answers, whoever that is. For trying out.',
+  ),
+});
+
+const nodeAttestation = z.strictObject({
+  joinToken: z.string().min(1).max(255).optional().meta({
+    description: 'Join token, as `trustplane token generate` prints it. Needed once.',
+  }),
+  joinTokenFile: absolutePath.optional().meta({
+    description: 'File with a join token, read at each attestation.',
+    examples: ['/etc/trustplane/join-token'],
+  }),
+  x509pop: z
+    .strictObject({
+      certificateFile: absolutePath.meta({
+        description: 'PEM file of the certificate of this node. Read at each attestation.',
+        examples: ['/etc/trustplane/node.pem'],
+      }),
+      privateKeyFile: absolutePath.meta({
+        description: 'PEM file of its private key, unencrypted.',
+        examples: ['/etc/trustplane/node.key'],
+      }),
+      intermediatesFile: absolutePath.optional().meta({
+        description: 'PEM file with what follows in the chain.',
+      }),
+    })
+    .optional(),
+});
+
 const agent = z.strictObject({
+  dataDir: option(
+    absolutePath,
+    '/var/lib/trustplane-agent',
+    "The agent's own state. For users other than root $XDG_DATA_HOME/trustplane-agent or ~/.local/share/trustplane-agent.",
+  ),
+  servers: z
+    .array(serverAddress)
+    .min(1)
+    .max(16)
+    .optional()
+    .meta({
+      description:
+        'Where `trustplane agent run` reaches servers, 127.0.0.1:8081 unless said. One that answers is kept; when it fails another takes its place.',
+      examples: [['server-1.example:8081', 'server-2.example:8081']],
+    }),
+  bootstrap: bootstrap.optional(),
+  nodeAttestation: nodeAttestation.optional(),
   socket: option(
     absolutePath,
     '/run/trustplane/agent.sock',
@@ -264,6 +355,23 @@ export type ConfigFile = Section<{
     bundle: Section<{ refreshHint: number }>;
   }>;
   agent: Section<{
+    dataDir: string;
+    servers: readonly { readonly host: string; readonly port: number }[];
+    bootstrap: Section<{
+      bundleFile: string;
+      bundleUrl: string;
+      bundleUrlPublicKey: string;
+      insecure: boolean;
+    }>;
+    nodeAttestation: Section<{
+      joinToken: string;
+      joinTokenFile: string;
+      x509pop: {
+        readonly certificateFile: string;
+        readonly privateKeyFile: string;
+        readonly intermediatesFile?: string | undefined;
+      };
+    }>;
     socket: string;
     sds: Section<{
       defaultSvidName: string;

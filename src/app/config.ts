@@ -3,13 +3,14 @@ import path from 'node:path';
 import { z } from 'zod';
 import { checkDocument, formatDuration, type LogLevel, parseStrictYaml } from '../ops/index.ts';
 import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
 
 const MAX_CONFIG_BYTES = 1_048_576;
 
 /** The complete configuration of every role, every default filled in. Durations in milliseconds. */
-export interface Config {
+export interface Config extends AgentConfig {
   readonly trustDomain: TrustDomain;
   readonly dataDir: string;
   readonly socket: string;
@@ -43,6 +44,11 @@ export interface Config {
 export interface ConfigFlags {
   readonly trustDomain?: string | undefined;
   readonly dataDir?: string | undefined;
+  readonly agentDataDir?: string | undefined;
+  readonly servers?: readonly string[] | undefined;
+  readonly bundleFile?: string | undefined;
+  readonly insecureBootstrap?: boolean | undefined;
+  readonly joinToken?: string | undefined;
   readonly socket?: string | undefined;
   readonly adminSocket?: string | undefined;
   readonly bindAddress?: string | undefined;
@@ -70,6 +76,7 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
   const config: Config = {
     trustDomain: merged.trustDomain ?? TrustDomain.parse('example.org'),
     dataDir,
+    ...buildAgentConfig(agent, paths),
     socket: agent?.socket ?? paths.socket,
     adminSocket: server?.adminSocket ?? paths.adminSocket,
     bindAddress: server?.bindAddress,
@@ -167,6 +174,17 @@ function merge(flags: ConfigFlags, file: ConfigFile): ConfigFile {
       server: { adminSocket },
     })),
     given('bind-address', flags.bindAddress, (bindAddress) => ({ server: { bindAddress } })),
+    given('data-dir', absolute(flags.agentDataDir), (dataDir) => ({ agent: { dataDir } })),
+    given('server', flags.servers, (servers) => ({ agent: { servers } })),
+    given('bundle-file', absolute(flags.bundleFile), (bundleFile) => ({
+      agent: { bootstrap: { bundleFile } },
+    })),
+    given('insecure-bootstrap', flags.insecureBootstrap, (insecure) => ({
+      agent: { bootstrap: { insecure } },
+    })),
+    given('join-token', flags.joinToken, (joinToken) => ({
+      agent: { nodeAttestation: { joinToken } },
+    })),
     given('socket', absolute(flags.socket), (socket) => ({ agent: { socket } })),
     given('x509-svid-ttl', flags.x509SvidTtl, (ttl) => ({ server: { x509Svid: { ttl } } })),
     given('ca-ttl', flags.caTtl, (ttl) => ({ server: { ca: { ttl } } })),

@@ -3,6 +3,8 @@ import path from 'node:path';
 /** Where things lie unless a flag or the configuration says otherwise. All absolute. */
 export interface DefaultPaths {
   readonly dataDir: string;
+  /** Of an agent on its own. */
+  readonly agentDataDir: string;
   /** Folder of both sockets. */
   readonly runDir: string;
   readonly socket: string;
@@ -25,6 +27,7 @@ export function defaultPaths(
   const runDir = uid === 0 ? '/run/trustplane' : (xdg(env.XDG_RUNTIME_DIR) ?? fallback);
   return {
     dataDir,
+    agentDataDir: `${dataDir}-agent`,
     runDir,
     socket: path.join(runDir, 'agent.sock'),
     adminSocket: path.join(runDir, 'admin.sock'),

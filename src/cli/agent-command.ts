@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import type { AgentClient, AgentView } from '../client/index.ts';
 import { systemClock } from '../ops/system-clock.ts';
 import { SpiffeId } from '../spiffe/index.ts';
+import { agentRunCommand } from './agent-run-command.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, timeoutMs, withAdminSocket } from './options.ts';
 import { formatFields, formatTable } from './table.ts';
@@ -20,6 +21,7 @@ const ID = 'spiffe://example.org/spire/agent/join_token/0f3c';
 
 const EXAMPLES = `
 Examples:
+  trustplane agent run --server server.example:8081 --bundle-file bundle.pem --join-token 0f3c
   trustplane agent list
   trustplane agent show ${ID}
   trustplane agent ban ${ID}`;
@@ -31,8 +33,9 @@ Examples:
 
 export function agentCommand(io: Io): Command {
   return new Command('agent')
-    .description('List, show, count, ban, evict and purge attested agents.')
+    .description('Run the agent of this host; list, show, count, ban, evict and purge agents.')
     .addHelpText('after', EXAMPLES)
+    .addCommand(agentRunCommand(io))
     .addCommand(listCommand(io))
     .addCommand(showCommand(io))
     .addCommand(countCommand(io))

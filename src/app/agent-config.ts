@@ -1,0 +1,72 @@
+import type { Bootstrap, ServerAddress } from '../node/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import type { ConfigFile } from './config-schema.ts';
+import type { DefaultPaths } from './default-paths.ts';
+
+/** How a node proves what it is, as it is configured. */
+export type NodeAttestationConfig =
+  | { readonly kind: 'join-token'; readonly token: string }
+  | { readonly kind: 'join-token-file'; readonly path: string }
+  | {
+      readonly kind: 'x509pop';
+      readonly certificateFile: string;
+      readonly privateKeyFile: string;
+      readonly intermediatesFile?: string | undefined;
+    };
+
+/** What an agent on its own needs to be a member of the trust domain. */
+export interface AgentConfig {
+  readonly agentDataDir: string;
+  /** At least one. */
+  readonly servers: readonly ServerAddress[];
+  readonly bootstrap: Bootstrap | undefined;
+  readonly nodeAttestation: NodeAttestationConfig | undefined;
+}
+
+type AgentFile = NonNullable<ConfigFile['agent']>;
+
+/** @throws TrustplaneError ERR_CONFIG where there is more than one of a kind */
+export function buildAgentConfig(
+  agent: AgentFile | undefined,
+  { agentDataDir }: Pick<DefaultPaths, 'agentDataDir'>,
+): AgentConfig {
+  return {
+    agentDataDir: agent?.dataDir ?? agentDataDir,
+    servers: agent?.servers ?? [{ host: '127.0.0.1', port: 8081 }],
+    bootstrap: buildBootstrap(agent?.bootstrap ?? {}),
+    nodeAttestation: buildAttestation(agent?.nodeAttestation ?? {}),
+  };
+}
+
+function buildBootstrap(file: NonNullable<AgentFile['bootstrap']>): Bootstrap | undefined {
+  const { bundleFile, bundleUrl, bundleUrlPublicKey, insecure = false } = file;
+  if (bundleUrlPublicKey !== undefined && bundleUrl === undefined) {
+    throw contradiction('agent.bootstrap.bundleUrlPublicKey says nothing without bundleUrl');
+  }
+  return onlyOne('agent.bootstrap: bundleFile, bundleUrl and insecure', [
+    bundleFile !== undefined && { kind: 'file', path: bundleFile },
+    bundleUrl !== undefined && { kind: 'url', url: bundleUrl, publicKeySha256: bundleUrlPublicKey },
+    insecure && { kind: 'insecure' },
+  ]);
+}
+
+function buildAttestation(
+  file: NonNullable<AgentFile['nodeAttestation']>,
+): NodeAttestationConfig | undefined {
+  const { joinToken, joinTokenFile, x509pop } = file;
+  return onlyOne('agent.nodeAttestation: joinToken, joinTokenFile and x509pop', [
+    joinToken !== undefined && { kind: 'join-token', token: joinToken },
+    joinTokenFile !== undefined && { kind: 'join-token-file', path: joinTokenFile },
+    x509pop !== undefined && { kind: 'x509pop', ...x509pop },
+  ]);
+}
+
+function onlyOne<T extends object>(what: string, given: readonly (T | false)[]): T | undefined {
+  const [one, other] = given.filter((each) => each !== false);
+  if (other === undefined) return one;
+  throw contradiction(`${what} exclude each other`);
+}
+
+function contradiction(message: string): TrustplaneError {
+  return new TrustplaneError('ERR_CONFIG', message);
+}

@@ -1,0 +1,74 @@
+import { type ServiceError, status } from '@grpc/grpc-js';
+import { type ErrorCode, errorCodes, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { ERROR_CODE_KEY, messageType, strictBytes } from '../wire/index.ts';
+
+const STATUS_KEY = 'grpc-status-details-bin';
+const DETAILS = 'spire.api.types.PermissionDeniedDetails';
+
+/** spire.api.types.PermissionDeniedDetails.Reason */
+const codesByReason: Readonly<Record<number, ErrorCode | undefined>> = {
+  1: 'ERR_AGENT_EXPIRED',
+  2: 'ERR_AGENT_NOT_ATTESTED',
+  3: 'ERR_AGENT_NOT_ACTIVE',
+  4: 'ERR_AGENT_BANNED',
+  5: 'ERR_AGENT_MUST_REATTEST',
+};
+
+/** For answers without a code of trustplane's, as those of a SPIRE server. */
+const codesByStatus: Readonly<Record<number, ErrorCode | undefined>> = {
+  [status.CANCELLED]: 'ERR_NODE_UNREACHABLE',
+  [status.INVALID_ARGUMENT]: 'ERR_REMOTE_INVALID',
+  [status.DEADLINE_EXCEEDED]: 'ERR_NODE_UNREACHABLE',
+  [status.NOT_FOUND]: 'ERR_REMOTE_NOT_FOUND',
+  [status.ALREADY_EXISTS]: 'ERR_REMOTE_EXISTS',
+  [status.PERMISSION_DENIED]: 'ERR_REMOTE_PERMISSION',
+  [status.UNAUTHENTICATED]: 'ERR_REMOTE_PERMISSION',
+  [status.UNIMPLEMENTED]: 'ERR_REMOTE_UNIMPLEMENTED',
+  [status.UNAVAILABLE]: 'ERR_NODE_UNREACHABLE',
+};
+
+/** What a server's refusal, or its silence, means: the reason it gives an agent, else its code, else its status. */
+export function callError(error: ServiceError, server: string): TrustplaneError {
+  const code = reasonOf(error) ?? sentCode(error) ?? codesByStatus[error.code] ?? 'ERR_REMOTE';
+  const said = error.details === '' ? messageOf(error) : error.details;
+  return new TrustplaneError(code, `${server}: ${said}`, { cause: error });
+}
+
+/** The error of one item of a batch, by its gRPC code. */
+export function itemError(code: number, message: string): TrustplaneError {
+  return new TrustplaneError(codesByStatus[code] ?? 'ERR_REMOTE', message);
+}
+
+/** True when another server, or this one later, may well answer. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof TrustplaneError && error.category === 'unavailable';
+}
+
+function sentCode({ metadata }: ServiceError): ErrorCode | undefined {
+  const [sent] = metadata.get(ERROR_CODE_KEY);
+  return typeof sent === 'string' && isErrorCode(sent) ? sent : undefined;
+}
+
+function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorCodes, text);
+}
+
+/** Only of a refused permission; details that cannot be read say nothing. */
+function reasonOf({ code, metadata }: ServiceError): ErrorCode | undefined {
+  const [bytes] = metadata.get(STATUS_KEY);
+  if (code !== status.PERMISSION_DENIED || !(bytes instanceof Uint8Array)) return undefined;
+  try {
+    const { details } = decode('google/rpc/status.proto', 'google.rpc.Status', bytes);
+    for (const detail of Array.isArray(details) ? details : []) {
+      if (String(detail.type_url).split('/').at(-1) !== DETAILS) continue;
+      const { reason } = decode('spire/api/types/status.proto', DETAILS, detail.value);
+      return codesByReason[Number(reason)];
+    }
+  } catch {}
+  return undefined;
+}
+
+function decode(file: string, name: string, bytes: Uint8Array): Record<string, unknown> {
+  const type = messageType(file, name);
+  return type.toObject(type.decode(strictBytes(bytes)), { enums: Number });
+}

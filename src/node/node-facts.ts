@@ -1,0 +1,97 @@
+import {
+  type AgentFacts,
+  type Bundle,
+  bundlesEqual,
+  emptyBundle,
+  type TrustDomain,
+  type TrustMap,
+  type TrustMapSource,
+} from '../spiffe/index.ts';
+
+/** What this host was told, live: whole states, one after the other. */
+export class NodeFacts implements TrustMapSource {
+  readonly #listeners = new Set<() => void>();
+  readonly #trustListeners = new Set<(map: TrustMap) => void>();
+  #facts: AgentFacts;
+  #isComplete: boolean;
+
+  constructor(trustDomain: TrustDomain, restored: AgentFacts | undefined) {
+    const trust = { own: emptyBundle(trustDomain), federated: new Map<string, Bundle>() };
+    this.#facts = restored ?? { entries: new Map(), trust, revocations: [] };
+    this.#isComplete = restored !== undefined;
+  }
+
+  /** False until entries have come once. */
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  /** The last state that was told. */
+  get facts(): AgentFacts {
+    return this.#facts;
+  }
+
+  current(): TrustMap {
+    return this.#facts.trust;
+  }
+
+  watch(listener: (map: TrustMap) => void): () => void {
+    this.#trustListeners.add(listener);
+    return () => this.#trustListeners.delete(listener);
+  }
+
+  /** Calls the listener after each change of anything. */
+  watchAll(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  set(facts: AgentFacts): void {
+    const before = this.#facts;
+    const isFirst = !this.#isComplete;
+    const trust = keepEqual(before.trust, facts.trust);
+    this.#isComplete = true;
+    if (!isFirst && isSame(before, { ...facts, trust })) return;
+    this.#facts = { ...facts, trust };
+    this.#tell(trust !== before.trust);
+  }
+
+  /** Of the own bundle alone, as before entries are known. */
+  setOwnBundle(own: Bundle): void {
+    const { trust } = this.#facts;
+    if (bundlesEqual(own, trust.own)) return;
+    this.#facts = { ...this.#facts, trust: { ...trust, own } };
+    this.#tell(true);
+  }
+
+  #tell(isTrustNew: boolean): void {
+    if (isTrustNew) for (const listener of this.#trustListeners) listener(this.#facts.trust);
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The same object for the same content: consumers compare and memoize by it. */
+function keepEqual(before: TrustMap, after: TrustMap): TrustMap {
+  const keep = (old: Bundle | undefined, bundle: Bundle): Bundle =>
+    old !== undefined && bundlesEqual(old, bundle) ? old : bundle;
+  const own = keep(before.own, after.own);
+  const federated = new Map(
+    [...after.federated].map(([name, bundle]) => [name, keep(before.federated.get(name), bundle)]),
+  );
+  const isSameTrust = own === before.own && isSameMap(before.federated, federated);
+  return isSameTrust ? before : { own, federated };
+}
+
+function isSame(one: AgentFacts, other: AgentFacts): boolean {
+  return (
+    one.trust === other.trust &&
+    one.revocations === other.revocations &&
+    isSameMap(one.entries, other.entries)
+  );
+}
+
+function isSameMap<T>(one: ReadonlyMap<string, T>, other: ReadonlyMap<string, T>): boolean {
+  if (one.size !== other.size) return false;
+  for (const [key, value] of one) if (other.get(key) !== value) return false;
+  return true;
+}

@@ -1,0 +1,108 @@
+import type { Log, Metrics } from '../ops/index.ts';
+import type {
+  AgentFacts,
+  Clock,
+  SpiffeId,
+  TrustDomain,
+  TrustMapSource,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import type { NodeAttestation } from './attest-node.ts';
+import type { Bootstrap } from './bootstrap.ts';
+import { FactsFeed } from './facts-feed.ts';
+import { Membership } from './membership.ts';
+import { NodeFacts } from './node-facts.ts';
+import type { NodeIdentity } from './node-identity.ts';
+import { createNodeMetrics } from './node-metrics.ts';
+import { createRemoteIssuer, type RemoteIssuer } from './remote-issuer.ts';
+import type { ServerAddress } from './server-link.ts';
+
+export interface NodeOptions {
+  readonly trustDomain: TrustDomain;
+  /** At least one. */
+  readonly servers: readonly ServerAddress[];
+  /** How a first server is told from others; undefined when that cannot happen. */
+  readonly bootstrap: Bootstrap | undefined;
+  /** How this node proves what it is; undefined when it cannot. */
+  readonly attestation: NodeAttestation | undefined;
+  /** What it had before it was started again. */
+  readonly restored?: { readonly identity: NodeIdentity; readonly facts: AgentFacts } | undefined;
+  /** Resolves when the identity is where it outlives the process; before it is used. */
+  readonly saveIdentity?: (identity: NodeIdentity) => Promise<void>;
+  readonly saveFacts?: (facts: AgentFacts) => void;
+  readonly clock: Clock;
+  /** From 0 to 1. */
+  readonly random: () => number;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** How this host stands with its servers. */
+export interface NodeStatus {
+  readonly agentId: SpiffeId | undefined;
+  /** Of the agent's SVID, milliseconds since the epoch. */
+  readonly expiresAt: number | undefined;
+  /** `host:port` */
+  readonly server: string | undefined;
+  readonly entries: number;
+  /** What is wrong, if anything. */
+  readonly faults: readonly TrustplaneError[];
+}
+
+/** A host of the trust domain, and all it knows. */
+export interface Node {
+  /** Live facts; `isComplete` is false until there are any. */
+  readonly facts: Pick<NodeFacts, 'facts' | 'isComplete' | 'watchAll'>;
+  readonly trust: TrustMapSource;
+  readonly issuer: Pick<RemoteIssuer, 'issue'>;
+  readonly jwtIssuer: { issue: RemoteIssuer['issueJwt'] };
+  /** Resolves when it has an SVID and facts, of a server or of before. @throws TrustplaneError when a server refuses it for good at the very beginning */
+  readonly ready: Promise<void>;
+  status(): NodeStatus;
+  start(): void;
+  close(): Promise<void>;
+}
+
+/** Does nothing before `start`; then it joins the trust domain and stays in it until `close`. */
+export function openNode(options: NodeOptions): Node {
+  const { trustDomain, restored, clock, saveIdentity, saveFacts } = options;
+  const metrics = createNodeMetrics(options.metrics);
+  const facts = new NodeFacts(trustDomain, restored?.facts);
+  const membership = new Membership({
+    ...options,
+    facts,
+    restored: restored?.identity,
+    onIdentity: async (identity) => await saveIdentity?.(identity),
+    metrics,
+  });
+  const onFacts = (next: AgentFacts): void => saveFacts?.(next);
+  const feed = new FactsFeed({ ...options, membership, facts, onFacts, metrics });
+  const issuer = createRemoteIssuer((work) => membership.use(work));
+  let running: Promise<unknown> = Promise.resolve();
+  return {
+    facts,
+    trust: facts,
+    issuer,
+    jwtIssuer: { issue: (request) => issuer.issueJwt(request) },
+    ready: membership.joined.then(() => (facts.isComplete ? undefined : feed.synced)),
+    status() {
+      const { identity } = membership;
+      const faults = [membership.fault, feed.fault].filter((fault) => fault !== undefined);
+      return {
+        agentId: identity?.agentId,
+        expiresAt: identity?.expiresAt,
+        server: membership.server,
+        entries: facts.facts.entries.size,
+        faults,
+      };
+    },
+    start() {
+      running = Promise.all([membership.run(), feed.run()]);
+    },
+    async close() {
+      feed.close();
+      membership.close();
+      await running;
+    },
+  };
+}
