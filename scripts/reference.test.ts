@@ -21,7 +21,7 @@ it('every generated page is as `npm run reference` writes it', async () => {
 
 it('the example file says exactly what holds without a file', () => {
   const paths = defaultPaths(0, {});
-  const example = loadConfigFile(path.join(reference, 'trustplane.yaml'));
+  const example = loadConfigFile(path.join(reference, 'trustplane.yaml'), {});
   expect(buildConfig({}, example, paths)).toEqual(buildConfig({}, {}, paths));
 });
 

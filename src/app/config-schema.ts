@@ -32,6 +32,11 @@ function option<T>(
   return schema.optional().meta({ description, default: standard });
 }
 
+/** An option that a running process takes up when it is told to reload. */
+function reloadable<T>(schema: z.ZodType<T>): z.ZodType<T> {
+  return schema.meta({ ...schema.meta(), reloadable: true });
+}
+
 const trustDomain = parsed('^[a-z0-9._-]{1,255}$', 'name of a trust domain', (text) =>
   TrustDomain.parse(text),
 );
@@ -166,11 +171,11 @@ const server = z.strictObject({
     '/run/trustplane/admin.sock',
     'Unix socket of the server API, open to its own user and root only. For users other than root in $XDG_RUNTIME_DIR/trustplane or /tmp/trustplane-<uid>.',
   ),
-  bindAddress: option(
-    listenAddress,
-    '127.0.0.1:8081',
-    'Where the server listens for agents, over TLS. `trustplane up` does so only when this is set.',
-  ),
+  bindAddress: listenAddress.optional().meta({
+    description:
+      'Where the server listens for agents, over TLS. Without it `trustplane server run` takes 127.0.0.1:8081, and `trustplane up` listens on no port.',
+    examples: ['0.0.0.0:8081'],
+  }),
   nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
@@ -319,13 +324,16 @@ export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
   agent: agent.optional(),
   log: z
     .strictObject({
-      level: option(z.enum(logLevels), 'info', 'Least level that is logged, on standard error.'),
+      level: reloadable(
+        option(z.enum(logLevels), 'info', 'Least level that is logged, on standard error.'),
+      ),
     })
     .optional(),
   metrics: z
     .strictObject({
       address: loopbackAddress.optional().meta({
-        description: 'Serves Prometheus metrics at /metrics. Without it nothing listens.',
+        description:
+          'Serves Prometheus metrics at /metrics and health at /live and /ready. Without it nothing listens.',
         examples: ['127.0.0.1:9988'],
       }),
     })

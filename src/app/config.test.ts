@@ -114,9 +114,13 @@ describe('configuration', () => {
 
   it('says why a file cannot be read, and refuses an oversized one', () => {
     const dir = mkdtempSync(path.join(tmpdir(), 'trustplane-config-'));
-    expect(() => loadConfigFile(path.join(dir, 'none.yaml'))).toThrow(/cannot be read: ENOENT/u);
+    expect(() => loadConfigFile(path.join(dir, 'none.yaml'), {})).toThrow(
+      /cannot be read: ENOENT/u,
+    );
     writeFileSync(path.join(dir, 'big.yaml'), `#${'x'.repeat(1_048_576)}`);
-    expect(() => loadConfigFile(path.join(dir, 'big.yaml'))).toThrow(/at most 1048576 are read/u);
+    expect(() => loadConfigFile(path.join(dir, 'big.yaml'), {})).toThrow(
+      /at most 1048576 are read/u,
+    );
   });
 
   it('publishes a JSON Schema without unknown keys', () => {

@@ -1,7 +1,13 @@
 import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { checkDocument, formatDuration, type LogLevel, parseStrictYaml } from '../ops/index.ts';
+import {
+  checkDocument,
+  type Environment,
+  formatDuration,
+  type LogLevel,
+  parseStrictYaml,
+} from '../ops/index.ts';
 import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
@@ -58,11 +64,11 @@ export interface ConfigFlags {
 }
 
 /**
- * Reads and checks a configuration file.
+ * Reads and checks a configuration file, with the variables of `env` in it replaced.
  * @throws TrustplaneError ERR_CONFIG_FILE when it cannot be read, ERR_YAML, ERR_CONFIG
  */
-export function loadConfigFile(file: string): ConfigFile {
-  return checkDocument(parseStrictYaml(readConfigText(file), file), configSchema);
+export function loadConfigFile(file: string, env: Environment): ConfigFile {
+  return checkDocument(parseStrictYaml(readConfigText(file), file, env), configSchema);
 }
 
 /**
@@ -70,7 +76,11 @@ export function loadConfigFile(file: string): ConfigFile {
  * @throws TrustplaneError ERR_CONFIG
  */
 export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: DefaultPaths): Config {
-  const merged = merge(flags, file);
+  return completeConfig(mergeFlags(flags, file), paths);
+}
+
+/** Fills in the defaults. @throws TrustplaneError ERR_CONFIG for what contradicts itself */
+export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config {
   const { server, agent } = merged;
   const dataDir = server?.dataDir ?? paths.dataDir;
   const config: Config = {
@@ -155,8 +165,8 @@ function findContradictions(config: Config): string[] {
   return found;
 }
 
-/** Flags go through the same checks as the file; their errors name the flag. */
-function merge(flags: ConfigFlags, file: ConfigFile): ConfigFile {
+/** Flags win. They go through the same checks as the file; their errors name the flag. @throws TrustplaneError ERR_CONFIG */
+export function mergeFlags(flags: ConfigFlags, file: ConfigFile): ConfigFile {
   const given = (name: string, value: unknown, wrap: (value: unknown) => unknown): ConfigFile => {
     if (value === undefined) return {};
     const result = configSchema.safeParse(wrap(value));

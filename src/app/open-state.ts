@@ -5,6 +5,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import type { Process } from './process.ts';
+import { StoreHealth } from './store-health.ts';
 
 /**
  * Opens the data directory and the store in it; closed with `process`.
@@ -21,21 +22,22 @@ export function keyFolder(config: Config): string {
   return path.join(config.dataDir, 'keys');
 }
 
-async function openStore(
-  config: Config,
-  { log, metrics, clock, closing, fail }: Process,
-): Promise<Store> {
+async function openStore(config: Config, process: Process): Promise<Store> {
+  const { log, metrics, clock, closing, fail } = process;
   const file = path.join(config.dataDir, 'trustplane.db');
   requireDatabase(file, keyFolder(config));
+  const health = new StoreHealth(process);
   const store = await openSqliteStore({
     path: file,
     trustDomain: config.trustDomain,
     clock,
     log,
     metrics,
+    onWrites: (fault) => health.note(fault),
     onFailure: fail,
   });
   closing.defer(() => store.close());
+  health.probe(store.bucket('leases'));
   return store;
 }
 

@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import type { LoadedConfig } from './load-config.ts';
 import { openMetrics } from './open-metrics.ts';
 import type { Process } from './process.ts';
 
@@ -6,6 +7,8 @@ import type { Process } from './process.ts';
 export interface Running {
   /** Resolves when something failed for good. */
   readonly failed: Promise<Error>;
+  /** Takes up what can be of a configuration that was `started` with and has changed. Never rejects. */
+  reload(load: () => LoadedConfig, started: LoadedConfig['said']): Promise<void>;
   /** Drains and closes everything, last opened first. */
   close(): Promise<void>;
 }
@@ -19,7 +22,7 @@ export async function runProcess<Served extends object>(
   process: Process,
   start: () => Promise<Served>,
 ): Promise<Served & Running> {
-  const { closing, log, readiness } = process;
+  const { closing, log, logLevel, readiness, reloader } = process;
   try {
     if (config.x509SvidTtlMs > config.caTtlMs / 6) {
       log.warn(
@@ -28,11 +31,16 @@ export async function runProcess<Served extends object>(
       );
     }
     await openMetrics(config, process);
+    reloader.add(['log.level'], (next) => {
+      logLevel.configuredLevel = next.logLevel;
+      logLevel.level = next.logLevel;
+    });
     const served = await start();
     readiness.start();
     return {
       ...served,
       failed: process.failed,
+      reload: (load, started) => reloader.reload(load, started),
       async close() {
         readiness.stop();
         log.info({}, 'stopping');

@@ -46,7 +46,7 @@ async function check(io: Io, file: string | undefined, options: CheckOptions): P
     import('../app/config.ts'),
     import('../app/default-paths.ts'),
   ]);
-  const config = buildConfig({}, loadConfigFile(file), defaultPaths(io.uid, io.env));
+  const config = buildConfig({}, loadConfigFile(file, io.env), defaultPaths(io.uid, io.env));
   print(
     io,
     options.output,

@@ -3,6 +3,7 @@ import { defaultPaths } from '../app/default-paths.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
 import { formatAddress } from './ready-text.ts';
+import { serveUntilStopped } from './serve-until-stopped.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface ServerOptions {
@@ -51,16 +52,17 @@ function runCommand(io: Io): Command {
 }
 
 async function runServer(io: Io, options: ServerOptions): Promise<void> {
-  const [{ buildConfig, loadConfigFile }, { openFallbackFolder }, { startServer }] =
-    await Promise.all([
-      import('../app/config.ts'),
-      import('../app/fallback-folder.ts'),
-      import('../app/server-run.ts'),
-    ]);
-  const file = options.config === undefined ? {} : loadConfigFile(options.config);
-  const config = buildConfig(options, file, defaultPaths(io.uid, io.env));
+  const [{ loadConfig }, { openFallbackFolder }, { startServer }] = await Promise.all([
+    import('../app/load-config.ts'),
+    import('../app/fallback-folder.ts'),
+    import('../app/server-run.ts'),
+  ]);
+  const load = () => loadConfig(options, io.uid, io.env);
+  const loaded = load();
+  const { config } = loaded;
   openFallbackFolder(io.uid, [config.dataDir, config.adminSocket]);
-  const stop = stopSignal();
+  const reloads = options.config !== undefined;
+  const stop = stopSignal({ reloads });
   const server = await startServer(config);
   const { trustDomain, adminSocket, dataDir } = config;
   const address = formatAddress(server.address);
@@ -77,7 +79,5 @@ async function runServer(io: Io, options: ServerOptions): Promise<void> {
           '',
         ].join('\n'),
   );
-  const reason = await Promise.race([stop, server.failed]);
-  await server.close();
-  if (reason instanceof Error) throw reason;
+  await serveUntilStopped(server, stop, loaded, reloads ? load : undefined);
 }

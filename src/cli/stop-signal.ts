@@ -3,10 +3,12 @@ const REPEAT_MS = 1_000;
 const SIGNALED = 128;
 
 /**
- * Resolves at the first SIGTERM or SIGINT. A repeat within a second is the same wish, sent on by npm
+ * Resolves at the first SIGTERM or SIGINT, or SIGHUP where that has no other meaning. A repeat within a second is the same wish, sent on by npm
  * beside the terminal; a later one means that draining takes too long, and ends the process at once.
  */
-export function stopSignal(): Promise<undefined> {
+export function stopSignal(
+  options: { readonly reloads: boolean } = { reloads: false },
+): Promise<undefined> {
   let first: number | undefined;
   return new Promise((resolve) => {
     const onSignal = (_signal: NodeJS.Signals, number: number): void => {
@@ -15,6 +17,9 @@ export function stopSignal(): Promise<undefined> {
       if (now - first > REPEAT_MS) process.exit(SIGNALED + number);
       resolve(undefined);
     };
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+    // From the start on, so that a reload before everything serves ends nothing.
+    process.on('SIGHUP', options.reloads ? () => {} : onSignal);
   });
 }

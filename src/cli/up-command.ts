@@ -3,6 +3,7 @@ import { defaultPaths } from '../app/default-paths.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
 import { formatAddress, formatReady } from './ready-text.ts';
+import { serveUntilStopped } from './serve-until-stopped.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface UpOptions {
@@ -50,15 +51,17 @@ export function upCommand(io: Io): Command {
 }
 
 async function runUp(io: Io, options: UpOptions): Promise<void> {
-  const [{ buildConfig, loadConfigFile }, { openFallbackFolder }, { startUp }] = await Promise.all([
-    import('../app/config.ts'),
+  const [{ loadConfig }, { openFallbackFolder }, { startUp }] = await Promise.all([
+    import('../app/load-config.ts'),
     import('../app/fallback-folder.ts'),
     import('../app/up.ts'),
   ]);
-  const file = options.config === undefined ? {} : loadConfigFile(options.config);
-  const config = buildConfig(options, file, defaultPaths(io.uid, io.env));
+  const load = () => loadConfig(options, io.uid, io.env);
+  const loaded = load();
+  const { config } = loaded;
   openFallbackFolder(io.uid, [config.dataDir, config.socket, config.adminSocket]);
-  const stop = stopSignal();
+  const reloads = options.config !== undefined;
+  const stop = stopSignal({ reloads });
   const up = await startUp(config);
   const ready = {
     ready: true,
@@ -72,7 +75,5 @@ async function runUp(io: Io, options: UpOptions): Promise<void> {
   const isEmpty = up.server.role.entries.count() === 0;
   if (options.output === 'json') io.out(`${JSON.stringify(ready)}\n`);
   else io.out(formatReady(config, io, isEmpty, up.address));
-  const reason = await Promise.race([stop, up.failed]);
-  await up.close();
-  if (reason instanceof Error) throw reason;
+  await serveUntilStopped(up, stop, loaded, reloads ? load : undefined);
 }

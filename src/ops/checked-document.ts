@@ -21,7 +21,15 @@ function lines(document: LocatedYaml, issue: Issue): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => line(document, [...issue.path, key], 'key', 'unknown key'));
   }
-  return [line(document, issue.path, 'value', issue.message)];
+  return [line(document, issue.path, 'value', withoutVariables(document, issue))];
+}
+
+/** What came from the environment may be a secret, and is not shown. */
+function withoutVariables(document: LocatedYaml, { path, code, message }: Issue): string {
+  const names = document.variablesAt(path).map((name) => `\${${name}}`);
+  if (names.length === 0) return message;
+  const expected = code === 'custom' ? 'expected another value' : message.split(/,? got /u)[0];
+  return `${expected}, got one from ${names.join(', ')}`;
 }
 
 function line(

@@ -4,8 +4,16 @@ export { readFileBounded, removeAtomicLeftovers, writeFileAtomic } from './atomi
 export { checkDocument } from './checked-document.ts';
 export { type DataDir, openDataDir } from './data-dir.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';
+export type { Environment } from './expand-variables.ts';
 export { limitLog } from './limit-log.ts';
-export { createLog, type Log, type LogLevel, logLevels, silentLog } from './log.ts';
+export {
+  createLog,
+  type LevelControl,
+  type Log,
+  type LogLevel,
+  logLevels,
+  silentLog,
+} from './log.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { readStartTime } from './process-stat.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';

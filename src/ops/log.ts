@@ -1,4 +1,5 @@
-import { pino } from 'pino';
+import { type Logger, pino } from 'pino';
+import { redactText, secretPaths } from './redaction.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -12,28 +13,60 @@ export interface Log {
   child(fields: object): Log;
 }
 
-/** Member names that never reach the log, at any of the first three depths. */
-const SECRET_NAMES = ['privateKey', 'private_key', 'x509_svid_key', 'token', 'svid', 'passphrase'];
+/** What a log and all its children write; may be set at any time. */
+export interface LevelControl {
+  /** The least level that is written. */
+  level: LogLevel;
+  /** What `level` goes back to when it is reset. */
+  configuredLevel: LogLevel;
+}
 
 /** Lines that wait while standard error takes none; those after are lost. */
 const MAX_UNWRITTEN_CHARS = 1_048_576;
 
-/** A JSON-lines logger on standard error, with secrets redacted by member name. */
+/** A JSON-lines logger on standard error, with secrets redacted by member name and by what they look like. */
 export function createLog(options: {
   level: LogLevel;
   destination?: { write(line: string): void };
-}): Log {
-  const paths = SECRET_NAMES.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
-  return pino(
+}): Log & LevelControl {
+  const destination = options.destination ?? openStandardError();
+  const written = pino(
     {
-      level: options.level,
+      level: 'trace',
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
-      redact: { paths, censor: '[redacted]' },
+      redact: { paths: secretPaths, censor: '[redacted]' },
     },
-    options.destination ?? openStandardError(),
+    { write: (line: string) => destination.write(redactText(line)) },
   );
+  const gate = { level: options.level };
+  return {
+    ...gated(written, gate),
+    configuredLevel: options.level,
+    get level() {
+      return gate.level;
+    },
+    set level(level) {
+      gate.level = level;
+    },
+  };
+}
+
+/** pino's children keep the level of their birth; these all ask the one gate. */
+function gated(log: Logger, gate: { readonly level: LogLevel }): Log {
+  const writer =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (fields: object, message: string): void => {
+      if (logLevels.indexOf(level) >= logLevels.indexOf(gate.level)) log[level](fields, message);
+    };
+  return {
+    debug: writer('debug'),
+    info: writer('info'),
+    warn: writer('warn'),
+    error: writer('error'),
+    child: (fields) => gated(log.child(fields), gate),
+  };
 }
 
 /** Where nothing can be written (a full disk, a reader that has gone) lines are lost; the process goes on. */

@@ -1,15 +1,17 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { createMetrics } from './metrics.ts';
 import { serveMetrics } from './metrics-server.ts';
+import { Readiness } from './readiness.ts';
 
 const host = '127.0.0.1';
 
-async function serve(): Promise<number> {
+async function serve(readiness = new Readiness(new FakeClock())): Promise<number> {
   const metrics = createMetrics();
   metrics.counter('trustplane_test_things_total', 'Things.').inc();
-  const server = await serveMetrics({ host, port: 0 }, metrics);
+  const server = await serveMetrics({ host, port: 0 }, metrics, readiness);
   onTestFinished(() => server.close());
   return server.port;
 }
@@ -59,5 +61,41 @@ describe('the metrics endpoint', () => {
     expect((await scrape(await serve())).headers.get('connection')).toBe('close');
     const socket = await openSocket(await serve(), `GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n`);
     expect(await once(socket, 'close')).toEqual([false]);
+  });
+});
+
+describe('health over HTTP', () => {
+  const FAULT = 'no authority can sign now';
+
+  it('is ready while it serves and no required part is at fault, and names those that are', async () => {
+    const readiness = new Readiness(new FakeClock());
+    let fault: string | undefined;
+    readiness.require('ca', () => fault);
+    readiness.observe('rotation', () => 'it fails');
+    const port = await serve(readiness);
+    const ask = async () => {
+      const answer = await scrape(port, '/ready?verbose');
+      return [answer.status, await answer.json()];
+    };
+    const checks = ['process', 'ca', 'rotation'];
+    const rotation = { name: 'rotation', fault: 'it fails', required: false };
+    const process = (phase: string) => ({ name: 'process', fault: phase, required: true });
+    expect(await ask()).toEqual([
+      503,
+      { ready: false, checks, failing: [process('it is starting'), rotation] },
+    ]);
+    readiness.start();
+    expect(await ask()).toEqual([200, { ready: true, checks, failing: [rotation] }]);
+    fault = FAULT;
+    const ca = { name: 'ca', fault: FAULT, required: true };
+    expect(await ask()).toEqual([503, { ready: false, checks, failing: [ca, rotation] }]);
+    fault = undefined;
+    readiness.stop();
+    expect(await ask()).toMatchObject([503, { failing: [process('it is stopping'), rotation] }]);
+  });
+
+  it('is live as long as it answers', async () => {
+    const answer = await scrape(await serve(), '/live');
+    expect([answer.status, await answer.json()]).toEqual([200, { live: true }]);
   });
 });

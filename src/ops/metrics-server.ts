@@ -1,9 +1,12 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { messageOf, TrustplaneError } from '../spiffe/errors.ts';
 import type { Metrics } from './metrics.ts';
+import type { ProcessHealth } from './readiness.ts';
 
+const TEXT_TYPE = 'text/plain';
+const JSON_TYPE = 'application/json';
 const MAX_CONNECTIONS = 64;
 const TIMEOUTS = {
   headersTimeout: 2_000,
@@ -19,28 +22,29 @@ export interface MetricsServer {
 }
 
 /**
- * Serves Prometheus text at `/metrics` over plain HTTP, for scrapers on the same host. A connection
- * is for one request, which is to come within seconds; of too many, the oldest without one is closed.
+ * Serves Prometheus text at `/metrics` and health at `/live` and `/ready` over plain HTTP, for
+ * programs on the same host. A connection is for one request, which is to come within seconds; of too many, the oldest without one is closed.
  * @throws TrustplaneError ERR_METRICS_ADDRESS
  */
 export async function serveMetrics(
   address: { readonly host: string; readonly port: number },
   metrics: Metrics,
+  readiness: { check(): ProcessHealth },
 ): Promise<MetricsServer> {
+  const pages: Readonly<Record<string, (response: ServerResponse) => void>> = {
+    '/metrics': (response) => sendMetrics(response, metrics),
+    '/live': (response) => send(response, 200, JSON_TYPE, '{"live":true}'),
+    '/ready': (response) => sendReadiness(response, readiness.check()),
+  };
   const open = new Set<Socket>();
   /** Oldest first. */
   const waiting = new Set<Socket>();
   const server = createServer({ ...TIMEOUTS, maxHeaderSize: 8_192 }, (request, response) => {
     waiting.delete(request.socket);
     response.setHeader('connection', 'close');
-    if (request.url !== '/metrics' || request.method !== 'GET') {
-      response.writeHead(404).end('metrics are at GET /metrics\n');
-      return;
-    }
-    metrics.render().then(
-      (text) => response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(text),
-      () => response.writeHead(500).end(),
-    );
+    const page = request.method === 'GET' ? pages[request.url?.split('?')[0] ?? ''] : undefined;
+    if (page === undefined) send(response, 404, TEXT_TYPE, 'GET /metrics, /live or /ready');
+    else page(response);
   });
   server.timeout = IDLE_MS;
   server.on('connection', (socket) => {
@@ -71,4 +75,25 @@ export async function serveMetrics(
       await once(server, 'close');
     },
   };
+}
+
+function sendMetrics(response: ServerResponse, metrics: Metrics): void {
+  metrics.render().then(
+    (text) => send(response, 200, `${TEXT_TYPE}; version=0.0.4`, text),
+    () => response.writeHead(500).end(),
+  );
+}
+
+/** 503 while it is not ready; the body names each part that is at fault, the required ones and others. */
+function sendReadiness(response: ServerResponse, { isReady, checks }: ProcessHealth): void {
+  const failing = checks
+    .filter(({ fault }) => fault !== undefined)
+    .map(({ name, fault, isReady: canServe }) => ({ name, fault, required: !canServe }));
+  const body = { ready: isReady, checks: checks.map(({ name }) => name), failing };
+  send(response, isReady ? 200 : 503, JSON_TYPE, JSON.stringify(body));
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' });
+  response.end(body.endsWith('\n') ? body : `${body}\n`);
 }

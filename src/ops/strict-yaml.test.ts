@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { checkDocument } from './checked-document.ts';
 import { parseStrictYaml } from './strict-yaml.ts';
 
 const parse = (text: string) => parseStrictYaml(text, 'c.yaml');
@@ -31,5 +33,60 @@ describe('strict YAML', () => {
 
   it('reads yes, on and 012 as YAML 1.2 does', () => {
     expect(parse('[yes, on, 012]').value).toEqual(['yes', 'on', 12]);
+  });
+});
+
+describe('variables', () => {
+  const env = { NAME: 'prod.example', SIZE: '12', YES: 'true', MAP: '{ a: 1 }', SECRET: 'hunter2' };
+  const valueOf = (text: string) => parseStrictYaml(text, 'c.yaml', env).value;
+
+  it('are replaced in values alone', () => {
+    expect(valueOf('${NAME}: ${NAME} # ${NAME}\nb: ["x ${NAME}"]\n')).toEqual({
+      '${NAME}': 'prod.example',
+      b: ['x prod.example'],
+    });
+  });
+
+  it('make numbers and truths where there are no quotes, and never anything more', () => {
+    expect(valueOf('a: ${SIZE}\nb: "${SIZE}"\nc: ${YES}\nd: ${MAP}\ne: ${X:-}\n')).toEqual({
+      a: 12,
+      b: '12',
+      c: true,
+      d: '{ a: 1 }',
+      e: '',
+    });
+  });
+
+  it.each([
+    ['a: 1\nb: ${NONE}\n', 'c.yaml:2:4: the environment variable NONE is not set'],
+    ['b: "x${NONE}"\n', 'c.yaml:1:6: the environment variable NONE is not set'],
+    ['b: y${NA\n', 'c.yaml:1:5: expected ${NAME}'],
+  ])('that cannot be replaced in %j are refused with their place', (text, message) => {
+    expect(() => valueOf(text)).toThrow(
+      expect.objectContaining({ code: 'ERR_YAML', message: expect.stringContaining(message) }),
+    );
+  });
+
+  it('are left alone where no environment is given', () => {
+    expect(parse('a: ${NAME}\n').value).toEqual({ a: '${NAME}' });
+  });
+
+  it('are named in errors, and their values are not shown', () => {
+    const schema = z.strictObject({
+      size: z.int(),
+      kind: z.enum(['a', 'b']),
+      name: z.string().transform((text, context) => {
+        context.addIssue({ code: 'custom', message: `${text} is no name` });
+        return z.NEVER;
+      }),
+    });
+    const text = 'size: ${SECRET}\nkind: "${SECRET}"\nname: ${SECRET}\n';
+    expect(() => checkDocument(parseStrictYaml(text, 'c.yaml', env), schema)).toThrow(
+      [
+        'c.yaml:1:7: size: expected number, got one from ${SECRET}',
+        'c.yaml:2:7: kind: expected "a" or "b", got one from ${SECRET}',
+        'c.yaml:3:7: name: expected another value, got one from ${SECRET}',
+      ].join('\n'),
+    );
   });
 });

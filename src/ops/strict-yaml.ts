@@ -1,4 +1,5 @@
 import {
+  type Document,
   isAlias,
   isMap,
   isNode,
@@ -6,10 +7,13 @@ import {
   isScalar,
   isSeq,
   LineCounter,
+  parse,
   parseDocument,
+  type Scalar,
   visit,
 } from 'yaml';
 import { TrustplaneError } from '../spiffe/index.ts';
+import { type Environment, expandVariables, VariableError } from './expand-variables.ts';
 
 const MAX_BYTES = 1_048_576;
 
@@ -25,14 +29,17 @@ export interface LocatedYaml {
   readonly value: unknown;
   /** The position of the value at `path`, or of its nearest ancestor. `key`: of the member's name. */
   position(path: readonly PropertyKey[], part?: 'key' | 'value'): Position;
+  /** The variables in the value at `path`; none for most. */
+  variablesAt(path: readonly PropertyKey[]): readonly string[];
 }
 
 /**
  * Parses one YAML 1.2 document strictly: no duplicate keys, aliases, merge keys, unknown tags or
- * second document; at most 1 MiB.
+ * second document; at most 1 MiB. With `env`, variables in values that are texts are replaced (see
+ * `expandVariables`); a value without quotes is then read again, as a number, true or false if it is one.
  * @throws TrustplaneError ERR_YAML with file:line:column
  */
-export function parseStrictYaml(text: string, file: string): LocatedYaml {
+export function parseStrictYaml(text: string, file: string, env?: Environment): LocatedYaml {
   if (Buffer.byteLength(text) > MAX_BYTES) {
     throw new TrustplaneError(
       'ERR_YAML',
@@ -64,11 +71,57 @@ export function parseStrictYaml(text: string, file: string): LocatedYaml {
       refuse(node.key.range?.[0] ?? 0, 'merge keys (<<) are not allowed');
     }
   });
+  const variables = env === undefined ? undefined : expandAll(document, env, refuse);
   return {
     file,
     value: document.toJS() as unknown,
+    variablesAt: (path) => variables?.get(nodeAt(document.contents, path)) ?? [],
     position: (path, part = 'value') => at(offsetOf(document.contents, path, part)),
   };
+}
+
+/** Replaces all variables and returns which value has which. */
+function expandAll(
+  document: Document,
+  env: Environment,
+  refuse: (offset: number, message: string) => never,
+): ReadonlyMap<unknown, readonly string[]> {
+  const variables = new Map<unknown, readonly string[]>();
+  visit(document, {
+    Scalar(key, node) {
+      if (key === 'key' || typeof node.value !== 'string') return;
+      try {
+        variables.set(node, expandScalar(node, env));
+      } catch (error) {
+        if (!(error instanceof VariableError)) throw error;
+        const quote = node.type === 'PLAIN' ? 0 : 1;
+        refuse((node.range?.[0] ?? 0) + quote + error.index, error.message);
+      }
+    },
+  });
+  return variables;
+}
+
+/** Replaces the variables of a scalar and returns their names. @throws VariableError */
+function expandScalar(node: Scalar, env: Environment): readonly string[] {
+  const { text, names } = expandVariables(String(node.value), env);
+  if (names.length > 0) node.value = node.type === 'PLAIN' ? readPlain(text) : text;
+  else node.value = text;
+  return names;
+}
+
+/** Numbers, true and false as YAML reads them; anything else stays the text that it is. */
+function readPlain(text: string): string | number | boolean {
+  if (!/^[\w.+-]+$/u.test(text)) return text;
+  const value: unknown = parse(text, { schema: 'core' });
+  return typeof value === 'number' || typeof value === 'boolean' ? value : text;
+}
+
+function nodeAt(root: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((node, step) => {
+    if (isSeq(node)) return node.items[Number(step)];
+    return isMap(node) ? node.get(String(step), true) : undefined;
+  }, root);
 }
 
 function offsetOf(root: unknown, path: readonly PropertyKey[], part: 'key' | 'value'): number {

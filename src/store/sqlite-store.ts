@@ -22,6 +22,8 @@ export interface SqliteStoreOptions {
   /** Default: silent. */
   readonly log?: Log;
   readonly metrics?: Metrics;
+  /** Told when writes begin to fail, and (undefined) when they work again. */
+  readonly onWrites?: (fault: string | undefined) => void;
   /** Called once when the store fails for good: all that is pending and later is ERR_STORE_UNAVAILABLE. */
   readonly onFailure?: (error: TrustplaneError) => void;
 }
@@ -59,8 +61,8 @@ export class SqliteStore implements Store {
   #closing: Promise<void> | undefined;
 
   constructor(worker: Worker, options: SqliteStoreOptions) {
-    const { path, clock, log = silentLog, metrics, onFailure } = options;
-    const queue = new SqliteQueue(worker, clock, createStoreMonitor(log, metrics));
+    const { path, clock, log = silentLog, metrics, onWrites, onFailure } = options;
+    const queue = new SqliteQueue(worker, clock, createStoreMonitor(log, metrics, onWrites));
     this.#worker = worker;
     this.#queue = queue;
     this.#buckets = new Map(bucketNames.map((name) => [name, new SqliteBucket(name, queue)]));

@@ -15,7 +15,12 @@ export interface StoreMonitor {
   committed(answers: readonly Answer[], durationMs: number): void;
 }
 
-export function createStoreMonitor(log: Log, metrics: Metrics | undefined): StoreMonitor {
+/** @param onWrites is told when writes begin to fail, or fail otherwise, and when they work again */
+export function createStoreMonitor(
+  log: Log,
+  metrics: Metrics | undefined,
+  onWrites: (fault: string | undefined) => void = () => {},
+): StoreMonitor {
   const operations = metrics?.counter(
     'trustplane_store_operations_total',
     'Answered operations of the store by outcome: ok, conflict, failed.',
@@ -44,6 +49,7 @@ export function createStoreMonitor(log: Log, metrics: Metrics | undefined): Stor
       failingWith = code;
       if (failure?.type === 'failed') log.error({ code, error: failure.message }, 'writes fail');
       else log.info({}, 'writes work again');
+      onWrites(failure?.type === 'failed' ? failure.message : undefined);
     },
   };
 }

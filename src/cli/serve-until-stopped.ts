@@ -1,0 +1,22 @@
+import type { LoadedConfig } from '../app/load-config.ts';
+import type { Running } from '../app/run-process.ts';
+
+/**
+ * Serves until `stop` resolves, then closes in order; SIGHUP has what `load` brings taken up.
+ * @param load undefined where there is no file to load again; then SIGHUP is left to `stop`
+ * @throws what failed for good
+ */
+export async function serveUntilStopped(
+  running: Running,
+  stop: Promise<undefined>,
+  started: LoadedConfig,
+  load: (() => LoadedConfig) | undefined,
+): Promise<void> {
+  const reload = (): void => {
+    if (load !== undefined) void running.reload(load, started.said);
+  };
+  if (load !== undefined) process.on('SIGHUP', reload);
+  const reason = await Promise.race([stop, running.failed]);
+  await running.close();
+  if (reason instanceof Error) throw reason;
+}
