@@ -13,6 +13,7 @@ export {
   type WireEntry,
 } from './entry-message.ts';
 export type { Position } from './position.ts';
+export { type HeldItem, parseItem } from './replica-state.ts';
 export {
   buildRevocationMessage,
   parseRevocationMessage,

@@ -1,0 +1,97 @@
+import type { Log } from '../ops/index.ts';
+import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
+import type { Bucket } from '../store/index.ts';
+import { type Seal, sealValue } from './sealed-value.ts';
+
+const MAX_BATCH = 512;
+const RETRY_MS = 5_000;
+
+/** What a name is to hold; undefined: nothing. */
+type Make = () => Uint8Array | undefined;
+
+/**
+ * Brings the records of a bucket to what they are to be: sealed, the latest of each name only, what
+ * failed again after 5 s.
+ */
+export class SealedWriter {
+  readonly #bucket: Bucket;
+  readonly #seal: Seal;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  /** By name, in the order they are written. */
+  readonly #pending = new Map<string, Make>();
+  #running: Promise<void> | undefined;
+  #retry: Timer | undefined;
+  #isClosed = false;
+
+  constructor(bucket: Bucket, seal: Seal, clock: Clock, log: Log) {
+    this.#bucket = bucket;
+    this.#seal = seal;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Resolves when the records are durable, or could not be written this time. */
+  async write(changes: Iterable<readonly [name: string, make: Make]>): Promise<void> {
+    for (const [name, make] of changes) {
+      // Behind what it now depends on.
+      this.#pending.delete(name);
+      this.#pending.set(name, make);
+    }
+    // A batch under way does not hold these yet.
+    await this.#running;
+    await this.#run();
+  }
+
+  async close(): Promise<void> {
+    this.#retry?.cancel();
+    await this.#running;
+    if (this.#pending.size > 0) await this.#run();
+    this.#isClosed = true;
+    this.#retry?.cancel();
+  }
+
+  #run(): Promise<void> {
+    this.#running ??= this.#flush().finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #flush(): Promise<void> {
+    this.#retry?.cancel();
+    while (this.#pending.size > 0 && !this.#isClosed) {
+      const batch = [...this.#pending].slice(0, MAX_BATCH);
+      for (const [name] of batch) this.#pending.delete(name);
+      const failures = await Promise.all(batch.map(([name, make]) => this.#put(name, make)));
+      const error = failures.find((failure) => failure !== undefined);
+      if (error === undefined) continue;
+      this.#postpone(
+        batch.filter((_, index) => failures[index] !== undefined),
+        error,
+      );
+      return;
+    }
+  }
+
+  /** Returns why it failed. */
+  async #put(name: string, make: Make): Promise<unknown> {
+    try {
+      const value = make();
+      if (value === undefined) await this.#bucket.delete(name);
+      else await this.#bucket.put(name, sealValue(this.#seal, name, value));
+      return undefined;
+    } catch (error) {
+      return error ?? new Error('it failed');
+    }
+  }
+
+  #postpone(failed: readonly (readonly [string, Make])[], error: unknown): void {
+    for (const [name, make] of failed) if (!this.#pending.has(name)) this.#pending.set(name, make);
+    const code = error instanceof TrustplaneError ? error.code : undefined;
+    const { size: waiting } = this.#pending;
+    this.#log.error({ code, error: messageOf(error), waiting }, 'the cache cannot be written');
+    if (code === 'ERR_STORE_UNAVAILABLE') return;
+    this.#retry = this.#clock.setTimer(RETRY_MS, () => void this.#run());
+  }
+}
