@@ -10,6 +10,8 @@ interface ConfigOption {
   /** What holds where the file says nothing; undefined: the option is off. */
   readonly standard: string | number | boolean | undefined;
   readonly example: string | undefined;
+  /** A running process takes up a change. */
+  readonly isReloadable: boolean;
 }
 
 const scalar = z.union([z.string(), z.number(), z.boolean()]);
@@ -19,12 +21,16 @@ const node = z.object({
   type: z.string(),
   description: z.string().optional(),
   default: scalar.optional(),
-  examples: z.array(z.string()).optional(),
+  examples: z.array(z.union([z.string(), z.array(z.string())])).optional(),
+  reloadable: z.boolean().optional(),
   enum: z.array(z.string()).optional(),
   minLength: z.number().optional(),
   maxLength: z.number().optional(),
   minimum: z.number().optional(),
   $comment: z.string().optional(),
+  get items() {
+    return node.optional();
+  },
   get properties() {
     return z.record(z.string(), node).optional();
   },
@@ -34,10 +40,11 @@ type SchemaNode = z.infer<typeof node>;
 /** A Markdown table of all options. */
 export function formatOptionTable(schema: object): string {
   const rows = findOptions(node.parse(schema)).map(
-    ({ path, form, standard, meaning }) =>
-      `| \`${path.join('.')}\` | ${form} | ${standard === undefined ? 'off' : `\`${standard}\``} | ${meaning.replaceAll('<', '&lt;')} |`,
+    ({ path, form, standard, isReloadable, meaning }) =>
+      `| \`${path.join('.')}\` | ${form} | ${standard === undefined ? 'off' : `\`${standard}\``} | ${isReloadable ? 'reload' : 'start'} | ${meaning.replaceAll('<', '&lt;')} |`,
   );
-  return ['| option | value | default | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+  const head = ['| option | value | default | taken up at | meaning |', '|---|---|---|---|---|'];
+  return [...head, ...rows, ''].join('\n');
 }
 
 /** A configuration file that says every default; options that are off are commented out. */
@@ -83,14 +90,20 @@ function findOptions(schema: SchemaNode, path: readonly string[] = []): ConfigOp
     if (inner.properties !== undefined) return findOptions(inner, here);
     if (inner.description === undefined) throw new Error(`${here.join('.')} has no description`);
     const { description: meaning, default: standard, examples } = inner;
-    return [{ path: here, meaning, form: formOf(inner), standard, example: examples?.[0] }];
+    const [example] = (examples ?? []).map((value) =>
+      Array.isArray(value) ? `[${value.join(', ')}]` : value,
+    );
+    const isReloadable = inner.reloadable === true;
+    return [{ path: here, meaning, form: formOf(inner), standard, example, isReloadable }];
   });
 }
 
 function formOf(inner: SchemaNode): string {
   if (inner.$comment !== undefined) return inner.$comment;
   if (inner.enum !== undefined) return inner.enum.join(', ');
+  if (inner.items !== undefined) return `list of ${formOf(inner.items)}`;
   if (inner.type === 'boolean') return 'true, false';
+  if (inner.type === 'number') return `number from ${inner.minimum}`;
   if (inner.type === 'integer') return `whole number from ${inner.minimum}`;
   return `text of ${inner.minLength} to ${inner.maxLength} characters`;
 }

@@ -1,4 +1,4 @@
-import { createAdminService, requireAdmin } from '../api/index.ts';
+import { createAdminService, createLoggerService, requireAdmin } from '../api/index.ts';
 import { type GrpcTlsServer, serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import type { Fleet } from './fleet.ts';
@@ -58,6 +58,10 @@ export async function serveAdministrators(
         checks: () => process.readiness.check().checks,
       }),
       file: 'trustplane/admin/v1/admin.proto',
+    },
+    {
+      service: createLoggerService(process.logLevel, log),
+      file: 'spire/api/server/logger/v1/logger.proto',
     },
   ];
   const server = await serveUnix({

@@ -9,6 +9,7 @@ import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
+import { logLevelCommand } from './log-level-command.ts';
 import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
 import { tokenCommand } from './token-command.ts';
@@ -49,6 +50,7 @@ export function createProgram(io: Io): Command {
     apiCommand,
     statusCommand,
     healthcheckCommand,
+    logLevelCommand,
     configCommand,
   ]) {
     program.addCommand(create(io));

@@ -9,6 +9,7 @@ export {
   parseEndpointAddress,
 } from './endpoint-address.ts';
 export type { EntryMessage, EntryView, SpiffeIdMessage } from './entry-message.ts';
+export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
 export {
   createWorkloadApiClient,
   type WorkloadApiClient,

@@ -6,14 +6,8 @@ export { type DataDir, openDataDir } from './data-dir.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';
 export type { Environment } from './expand-variables.ts';
 export { limitLog } from './limit-log.ts';
-export {
-  createLog,
-  type LevelControl,
-  type Log,
-  type LogLevel,
-  logLevels,
-  silentLog,
-} from './log.ts';
+export { createLog, type LevelControl, type Log, silentLog } from './log.ts';
+export { type LogLevel, logLevels } from './log-levels.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { readStartTime } from './process-stat.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';

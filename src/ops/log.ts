@@ -1,8 +1,6 @@
 import { type Logger, pino } from 'pino';
+import { type LogLevel, logLevels } from './log-levels.ts';
 import { redactText, secretPaths } from './redaction.ts';
-
-export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
-export type LogLevel = (typeof logLevels)[number];
 
 /** What rooms need of a logger. Fields come first, as in pino. No secret is ever passed in. */
 export interface Log {
