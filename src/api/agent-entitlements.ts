@@ -2,11 +2,16 @@ import type { AgentRegistry, AttestedAgent } from '../agents/index.ts';
 import type { AgentEntries, EntryRegistry } from '../entries/index.ts';
 import { SelectorSet, type SpiffeId } from '../spiffe/index.ts';
 
+interface Held {
+  readonly selectors: AttestedAgent['selectors'];
+  readonly entries: AgentEntries;
+}
+
 /** What each agent may serve, live: kept from when it is first asked for until the agent is gone or banned. */
 export class AgentEntitlements {
   readonly #agents: Pick<AgentRegistry, 'get' | 'watch'>;
   readonly #entries: Pick<EntryRegistry, 'authorizedEntries'>;
-  readonly #held = new Map<string, { readonly shown: string; readonly entries: AgentEntries }>();
+  readonly #held = new Map<string, Held>();
   readonly #stop: () => void;
 
   constructor(
@@ -17,26 +22,31 @@ export class AgentEntitlements {
     this.#entries = entries;
     this.#stop = agents.watch(({ id, agent }) => {
       if (agent === undefined || agent.banned) this.#drop(id.path);
+      else if (this.#held.has(id.path)) this.#follow(agent);
     });
   }
 
-  /** Undefined for an agent that is not attested now, or banned. */
+  /** Undefined for an agent that is not attested now, or banned. The same object until then, whatever its node shows. */
   of(id: SpiffeId): AgentEntries | undefined {
     const agent = this.#agents.get(id);
-    if (agent === undefined || agent.banned) return undefined;
-    const nodeSelectors = nodeSelectorsOf(agent);
-    const shown = nodeSelectors.texts.join('\n');
-    const held = this.#held.get(id.path);
-    if (held?.shown === shown) return held.entries;
-    this.#drop(id.path);
-    const entries = this.#entries.authorizedEntries({ agentId: id, nodeSelectors });
-    this.#held.set(id.path, { shown, entries });
-    return entries;
+    return agent === undefined || agent.banned ? undefined : this.#follow(agent);
   }
 
   close(): void {
     this.#stop();
     for (const path of this.#held.keys()) this.#drop(path);
+  }
+
+  #follow(agent: AttestedAgent): AgentEntries {
+    const { id, selectors } = agent;
+    const held = this.#held.get(id.path);
+    if (held?.selectors === selectors) return held.entries;
+    const nodeSelectors = nodeSelectorsOf(agent);
+    const entries =
+      held?.entries ?? this.#entries.authorizedEntries({ agentId: id, nodeSelectors });
+    this.#held.set(id.path, { selectors, entries });
+    if (held !== undefined) entries.show(nodeSelectors);
+    return entries;
   }
 
   #drop(path: string): void {

@@ -7,7 +7,8 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type Bucket, BucketFeed, type PageRequest, unlessConflict } from '../store/index.ts';
-import { AgentClosure, type AgentEntries, type AgentFacts } from './authorized-entries.ts';
+import { AgentClosures } from './agent-closures.ts';
+import type { AgentEntries, AttestedNode } from './authorized-entries.ts';
 import { draftOf, type EntryDraft, type EntryStamp, parseEntry } from './entry.ts';
 import type { EntryClaim } from './entry-claims.ts';
 import { quote } from './entry-error.ts';
@@ -51,6 +52,7 @@ export type EntryEdit = Partial<Omit<EntryDraft, 'id'>>;
 export class EntryRegistry {
   readonly #options: EntryRegistryOptions;
   readonly #view: EntryView;
+  readonly #closures: AgentClosures;
   readonly #feed: BucketFeed;
   /** By entry ID; creations by key. */
   readonly #writes: WriteQueue = new WriteQueue(MAX_WAITING_WRITES, busy);
@@ -65,6 +67,7 @@ export class EntryRegistry {
       target: this.#view,
       closedCode: 'ERR_ENTRY_CLOSED',
     });
+    this.#closures = new AgentClosures(this.#view.graph, options.clock);
   }
 
   /**
@@ -101,8 +104,8 @@ export class EntryRegistry {
   }
 
   /** The live closure of one agent; close it when the agent is gone. */
-  authorizedEntries(agent: AgentFacts): AgentEntries {
-    return new AgentClosure(this.#view.graph, agent, this.#options.clock);
+  authorizedEntries(agent: AttestedNode): AgentEntries {
+    return this.#closures.open(agent);
   }
 
   /**

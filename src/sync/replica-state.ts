@@ -22,6 +22,7 @@ import {
   type ItemKind,
   revocationItem,
   revocationKeyOf,
+  type WireItem,
 } from './sync-item.ts';
 
 /** One item as it was read, with the hash of the bytes it came in. */
@@ -118,13 +119,13 @@ export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustD
   return { key: revocationKeyOf(revocation.id), hash, value: { kind, revocation } };
 }
 
-function decode<Message extends object>(
+function decode(
   kind: ItemKind,
   bytes: Uint8Array,
   code: 'ERR_SYNC_ENTRY' | 'ERR_SYNC_BUNDLE' | 'ERR_SYNC_REVOCATION',
-): Message {
+): WireItem {
   try {
-    return decodeItem<Message>(kind, bytes);
+    return decodeItem(kind, bytes);
   } catch (cause) {
     throw new TrustplaneError(code, `no protobuf message: ${messageOf(cause)}`, { cause });
   }

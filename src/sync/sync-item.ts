@@ -1,8 +1,8 @@
 import type { Bundle, RegistrationEntry, Revocation } from '../spiffe/index.ts';
 import { messageType, strictBytes } from '../wire/index.ts';
-import { buildBundleMessage } from './bundle-message.ts';
-import { buildEntryMessage } from './entry-message.ts';
-import { buildRevocationMessage } from './revocation-message.ts';
+import { buildBundleMessage, type WireBundle } from './bundle-message.ts';
+import { buildEntryMessage, type WireEntry } from './entry-message.ts';
+import { buildRevocationMessage, type WireRevocation } from './revocation-message.ts';
 import { hashItem } from './state-digest.ts';
 
 /** What a state is made of; the letter stands before an item's bytes when it is hashed. */
@@ -18,7 +18,10 @@ export interface SyncItem {
   readonly hash: bigint;
 }
 
-export const messageTypes = {
+/** Of whichever kind: protobuf has judged the types of the fields and no more. */
+export type WireItem = WireEntry & WireBundle & WireRevocation;
+
+const messageTypes = {
   e: messageType('spire/api/types/entry.proto', 'spire.api.types.Entry'),
   b: messageType('spire/api/types/bundle.proto', 'spire.api.types.Bundle'),
   r: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Revocation'),
@@ -62,11 +65,8 @@ function makeItem(value: object, key: ItemKey, message: object): SyncItem {
   return item;
 }
 
-/** The message in an item's bytes, as the services' own are decoded. @throws what protobufjs throws */
-export function decodeItem<Message extends object>(kind: ItemKind, bytes: Uint8Array): Message {
+/** The message in an item's bytes, as those of services are decoded. @throws what protobufjs throws */
+export function decodeItem(kind: ItemKind, bytes: Uint8Array): WireItem {
   const type = messageTypes[kind];
-  return type.toObject(type.decode(strictBytes(bytes)), {
-    longs: String,
-    enums: String,
-  }) as Message;
+  return type.toObject(type.decode(strictBytes(bytes)), { longs: String, enums: String });
 }

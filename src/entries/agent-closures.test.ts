@@ -9,7 +9,7 @@ import {
   SelectorSet,
   SpiffeId,
 } from '../spiffe/index.ts';
-import { AgentClosure } from './authorized-entries.ts';
+import { AgentClosures } from './agent-closures.ts';
 import { type EntryChange, EntryGraph } from './entry-graph.ts';
 
 const server = 'spiffe://a.test/spire/server';
@@ -28,9 +28,10 @@ function world(...entries: RegistrationEntry[]) {
   const remove = (...ids: string[]) =>
     graph.apply(ids.map((id) => ({ before: graph.get(id), after: undefined })));
   put(...entries);
-  const closure = new AgentClosure(graph, agent, clock);
+  const closures = new AgentClosures(graph, clock);
+  const closure = closures.open(agent);
   const ids = () => closure.match(workload).map((entry) => entry.id);
-  return { clock, graph, put, remove, closure, ids };
+  return { clock, graph, put, remove, closures, closure, ids };
 }
 
 const below = (parent: string, name: string, more: Parameters<typeof testEntry>[2] = {}) =>
@@ -41,7 +42,7 @@ const below = (parent: string, name: string, more: Parameters<typeof testEntry>[
 const alias = (name: string, ...selectors: string[]) =>
   testEntry(name, selectors, { parentId: server });
 
-describe('AgentClosure', () => {
+describe('AgentClosures', () => {
   it('holds what is below the agent and not what is below another', () => {
     const { ids, closure } = world(
       below(testAgentId, 'mine'),
@@ -114,16 +115,68 @@ describe('AgentClosure', () => {
     expect(seen).toEqual([['a', 'b'], ['a', 'b'], []]);
   });
 
+  it('follows the selectors of the node', () => {
+    const { ids, closure } = world(
+      alias('cluster', 'k8s_psat:cluster:x'),
+      alias('elsewhere', 'k8s_psat:ns:z'),
+      below('cluster', 'a'),
+      below('elsewhere', 'b'),
+      testEntry('own'),
+    );
+    const told: (string | undefined)[][] = [];
+    closure.watch((changes) =>
+      told.push(changes.map(({ before, after }) => `${before?.id}>${after?.id}`).sort()),
+    );
+    closure.show(setOf('k8s_psat:ns:z'));
+    closure.show(setOf('k8s_psat:ns:z'));
+    expect(ids()).toEqual(['b', 'own']);
+    expect(told).toEqual([['a>undefined', 'undefined>b']]);
+  });
+
+  it('keeps what is below the same aliases once, however many agents have them', () => {
+    const { closures, put, ids } = world(
+      alias('cluster', 'k8s_psat:cluster:x'),
+      below('cluster', 'a'),
+    );
+    const others = Array.from({ length: 100 }, (_, index) =>
+      closures.open({
+        agentId: SpiffeId.parse(`spiffe://a.test/spire/agent/x/${index}`),
+        nodeSelectors: agent.nodeSelectors,
+      }),
+    );
+    expect(closures.size).toBe(101 + 1);
+    put(below('cluster', 'b'));
+    expect(ids()).toEqual(['a', 'b']);
+    for (const other of others) expect(other.all().map(({ id }) => id)).toEqual(['a', 'b']);
+    for (const other of others) other.close();
+    expect(closures.size).toBe(2);
+  });
+
+  it('has a change looked at by nobody but the agents it concerns', () => {
+    const { closures, graph, put } = world();
+    const told: number[] = [];
+    for (let index = 0; index < 50; index++) {
+      const agentId = SpiffeId.parse(`spiffe://a.test/spire/agent/x/${index}`);
+      const entries = closures.open({ agentId, nodeSelectors: setOf() });
+      entries.watch(() => told.push(index));
+    }
+    const lookups = vi.spyOn(graph, 'withPath');
+    put(below('spiffe://a.test/spire/agent/x/7', 'seven'));
+    put(below('seven', 'below-seven'));
+    expect(told).toEqual([7, 7]);
+    expect(lookups.mock.calls.length).toBeLessThanOrEqual(3);
+  });
+
   it('lets go of a long chain in one pass over it', () => {
     const count = 2000;
     const chain = Array.from({ length: count }, (_, i) =>
       below(i === 0 ? testAgentId : `n${i - 1}`, `n${i}`),
     );
     const { graph, remove, closure } = world(...chain);
-    expect(closure.size).toBe(count);
+    expect(closure.all().length).toBe(count);
     const lookups = vi.spyOn(graph, 'withPath');
     remove('n0');
-    expect(closure.size).toBe(0);
+    expect(closure.all().length).toBe(0);
     expect(lookups.mock.calls.length).toBeLessThanOrEqual(2 * count);
   });
 
@@ -170,12 +223,15 @@ const randomStep = fc.oneof(
 );
 
 /** The closure, computed anew from its definition. */
-function naiveClosure(all: readonly RegistrationEntry[]): Set<RegistrationEntry> {
+function naiveClosure(
+  all: readonly RegistrationEntry[],
+  { agentId, nodeSelectors }: typeof agent = agent,
+): Set<RegistrationEntry> {
   const isAlias = (entry: RegistrationEntry) =>
     entry.parentId.toString() === server &&
-    agent.nodeSelectors.includesAll(entry.selectors.map(formatSelector));
+    nodeSelectors.includesAll(entry.selectors.map(formatSelector));
   const reached = new Set([
-    testAgentId,
+    agentId.toString(),
     ...all.filter(isAlias).map((entry) => entry.spiffeId.toString()),
   ]);
   const members = new Set<RegistrationEntry>();
@@ -190,7 +246,7 @@ function naiveClosure(all: readonly RegistrationEntry[]): Set<RegistrationEntry>
   return members;
 }
 
-describe('AgentClosure against its definition', () => {
+describe('AgentClosures against their definition', () => {
   it('holds and matches the same after any batches of changes, and tells of each that changed it', () => {
     fc.assert(
       fc.property(
@@ -210,7 +266,7 @@ describe('AgentClosure against its definition', () => {
             expect(new Set(all.filter((entry) => closure.get(entry.id) === entry))).toEqual(
               members,
             );
-            expect(closure.size).toBe(members.size);
+            expect(closure.all().length).toBe(members.size);
             for (const shown of [uids, uids.slice(1), ['unix:uid:0']]) {
               const matched = [...members]
                 .filter(
@@ -230,6 +286,60 @@ describe('AgentClosure against its definition', () => {
           }
         },
       ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+const agentIds = ['local/up', 'x/y', 'x/z'].map((path) =>
+  SpiffeId.parse(`spiffe://a.test/spire/agent/${path}`),
+);
+const randomNode = fc.record({
+  agent: fc.integer({ min: 0, max: agentIds.length - 1 }),
+  shown: fc.subarray(nodes),
+});
+
+describe('what AgentClosures tell of many agents', () => {
+  it('adds up to what each may serve, whatever changes and however nodes change', () => {
+    const step = fc.oneof(
+      { weight: 4, arbitrary: fc.array(randomStep, { minLength: 1, maxLength: 4 }) },
+      { weight: 1, arbitrary: randomNode },
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
+        const graph = new EntryGraph();
+        const closures = new AgentClosures(graph, new FakeClock());
+        const agents = agentIds.map((agentId) => {
+          const nodeSelectors = setOf();
+          const entries = closures.open({ agentId, nodeSelectors });
+          const mirror = new Map<string, RegistrationEntry>();
+          entries.watch((changes) => {
+            for (const { before, after } of changes) {
+              const id = (before ?? after)?.id ?? '';
+              expect(mirror.get(id)).toBe(before);
+              if (after === undefined) mirror.delete(id);
+              else mirror.set(id, after);
+            }
+          });
+          return { agentId, nodeSelectors, entries, mirror };
+        });
+        for (const next of steps) {
+          if ('shown' in next) {
+            const shown = agents[next.agent];
+            if (shown === undefined) continue;
+            shown.nodeSelectors = setOf(...next.shown);
+            shown.entries.show(shown.nodeSelectors);
+          } else {
+            graph.apply(changesOf(graph, next));
+          }
+          const all = graph.ids.flatMap((id) => graph.get(id) ?? []);
+          for (const { entries, mirror, ...node } of agents) {
+            const members = naiveClosure(all, node);
+            expect(new Set(mirror.values())).toEqual(members);
+            expect(new Set(entries.all())).toEqual(members);
+          }
+        }
+      }),
       { numRuns: 300 },
     );
   });
