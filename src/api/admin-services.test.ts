@@ -2,27 +2,13 @@ import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { serveForTest } from '../../test/fakes/admin-socket.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
-import { FakeTrustMap } from '../../test/fakes/fake-trust-map.ts';
 import { testTrustDomain } from '../../test/fakes/test-entries.ts';
-import type { X509CaStatus } from '../ca/index.ts';
-import { type Bundle, emptyBundle, TrustDomain } from '../spiffe/index.ts';
+import type { CaStatus } from '../ca/index.ts';
 import type { GrpcService } from '../wire/index.ts';
 import { type AdminServiceOptions, createAdminService } from './admin-service.ts';
-import { createBundleService } from './bundle-service.ts';
 import { requireAdmin } from './require-admin.ts';
 
-const bundle: Bundle = {
-  trustDomain: testTrustDomain,
-  x509Authorities: [{ certificate: Uint8Array.of(48, 0), tainted: true }],
-  jwtAuthorities: [
-    { publicKey: Uint8Array.of(48, 1), keyId: 'k', expiresAt: 5_000, tainted: false },
-  ],
-  witAuthorities: [],
-  sequenceNumber: 2n ** 64n - 1n,
-  refreshHintSeconds: 60,
-};
-
-const caStatus: X509CaStatus = {
+const caStatus: CaStatus = {
   health: 'ok',
   canSign: true,
   authorities: [
@@ -33,10 +19,13 @@ const caStatus: X509CaStatus = {
       notBefore: 1_000,
       notAfter: 9_000,
       isPublished: true,
+      isTainted: false,
     },
   ],
-  nextStep: 'none',
+  nextStep: 'prepare',
   nextStepAt: 0,
+  gate: undefined,
+  alarm: undefined,
   failure: undefined,
 };
 
@@ -53,41 +42,6 @@ function admin(more: Partial<AdminServiceOptions> = {}): GrpcService {
     ...more,
   });
 }
-
-describe('Bundle', () => {
-  it('shows the own bundle whole', async () => {
-    const call = await serveForTest(createBundleService({ trustMap: new FakeTrustMap(bundle) }));
-    expect(await call('GetBundle')).toEqual({
-      trust_domain: 'a.test',
-      x509_authorities: [{ asn1: Buffer.of(48, 0), tainted: true }],
-      jwt_authorities: [
-        { public_key: Buffer.of(48, 1), key_id: 'k', expires_at: '5', tainted: false },
-      ],
-      wit_authorities: [],
-      refresh_hint: '60',
-      sequence_number: '18446744073709551615',
-    });
-  });
-
-  it('shows the masked fields alone', async () => {
-    const call = await serveForTest(createBundleService({ trustMap: new FakeTrustMap(bundle) }));
-    expect(await call('GetBundle', { output_mask: { refresh_hint: true } })).toEqual({
-      trust_domain: 'a.test',
-      x509_authorities: [],
-      jwt_authorities: [],
-      wit_authorities: [],
-      refresh_hint: '60',
-    });
-  });
-
-  it('counts the own bundle and the federated ones', async () => {
-    const map = new FakeTrustMap(bundle);
-    const call = await serveForTest(createBundleService({ trustMap: map }));
-    expect(await call('CountBundles')).toEqual({ count: 1 });
-    map.set(bundle, emptyBundle(TrustDomain.parse('b.test')));
-    expect(await call('CountBundles')).toEqual({ count: 2 });
-  });
-});
 
 describe('Admin', () => {
   it('shows how the process is', async () => {
@@ -154,12 +108,8 @@ describe('requireAdmin', () => {
   });
 
   it('guards every method', () => {
-    const guarded = requireAdmin(
-      createBundleService({ trustMap: new FakeTrustMap(bundle) }),
-      1000,
-      () => 1001,
-    );
-    expect(Object.keys(guarded.implementation)).toEqual(['CountBundles', 'GetBundle']);
+    const guarded = requireAdmin(admin(), 1000, () => 1001);
+    expect(Object.keys(guarded.implementation)).toEqual(['GetStatus']);
     for (const handler of Object.values(guarded.implementation)) {
       expect(() => Reflect.apply(handler, undefined, [{}, () => {}])).toThrow('user 1001');
     }

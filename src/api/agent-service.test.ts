@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
+import { foreignBundle } from '../../test/fakes/open-federation.ts';
 import { csrFor, csrWithoutId, openFleet } from '../../test/fakes/open-fleet.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
 import { generateP256KeyPair, parseX509Svid, SpiffeId, verifyX509Svid } from '../spiffe/index.ts';
@@ -272,6 +273,19 @@ describe('what an agent may do', () => {
     }
   });
 
+  it('is to see the bundles of foreign trust domains, as an administrator is', async () => {
+    const { dial, join, issueIdentity, entries, foreignBundles } = await openFleet();
+    await foreignBundles.set(foreignBundle('b.test'));
+    await entries.create(testDraft('ops', undefined, { admin: true }));
+    const admin = await issueIdentity('spiffe://a.test/ops');
+    for (const identity of [await join(), admin]) {
+      const shown = await dial(identity).call('Bundle.GetFederatedBundle', {
+        trust_domain: 'b.test',
+      });
+      expect(shown).toMatchObject({ trust_domain: 'b.test', x509_authorities: [{}] });
+    }
+  });
+
   it('does not come back by attesting while it is banned', async () => {
     const { dial, agents } = await openFleet({ attestors: [quiz] });
     const { id } = await dial().attest('quiz', Buffer.from('0'));
@@ -383,6 +397,7 @@ describe('administrators', () => {
 const agentMethods = [
   'Agent.RenewAgent',
   'Agent.PostStatus',
+  'Bundle.GetFederatedBundle',
   'Entry.GetAuthorizedEntries',
   'SVID.BatchNewX509SVID',
 ] as const;
@@ -394,6 +409,12 @@ const adminMethods = [
   'Agent.BanAgent',
   'Agent.CreateJoinToken',
   'Bundle.CountBundles',
+  'Bundle.AppendBundle',
+  'Bundle.ListFederatedBundles',
+  'Bundle.BatchCreateFederatedBundle',
+  'Bundle.BatchUpdateFederatedBundle',
+  'Bundle.BatchSetFederatedBundle',
+  'Bundle.BatchDeleteFederatedBundle',
   'Entry.CountEntries',
   'Entry.ListEntries',
   'Entry.GetEntry',
@@ -401,4 +422,10 @@ const adminMethods = [
   'Entry.BatchUpdateEntry',
   'Entry.BatchDeleteEntry',
   'SVID.MintX509SVID',
+  'TrustDomain.ListFederationRelationships',
+  'TrustDomain.GetFederationRelationship',
+  'TrustDomain.BatchCreateFederationRelationship',
+  'TrustDomain.BatchUpdateFederationRelationship',
+  'TrustDomain.BatchDeleteFederationRelationship',
+  'TrustDomain.RefreshBundle',
 ] as const;

@@ -11,6 +11,7 @@ import {
 } from './agent-messages.ts';
 import { type AttestAgentOptions, createAttestAgent } from './attest-agent.ts';
 import type { Authorization } from './authorization.ts';
+import { parsePage, type WirePageRequest } from './page-request.ts';
 import { buildX509Svid } from './svid-message.ts';
 import { unary } from './unary.ts';
 
@@ -20,11 +21,9 @@ export interface AgentServiceOptions extends AttestAgentOptions {
   readonly authorization: Pick<Authorization, 'agentOf'>;
 }
 
-interface ListRequest {
+interface ListRequest extends WirePageRequest {
   readonly filter?: WireAgentFilter | null;
   readonly output_mask?: AgentMask;
-  readonly page_size?: number;
-  readonly page_token?: string;
 }
 
 interface IdRequest {
@@ -75,7 +74,10 @@ function forAdministrators({ agents, tokens, log }: AgentServiceOptions) {
       count: agents.count(parseAgentFilter(request.filter)),
     })),
     ListAgents: unary((request: ListRequest) => {
-      const page = agents.list(parseAgentFilter(request.filter), parsePage(request));
+      const page = agents.list(
+        parseAgentFilter(request.filter),
+        parsePage(request, 'ERR_AGENT_PAGE'),
+      );
       return {
         agents: page.items.map((agent) => buildAgent(agent, request.output_mask)),
         next_page_token: page.nextPageToken,
@@ -115,9 +117,4 @@ function forAdministrators({ agents, tokens, log }: AgentServiceOptions) {
 
 function parseId(id: WireSpiffeId | null | undefined): SpiffeId {
   return parseSpiffeId(id, 'id', 'ERR_AGENT_ID');
-}
-
-function parsePage({ page_size = 0, page_token = '' }: ListRequest) {
-  if (page_size >= 0) return { pageSize: page_size, pageToken: page_token };
-  throw new TrustplaneError('ERR_AGENT_PAGE', `page_size: expected 0 or more; got ${page_size}`);
 }

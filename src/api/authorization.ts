@@ -3,11 +3,11 @@ import type { AgentRegistry, AttestedAgent } from '../agents/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import type { Metrics } from '../ops/index.ts';
 import { type Clock, TrustplaneError } from '../spiffe/index.ts';
-import { callerOf, type GrpcService, type SvidCaller } from '../wire/index.ts';
+import { type Caller, callerOf, type GrpcService, type SvidCaller } from '../wire/index.ts';
 import { withReason } from './denial-reason.ts';
 
-/** Anybody; an attested agent; the admin socket and workloads with an `admin` entry. */
-type Audience = 'anyone' | 'agent' | 'admin';
+/** Anybody; an attested agent; the admin socket and workloads with an `admin` entry; one of the latter two. */
+type Audience = 'anyone' | 'agent' | 'admin' | 'agent or admin';
 
 const AGENT_PATH = '/spire/agent/';
 
@@ -27,6 +27,21 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
   'spire.api.server.bundle.v1.Bundle': {
     GetBundle: 'anyone',
     CountBundles: 'admin',
+    AppendBundle: 'admin',
+    ListFederatedBundles: 'admin',
+    GetFederatedBundle: 'agent or admin',
+    BatchCreateFederatedBundle: 'admin',
+    BatchUpdateFederatedBundle: 'admin',
+    BatchSetFederatedBundle: 'admin',
+    BatchDeleteFederatedBundle: 'admin',
+  },
+  'spire.api.server.trustdomain.v1.TrustDomain': {
+    ListFederationRelationships: 'admin',
+    GetFederationRelationship: 'admin',
+    BatchCreateFederationRelationship: 'admin',
+    BatchUpdateFederationRelationship: 'admin',
+    BatchDeleteFederationRelationship: 'admin',
+    RefreshBundle: 'admin',
   },
   'spire.api.server.entry.v1.Entry': {
     GetAuthorizedEntries: 'agent',
@@ -101,7 +116,7 @@ export class Authorization {
    */
   async requireAgent(call: CallOfSomebody): Promise<AttestedAgent> {
     const caller = callerOf(call);
-    if (caller.kind !== 'svid' || !caller.svid.spiffeId.path.startsWith(AGENT_PATH)) {
+    if (!isAgent(caller)) {
       throw new TrustplaneError('ERR_API_CALLER', 'only an attested agent may call this');
     }
     const { svid, serialNumber } = caller;
@@ -110,8 +125,10 @@ export class Authorization {
   }
 
   async #admit(audience: Audience, call: CallOfSomebody): Promise<void> {
-    if (audience === 'agent') this.#agents.set(call, await this.requireAgent(call));
-    if (audience === 'admin') this.#requireAdmin(call);
+    if (audience === 'anyone') return;
+    const isForAgent = audience === 'agent' || (audience !== 'admin' && isAgent(callerOf(call)));
+    if (isForAgent) this.#agents.set(call, await this.requireAgent(call));
+    else this.#requireAdmin(call);
   }
 
   #requireAdmin(call: CallOfSomebody): void {
@@ -169,6 +186,10 @@ export class Authorization {
       throw new TrustplaneError('ERR_API_CALLER', `${path}: ${error.message}`, { cause: error });
     }
   }
+}
+
+function isAgent(caller: Caller): caller is SvidCaller {
+  return caller.kind === 'svid' && caller.svid.spiffeId.path.startsWith(AGENT_PATH);
 }
 
 interface Stream extends CallOfSomebody {

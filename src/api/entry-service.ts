@@ -1,11 +1,13 @@
 import type { EntryRegistry } from '../entries/index.ts';
 import type { Log } from '../ops/index.ts';
-import { messageOf, type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
+import { type RegistrationEntry, TrustplaneError } from '../spiffe/index.ts';
 import { buildEntryMessage, type EntryMask, type WireEntry } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import type { AuthorizedEntriesMethods } from './authorized-entries-methods.ts';
+import { eachItem } from './each-item.ts';
 import { parseEntryFilter, type WireEntryFilter } from './entry-filter-message.ts';
 import { parseEntryDraft, parseEntryEdit } from './entry-messages.ts';
+import { parsePage, type WirePageRequest } from './page-request.ts';
 import { unary } from './unary.ts';
 import { errorStatus, okStatus, parseBatch, type WireStatus } from './wire-values.ts';
 
@@ -66,7 +68,7 @@ export function createEntryService(options: {
       })),
       ListEntries: unary((request: ListRequest) => {
         const filter = parseEntryFilter(request.filter);
-        const page = entries.list(filter, parsePage(request));
+        const page = entries.list(filter, parsePage(request, 'ERR_ENTRY_PAGE'));
         return {
           entries: page.entries.map((entry) => buildEntryMessage(entry, request.output_mask)),
           next_page_token: page.nextPageToken,
@@ -103,11 +105,9 @@ export function createEntryService(options: {
   };
 }
 
-interface ListRequest {
+interface ListRequest extends WirePageRequest {
   readonly filter?: WireEntryFilter | null;
   readonly output_mask?: EntryMask;
-  readonly page_size?: number;
-  readonly page_token?: string;
 }
 
 interface UpdateRequest {
@@ -121,38 +121,9 @@ const alreadyExists: WireStatus = {
   message: 'an entry with this parent, SPIFFE ID and selectors already exists',
 };
 
-/** Does the work for each item, in order, at most `concurrency` at once; a failure is the item's status. */
-async function eachItem<T, R extends { status: WireStatus }>(
-  items: readonly T[],
-  concurrency: number,
-  log: Log,
-  work: (item: T) => Promise<R>,
-): Promise<(R | { status: WireStatus })[]> {
-  const results: (R | { status: WireStatus })[] = [];
-  for (let i = 0; i < items.length; i += concurrency) {
-    const part = items.slice(i, i + concurrency).map(async (item) => {
-      try {
-        return await work(item);
-      } catch (error) {
-        if (!(error instanceof TrustplaneError)) {
-          log.error({ error: messageOf(error) }, 'an item of a batch failed');
-        }
-        return { status: errorStatus(error) };
-      }
-    });
-    results.push(...(await Promise.all(part)));
-  }
-  return results;
-}
-
 function parseId(id: string | undefined): string {
   if (id !== undefined && id !== '') return id;
   throw new TrustplaneError('ERR_ENTRY_ID', 'id: expected an entry ID; got none');
-}
-
-function parsePage({ page_size = 0, page_token = '' }: ListRequest) {
-  if (page_size >= 0) return { pageSize: page_size, pageToken: page_token };
-  throw new TrustplaneError('ERR_ENTRY_PAGE', `page_size: expected 0 or more; got ${page_size}`);
 }
 
 function factsOf(entry: RegistrationEntry) {

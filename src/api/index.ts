@@ -8,9 +8,11 @@ export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 export { createBundleService } from './bundle-service.ts';
 export { createEntryService } from './entry-service.ts';
+export { createLoggerService } from './logger-service.ts';
 export { requireAdmin } from './require-admin.ts';
 export {
   createSvidIssuance,
   type SvidIssuance,
 } from './svid-issuance.ts';
 export { createSvidService } from './svid-service.ts';
+export { createTrustDomainService } from './trust-domain-service.ts';

@@ -10,6 +10,7 @@ import {
   createEntryService,
   createSvidIssuance,
   createSvidService,
+  createTrustDomainService,
   type SvidIssuance,
 } from '../api/index.ts';
 import type { AgentEntries } from '../entries/index.ts';
@@ -45,7 +46,7 @@ export async function openFleet(
   local?: LocalAgent,
 ): Promise<Fleet> {
   const { log, metrics, clock, closing } = process;
-  const { entries, ca, trust } = server;
+  const { entries, ca, trust, foreignBundles, relationships } = server;
   const common = { trustDomain: config.trustDomain, ca, clock, log, metrics };
   const agents = await AgentRegistry.load({ ...common, bucket: store.bucket('agents') });
   closing.defer(() => agents.close());
@@ -81,7 +82,24 @@ export async function openFleet(
       guarded('agent', agentService),
       guarded('svid', createSvidService({ ...common, issuance, authorization })),
       guarded('entry', createEntryService({ entries, log, forAgents })),
-      guarded('bundle', createBundleService({ trustMap: trust })),
+      guarded(
+        'bundle',
+        createBundleService({
+          trustMap: trust,
+          foreignBundles,
+          ownBundle: server.ownBundle.publisherFor('administrator'),
+          entries: {
+            list: (filter, page) => entries.list(filter, page),
+            update: (id, edit) => entries.update(id, edit),
+            delete: (id) => entries.delete(id),
+          },
+          log,
+        }),
+      ),
+      guarded(
+        'trustdomain',
+        createTrustDomainService({ ...common, relationships, foreignBundles }),
+      ),
     ],
   };
 }

@@ -7,16 +7,18 @@ import {
   type X509Ca,
 } from '../ca/index.ts';
 import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
-import { createTrustMapSource, openOwnBundle } from '../federation/index.ts';
+import { createTrustMapSource, type OwnBundle, openOwnBundle } from '../federation/index.ts';
 import { messageOf, type TrustMapSource } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
+import { type Federation, openFederation } from './open-federation.ts';
 import { keyFolder } from './open-state.ts';
 import type { Process } from './process.ts';
 
 /** The control plane of one trust domain: what it owns, before it serves anybody. */
-export interface ServerRole {
+export interface ServerRole extends Federation {
+  readonly ownBundle: OwnBundle;
   readonly entries: EntryRegistry;
   readonly ca: X509Ca;
   readonly trust: TrustMapSource;
@@ -31,6 +33,7 @@ export async function openServerRole(
   const { log, metrics, clock, closing } = process;
   const keyManager = await openKeyManager(config);
   const bucket = store.bucket('authorities');
+  const federation = await openFederation(config, process, store);
   const [ownBundle, entries] = await both(
     openOwnBundle({
       bucket,
@@ -68,7 +71,8 @@ export async function openServerRole(
   });
   closing.defer(() => ca.close());
   watchCa(ca, process);
-  return { entries, ca, trust: createTrustMapSource({ ownBundle }) };
+  const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
+  return { ...federation, ownBundle, entries, ca, trust };
 }
 
 function watchCa(ca: X509Ca, { readiness }: Process): void {

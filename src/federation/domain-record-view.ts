@@ -1,7 +1,7 @@
 import type { Log, Metrics } from '../ops/index.ts';
 import { messageOf } from '../spiffe/index.ts';
 import type { FeedTarget, StoredRecord, StoreEvent, StoreSnapshot } from '../store/index.ts';
-import type { RecordKind } from './domain-records.ts';
+import type { RecordKind } from './record-kind.ts';
 
 interface Held<Value> {
   readonly value: Value;

@@ -1,5 +1,5 @@
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, type ErrorCode, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type Clock, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import {
   type Bucket,
   BucketFeed,
@@ -10,23 +10,10 @@ import {
 } from '../store/index.ts';
 import { DomainRecordView } from './domain-record-view.ts';
 import { federationLimits } from './federation-limits.ts';
+import type { RecordKind } from './record-kind.ts';
 
 /** How often a write is tried again after others changed the same record. */
 const MAX_ATTEMPTS = 32;
-
-/** What is kept for each foreign trust domain under one prefix of the bucket `federation`. */
-export interface RecordKind<Value> {
-  /** `bundle` or `relationship`; the first token of its keys. */
-  readonly name: string;
-  readonly notFoundCode: ErrorCode;
-  keyOf(trustDomain: TrustDomain): string;
-  /** The trust domain of a key. */
-  nameOf(key: string): string;
-  /** @throws TrustplaneError ERR_FEDERATION_TOO_LARGE */
-  encode(value: Value): Uint8Array;
-  /** @throws TrustplaneError ERR_FEDERATION_RECORD */
-  decode(key: string, value: Uint8Array): Value;
-}
 
 export interface DomainRecordsOptions {
   /** The bucket `federation`. */

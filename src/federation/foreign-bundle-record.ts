@@ -8,9 +8,9 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { domainKey, domainOfKey } from './domain-key.ts';
-import type { RecordKind } from './domain-records.ts';
 import { federationLimits } from './federation-limits.ts';
 import type { ForeignBundle } from './foreign-bundle.ts';
+import type { RecordKind } from './record-kind.ts';
 
 const VERSION = 1;
 const decoder = new TextDecoder('utf-8', { fatal: true });

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { domainKey, domainOfKey } from './domain-key.ts';
-import type { RecordKind } from './domain-records.ts';
+import type { RecordKind } from './record-kind.ts';
 import {
   type EndpointProfile,
   type FederationRelationship,

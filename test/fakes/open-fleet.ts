@@ -11,6 +11,7 @@ import {
   createEntryService,
   createSvidIssuance,
   createSvidService,
+  createTrustDomainService,
   type NodeAttestor,
 } from '../../src/api/index.ts';
 import { createJoinTokenAttestor } from '../../src/attest/index.ts';
@@ -19,6 +20,7 @@ import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.
 import { dialTls, loadService, serveTls, type TlsIdentity } from '../../src/wire/index.ts';
 import { startCa } from './ca-world.ts';
 import { openAgents, openTokens } from './open-agents.ts';
+import { openFederation } from './open-federation.ts';
 import { openRegistry } from './open-registry.ts';
 import { testTrustDomain } from './test-entries.ts';
 
@@ -27,6 +29,7 @@ const services = {
   Bundle: 'spire.api.server.bundle.v1.Bundle',
   Entry: 'spire.api.server.entry.v1.Entry',
   SVID: 'spire.api.server.svid.v1.SVID',
+  TrustDomain: 'spire.api.server.trustdomain.v1.TrustDomain',
 } as const;
 
 /** `Agent.GetAgent` and so on. */
@@ -56,6 +59,7 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
   const { agents } = await openAgents({ clock });
   const { tokens } = openTokens({ clock });
   const { registry: entries } = await openRegistry({ clock });
+  const { bundles: foreignBundles, relationships } = await openFederation({ clock });
   const metrics = createMetrics();
   const authorization = new Authorization({ agents, entries, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
@@ -75,7 +79,14 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
       attestors: [createJoinTokenAttestor(tokens), ...(options.attestors ?? [])],
       issueAgentSvid: createAgentSvidIssuer(ca, 0),
     }),
-    createBundleService({ trustMap }),
+    createBundleService({
+      trustMap,
+      foreignBundles,
+      ownBundle: world.ownBundle.publisherFor('administrator'),
+      entries,
+      log: silentLog,
+    }),
+    createTrustDomainService({ ...common, relationships, foreignBundles }),
     createEntryService({ entries, log: silentLog, forAgents }),
     createSvidService({ ...common, issuance, authorization }),
   ];
@@ -135,7 +146,17 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
     return await dial().attest('join_token', Buffer.from(token));
   }
 
-  return { ...common, agents, tokens, entries, trustMap, dial, join, issueIdentity };
+  return {
+    ...common,
+    agents,
+    tokens,
+    entries,
+    foreignBundles,
+    trustMap,
+    dial,
+    join,
+    issueIdentity,
+  };
 }
 
 export class FleetClient {

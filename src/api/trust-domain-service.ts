@@ -1,0 +1,172 @@
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { FederationRelationship, Relationships } from '../federation/index.ts';
+import type { Log } from '../ops/index.ts';
+import { messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type GrpcService, loadService } from '../wire/index.ts';
+import { eachItem } from './each-item.ts';
+import type { ForeignBundleStore } from './federated-bundle-methods.ts';
+import { parsePage, type WirePageRequest } from './page-request.ts';
+import {
+  buildRelationship,
+  parseRelationship,
+  parseRelationshipEdit,
+  type RelationshipDraft,
+  type RelationshipMask,
+  type WireRelationship,
+} from './relationship-messages.ts';
+import { parseForeignDomain } from './trust-domain-field.ts';
+import { unary } from './unary.ts';
+import { okStatus, parseBatch, type WireStatus } from './wire-values.ts';
+
+const MAX_BATCH = 1_000;
+
+export interface TrustDomainServiceOptions {
+  /** The own one. */
+  readonly trustDomain: TrustDomain;
+  readonly relationships: Pick<
+    Relationships,
+    'get' | 'require' | 'list' | 'create' | 'update' | 'delete'
+  >;
+  readonly foreignBundles: Pick<ForeignBundleStore, 'get' | 'set' | 'delete'>;
+  readonly log: Log;
+}
+
+interface RelationshipResult {
+  readonly status: WireStatus;
+  readonly federation_relationship?: WireRelationship;
+}
+
+interface BatchRequest {
+  readonly federation_relationships?: readonly WireRelationship[];
+  readonly input_mask?: RelationshipMask;
+  readonly output_mask?: RelationshipMask;
+}
+
+/** spire.api.server.trustdomain.v1.TrustDomain; to be guarded. */
+export function createTrustDomainService(options: TrustDomainServiceOptions): GrpcService {
+  return {
+    definition: loadService(
+      'spire/api/server/trustdomain/v1/trustdomain.proto',
+      'spire.api.server.trustdomain.v1.TrustDomain',
+    ),
+    implementation: { ...readingMethods(options), ...writingMethods(options) },
+  };
+}
+
+function readingMethods(options: TrustDomainServiceOptions): UntypedServiceImplementation {
+  const { trustDomain: own, relationships, foreignBundles } = options;
+  const build = (relationship: FederationRelationship, mask: RelationshipMask): WireRelationship =>
+    buildRelationship(relationship, foreignBundles.get(relationship.trustDomain), mask);
+  return {
+    ListFederationRelationships: unary(
+      (request: WirePageRequest & { output_mask?: RelationshipMask }) => {
+        const page = relationships.list(parsePage(request, 'ERR_FEDERATION_PAGE'));
+        return {
+          federation_relationships: page.items.map((item) => build(item, request.output_mask)),
+          next_page_token: page.nextPageToken,
+        };
+      },
+    ),
+    GetFederationRelationship: unary(
+      (request: { trust_domain?: string; output_mask?: RelationshipMask }) => {
+        const trustDomain = parseForeignDomain(request.trust_domain, 'trust_domain', own);
+        return build(relationships.require(trustDomain), request.output_mask);
+      },
+    ),
+    RefreshBundle: unary((request: { trust_domain?: string }): object => {
+      const { trustDomain } = relationships.require(
+        parseForeignDomain(request.trust_domain, 'trust_domain', own),
+      );
+      const message = `this server does not fetch the bundle of ${trustDomain.name}; set it`;
+      throw new TrustplaneError('ERR_FEDERATION_NO_REFRESH', message);
+    }),
+  };
+}
+
+function writingMethods(options: TrustDomainServiceOptions): UntypedServiceImplementation {
+  const { trustDomain: own, foreignBundles, log } = options;
+
+  /** One after the other: a batch may name one trust domain twice. */
+  const batch = (
+    what: string,
+    write: (wire: WireRelationship, mask: RelationshipMask) => Promise<FederationRelationship>,
+  ) =>
+    unary(async ({ federation_relationships, input_mask, output_mask }: BatchRequest) => {
+      const items = parseBatch(federation_relationships, MAX_BATCH, 'federation_relationships');
+      const work = async (wire: WireRelationship): Promise<RelationshipResult> => {
+        const relationship = await write(wire, input_mask);
+        log.info(factsOf(relationship), `federation relationship ${what}`);
+        const bundle = foreignBundles.get(relationship.trustDomain);
+        const message = buildRelationship(relationship, bundle, output_mask);
+        return { status: okStatus, federation_relationship: message };
+      };
+      return { results: await eachItem(items, 1, log, work) };
+    });
+
+  return {
+    BatchCreateFederationRelationship: batch('created', (wire) =>
+      create(options, parseRelationship(wire, own)),
+    ),
+    BatchUpdateFederationRelationship: batch('updated', async (wire, mask) => {
+      const { trustDomain, edit, bundle } = parseRelationshipEdit(wire, mask, own);
+      options.relationships.require(trustDomain);
+      if (bundle !== undefined) await foreignBundles.set(bundle);
+      return await options.relationships.update(trustDomain, edit);
+    }),
+    BatchDeleteFederationRelationship: unary(
+      async ({ trust_domains }: { trust_domains?: readonly string[] }) => {
+        const names = parseBatch(trust_domains, MAX_BATCH, 'trust_domains');
+        const results = await eachItem(names, 1, log, async (name) => {
+          await end(options, parseForeignDomain(name, 'trust_domains', own));
+          return { status: okStatus };
+        });
+        return {
+          results: results.map((result, i) => ({ ...result, trust_domain: names[i] ?? '' })),
+        };
+      },
+    ),
+  };
+}
+
+/** A relationship whose bundle is refused is not made. */
+async function create(
+  { relationships, foreignBundles, log }: TrustDomainServiceOptions,
+  { relationship, bundle }: RelationshipDraft,
+): Promise<FederationRelationship> {
+  const created = await relationships.create(relationship);
+  if (bundle === undefined) return created;
+  try {
+    await foreignBundles.set(bundle);
+    return created;
+  } catch (error) {
+    await relationships.delete(relationship.trustDomain).catch((cause: unknown) => {
+      const fields = { ...factsOf(relationship), error: messageOf(cause) };
+      log.error(fields, 'a relationship without its first bundle is left');
+    });
+    throw error;
+  }
+}
+
+/**
+ * Trust is withdrawn first: after a crash the relationship is still there to be deleted (SPIFFE
+ * Federation §6.3). And again at the end: a bundle may have come meanwhile.
+ */
+async function end(
+  { relationships, foreignBundles, log }: TrustDomainServiceOptions,
+  trustDomain: TrustDomain,
+): Promise<void> {
+  const withdraw = async (): Promise<void> =>
+    await foreignBundles.delete(trustDomain).catch(unlessGone);
+  if (relationships.get(trustDomain) !== undefined) await withdraw();
+  await relationships.delete(trustDomain);
+  await withdraw();
+  log.info({ trustDomain: trustDomain.name }, 'federation relationship deleted with its bundle');
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof TrustplaneError) || error.code !== 'ERR_BUNDLE_NOT_FOUND') throw error;
+}
+
+function factsOf({ trustDomain, bundleEndpointUrl, profile }: FederationRelationship) {
+  return { trustDomain: trustDomain.name, bundleEndpointUrl, profile: profile.type };
+}

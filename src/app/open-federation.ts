@@ -1,0 +1,27 @@
+import { ForeignBundles, Relationships } from '../federation/index.ts';
+import type { Store } from '../store/index.ts';
+import { both } from './both.ts';
+import type { Config } from './config.ts';
+import type { Process } from './process.ts';
+
+/** What a server knows of foreign trust domains. */
+export interface Federation {
+  readonly foreignBundles: ForeignBundles;
+  readonly relationships: Relationships;
+}
+
+/** Opens the registries; closed with `process`. @throws TrustplaneError ERR_STORE_* */
+export async function openFederation(
+  { trustDomain }: Config,
+  { clock, log, metrics, closing }: Process,
+  store: Store,
+): Promise<Federation> {
+  const options = { bucket: store.bucket('federation'), trustDomain, clock, log, metrics };
+  const [foreignBundles, relationships] = await both(
+    ForeignBundles.load(options),
+    Relationships.load(options),
+  );
+  closing.defer(() => foreignBundles.close());
+  closing.defer(() => relationships.close());
+  return { foreignBundles, relationships };
+}
