@@ -1,4 +1,4 @@
-import type { X509AuthorityStatus, X509Ca } from '../ca/index.ts';
+import type { AuthorityStatus, X509Ca } from '../ca/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import type { HealthCheck } from '../ops/index.ts';
 import type { Clock, TrustDomain } from '../spiffe/index.ts';
@@ -43,7 +43,7 @@ function buildStatus(options: AdminServiceOptions): object {
   };
 }
 
-function buildAuthority(authority: X509AuthorityStatus): object {
+function buildAuthority(authority: AuthorityStatus): object {
   return {
     slot: `SLOT_${authority.state.toUpperCase()}`,
     authority_id: authority.authorityId,

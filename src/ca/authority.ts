@@ -1,32 +1,32 @@
-import type { Certificate } from '../spiffe/index.ts';
-import { parseCertificate } from '../spiffe/index.ts';
-
 /**
  * prepared: made and published, signs nothing yet. active: signs. old: signs nothing more, stays in
- * the bundle until it has expired, because leaves signed by it live.
+ * the bundle until it has expired or is revoked, because SVIDs signed by it live.
  */
 export const authorityStates = ['prepared', 'active', 'old'] as const;
 export type AuthorityState = (typeof authorityStates)[number];
 
-/** One X.509 authority of this server, as the journal holds it. Instants in milliseconds since the epoch. */
-export interface X509CaAuthority {
-  /** The subject key identifier, in hex. */
+/** One authority of this server, whatever it signs. Instants in milliseconds since the epoch. */
+export interface Authority {
+  /** The key identifier of its public key, in hex. */
   readonly authorityId: string;
   /** Of its key in the key manager. */
   readonly keyId: string;
   readonly state: AuthorityState;
-  /** When it was made; `notBefore` is backdated from here, and life counts from here. */
+  /** When it was made; life counts from here. */
   readonly issuedAt: number;
-  /** DER, self-signed. */
-  readonly certificate: Uint8Array;
-  readonly parsed: Certificate;
+  /** It is of no use to whoever has an earlier time. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** SubjectPublicKeyInfo DER. */
+  readonly publicKey: Uint8Array;
 }
 
-/** @throws TrustplaneError ERR_CERTIFICATE */
-export function createAuthority(
-  fields: Pick<X509CaAuthority, 'keyId' | 'state' | 'issuedAt' | 'certificate'>,
-): X509CaAuthority {
-  const parsed = parseCertificate(fields.certificate);
-  const authorityId = Buffer.from(parsed.subjectKeyId ?? new Uint8Array()).toString('hex');
-  return { ...fields, authorityId, parsed };
+/** What an authority signs. */
+export type AuthorityKind = 'x509' | 'jwt';
+
+export const kindNames: Readonly<Record<AuthorityKind, string>> = { x509: 'X.509', jwt: 'JWT' };
+
+/** Marks the keys of one kind in a key manager that holds others too. */
+export function keyPrefixOf(kind: AuthorityKind): string {
+  return `${kind}-`;
 }

@@ -1,54 +1,76 @@
-import type { AuthorityState, X509CaAuthority } from './authority.ts';
-import type { RotationFailure } from './rotation.ts';
+import type { Authority, AuthorityState } from './authority.ts';
+import type { Publication } from './authority-publisher.ts';
+import type { GateState } from './gate.ts';
+import type { RotationAlarm, RotationFailure } from './rotation.ts';
 import type { RotationStep } from './slots.ts';
 
 /** Instants in milliseconds since the epoch. */
-export interface X509AuthorityStatus {
+export interface AuthorityStatus {
+  /** X.509: the subject key identifier, in hex. JWT: the `kid`. */
   readonly authorityId: string;
   readonly state: AuthorityState;
   readonly issuedAt: number;
   readonly notBefore: number;
   readonly notAfter: number;
   readonly isPublished: boolean;
+  readonly isTainted: boolean;
 }
 
-/** Where the rotation stands. */
-export interface X509CaStatus {
+/** Where the authorities of one kind stand. */
+export interface CaStatus {
   /** ok; degraded: it signs, but the rotation fails; failing: it cannot sign. */
   readonly health: 'ok' | 'degraded' | 'failing';
   readonly canSign: boolean;
-  readonly authorities: readonly X509AuthorityStatus[];
-  readonly nextStep: Exclude<RotationStep['type'], 'wait'> | 'none';
-  /** When to look again; now when a step is due. */
+  readonly authorities: readonly AuthorityStatus[];
+  readonly nextStep: Exclude<RotationStep<Authority>['type'], 'wait'>;
+  /** When it is due, if nothing brings it forward; now when it is under way. */
   readonly nextStepAt: number;
+  /** Whether everybody knows the prepared authority; undefined when none is prepared. */
+  readonly gate: GateState | undefined;
+  /** The active authority signs although not everybody knows it yet. */
+  readonly alarm: RotationAlarm | undefined;
   readonly failure: RotationFailure | undefined;
 }
 
-export function describeStatus(options: {
-  readonly authorities: readonly X509CaAuthority[];
-  readonly step: RotationStep;
+export function describeAuthority(
+  { authorityId, state, issuedAt, notBefore, notAfter }: Authority,
+  publication: Publication | undefined,
+): AuthorityStatus {
+  return {
+    authorityId,
+    state,
+    issuedAt,
+    notBefore,
+    notAfter,
+    isPublished: publication !== undefined,
+    isTainted: publication?.isTainted === true,
+  };
+}
+
+export function describeStatus<A extends Authority>(options: {
+  readonly authorities: readonly A[];
+  readonly step: RotationStep<A>;
   readonly failure: RotationFailure | undefined;
-  readonly isPublished: (authority: X509CaAuthority) => boolean;
+  readonly alarm: RotationAlarm | undefined;
+  readonly find: (authority: A) => Publication | undefined;
+  readonly gateOf: (authority: A) => GateState;
   /** Whose key is at hand. */
-  readonly signer: X509CaAuthority | undefined;
+  readonly signer: A | undefined;
   readonly now: number;
-}): X509CaStatus {
-  const { step, failure, signer, now } = options;
-  const canSign =
-    signer !== undefined && now >= signer.parsed.notBefore && now < signer.parsed.notAfter;
+}): CaStatus {
+  const { authorities, step, failure, signer, now } = options;
+  const canSign = signer !== undefined && now >= signer.notBefore && now < signer.notAfter;
+  const prepared = authorities.find(({ state }) => state === 'prepared');
   return {
     health: !canSign ? 'failing' : failure === undefined ? 'ok' : 'degraded',
     canSign,
-    authorities: options.authorities.map((authority) => ({
-      authorityId: authority.authorityId,
-      state: authority.state,
-      issuedAt: authority.issuedAt,
-      notBefore: authority.parsed.notBefore,
-      notAfter: authority.parsed.notAfter,
-      isPublished: options.isPublished(authority),
-    })),
-    nextStep: step.type === 'wait' ? 'none' : step.type,
+    authorities: authorities.map((authority) =>
+      describeAuthority(authority, options.find(authority)),
+    ),
+    nextStep: step.type === 'wait' ? step.next : step.type,
     nextStepAt: step.type === 'wait' ? step.until : now,
+    gate: prepared && options.gateOf(prepared),
+    alarm: options.alarm,
     failure,
   };
 }

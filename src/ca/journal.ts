@@ -1,94 +1,94 @@
 import { z } from 'zod';
-import { messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
-import { authorityStates, createAuthority, type X509CaAuthority } from './authority.ts';
+import { type Authority, type AuthorityKind, authorityStates, kindNames } from './authority.ts';
 
 const VERSION = 1;
+const SERVER_ID = /^[A-Za-z0-9_-]{1,64}$/u;
 const decoder = new TextDecoder('utf-8', { fatal: true });
-const schema = z.strictObject({
-  v: z.literal(VERSION),
-  authorities: z
-    .array(
-      z.strictObject({
-        keyId: z.string().min(1).max(128),
-        state: z.enum(authorityStates),
-        issuedAt: z.int().nonnegative(),
-        certificate: z.base64().min(1).max(65_536),
-      }),
-    )
-    .max(1024),
-});
+
+/** What the journals of all kinds say of an authority. */
+export const journalEntryShape = {
+  keyId: z.string().min(1).max(128),
+  state: z.enum(authorityStates),
+  issuedAt: z.int().nonnegative(),
+};
 
 /**
- * The record of one server's X.509 authorities: one key of the bucket `authorities`, written by
+ * The record of one server's authorities of one kind: one key of the bucket `authorities`, written by
  * that server alone, always by compare-and-set on what it read.
  */
-export interface Journal {
+export interface Journal<A extends Authority> {
   /** @throws TrustplaneError ERR_CA_JOURNAL, ERR_STORE_UNAVAILABLE */
-  load(): Promise<readonly X509CaAuthority[]>;
+  load(): Promise<readonly A[]>;
   /** @throws TrustplaneError ERR_STORE_CONFLICT when it changed since it was loaded, ERR_STORE_UNAVAILABLE */
-  write(authorities: readonly X509CaAuthority[]): Promise<void>;
+  write(authorities: readonly A[]): Promise<void>;
 }
 
-export function createJournal(bucket: Bucket, key: string, trustDomain: TrustDomain): Journal {
+/** How authorities of one kind are written. */
+export interface JournalCodec<A extends Authority, Entry> {
+  readonly kind: AuthorityKind;
+  readonly entry: z.ZodType<Entry>;
+  encode(authority: A): Entry;
+  /** Throws when it is no authority of this trust domain. */
+  decode(entry: Entry): A;
+}
+
+/** @throws TrustplaneError ERR_CA_JOURNAL when the server ID is malformed */
+export function createJournal<A extends Authority, Entry>(
+  bucket: Bucket,
+  serverId: string,
+  codec: JournalCodec<A, Entry>,
+): Journal<A> {
+  const key = journalKey(codec.kind, serverId);
+  const schema = z.strictObject({
+    v: z.literal(VERSION),
+    authorities: z.array(codec.entry).max(1024),
+  });
   let revision = 0;
+
+  function decode(value: Uint8Array): readonly A[] {
+    try {
+      const record = schema.parse(JSON.parse(decoder.decode(value)));
+      const authorities = record.authorities.map((entry) => codec.decode(entry));
+      checkSlots(authorities);
+      return authorities;
+    } catch (cause) {
+      throw new TrustplaneError(
+        'ERR_CA_JOURNAL',
+        `the journal of the ${kindNames[codec.kind]} authorities (record ${key}) is damaged or of a newer release: ${messageOf(cause)}`,
+        { cause },
+      );
+    }
+  }
+
   return {
     async load() {
       const record = await bucket.get(key);
       revision = record?.revision ?? 0;
-      return record === undefined ? [] : decode(record.value, key, trustDomain);
+      return record === undefined ? [] : decode(record.value);
     },
     async write(authorities) {
-      revision = await bucket.put(key, encode(authorities), revision);
+      const record = { v: VERSION, authorities: authorities.map((a) => codec.encode(a)) };
+      revision = await bucket.put(key, Buffer.from(JSON.stringify(record)), revision);
     },
   };
 }
 
-function encode(authorities: readonly X509CaAuthority[]): Uint8Array {
-  const record: z.input<typeof schema> = {
-    v: VERSION,
-    authorities: authorities.map(({ keyId, state, issuedAt, certificate }) => ({
-      keyId,
-      state,
-      issuedAt,
-      certificate: Buffer.from(certificate).toString('base64'),
-    })),
-  };
-  return Buffer.from(JSON.stringify(record));
+function journalKey(kind: AuthorityKind, serverId: string): string {
+  if (SERVER_ID.test(serverId)) return `${kind}.${serverId}`;
+  throw new TrustplaneError(
+    'ERR_CA_JOURNAL',
+    `a server ID is 1 to 64 characters of A-Z, a-z, 0-9, "_" and "-"; got ${JSON.stringify(serverId.slice(0, 80))}`,
+  );
 }
 
-function decode(
-  value: Uint8Array,
-  key: string,
-  trustDomain: TrustDomain,
-): readonly X509CaAuthority[] {
-  try {
-    const record = schema.parse(JSON.parse(decoder.decode(value)));
-    const authorities = record.authorities.map((entry) =>
-      createAuthority({
-        ...entry,
-        certificate: new Uint8Array(Buffer.from(entry.certificate, 'base64')),
-      }),
-    );
-    check(authorities, trustDomain);
-    return authorities;
-  } catch (cause) {
-    throw new TrustplaneError(
-      'ERR_CA_JOURNAL',
-      `the journal of the X.509 authorities (record ${key}) is damaged or of a newer release: ${messageOf(cause)}`,
-      { cause },
-    );
-  }
-}
-
-function check(authorities: readonly X509CaAuthority[], trustDomain: TrustDomain): void {
-  for (const { authorityId, parsed } of authorities) {
-    if (!parsed.isCa || authorityId === '' || parsed.uriSans[0] !== trustDomain.id) {
-      throw new Error(`authority ${authorityId} is no authority of ${trustDomain.name}`);
-    }
-  }
+function checkSlots(authorities: readonly Authority[]): void {
   const count = (state: string): number => authorities.filter((a) => a.state === state).length;
   if (count('active') > 1 || count('prepared') > 1) {
     throw new Error('more than one authority is active, or more than one prepared');
+  }
+  if (new Set(authorities.map(({ authorityId }) => authorityId)).size < authorities.length) {
+    throw new Error('an authority is named twice');
   }
 }

@@ -1,4 +1,5 @@
 import { type SpiffeId, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type AuthorityKind, kindNames } from './authority.ts';
 
 /** One X509-SVID to sign. */
 export interface X509SvidRequest {
@@ -27,18 +28,22 @@ const DNS_NAME =
 /** @throws TrustplaneError ERR_CA_SPIFFE_ID, ERR_CA_DNS_NAME */
 export function checkX509SvidRequest(request: X509SvidRequest, trustDomain: TrustDomain): void {
   const { spiffeId, dnsNames } = request;
-  if (!spiffeId.trustDomain.equals(trustDomain) || spiffeId.isTrustDomainId) {
-    throw new TrustplaneError(
-      'ERR_CA_SPIFFE_ID',
-      `an X509-SVID of ${trustDomain.id} has an ID below it, with a path; got ${spiffeId.toString()}`,
-    );
-  }
+  checkSubject(spiffeId, trustDomain);
   if (dnsNames.length > MAX_DNS_NAMES) throw badDnsName(`${dnsNames.length} names`);
   for (const name of dnsNames) {
     if (name.length > MAX_DNS_NAME_LENGTH || !DNS_NAME.test(name)) {
       throw badDnsName(JSON.stringify(name.slice(0, 80)));
     }
   }
+}
+
+/** @throws TrustplaneError ERR_CA_SPIFFE_ID */
+export function checkSubject(spiffeId: SpiffeId, trustDomain: TrustDomain): void {
+  if (spiffeId.trustDomain.equals(trustDomain) && !spiffeId.isTrustDomainId) return;
+  throw new TrustplaneError(
+    'ERR_CA_SPIFFE_ID',
+    `an SVID of ${trustDomain.id} has an ID below it, with a path; got ${spiffeId.toString()}`,
+  );
 }
 
 function badDnsName(got: string): TrustplaneError {
@@ -49,7 +54,7 @@ function badDnsName(got: string): TrustplaneError {
 }
 
 /**
- * The validity of a leaf issued `now`: backdated, but not before its issuer; for `ttlSeconds`, but
+ * The validity of an SVID issued `now`: backdated, but not before its issuer; for `ttlSeconds`, but
  * neither beyond its issuer nor `notAfterLimit`.
  * @throws TrustplaneError ERR_CA_CLOCK, ERR_CA_EXPIRED, ERR_CA_TTL
  */
@@ -59,18 +64,21 @@ export function leafValidity(options: {
   readonly ttlSeconds: number;
   readonly backdateSeconds: number;
   readonly notAfterLimit: number | undefined;
+  /** Of the issuer. */
+  readonly kind: AuthorityKind;
 }): Validity {
   const { now, issuer, ttlSeconds, notAfterLimit = Number.POSITIVE_INFINITY } = options;
+  const kind = kindNames[options.kind];
   if (now < issuer.notBefore) {
     throw new TrustplaneError(
       'ERR_CA_CLOCK',
-      `the clock stands at ${iso(now)}, before the active X.509 authority, valid from ${iso(issuer.notBefore)}; set the clock right`,
+      `the clock stands at ${iso(now)}, before the active ${kind} authority, valid from ${iso(issuer.notBefore)}; set the clock right`,
     );
   }
   if (now >= issuer.notAfter) {
     throw new TrustplaneError(
       'ERR_CA_EXPIRED',
-      `the active X.509 authority expired at ${iso(issuer.notAfter)} and the next is not active yet`,
+      `the active ${kind} authority expired at ${iso(issuer.notAfter)} and the next is not active yet`,
     );
   }
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1 || now >= notAfterLimit - 1000) {

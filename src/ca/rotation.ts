@@ -1,22 +1,23 @@
 import type { Log } from '../ops/index.ts';
 import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
-import type { X509CaAuthority } from './authority.ts';
+import { type Authority, type AuthorityKind, kindNames } from './authority.ts';
 import type { AuthorityPublisher } from './authority-publisher.ts';
-import type { Journal } from './journal.ts';
-import type { KeyManager, SigningKey } from './key-manager.ts';
-import { activate, nextStep, type RotationStep, retireActive, without } from './slots.ts';
+import type { AuthoritySlots } from './authority-slots.ts';
+import {
+  checkActivate,
+  checkGate,
+  checkRevoke,
+  checkTaint,
+  type ForcedSteps,
+  requireAuthority,
+} from './forced-steps.ts';
+import type { Gate, GateState, Laggard } from './gate.ts';
+import { nextStep, type RotationStep } from './slots.ts';
 
 /** Longest sleep, so that a clock that jumped ahead or a machine that slept is noticed. */
 const MAX_WAIT_MS = 60_000;
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 10_000;
-/** Marks this rotation's keys in a key manager that may hold others. */
-export const KEY_PREFIX = 'x509-';
-
-export interface RotationEvent {
-  readonly type: 'prepare' | 'publish' | 'activate' | 'prune';
-  readonly authorityId: string;
-}
 
 export interface RotationFailure {
   /** In a row. */
@@ -26,40 +27,42 @@ export interface RotationFailure {
   readonly error: Error;
 }
 
-export interface RotationParts {
-  readonly journal: Journal;
-  readonly keyManager: KeyManager;
-  readonly publisher: AuthorityPublisher;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Makes a key and its self-signed certificate. */
-  makeAuthority(now: number): Promise<X509CaAuthority>;
-  /** The authority that signs from now on; called before the event. */
-  onActive(authority: X509CaAuthority, key: SigningKey): void;
-  onEvent(event: RotationEvent): void;
-  onFailure(failure: RotationFailure): void;
+/** An authority that signs although not everybody knew it. */
+export interface RotationAlarm {
+  readonly authorityId: string;
+  /** When it became active, milliseconds since the epoch. */
+  readonly at: number;
+  /** Who did not know it then. */
+  readonly behind: readonly Laggard[];
 }
 
-/**
- * Performs what `nextStep` decides, one durable step at a time: key sealed, journal (prepared),
- * bundle, journal (active), first leaf. After a failure, and after a crash, it goes on from what is
- * durable.
- */
-export class Rotation {
-  readonly #parts: RotationParts;
-  #authorities: readonly X509CaAuthority[] = [];
+export interface RotationParts<A extends Authority> {
+  readonly kind: AuthorityKind;
+  readonly slots: AuthoritySlots<A>;
+  readonly publisher: Pick<AuthorityPublisher<A>, 'find'>;
+  /** Without one, only time decides. */
+  readonly gate: Gate<A> | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  onFailure(failure: RotationFailure): void;
+  onAlarm(alarm: RotationAlarm): void;
+}
+
+/** Performs what `nextStep` decides and what an operator forces, one step at a time. */
+export class Rotation<A extends Authority> implements ForcedSteps<A> {
+  readonly #parts: RotationParts<A>;
+  #stopWatching: () => void = () => {};
   #isLoaded = false;
   #failure: RotationFailure | undefined;
+  #alarm: RotationAlarm | undefined;
   #timer: Timer | undefined;
-  #running: Promise<void> | undefined;
+  /** Resolves when what is under way and what waits behind it is done; never rejects. */
+  #work: Promise<void> = Promise.resolve();
+  #isPoked = false;
   #isClosed = false;
 
-  constructor(parts: RotationParts) {
+  constructor(parts: RotationParts<A>) {
     this.#parts = parts;
-  }
-
-  get authorities(): readonly X509CaAuthority[] {
-    return this.#authorities;
   }
 
   /** Undefined while the last attempt went well. */
@@ -67,8 +70,27 @@ export class Rotation {
     return this.#failure;
   }
 
-  get step(): RotationStep {
-    return this.#decide();
+  /** Undefined once everybody knows the authority. */
+  get alarm(): RotationAlarm | undefined {
+    const alarmed = this.#alarm && this.#parts.slots.find(this.#alarm.authorityId);
+    return alarmed === undefined || this.gateOf(alarmed).isOpen ? undefined : this.#alarm;
+  }
+
+  get step(): RotationStep<A> {
+    const { clock, publisher, slots } = this.#parts;
+    return nextStep(
+      slots.authorities,
+      {
+        isPublished: (authority) => publisher.find(authority) !== undefined,
+        knownAt: (prepared) => this.#knownAt(prepared),
+      },
+      clock.now(),
+    );
+  }
+
+  /** Who has to know the authority and doesn't. Without a gate nobody is asked. */
+  gateOf(authority: A): GateState {
+    return this.#parts.gate?.check(authority) ?? { isOpen: true, behind: [] };
   }
 
   /**
@@ -78,14 +100,19 @@ export class Rotation {
    */
   async start(): Promise<void> {
     await this.#load();
+    const { gate } = this.#parts;
+    if (gate !== undefined) this.#stopWatching = gate.watch(() => this.pokeUnlessFailing());
     this.poke();
-    await this.#running;
+    await this.#work;
   }
 
-  /** Looks again now; never throws. */
+  /** Looks again soon; never throws. */
   poke(): void {
-    this.#running ??= this.#attempt().finally(() => {
-      this.#running = undefined;
+    if (this.#isClosed || this.#isPoked) return;
+    this.#isPoked = true;
+    void this.#enqueue(async () => {
+      this.#isPoked = false;
+      await this.#advanceOrFail();
     });
   }
 
@@ -94,14 +121,83 @@ export class Rotation {
     if (this.#failure === undefined) this.poke();
   }
 
+  prepare(): Promise<A> {
+    return this.#force(async () => {
+      const { clock, slots } = this.#parts;
+      this.#requireActive();
+      const replaced = slots.authorities.find(({ state }) => state === 'prepared');
+      if (replaced !== undefined) await slots.remove(replaced, 'prune');
+      const authority = await slots.prepare(clock.now());
+      await slots.publish(authority);
+      return authority;
+    });
+  }
+
+  activate(authorityId: string, options: { readonly force?: boolean } = {}): Promise<A> {
+    return this.#force(async () => {
+      const authority = this.#require(authorityId);
+      if (authority.state === 'active') return authority;
+      checkActivate(authority, this.#parts.clock.now());
+      if (this.#parts.publisher.find(authority) === undefined) {
+        await this.#parts.slots.publish(authority);
+      }
+      if (options.force !== true) checkGate(authority, this.gateOf(authority));
+      await this.#activate(authority);
+      return this.#require(authorityId);
+    });
+  }
+
+  taint(authorityId: string): Promise<A> {
+    return this.#force(async () => {
+      const authority = this.#require(authorityId);
+      checkTaint(authority);
+      if (this.#parts.publisher.find(authority)?.isTainted !== true) {
+        await this.#parts.slots.taint(authority);
+      }
+      return authority;
+    });
+  }
+
+  revoke(authorityId: string): Promise<A> {
+    return this.#force(async () => {
+      const authority = this.#require(authorityId);
+      checkRevoke(authority, this.#parts.publisher.find(authority));
+      await this.#parts.slots.remove(authority, 'revoke');
+      return authority;
+    });
+  }
+
   /** Resolves when no step is under way; none begins after. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#stopWatching();
     this.#timer?.cancel();
-    await this.#running;
+    await this.#work;
   }
 
-  async #attempt(): Promise<void> {
+  #enqueue(action: () => Promise<void>): Promise<void> {
+    this.#work = this.#work.then(action);
+    return this.#work;
+  }
+
+  /** Performs a step that an operator wants, when nothing else is under way. */
+  #force<Result>(step: () => Promise<Result>): Promise<Result> {
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    void this.#enqueue(async () => {
+      try {
+        this.#requireOpen();
+        if (!this.#isLoaded) await this.#load();
+        resolve(await step());
+      } catch (error) {
+        this.#isLoaded = false;
+        reject(error);
+      }
+      this.pokeUnlessFailing();
+    });
+    return promise;
+  }
+
+  async #advanceOrFail(): Promise<void> {
     this.#timer?.cancel();
     try {
       await this.#advance();
@@ -114,133 +210,91 @@ export class Rotation {
 
   async #advance(): Promise<void> {
     if (!this.#isLoaded) await this.#load();
-    for (let step = this.#decide(); step.type !== 'wait'; step = this.#decide()) {
+    for (let { step } = this; step.type !== 'wait'; step = this.step) {
       if (this.#isClosed) return;
       await this.#perform(step);
     }
   }
 
-  #decide(): RotationStep {
-    const { clock, publisher } = this.#parts;
-    return nextStep(
-      this.#authorities,
-      ({ certificate }) => publisher.find(certificate) !== undefined,
-      clock.now(),
+  async #perform(step: Exclude<RotationStep<A>, { type: 'wait' }>): Promise<void> {
+    const { clock, slots } = this.#parts;
+    if (step.type === 'prepare') await slots.prepare(clock.now());
+    else if (step.type === 'publish') await slots.publish(step.authority);
+    else if (step.type === 'activate') await this.#activate(step.authority);
+    else await slots.remove(step.authority, 'prune');
+  }
+
+  /** The gate is asked before the authority signs; those it names are told of after. */
+  async #activate(authority: A): Promise<void> {
+    const isFirst = this.#parts.slots.authorities.every(({ state }) => state === 'prepared');
+    const { isOpen, behind } = this.gateOf(authority);
+    await this.#parts.slots.activate(authority);
+    this.#alarm = undefined;
+    if (isOpen || isFirst) return;
+    const { authorityId } = authority;
+    const { clock, kind, log } = this.#parts;
+    this.#alarm = { authorityId, at: clock.now(), behind };
+    log.error(
+      { authorityId, behind: behind.slice(0, 20), behindCount: behind.length },
+      `a ${kindNames[kind]} authority signs that not everybody knows`,
     );
+    this.#parts.onAlarm(this.#alarm);
+  }
+
+  #knownAt(prepared: A): number {
+    const { gate, publisher } = this.#parts;
+    if (gate === undefined || publisher.find(prepared) === undefined) {
+      return Number.POSITIVE_INFINITY;
+    }
+    const { isOpen, opensAt } = gate.check(prepared);
+    if (isOpen) return Number.NEGATIVE_INFINITY;
+    return opensAt ?? Number.POSITIVE_INFINITY;
+  }
+
+  async #load(): Promise<void> {
+    await this.#parts.slots.load();
+    this.#isLoaded = true;
   }
 
   #sleep(): void {
     if (this.#isClosed) return;
-    const { clock } = this.#parts;
     this.#timer?.cancel();
-    this.#timer = clock.setTimer(this.#delayMs(), () => this.poke());
+    this.#timer = this.#parts.clock.setTimer(this.#delayMs(), () => this.poke());
   }
 
   #delayMs(): number {
     if (this.#failure !== undefined) {
       return Math.min(FIRST_RETRY_MS * 2 ** (this.#failure.count - 1), MAX_RETRY_MS);
     }
-    const step = this.#decide();
+    const { step } = this;
     if (step.type !== 'wait') return 0;
     return Math.min(step.until - this.#parts.clock.now(), MAX_WAIT_MS);
   }
 
   #fail(thrown: unknown): void {
     const error = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
-    const { clock, log } = this.#parts;
+    const { clock, kind, log } = this.#parts;
     this.#isLoaded = false;
     this.#failure = { count: (this.#failure?.count ?? 0) + 1, at: clock.now(), error };
-    log.error({ err: error, failures: this.#failure.count }, 'X.509 authority rotation failed');
+    log.error(
+      { err: error, failures: this.#failure.count },
+      `${kindNames[kind]} authority rotation failed`,
+    );
     this.#parts.onFailure(this.#failure);
   }
 
-  async #load(): Promise<void> {
-    const { journal, keyManager } = this.#parts;
-    this.#authorities = await journal.load();
-    await this.#dropAuthoritiesWithoutKey(new Set(await keyManager.listKeys()));
-    await this.#deleteKeysWithoutAuthority();
-    const active = this.#authorities.find(({ state }) => state === 'active');
-    if (active !== undefined) this.#parts.onActive(active, await this.#keyOf(active));
-    this.#isLoaded = true;
+  #require(authorityId: string): A {
+    const { kind, slots } = this.#parts;
+    return requireAuthority(slots.authorities, authorityId, kind);
   }
 
-  async #dropAuthoritiesWithoutKey(keyIds: ReadonlySet<string>): Promise<void> {
-    for (const authority of this.#authorities) {
-      if (keyIds.has(authority.keyId) || authority.state === 'old') continue;
-      if (authority.state === 'prepared') await this.#prune(authority);
-      else if (this.#parts.keyManager.isDurable) throw keyMissing(authority);
-      else await this.#write(retireActive(this.#authorities));
-    }
+  #requireActive(): void {
+    if (this.#parts.slots.authorities.some(({ state }) => state === 'active')) return;
+    throw new TrustplaneError('ERR_CA_EXPIRED', 'no authority is active yet; try again soon');
   }
 
-  async #deleteKeysWithoutAuthority(): Promise<void> {
-    const { keyManager, log } = this.#parts;
-    const wanted = new Set(this.#authorities.map(({ keyId }) => keyId));
-    for (const keyId of await keyManager.listKeys()) {
-      if (!keyId.startsWith(KEY_PREFIX) || wanted.has(keyId)) continue;
-      await keyManager.deleteKey(keyId);
-      log.info({ keyId }, 'removed a key that no X.509 authority uses');
-    }
+  #requireOpen(): void {
+    if (!this.#isClosed) return;
+    throw new TrustplaneError('ERR_CA_CLOSED', 'the certificate authority is closed');
   }
-
-  /** The key, when it is the one of the certificate. */
-  async #keyOf(authority: X509CaAuthority): Promise<SigningKey> {
-    const key = await this.#parts.keyManager.getKey(authority.keyId);
-    if (key === undefined || !Buffer.from(key.publicKey).equals(authority.parsed.publicKey)) {
-      throw keyMissing(authority);
-    }
-    return key;
-  }
-
-  async #perform(step: Exclude<RotationStep, { type: 'wait' }>): Promise<void> {
-    switch (step.type) {
-      case 'prepare':
-        return await this.#prepare();
-      case 'publish':
-        await this.#parts.publisher.publish(step.authority.certificate);
-        return this.#done('publish', step.authority);
-      case 'activate':
-        return await this.#activate(step.authority);
-      case 'prune':
-        return await this.#prune(step.authority);
-    }
-  }
-
-  async #prepare(): Promise<void> {
-    const authority = await this.#parts.makeAuthority(this.#parts.clock.now());
-    await this.#write([...this.#authorities, authority]);
-    this.#done('prepare', authority);
-  }
-
-  async #activate(authority: X509CaAuthority): Promise<void> {
-    const key = await this.#keyOf(authority);
-    await this.#write(activate(this.#authorities, authority.authorityId));
-    this.#parts.onActive(authority, key);
-    this.#done('activate', authority);
-  }
-
-  async #prune(authority: X509CaAuthority): Promise<void> {
-    await this.#parts.publisher.withdraw(authority.certificate);
-    await this.#write(without(this.#authorities, authority.authorityId));
-    await this.#parts.keyManager.deleteKey(authority.keyId);
-    this.#done('prune', authority);
-  }
-
-  async #write(authorities: readonly X509CaAuthority[]): Promise<void> {
-    await this.#parts.journal.write(authorities);
-    this.#authorities = authorities;
-  }
-
-  #done(type: RotationEvent['type'], { authorityId, parsed }: X509CaAuthority): void {
-    const notAfter = new Date(parsed.notAfter).toISOString();
-    this.#parts.log.info({ authorityId, notAfter, step: type }, 'X.509 authority rotation');
-    this.#parts.onEvent({ type, authorityId });
-  }
-}
-
-function keyMissing({ authorityId, keyId }: X509CaAuthority): TrustplaneError {
-  return new TrustplaneError(
-    'ERR_CA_KEY_MISSING',
-    `the key ${keyId} of the X.509 authority ${authorityId} is not in the key manager; restore it from a backup of the data directory`,
-  );
 }

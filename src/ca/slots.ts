@@ -1,45 +1,58 @@
-import type { X509CaAuthority } from './authority.ts';
+import type { Authority } from './authority.ts';
 
 /** The one thing to do now. */
-export type RotationStep =
+export type RotationStep<A extends Authority> =
   | { readonly type: 'prepare' }
-  | { readonly type: 'publish' | 'activate' | 'prune'; readonly authority: X509CaAuthority }
-  | { readonly type: 'wait'; readonly until: number };
+  | { readonly type: 'publish' | 'activate' | 'prune'; readonly authority: A }
+  | {
+      readonly type: 'wait';
+      readonly until: number;
+      /** What is due then. */
+      readonly next: 'prepare' | 'activate' | 'prune';
+    };
+
+/** What of the world decides, beside the slots and the time. */
+export interface SlotFacts<A extends Authority> {
+  /** True when the bundle holds it. */
+  readonly isPublished: (authority: A) => boolean;
+  /** From when on everybody who has to know a prepared one knows it; Infinity while that cannot be told. */
+  readonly knownAt: (prepared: A) => number;
+}
 
 /** Share of the active authority's life after which the next one is prepared. */
 const PREPARE_AFTER = 1 / 2;
-/** Share of its life after which the next one takes over. */
+/** Share of its life after which the next one takes over, whoever may not know it. */
 const ACTIVATE_AFTER = 5 / 6;
-/** How long the next one stands in the bundle first, if it was prepared late: until every reader is back. */
-const KNOWN_FOR_MS = 60_000;
+/** How long the next one stands in the bundle at least: until every reader is back after a time without a server. */
+const STANDS_FOR_MS = 60_000;
 /** A clock that is this little, or the backdate, before an authority catches up with it soon. */
 const CLOCK_STEP_MS = 60_000;
 /** A certificate is valid through the second of its notAfter. */
 const LAST_SECOND_MS = 1000;
 
 /**
- * Decides what rotation does next (design D4). An authority stands in the bundle before it signs;
- * it leaves the bundle only when it has expired. A clock set back a little changes nothing. An
- * authority that was made while the clock was far ahead is replaced: nobody with the right time takes
- * what it signed.
+ * Decides what rotation does next (design D4). An authority stands in the bundle before it signs; it
+ * leaves the bundle only when it has expired. What is old and not in the bundle any more was revoked
+ * and goes. A clock set back a little changes nothing. An authority that was made while the clock was
+ * far ahead is replaced: nobody with the right time takes what it signed.
  */
-export function nextStep(
-  authorities: readonly X509CaAuthority[],
-  isPublished: (authority: X509CaAuthority) => boolean,
+export function nextStep<A extends Authority>(
+  authorities: readonly A[],
+  facts: SlotFacts<A>,
   now: number,
-): RotationStep {
-  const inState = (state: X509CaAuthority['state']): X509CaAuthority | undefined =>
+): RotationStep<A> {
+  const inState = (state: A['state']): A | undefined =>
     authorities.find((authority) => authority.state === state);
   const active = presentOne(inState('active'), now);
   const prepared = inState('prepared');
   const current = presentOne(prepared, now);
-  const usable = current !== undefined && now < current.parsed.notAfter ? current : undefined;
+  const usable = current !== undefined && now < current.notAfter ? current : undefined;
   for (const authority of [usable, active]) {
-    if (authority !== undefined && !isOver(authority, now) && !isPublished(authority)) {
+    if (authority !== undefined && !isOver(authority, now) && !facts.isPublished(authority)) {
       return { type: 'publish', authority };
     }
   }
-  if (usable !== undefined && (active === undefined || now >= activateAt(active, usable))) {
+  if (usable !== undefined && (active === undefined || now >= activateAt(active, usable, facts))) {
     return { type: 'activate', authority: usable };
   }
   if (usable === undefined && prepared !== undefined) {
@@ -48,81 +61,96 @@ export function nextStep(
   if (usable === undefined && (active === undefined || now >= prepareAt(active))) {
     return { type: 'prepare' };
   }
-  const expired = authorities.find(
-    (authority) => authority.state === 'old' && isOver(authority, now),
+  const gone = authorities.find(
+    (authority) =>
+      authority.state === 'old' && (isOver(authority, now) || !facts.isPublished(authority)),
   );
-  if (expired !== undefined) return { type: 'prune', authority: expired };
-  return { type: 'wait', until: nextInstant(authorities, active, usable) };
+  if (gone !== undefined) return { type: 'prune', authority: gone };
+  return nextWait(authorities, active, usable, facts);
 }
 
-function prepareAt(active: X509CaAuthority): number {
+function prepareAt(active: Authority): number {
   return active.issuedAt + life(active) * PREPARE_AFTER;
 }
 
-/** At 5/6; after a time without a server later, but with half of what was left of the active one's life to spare. */
-function activateAt(active: X509CaAuthority, prepared: X509CaAuthority): number {
-  const known = Math.min(
-    prepared.issuedAt + KNOWN_FOR_MS,
-    (prepared.issuedAt + active.parsed.notAfter) / 2,
+/**
+ * When everybody knows the prepared one, but not in the first half of the active one's life; at 5/6 in
+ * any case; after a time without a server later, but with half of what was left of the active one's
+ * life to spare.
+ */
+function activateAt<A extends Authority>(
+  active: A,
+  prepared: A,
+  { knownAt }: SlotFacts<A>,
+): number {
+  const stands = Math.min(
+    prepared.issuedAt + STANDS_FOR_MS,
+    (prepared.issuedAt + active.notAfter) / 2,
   );
-  return Math.max(active.issuedAt + life(active) * ACTIVATE_AFTER, known);
+  const known = Math.max(knownAt(prepared), prepareAt(active));
+  return Math.max(Math.min(known, active.issuedAt + life(active) * ACTIVATE_AFTER), stands);
 }
 
 /** The prepared authority becomes active, the active one old. */
-export function activate(
-  authorities: readonly X509CaAuthority[],
+export function activate<A extends Authority>(
+  authorities: readonly A[],
   authorityId: string,
-): readonly X509CaAuthority[] {
+): readonly A[] {
   return retireActive(authorities).map((authority) =>
     authority.authorityId === authorityId ? { ...authority, state: 'active' } : authority,
   );
 }
 
-export function retireActive(authorities: readonly X509CaAuthority[]): readonly X509CaAuthority[] {
+export function retireActive<A extends Authority>(authorities: readonly A[]): readonly A[] {
   return authorities.map((authority) =>
     authority.state === 'active' ? { ...authority, state: 'old' } : authority,
   );
 }
 
-export function without(
-  authorities: readonly X509CaAuthority[],
+export function without<A extends Authority>(
+  authorities: readonly A[],
   authorityId: string,
-): readonly X509CaAuthority[] {
+): readonly A[] {
   return authorities.filter((authority) => authority.authorityId !== authorityId);
 }
 
 /** The authority, unless the clock stands so far before it that whoever has the same time refuses it. */
-function presentOne(
-  authority: X509CaAuthority | undefined,
-  now: number,
-): X509CaAuthority | undefined {
+function presentOne<A extends Authority>(authority: A | undefined, now: number): A | undefined {
   if (authority === undefined) return undefined;
-  const { issuedAt, parsed } = authority;
-  const tolerance = Math.max(issuedAt - parsed.notBefore, CLOCK_STEP_MS);
-  return now < parsed.notBefore - tolerance ? undefined : authority;
+  const { issuedAt, notBefore } = authority;
+  const tolerance = Math.max(issuedAt - notBefore, CLOCK_STEP_MS);
+  return now < notBefore - tolerance ? undefined : authority;
 }
 
 /** No longer valid to anyone. */
-function isOver(authority: X509CaAuthority, now: number): boolean {
-  return now >= authority.parsed.notAfter + LAST_SECOND_MS;
+function isOver(authority: Authority, now: number): boolean {
+  return now >= authority.notAfter + LAST_SECOND_MS;
 }
 
 /** In milliseconds, from the instant of issue and not from the backdated notBefore. */
-function life(authority: X509CaAuthority): number {
-  return authority.parsed.notAfter - authority.issuedAt;
+function life(authority: Authority): number {
+  return authority.notAfter - authority.issuedAt;
 }
 
-function nextInstant(
-  authorities: readonly X509CaAuthority[],
-  active: X509CaAuthority | undefined,
-  prepared: X509CaAuthority | undefined,
-): number {
-  const instants = authorities
+type Wait = Extract<RotationStep<never>, { type: 'wait' }>;
+
+function nextWait<A extends Authority>(
+  authorities: readonly A[],
+  active: A | undefined,
+  prepared: A | undefined,
+  facts: SlotFacts<A>,
+): Wait {
+  const waits: Wait[] = authorities
     .filter(({ state }) => state === 'old')
-    .map((authority) => authority.parsed.notAfter + LAST_SECOND_MS);
-  if (active !== undefined) {
-    instants.push(prepared === undefined ? prepareAt(active) : activateAt(active, prepared));
+    .map(({ notAfter }) => ({ type: 'wait', until: notAfter + LAST_SECOND_MS, next: 'prune' }));
+  if (active !== undefined && prepared === undefined) {
+    waits.push({ type: 'wait', until: prepareAt(active), next: 'prepare' });
   }
-  if (prepared !== undefined) instants.push(prepared.parsed.notAfter);
-  return Math.min(...instants);
+  if (active !== undefined && prepared !== undefined) {
+    waits.push({ type: 'wait', until: activateAt(active, prepared, facts), next: 'activate' });
+  }
+  if (prepared !== undefined) {
+    waits.push({ type: 'wait', until: prepared.notAfter, next: 'prune' });
+  }
+  return waits.reduce((first, wait) => (wait.until < first.until ? wait : first));
 }

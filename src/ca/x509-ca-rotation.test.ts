@@ -269,7 +269,7 @@ describe('failures', () => {
     expect(attempts).toBeGreaterThan(10);
     expect(attempts).toBeLessThan(30);
     expect(await metrics.render()).toContain(
-      `trustplane_ca_rotation_failures_total ${failure?.count}`,
+      `trustplane_ca_rotation_failures_total{kind="x509"} ${failure?.count}`,
     );
     await issueVerified(world);
     isDown = false;

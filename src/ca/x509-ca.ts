@@ -1,8 +1,9 @@
 import { TrustplaneError } from '../spiffe/index.ts';
-import { createAuthority, type X509CaAuthority } from './authority.ts';
+import { keyPrefixOf } from './authority.ts';
+import type { AuthorityPublisher, X509AuthorityPublisher } from './authority-publisher.ts';
 import { writeCaCertificate } from './ca-certificate.ts';
-import { createCaMetrics } from './ca-metrics.ts';
-import { describeStatus, type X509CaStatus } from './ca-status.ts';
+import { type CaMetrics, caMetricsOf } from './ca-metrics.ts';
+import type { Gate, X509Gate } from './gate.ts';
 import { createJournal } from './journal.ts';
 import type { SigningKey } from './key-manager.ts';
 import {
@@ -13,9 +14,11 @@ import {
 } from './leaf-request.ts';
 import { buildLeafTemplate, type LeafTemplate } from './leaf-template.ts';
 import { writeLeaf } from './leaf-writer.ts';
-import { KEY_PREFIX, Rotation, type RotationEvent } from './rotation.ts';
+import { type AuthorityControl, ManagedAuthorities } from './managed-authorities.ts';
 import { createSerialNumbers } from './serial-number.ts';
+import { createX509Authority, type X509CaAuthority } from './x509-authority.ts';
 import { type SettledOptions, settleOptions, type X509CaOptions } from './x509-ca-options.ts';
+import { x509JournalCodec } from './x509-journal.ts';
 
 export interface IssuedX509Svid {
   /** DER, leaf first, without the root. */
@@ -29,7 +32,7 @@ export interface IssuedX509Svid {
 }
 
 /** Signs X509-SVIDs with authorities that it rotates (design D3, D4, D10). */
-export interface X509Ca {
+export interface X509Ca extends AuthorityControl {
   /**
    * Signs at once, on this thread, with a key of this process: all checks and the signature are made
    * before this returns its promise.
@@ -37,16 +40,8 @@ export interface X509Ca {
    * ERR_CA_CLOCK, ERR_CA_EXPIRED, ERR_CA_CLOSED
    */
   issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid>;
-  status(): X509CaStatus;
-  /** Called after each step of the rotation; returns the way to stop. */
-  onRotation(listener: (event: RotationEvent) => void): () => void;
   /** Ends the rotation after the step under way; nothing is signed any more. */
   close(): Promise<void>;
-}
-
-interface Issuer {
-  readonly authority: X509CaAuthority;
-  readonly template: LeafTemplate;
 }
 
 /**
@@ -56,55 +51,54 @@ interface Issuer {
  * what the key manager throws
  */
 export async function createX509Ca(options: X509CaOptions): Promise<X509Ca> {
-  const ca = new RotatingX509Ca(options);
+  const ca = new RotatingX509Ca(settleOptions(options));
   await ca.start();
   return ca;
 }
 
-class RotatingX509Ca implements X509Ca {
+interface Issuer {
+  readonly authority: X509CaAuthority;
+  readonly template: LeafTemplate;
+}
+
+class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509Ca {
   readonly #options: SettledOptions;
-  readonly #rotation: Rotation;
-  readonly #listeners = new Set<(event: RotationEvent) => void>();
   readonly #makeSerialNumber: (now: number) => Uint8Array;
-  readonly #metrics: ReturnType<typeof createCaMetrics>;
+  readonly #metrics: CaMetrics;
   #issuer: Issuer | undefined;
-  #isClosed = false;
 
-  constructor(options: X509CaOptions) {
-    this.#options = settleOptions(options);
+  constructor(options: SettledOptions) {
+    const { bucket, serverId, trustDomain, ownBundle } = options;
+    const metrics = caMetricsOf(options.metrics);
+    super({
+      ...options,
+      kind: 'x509',
+      journal: createJournal(bucket, serverId, x509JournalCodec(trustDomain)),
+      publisher: publisherOver(ownBundle),
+      gate: options.gate && gateOver(options.gate, ownBundle),
+      metrics,
+    });
+    this.#options = options;
     this.#makeSerialNumber = createSerialNumbers(options.random);
-    this.#metrics = createCaMetrics(options.metrics);
-    this.#rotation = this.#createRotation();
-  }
-
-  async start(): Promise<void> {
-    await this.#rotation.start();
-    const { canSign, failure } = this.status();
-    if (canSign) return;
-    if (failure === undefined) {
-      this.#options.log.warn({}, 'the clock stands before the X.509 authority; nothing is signed');
-      return;
-    }
-    await this.close();
-    throw failure.error;
+    this.#metrics = metrics;
   }
 
   async issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid> {
     checkX509SvidRequest(request, this.#options.trustDomain);
-    const { authority, template } = this.#signer();
+    const { authority, template } = this.#requireIssuer();
     const now = this.#options.clock.now();
-    const { notBefore: begin, notAfter: end } = authority.parsed;
-    if (now < begin || now >= end) this.#rotation.pokeUnlessFailing();
+    this.checkTime(authority, now);
     const { notBefore, notAfter } = leafValidity({
       now,
-      issuer: authority.parsed,
+      issuer: authority,
       ttlSeconds: request.ttlSeconds === 0 ? this.#options.x509SvidTtlSeconds : request.ttlSeconds,
       backdateSeconds: this.#options.backdateSeconds,
       notAfterLimit: request.notAfterLimit,
+      kind: 'x509',
     });
     const serialNumber = this.#makeSerialNumber(now);
     const leaf = await writeLeaf(template, { ...request, serialNumber, notBefore, notAfter });
-    this.#metrics.issued.inc();
+    this.#metrics.x509Svids.inc();
     return {
       certificateChain: [leaf],
       serialNumber: Buffer.from(serialNumber)
@@ -115,54 +109,16 @@ class RotatingX509Ca implements X509Ca {
     };
   }
 
-  status(): X509CaStatus {
-    return describeStatus({
-      authorities: this.#rotation.authorities,
-      step: this.#rotation.step,
-      failure: this.#rotation.failure,
-      isPublished: (authority) => this.#options.ownBundle.find(authority.certificate) !== undefined,
-      signer: this.#issuer?.authority,
-      now: this.#options.clock.now(),
-    });
-  }
-
-  onRotation(listener: (event: RotationEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#rotation.close();
-  }
-
-  #signer(): Issuer {
-    if (this.#isClosed) {
-      throw new TrustplaneError('ERR_CA_CLOSED', 'the certificate authority is closed');
-    }
+  #requireIssuer(): Issuer {
+    this.requireOpen();
     if (this.#issuer !== undefined) return this.#issuer;
     throw new TrustplaneError('ERR_INTERNAL', 'a certificate authority without an authority');
   }
 
-  #createRotation(): Rotation {
-    const { bucket, journalKey, trustDomain, keyManager, ownBundle, clock, log } = this.#options;
-    return new Rotation({
-      journal: createJournal(bucket, journalKey, trustDomain),
-      keyManager,
-      publisher: ownBundle,
-      clock,
-      log,
-      makeAuthority: (now) => this.#makeAuthority(now),
-      onActive: (authority, key) => this.#activate(authority, key),
-      onEvent: (event) => this.#report(event),
-      onFailure: () => this.#metrics.failures.inc(),
-    });
-  }
-
-  async #makeAuthority(now: number): Promise<X509CaAuthority> {
+  protected override async makeAuthority(now: number): Promise<X509CaAuthority> {
     const { keyManager, trustDomain, keyType, caTtlSeconds, backdateSeconds } = this.#options;
     const serialNumber = this.#makeSerialNumber(now);
-    const keyId = `${KEY_PREFIX}${Buffer.from(serialNumber).toString('hex')}`;
+    const keyId = `${keyPrefixOf('x509')}${Buffer.from(serialNumber).toString('hex')}`;
     const certificate = await writeCaCertificate({
       key: await keyManager.generateKey(keyId, keyType),
       serialNumber,
@@ -170,18 +126,36 @@ class RotatingX509Ca implements X509Ca {
       notAfter: wholeSecond(now + caTtlSeconds * 1000),
       trustDomain,
     });
-    return createAuthority({ keyId, state: 'prepared', issuedAt: now, certificate });
+    return createX509Authority({ keyId, state: 'prepared', issuedAt: now, certificate });
   }
 
-  #activate(authority: X509CaAuthority, key: SigningKey): void {
-    const { subject, subjectKeyId, notAfter } = authority.parsed;
+  protected override useAuthority(authority: X509CaAuthority, key: SigningKey): void {
+    const { subject, subjectKeyId } = authority.parsed;
     const issuer = { key, name: subject.der, keyId: subjectKeyId ?? new Uint8Array() };
     this.#issuer = { authority, template: buildLeafTemplate(issuer, this.#options.profile) };
-    this.#metrics.activeExpiry.set(notAfter / 1000);
   }
+}
 
-  #report(event: RotationEvent): void {
-    this.#metrics.steps.inc({ step: event.type });
-    for (const listener of this.#listeners) listener(event);
-  }
+function publisherOver(bundle: X509AuthorityPublisher): AuthorityPublisher<X509CaAuthority> {
+  return {
+    find: ({ certificate }) => bundle.find(certificate),
+    publish: ({ certificate }) => bundle.publish(certificate),
+    withdraw: ({ certificate }) => bundle.withdraw(certificate),
+    taint: ({ certificate }) => bundle.taint(certificate),
+  };
+}
+
+/** What is not in the bundle yet is known to nobody. */
+function gateOver(
+  gate: X509Gate,
+  bundle: Pick<X509AuthorityPublisher, 'find'>,
+): Gate<X509CaAuthority> {
+  return {
+    check({ authorityId, certificate }) {
+      const publishedAt = bundle.find(certificate)?.publishedAt;
+      if (publishedAt !== undefined) return gate.check({ authorityId, certificate, publishedAt });
+      return { isOpen: false, behind: [{ who: 'the bundle', why: 'does not hold it yet' }] };
+    },
+    watch: (listener) => gate.watch(listener),
+  };
 }

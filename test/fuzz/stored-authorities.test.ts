@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createJournal } from '../../src/ca/journal.ts';
 import { openKey, sealKey } from '../../src/ca/sealed-key.ts';
+import { x509JournalCodec } from '../../src/ca/x509-journal.ts';
 import { decodeBundleRecord } from '../../src/federation/bundle-record.ts';
 import { generateP256KeyPair, TrustplaneError } from '../../src/spiffe/index.ts';
 import { createCaGround, startCa, testTrustDomain } from '../fakes/ca-world.ts';
@@ -53,7 +54,7 @@ describe('what the store holds of authorities', () => {
       fc.asyncProperty(edited(text), async (damaged) => {
         const { bucket } = createCaGround();
         await bucket.put('x509.s1', Buffer.from(damaged));
-        const journal = createJournal(bucket, 'x509.s1', testTrustDomain);
+        const journal = createJournal(bucket, 's1', x509JournalCodec(testTrustDomain));
         expect([undefined, 'ERR_CA_JOURNAL']).toContain(await errorCode(() => journal.load()));
       }),
       { numRuns: 500 },

@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import type { TrustDomain } from '../spiffe/index.ts';
+import { type JournalCodec, journalEntryShape } from './journal.ts';
+import { createJwtAuthority, type JwtCaAuthority } from './jwt-authority.ts';
+
+const entry = z.strictObject({
+  ...journalEntryShape,
+  trustDomain: z.string(),
+  notAfter: z.int().nonnegative(),
+  publicKey: z.base64().min(1).max(4_096),
+});
+
+/** JWT authorities in their journal; those of another trust domain are refused. */
+export function jwtJournalCodec(
+  trustDomain: TrustDomain,
+): JournalCodec<JwtCaAuthority, z.output<typeof entry>> {
+  return {
+    kind: 'jwt',
+    entry,
+    encode: ({ keyId, state, issuedAt, notAfter, publicKey }) => ({
+      keyId,
+      state,
+      issuedAt,
+      trustDomain: trustDomain.name,
+      notAfter,
+      publicKey: Buffer.from(publicKey).toString('base64'),
+    }),
+    decode({ trustDomain: name, ...stored }) {
+      if (name !== trustDomain.name) {
+        throw new Error(`it holds authorities of ${JSON.stringify(name)}`);
+      }
+      const publicKey = new Uint8Array(Buffer.from(stored.publicKey, 'base64'));
+      return createJwtAuthority({ ...stored, publicKey });
+    },
+  };
+}
