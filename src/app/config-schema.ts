@@ -110,12 +110,17 @@ const ca = z.strictObject({
   ttl: option(
     duration(10 * SECOND, 3_650 * DAY),
     '24h',
-    'Life of an X.509 authority; the next one is prepared at half of it and takes over at five sixths.',
+    'Life of an authority, X.509 or JWT; the next one is prepared at half of it and takes over at five sixths.',
   ),
   keyType: option(
     z.enum(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096']),
     'ec-p256',
     'Key type of new X.509 authorities.',
+  ),
+  jwtKeyType: option(
+    z.enum(['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-4096']),
+    'ec-p256',
+    'Key type of new JWT authorities: ES256, ES384 or RS256 tokens. Some relying parties verify RS256 alone.',
   ),
   keyStorage: option(
     z.enum(['disk', 'memory']),
@@ -356,6 +361,7 @@ export type ConfigFile = Section<{
     ca: Section<{
       ttl: number;
       keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
+      jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
       keyStorage: 'disk' | 'memory';
       sealKeyFile: string;
     }>;

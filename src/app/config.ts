@@ -29,6 +29,7 @@ export interface Config extends AgentConfig {
     | undefined;
   readonly caTtlMs: number;
   readonly caKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
+  readonly jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
   readonly keyStorage: 'disk' | 'memory';
   readonly sealKeyFile: string;
   readonly x509SvidTtlMs: number;
@@ -93,6 +94,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     x509pop: buildX509Pop(server?.nodeAttestors?.x509pop),
     caTtlMs: server?.ca?.ttl ?? 86_400_000,
     caKeyType: server?.ca?.keyType ?? 'ec-p256',
+    jwtKeyType: server?.ca?.jwtKeyType ?? 'ec-p256',
     keyStorage: server?.ca?.keyStorage ?? 'disk',
     sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
     x509SvidTtlMs: server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl),

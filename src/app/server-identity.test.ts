@@ -6,7 +6,7 @@ import { parseX509Svid, TrustplaneError, verifyX509Svid } from '../spiffe/index.
 import { openServerIdentity } from './server-identity.ts';
 
 async function open() {
-  const { ca, clock, trustMap, close } = await startCa();
+  const { ca, clock, trustMap: trust, close } = await startCa();
   onTestFinished(close);
   let failure: TrustplaneError | undefined;
   let issued = 0;
@@ -19,19 +19,20 @@ async function open() {
         return await ca.issueX509Svid(request);
       },
     },
+    trust,
     clock,
     log: silentLog,
   });
   onTestFinished(() => identity.close());
   const verify = () => {
     const svid = parseX509Svid(identity.current().certificateChain);
-    verifyX509Svid(svid, trustMap.current().own, clock.now());
+    verifyX509Svid(svid, trust.current().own, clock.now());
     return svid;
   };
   const fail = (now: boolean) => {
     failure = now ? new TrustplaneError('ERR_CA_EXPIRED', 'expired') : undefined;
   };
-  return { clock, identity, verify, fail, issued: () => issued };
+  return { ca, clock, identity, verify, fail, issued: () => issued };
 }
 
 it('is the server, with a new key from half of its life on', async () => {
@@ -74,6 +75,24 @@ it('is renewed when it is asked for after the clock jumped, and after it was set
   expect(identity.current()).toBe(present);
   await settle();
   expect(identity.current()).not.toBe(present);
+});
+
+it('is renewed when its authority is tainted, at once, and not when another one is', async () => {
+  const { ca, clock, identity, verify, issued } = await open();
+  const tainted = identity.current();
+  const [former] = ca.status().authorities;
+  const next = await ca.prepare();
+  await ca.activate(next.authorityId);
+  await clock.advanceAsync(1_000);
+  expect(identity.current()).toBe(tainted);
+  await ca.taint(former?.authorityId ?? '');
+  await settle();
+  expect(identity.current()).not.toBe(tainted);
+  verify();
+  await ca.revoke(former?.authorityId ?? '');
+  await clock.advanceAsync(60_000);
+  verify();
+  expect(issued()).toBe(2);
 });
 
 it('asks for one SVID at a time, and for none once it is closed', async () => {

@@ -4,9 +4,12 @@ import {
   type Clock,
   generateP256KeyPair,
   messageOf,
+  parseCertificate,
+  parseX509Svid,
   SpiffeId,
   type Timer,
   type TrustDomain,
+  type TrustMapSource,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { TlsIdentity } from '../wire/index.ts';
@@ -18,6 +21,7 @@ const MAX_WAIT_MS = 60_000;
 export interface ServerIdentityOptions {
   readonly trustDomain: TrustDomain;
   readonly ca: Pick<X509Ca, 'issueX509Svid'>;
+  readonly trust: TrustMapSource;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -32,25 +36,30 @@ export interface ServerIdentity {
 
 interface Held {
   readonly identity: TlsIdentity;
+  /** Key identifier of the authority, in hex. */
+  readonly authorityId: string;
   readonly issuedAt: number;
   /** Of the SVID. */
   readonly expiresAt: number;
 }
 
 /**
- * Has the first SVID issued, then renews it in the background at half of its life; when that fails,
- * what is still valid stays in use.
+ * Has the first SVID issued, then renews it in the background at half of its life, and at once when
+ * its authority is tainted or has left the bundle; when that fails, what is still valid stays in use.
  * @throws what `issueX509Svid` throws
  */
 export async function openServerIdentity(options: ServerIdentityOptions): Promise<ServerIdentity> {
   const identity = new RenewedIdentity(options, await issue(options));
-  identity.sleep();
+  identity.start();
   return identity;
 }
 
 class RenewedIdentity implements ServerIdentity {
   readonly #options: ServerIdentityOptions;
   #held: Held;
+  /** The bundle as it is now holds the authority, untainted. */
+  #isTrusted = true;
+  #stopWatching: () => void = () => {};
   #timer: Timer | undefined;
   #renewing: Promise<void> | undefined;
   #isClosed = false;
@@ -70,17 +79,27 @@ class RenewedIdentity implements ServerIdentity {
     );
   }
 
-  sleep(): void {
+  start(): void {
+    this.#stopWatching = this.#options.trust.watch(() => {
+      this.#judge();
+      if (!this.#isTrusted) this.#renew();
+    });
+    this.#judge();
+    this.#sleep();
+  }
+
+  #sleep(): void {
     if (this.#isClosed) return;
     const { clock } = this.#options;
     const delayMs = this.#isDue() ? RETRY_MS : this.#renewAt() - clock.now();
     this.#timer = clock.setTimer(Math.min(delayMs, MAX_WAIT_MS), () =>
-      this.#isDue() ? this.#renew() : this.sleep(),
+      this.#isDue() ? this.#renew() : this.#sleep(),
     );
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#stopWatching();
     this.#timer?.cancel();
     await this.#renewing;
   }
@@ -92,7 +111,15 @@ class RenewedIdentity implements ServerIdentity {
 
   #isDue(): boolean {
     const now = this.#options.clock.now();
-    return now < this.#held.issuedAt || now >= this.#renewAt();
+    return now < this.#held.issuedAt || now >= this.#renewAt() || !this.#isTrusted;
+  }
+
+  #judge(): void {
+    const { x509Authorities } = this.#options.trust.current().own;
+    this.#isTrusted = x509Authorities.some(
+      ({ certificate, tainted }) =>
+        !tainted && keyIdOf(parseCertificate(certificate).subjectKeyId) === this.#held.authorityId,
+    );
   }
 
   /** Never throws. */
@@ -100,7 +127,7 @@ class RenewedIdentity implements ServerIdentity {
     if (this.#isClosed) return;
     this.#renewing ??= this.#attempt().finally(() => {
       this.#renewing = undefined;
-      this.sleep();
+      this.#sleep();
     });
   }
 
@@ -108,6 +135,7 @@ class RenewedIdentity implements ServerIdentity {
     this.#timer?.cancel();
     try {
       this.#held = await issue(this.#options);
+      this.#judge();
     } catch (error) {
       const { log } = this.#options;
       log.warn({ error: messageOf(error) }, 'the SVID of the server was not renewed');
@@ -121,5 +149,10 @@ async function issue({ trustDomain, ca, clock }: ServerIdentityOptions): Promise
   const spiffeId = SpiffeId.of(trustDomain, '/spire/server');
   const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
   const { certificateChain, expiresAt } = svid;
-  return { identity: { certificateChain, privateKey }, issuedAt, expiresAt };
+  const authorityId = keyIdOf(parseX509Svid(certificateChain).leaf.authorityKeyId);
+  return { identity: { certificateChain, privateKey }, authorityId, issuedAt, expiresAt };
+}
+
+function keyIdOf(bytes: Uint8Array | undefined): string {
+  return Buffer.from(bytes ?? []).toString('hex');
 }

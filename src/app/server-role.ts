@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import {
+  type AuthorityControl,
+  createJwtCa,
   createMemoryKeyManager,
   createX509Ca,
+  type JwtCa,
   type KeyManager,
   loadDiskKeyManager,
   type X509Ca,
@@ -9,18 +12,22 @@ import {
 import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, type OwnBundle, openOwnBundle } from '../federation/index.ts';
 import { messageOf, type TrustMapSource } from '../spiffe/index.ts';
-import type { Store } from '../store/index.ts';
+import type { Bucket, Store } from '../store/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { type Federation, openFederation } from './open-federation.ts';
 import { keyFolder } from './open-state.ts';
 import type { Process } from './process.ts';
 
+/** Of the only server of its control plane. */
+const SERVER_ID = 'local';
+
 /** The control plane of one trust domain: what it owns, before it serves anybody. */
 export interface ServerRole extends Federation {
   readonly ownBundle: OwnBundle;
   readonly entries: EntryRegistry;
   readonly ca: X509Ca;
+  readonly jwtCa: JwtCa;
   readonly trust: TrustMapSource;
 }
 
@@ -31,7 +38,6 @@ export async function openServerRole(
   store: Store,
 ): Promise<ServerRole> {
   const { log, metrics, clock, closing } = process;
-  const keyManager = await openKeyManager(config);
   const bucket = store.bucket('authorities');
   const federation = await openFederation(config, process, store);
   const [ownBundle, entries] = await both(
@@ -54,31 +60,58 @@ export async function openServerRole(
   );
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
-  const ca = await createX509Ca({
+  const { ca, jwtCa } = await openAuthorities(config, process, bucket, ownBundle);
+  const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
+  return { ...federation, ownBundle, entries, ca, jwtCa, trust };
+}
+
+/** One after the other: both write the bundle and the folder of the keys. */
+async function openAuthorities(
+  config: Config,
+  { log, metrics, clock, closing, readiness }: Process,
+  bucket: Bucket,
+  ownBundle: OwnBundle,
+): Promise<Pick<ServerRole, 'ca' | 'jwtCa'>> {
+  const common = {
     trustDomain: config.trustDomain,
-    serverId: 'local',
+    serverId: SERVER_ID,
     bucket,
-    keyManager,
-    ownBundle: ownBundle.publisherFor('local'),
+    keyManager: await openKeyManager(config),
+    ownBundle: ownBundle.publisherFor(SERVER_ID),
     clock,
     random: randomBytes,
     log,
     metrics,
     caTtlSeconds: Math.ceil(config.caTtlMs / 1_000),
+  };
+  const ca = await createX509Ca({
+    ...common,
     x509SvidTtlSeconds: Math.ceil(config.x509SvidTtlMs / 1_000),
     backdateSeconds: Math.ceil(config.backdateMs / 1_000),
     keyType: config.caKeyType,
   });
   closing.defer(() => ca.close());
-  watchCa(ca, process);
-  const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
-  return { ...federation, ownBundle, entries, ca, trust };
+  watchAuthorities(['ca', 'rotation'], ca, readiness);
+  const jwtCa = await createJwtCa({
+    ...common,
+    refreshHintSeconds: Math.ceil(config.refreshHintMs / 1_000),
+    keyType: config.jwtKeyType,
+  });
+  closing.defer(() => jwtCa.close());
+  watchAuthorities(['jwt-ca', 'jwt-rotation'], jwtCa, readiness);
+  return { ca, jwtCa };
 }
 
-function watchCa(ca: X509Ca, { readiness }: Process): void {
-  readiness.require('ca', () => (ca.status().canSign ? undefined : 'no authority can sign now'));
-  readiness.observe('rotation', () => {
-    const { failure } = ca.status();
+function watchAuthorities(
+  [authorities, rotation]: readonly [string, string],
+  ca: AuthorityControl,
+  readiness: Process['readiness'],
+): void {
+  readiness.require(authorities, () =>
+    ca.health().canSign ? undefined : 'no authority can sign now',
+  );
+  readiness.observe(rotation, () => {
+    const { failure } = ca.health();
     return failure === undefined ? undefined : messageOf(failure.error);
   });
 }

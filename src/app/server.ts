@@ -24,7 +24,7 @@ export async function serveAgents(
   { role, fleet }: Server,
 ): Promise<Pick<GrpcTlsServer, 'host' | 'port'>> {
   const { ca, trust } = role;
-  const identity = await openServerIdentity({ trustDomain, ca, clock, log });
+  const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
   closing.defer(() => identity.close());
   const listener = await serveTls({
     ...address,

@@ -16,11 +16,16 @@ export interface AuthorityStatus {
   readonly isTainted: boolean;
 }
 
-/** Where the authorities of one kind stand. */
-export interface CaStatus {
+/** Whether authorities do their work. */
+export interface CaHealth {
   /** ok; degraded: it signs, but the rotation fails; failing: it cannot sign. */
   readonly health: 'ok' | 'degraded' | 'failing';
   readonly canSign: boolean;
+  readonly failure: RotationFailure | undefined;
+}
+
+/** Where the authorities of one kind stand. */
+export interface CaStatus extends CaHealth {
   readonly authorities: readonly AuthorityStatus[];
   readonly nextStep: Exclude<RotationStep<Authority>['type'], 'wait'>;
   /** When it is due, if nothing brings it forward; now when it is under way. */
@@ -29,7 +34,17 @@ export interface CaStatus {
   readonly gate: GateState | undefined;
   /** The active authority signs although not everybody knows it yet. */
   readonly alarm: RotationAlarm | undefined;
-  readonly failure: RotationFailure | undefined;
+}
+
+/** `signer`: whose key is at hand. */
+export function describeHealth(
+  signer: Authority | undefined,
+  failure: RotationFailure | undefined,
+  now: number,
+): CaHealth {
+  const canSign = signer !== undefined && now >= signer.notBefore && now < signer.notAfter;
+  const health = !canSign ? 'failing' : failure === undefined ? 'ok' : 'degraded';
+  return { health, canSign, failure };
 }
 
 export function describeAuthority(
@@ -48,22 +63,18 @@ export function describeAuthority(
 }
 
 export function describeStatus<A extends Authority>(options: {
+  readonly health: CaHealth;
   readonly authorities: readonly A[];
   readonly step: RotationStep<A>;
-  readonly failure: RotationFailure | undefined;
   readonly alarm: RotationAlarm | undefined;
   readonly find: (authority: A) => Publication | undefined;
   readonly gateOf: (authority: A) => GateState;
-  /** Whose key is at hand. */
-  readonly signer: A | undefined;
   readonly now: number;
 }): CaStatus {
-  const { authorities, step, failure, signer, now } = options;
-  const canSign = signer !== undefined && now >= signer.notBefore && now < signer.notAfter;
+  const { authorities, step, now } = options;
   const prepared = authorities.find(({ state }) => state === 'prepared');
   return {
-    health: !canSign ? 'failing' : failure === undefined ? 'ok' : 'degraded',
-    canSign,
+    ...options.health,
     authorities: authorities.map((authority) =>
       describeAuthority(authority, options.find(authority)),
     ),
@@ -71,6 +82,5 @@ export function describeStatus<A extends Authority>(options: {
     nextStepAt: step.type === 'wait' ? step.until : now,
     gate: prepared && options.gateOf(prepared),
     alarm: options.alarm,
-    failure,
   };
 }

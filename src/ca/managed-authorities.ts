@@ -6,8 +6,10 @@ import { AuthoritySlots, type RotationEvent } from './authority-slots.ts';
 import type { CaMetrics } from './ca-metrics.ts';
 import {
   type AuthorityStatus,
+  type CaHealth,
   type CaStatus,
   describeAuthority,
+  describeHealth,
   describeStatus,
 } from './ca-status.ts';
 import type { ForcedSteps } from './forced-steps.ts';
@@ -18,6 +20,8 @@ import { Rotation } from './rotation.ts';
 
 /** The authorities of one kind, as operators see them. */
 export interface AuthorityControl extends ForcedSteps<AuthorityStatus> {
+  /** Cheap, to be asked often. */
+  health(): CaHealth;
   status(): CaStatus;
   /** Called after each step of the rotation; returns the way to stop. */
   onRotation(listener: (event: RotationEvent) => void): () => void;
@@ -69,7 +73,7 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
   /** Resolves when the active authority can sign, or when only a clock that was set back keeps it from that. */
   async start(): Promise<void> {
     await this.#rotation.start();
-    const { canSign, failure } = this.status();
+    const { canSign, failure } = this.health();
     if (canSign) return;
     const { kind, log } = this.#options;
     if (failure === undefined) {
@@ -91,16 +95,19 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
     if (now < notBefore || now >= notAfter) this.#rotation.pokeUnlessFailing();
   }
 
+  health(): CaHealth {
+    return describeHealth(this.#signer, this.#rotation.failure, this.#options.clock.now());
+  }
+
   status(): CaStatus {
     const { clock, publisher } = this.#options;
     return describeStatus({
+      health: this.health(),
       authorities: this.#slots.authorities,
       step: this.#rotation.step,
-      failure: this.#rotation.failure,
       alarm: this.#rotation.alarm,
       find: (authority) => publisher.find(authority),
       gateOf: (authority) => this.#rotation.gateOf(authority),
-      signer: this.#signer,
       now: clock.now(),
     });
   }
