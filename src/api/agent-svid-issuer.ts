@@ -4,11 +4,11 @@ import type { SpiffeId } from '../spiffe/index.ts';
 /** Signs an agent's own SVID. @throws those of `X509Ca.issueX509Svid` */
 export type AgentSvidIssuer = (id: SpiffeId, publicKey: Uint8Array) => Promise<IssuedX509Svid>;
 
-/** @param ttlSeconds 0 takes the default of the CA */
+/** @param ttlSeconds asked each time; 0 takes the default of the CA */
 export function createAgentSvidIssuer(
   ca: Pick<X509Ca, 'issueX509Svid'>,
-  ttlSeconds: number,
+  ttlSeconds: () => number,
 ): AgentSvidIssuer {
   return (spiffeId, publicKey) =>
-    ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds, dnsNames: [] });
+    ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttlSeconds(), dnsNames: [] });
 }

@@ -45,7 +45,8 @@ export interface NodeAttestor {
 export interface AttestAgentOptions {
   readonly trustDomain: TrustDomain;
   readonly agents: Pick<AgentRegistry, 'attest'>;
-  readonly attestors: readonly NodeAttestor[];
+  /** The ways that are configured now. */
+  readonly attestors: () => readonly NodeAttestor[];
   /** Where an alias becomes an entry. */
   readonly entries: Pick<EntryRegistry, 'create'>;
   readonly issueAgentSvid: AgentSvidIssuer;
@@ -69,7 +70,6 @@ interface Step {
 export function createAttestAgent(
   options: AttestAgentOptions,
 ): (call: ServerDuplexStream<Step, object>) => Promise<void> {
-  const attestors = new Map(options.attestors.map((attestor) => [attestor.name, attestor]));
   return async (call) => {
     const reader = new MessageReader<Step>(call);
     const timer = options.clock.setTimer(attestationLimits.durationMs, () =>
@@ -79,7 +79,8 @@ export function createAttestAgent(
     );
     try {
       const { type, payload, csr } = parseParams(await reader.next(), options.trustDomain);
-      const attestor = attestors.get(type);
+      const attestors = options.attestors();
+      const attestor = attestors.find(({ name }) => name === type);
       if (attestor === undefined) throw unknownType(type, attestors);
       const node = await attestor.attest(payload, challengeOver(call, reader));
       const result = await admit(options, attestor, node, csr);
@@ -166,8 +167,8 @@ function notDue(expected: string, step: Step | undefined): TrustplaneError {
   return refused('ERR_API_ATTEST_STEP', `expected ${expected}; got ${got}`);
 }
 
-function unknownType(type: string, attestors: ReadonlyMap<string, unknown>): TrustplaneError {
-  const expected = [...attestors.keys()].join(', ');
+function unknownType(type: string, attestors: readonly NodeAttestor[]): TrustplaneError {
+  const expected = attestors.map(({ name }) => name).join(', ');
   const got = JSON.stringify(type.slice(0, 64));
   return refused(
     'ERR_API_ATTEST_TYPE',

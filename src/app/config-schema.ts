@@ -33,7 +33,7 @@ function option<T>(
 }
 
 /** An option that a running process takes up when it is told to reload. */
-function reloadable<T>(schema: z.ZodType<T>): z.ZodType<T> {
+function reloadable<S extends z.ZodType>(schema: S): S {
   return schema.meta({ ...schema.meta(), reloadable: true });
 }
 
@@ -135,10 +135,12 @@ const ca = z.strictObject({
 });
 
 const x509Svid = z.strictObject({
-  ttl: option(
-    duration(2 * SECOND, 365 * DAY),
-    '1h',
-    'Life of an X509-SVID whose entry sets none. The default is a sixth of ca.ttl where that is shorter than 1h.',
+  ttl: reloadable(
+    option(
+      duration(2 * SECOND, 365 * DAY),
+      '1h',
+      'Life of an X509-SVID whose entry sets none. The default is a sixth of ca.ttl where that is shorter than 1h.',
+    ),
   ),
   backdate: option(
     duration(0, 3_600 * SECOND),
@@ -147,8 +149,37 @@ const x509Svid = z.strictObject({
   ),
 });
 
+const agentSvid = z.strictObject({
+  ttl: reloadable(
+    duration(2 * SECOND, 365 * DAY)
+      .optional()
+      .meta({
+        description: "Life of an agent's own X509-SVID. Without it that of x509Svid.ttl.",
+        examples: ['1h'],
+      }),
+  ),
+});
+
+/** Of calls a second from one address. */
+function rate(standard: number, description: string): z.ZodOptional<z.ZodType<number>> {
+  return reloadable(option(z.int().min(0).max(1_000_000), standard, description));
+}
+
+const rateLimits = z.strictObject({
+  attestation: rate(
+    1,
+    'Attestations a second from one IP address (IPv6: /64), and how many at once after a pause; 0 is no limit. More wait in line, for up to 25 s.',
+  ),
+  signing: rate(
+    500,
+    'X509-SVIDs a second that agents at one address get, a batch counted for what is in it; 0 is no limit. More wait in line, for up to 8 s.',
+  ),
+  jwtSigning: rate(500, 'The same of JWT-SVIDs.'),
+});
+
 const x509pop = z.strictObject({
   caBundle: absolutePath.optional().meta({
+    reloadable: true,
     description:
       'PEM file of the authorities whose nodes may join with the attestor x509pop. Without it none may.',
     examples: ['/etc/trustplane/nodes.pem'],
@@ -159,6 +190,7 @@ const x509pop = z.strictObject({
     .max(2048)
     .optional()
     .meta({
+      reloadable: true,
       description:
         'Path of their agents below /spire/agent; without it /x509pop/ and the fingerprint of the certificate.',
       examples: ['/x509pop/{{ .Subject.CommonName }}'],
@@ -184,6 +216,8 @@ const server = z.strictObject({
   nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
+  agentSvid: agentSvid.optional(),
+  rateLimits: rateLimits.optional(),
   bundle: z
     .strictObject({
       refreshHint: option(
@@ -366,6 +400,8 @@ export type ConfigFile = Section<{
       sealKeyFile: string;
     }>;
     x509Svid: Section<{ ttl: number; backdate: number }>;
+    agentSvid: Section<{ ttl: number }>;
+    rateLimits: Section<{ attestation: number; signing: number; jwtSigning: number }>;
     bundle: Section<{ refreshHint: number }>;
   }>;
   agent: Section<{

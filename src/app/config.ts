@@ -33,6 +33,13 @@ export interface Config extends AgentConfig {
   readonly keyStorage: 'disk' | 'memory';
   readonly sealKeyFile: string;
   readonly x509SvidTtlMs: number;
+  readonly agentSvidTtlMs: number;
+  /** Per second and address; 0: no limit. */
+  readonly rateLimits: {
+    readonly attestation: number;
+    readonly signing: number;
+    readonly jwtSigning: number;
+  };
   readonly backdateMs: number;
   readonly refreshHintMs: number;
   readonly sdsNames: {
@@ -84,6 +91,7 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
 export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config {
   const { server, agent } = merged;
   const dataDir = server?.dataDir ?? paths.dataDir;
+  const x509SvidTtlMs = server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl);
   const config: Config = {
     trustDomain: merged.trustDomain ?? TrustDomain.parse('example.org'),
     dataDir,
@@ -97,7 +105,13 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     jwtKeyType: server?.ca?.jwtKeyType ?? 'ec-p256',
     keyStorage: server?.ca?.keyStorage ?? 'disk',
     sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
-    x509SvidTtlMs: server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl),
+    x509SvidTtlMs,
+    agentSvidTtlMs: server?.agentSvid?.ttl ?? x509SvidTtlMs,
+    rateLimits: {
+      attestation: server?.rateLimits?.attestation ?? 1,
+      signing: server?.rateLimits?.signing ?? 500,
+      jwtSigning: server?.rateLimits?.jwtSigning ?? 500,
+    },
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
     sdsNames: {
@@ -152,9 +166,13 @@ function defaultSvidTtlMs(caTtlMs: number | undefined): number {
 
 function findContradictions(config: Config): string[] {
   const found: string[] = [];
-  if (config.x509SvidTtlMs > config.caTtlMs) {
+  for (const [name, ttlMs] of [
+    ['x509Svid', config.x509SvidTtlMs],
+    ['agentSvid', config.agentSvidTtlMs],
+  ] as const) {
+    if (ttlMs <= config.caTtlMs) continue;
     found.push(
-      `server.x509Svid.ttl (${formatDuration(config.x509SvidTtlMs)}) is longer than server.ca.ttl (${formatDuration(config.caTtlMs)}); an SVID cannot outlive its authority`,
+      `server.${name}.ttl (${formatDuration(ttlMs)}) is longer than server.ca.ttl (${formatDuration(config.caTtlMs)}); an SVID cannot outlive its authority`,
     );
   }
   if (config.socket === config.adminSocket) {

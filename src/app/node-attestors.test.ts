@@ -10,7 +10,7 @@ import { testTrustDomain } from '../../test/fakes/test-entries.ts';
 import { attestationWith, makeNodePki } from '../../test/fakes/x509pop-place.ts';
 import { silentLog } from '../ops/index.ts';
 import { encodePem, generateP256KeyPair } from '../spiffe/index.ts';
-import { openNodeAttestors } from './node-attestors.ts';
+import { loadNodeAttestors } from './node-attestors.ts';
 
 /** The attestors for a CA bundle with this text. */
 async function attestorsOf(text: string | undefined) {
@@ -21,7 +21,7 @@ async function attestorsOf(text: string | undefined) {
   const agentPathTemplate = '/x509pop/{{ .Subject.CommonName }}';
   const config = { trustDomain: testTrustDomain, x509pop: { caBundle, agentPathTemplate } };
   const process = { clock: new FakeClock(testNow), log: silentLog };
-  return await openNodeAttestors(config, process, openTokens().tokens);
+  return await loadNodeAttestors(config, process, openTokens().tokens);
 }
 
 it('lets nodes of the configured authorities in, over TLS, and again', async () => {
@@ -58,6 +58,6 @@ it.each([
 it('lets nodes in with tokens alone where nothing else is configured', async () => {
   const process = { clock: new FakeClock(), log: silentLog };
   const config = { trustDomain: testTrustDomain, x509pop: undefined };
-  const attestors = await openNodeAttestors(config, process, openTokens().tokens);
+  const attestors = await loadNodeAttestors(config, process, openTokens().tokens);
   expect(attestors.map(({ name }) => name)).toEqual(['join_token']);
 });

@@ -13,11 +13,29 @@ import type { Process } from './process.ts';
 const MAX_CA_BUNDLE_BYTES = 1_048_576;
 
 /**
- * The ways for nodes to join that are configured; with a token they always may.
+ * The ways for nodes to join that are configured, read again at each reload; with a token they always may.
  * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
  * ERR_FILE_TOO_LARGE
  */
 export async function openNodeAttestors(
+  config: Config,
+  process: Process,
+  tokens: Pick<JoinTokens, 'spend'>,
+): Promise<() => readonly NodeAttestor[]> {
+  const section = 'server.nodeAttestors.x509pop';
+  let current = await loadNodeAttestors(config, process, tokens);
+  process.reloader.add([`${section}.caBundle`, `${section}.agentPathTemplate`], async (next) => {
+    current = await loadNodeAttestors({ ...config, x509pop: next.x509pop }, process, tokens);
+  });
+  return () => current;
+}
+
+/**
+ * The ways for nodes to join that are configured; with a token they always may.
+ * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
+ * ERR_FILE_TOO_LARGE
+ */
+export async function loadNodeAttestors(
   { trustDomain, x509pop }: Pick<Config, 'trustDomain' | 'x509pop'>,
   { clock, log }: Pick<Process, 'clock' | 'log'>,
   tokens: Pick<JoinTokens, 'spend'>,

@@ -207,6 +207,15 @@ export const errorCodes = {
     'There is a federation relationship with this trust domain.',
   ],
   ERR_FEDERATION_NO_REFRESH: ['precondition', 'This server fetches no bundles from endpoints.'],
+  // revocations
+  ERR_REVOCATION: ['invalid', 'The revocation has no subject, or a text or instant out of bounds.'],
+  ERR_REVOCATION_LIMIT: ['exhausted', 'There are as many revocations as there may be.'],
+  ERR_REVOCATION_CONFLICT: [
+    'aborted',
+    'The revocation was changed by others meanwhile; try again.',
+  ],
+  ERR_REVOCATION_RECORD: ['data-loss', 'A stored revocation is damaged or of a newer release.'],
+  ERR_REVOCATION_CLOSED: ['unavailable', 'The registry of revocations is closed.'],
   // svid
   ERR_SVID_ISSUE: ['unavailable', 'The issuer of SVIDs did not answer, or not in full.'],
   ERR_SVID_REFUSED: ['internal', 'The issuer sent another SVID than was asked for.'],
@@ -225,6 +234,8 @@ export const errorCodes = {
   ERR_SYNC_UPDATE: ['invalid', 'A message of a server on the sync stream is malformed or not due.'],
   ERR_SYNC_LIMIT: ['exhausted', 'A server sent more than an agent takes.'],
   ERR_SYNC_REFUSED: ['aborted', 'An agent did not accept a snapshot.'],
+  ERR_SYNC_REPLACED: ['aborted', 'The agent opened another sync stream.'],
+  ERR_SYNC_SILENT: ['aborted', 'The agent did not say that an update took effect.'],
   // workload
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
   ERR_WORKLOAD_REQUEST: ['invalid', 'A Workload API request is no protobuf message.'],
@@ -273,6 +284,7 @@ export const errorCodes = {
   ERR_REMOTE_NOT_FOUND: ['not-found', 'The server does not know it.'],
   ERR_REMOTE_EXISTS: ['already-exists', 'The server has it already.'],
   ERR_REMOTE_PERMISSION: ['permission', 'The server does not allow it.'],
+  ERR_REMOTE_PRECONDITION: ['precondition', 'The server refuses it as things stand.'],
   ERR_REMOTE_UNIMPLEMENTED: ['unimplemented', 'The server does not offer it.'],
   // attest
   ERR_ATTEST_PROCESS_GONE: ['permission', 'The process has exited; nothing is served to it.'],
@@ -313,6 +325,7 @@ export const errorCodes = {
   ],
   ERR_API_ATTEST_TIME: ['aborted', 'The attestation of a node took too long.'],
   ERR_API_CSR_ID: ['invalid', 'The request names another identity than the one of the agent.'],
+  ERR_API_RATE_LIMIT: ['exhausted', 'More calls come from one address than are allowed.'],
   ERR_SVID_ENTRY: ['permission', 'The agent is not authorized for the entry.'],
   ERR_SVID_CSR_ID: ['permission', 'The request names another identity than the entry.'],
   ERR_SVID_BATCH: ['exhausted', 'There are more requests than one call may have.'],

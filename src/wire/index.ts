@@ -9,6 +9,7 @@ export { type GrpcService, loadService, messageType, strictBytes } from './proto
 export { createReflection } from './reflection.ts';
 export { selfTestPeerCredentials } from './self-test.ts';
 export type { ServerTrust, UnverifiedServer, VerifiedServer } from './server-trust.ts';
+export { sourceNetwork } from './source-network.ts';
 export { ERROR_CODE_KEY, exitCodeOf, statusOf, toServiceError } from './status.ts';
 export type { AnonymousCaller, RemoteCaller, SvidCaller } from './tls-peers.ts';
 export {

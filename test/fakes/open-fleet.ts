@@ -9,6 +9,7 @@ import {
   createAuthorizedEntriesMethods,
   createBundleService,
   createEntryService,
+  createJwtIssuance,
   createSvidIssuance,
   createSvidService,
   createTrustDomainService,
@@ -17,8 +18,14 @@ import {
 import { createJoinTokenAttestor } from '../../src/attest/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.ts';
-import { dialTls, loadService, serveTls, type TlsIdentity } from '../../src/wire/index.ts';
-import { startCa } from './ca-world.ts';
+import {
+  dialTls,
+  type GrpcTlsServer,
+  loadService,
+  serveTls,
+  type TlsIdentity,
+} from '../../src/wire/index.ts';
+import { startCa, startJwtCa } from './ca-world.ts';
 import { openAgents, openTokens } from './open-agents.ts';
 import { openFederation } from './open-federation.ts';
 import { openRegistry } from './open-registry.ts';
@@ -55,6 +62,8 @@ interface WireSvid {
 export async function openFleet(options: { readonly attestors?: readonly NodeAttestor[] } = {}) {
   const world = await startCa();
   onTestFinished(() => world.close());
+  const jwtCa = await startJwtCa(world);
+  onTestFinished(() => jwtCa.close());
   const { ca, clock, trustMap } = world;
   const { agents } = await openAgents({ clock });
   const { tokens } = openTokens({ clock });
@@ -63,8 +72,12 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
   const metrics = createMetrics();
   const authorization = new Authorization({ agents, entries, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
-  const common = { trustDomain: testTrustDomain, ca, clock, log: silentLog, metrics };
+  const common = { trustDomain: testTrustDomain, ca, jwtCa, clock, log: silentLog, metrics };
   const issuance = createSvidIssuance({
+    ...common,
+    authorizedEntriesOf: (id) => entitlements.of(id),
+  });
+  const jwtIssuance = createJwtIssuance({
     ...common,
     authorizedEntriesOf: (id) => entitlements.of(id),
   });
@@ -76,8 +89,8 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
       tokens,
       entries,
       authorization,
-      attestors: [createJoinTokenAttestor(tokens), ...(options.attestors ?? [])],
-      issueAgentSvid: createAgentSvidIssuer(ca, 0),
+      attestors: () => [createJoinTokenAttestor(tokens), ...(options.attestors ?? [])],
+      issueAgentSvid: createAgentSvidIssuer(ca, () => 0),
     }),
     createBundleService({
       trustMap,
@@ -88,24 +101,32 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
     }),
     createTrustDomainService({ ...common, relationships, foreignBundles }),
     createEntryService({ entries, log: silentLog, forAgents }),
-    createSvidService({ ...common, issuance, authorization }),
+    createSvidService({ ...common, issuance, jwtIssuance, authorization }),
   ];
-  const identity = await issueIdentity('spiffe://a.test/spire/server');
-  const server = await serveTls({
-    host: '127.0.0.1',
-    port: 0,
-    identity: () => identity,
-    trust: () => trustMap.current().own,
-    services: served.map((service) => authorization.guard(service)),
-    log: silentLog,
-    metrics,
-    clock,
-    limits: { maxAnonymousConnections: 200, maxConnectionsPerNetwork: 400 },
-  });
+  let identity: FleetIdentity;
+  const services = served.map((service) => authorization.guard(service));
+  let server = await listen(0);
+  const { port } = server;
   onTestFinished(async () => {
     await server.close(0);
     entitlements.close();
   });
+
+  /** With a new SVID. */
+  async function listen(onPort: number): Promise<GrpcTlsServer> {
+    identity = await issueIdentity('spiffe://a.test/spire/server');
+    return await serveTls({
+      host: '127.0.0.1',
+      port: onPort,
+      identity: () => identity,
+      trust: () => trustMap.current().own,
+      services,
+      log: silentLog,
+      metrics,
+      clock,
+      limits: { maxAnonymousConnections: 200, maxConnectionsPerNetwork: 400 },
+    });
+  }
 
   /** Signed by the CA without asking any registry. */
   async function issueIdentity(id: string): Promise<FleetIdentity> {
@@ -123,7 +144,7 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
       options: dialed,
     } = dialTls({
       host: '127.0.0.1',
-      port: server.port,
+      port,
       ...(presented && { identity: () => presented }),
       trust: {
         serverId: SpiffeId.parse('spiffe://a.test/spire/server'),
@@ -153,6 +174,14 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
     entries,
     foreignBundles,
     trustMap,
+    ownBundle: world.ownBundle,
+    jwtCa,
+    port,
+    /** Nobody answers on its port any more. */
+    stop: () => server.close(0),
+    async restart() {
+      server = await listen(port);
+    },
     dial,
     join,
     issueIdentity,
