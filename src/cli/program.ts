@@ -7,6 +7,7 @@ import { apiCommand } from './api-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
+import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
 import { logLevelCommand } from './log-level-command.ts';
@@ -47,6 +48,7 @@ export function createProgram(io: Io): Command {
     agentCommand,
     tokenCommand,
     bundleCommand,
+    federationCommand,
     apiCommand,
     statusCommand,
     healthcheckCommand,

@@ -8,6 +8,10 @@ const CALL_TIMEOUT_MS = 10_000;
 const services = {
   Entry: ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.entry.v1.Entry'],
   Bundle: ['spire/api/server/bundle/v1/bundle.proto', 'spire.api.server.bundle.v1.Bundle'],
+  TrustDomain: [
+    'spire/api/server/trustdomain/v1/trustdomain.proto',
+    'spire.api.server.trustdomain.v1.TrustDomain',
+  ],
   Agent: ['spire/api/server/agent/v1/agent.proto', 'spire.api.server.agent.v1.Agent'],
   Logger: ['spire/api/server/logger/v1/logger.proto', 'spire.api.server.logger.v1.Logger'],
   Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],

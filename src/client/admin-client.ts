@@ -1,12 +1,7 @@
-import { type Bundle, messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 import { dialAdmin, instant } from './admin-call.ts';
-import {
-  buildEntryView,
-  type EntryMessage,
-  type EntryView,
-  type StatusMessage,
-} from './entry-message.ts';
-import { itemError } from './remote-error.ts';
+import { buildEntryView, type EntryMessage, type EntryView } from './entry-message.ts';
+import { failUnlessOk, type StatusMessage } from './item-status.ts';
 
 const PAGE_SIZE = 500;
 
@@ -30,7 +25,6 @@ export interface ServerStatus {
 /** The server API over the admin socket. Every call fails with a TrustplaneError. */
 export interface AdminClient {
   status(): Promise<ServerStatus>;
-  bundle(): Promise<Bundle>;
   createEntry(entry: EntryMessage): Promise<EntryView>;
   getEntry(id: string): Promise<EntryView>;
   listEntries(filter: object): Promise<readonly EntryView[]>;
@@ -68,7 +62,6 @@ export function createAdminClient(socket: string): AdminClient {
 
   return {
     status: async () => buildStatus(await call('Admin', 'GetStatus', {})),
-    bundle: async () => buildBundle(await call('Bundle', 'GetBundle', {})),
     createEntry: async (entry) =>
       only(await call('Entry', 'BatchCreateEntry', { entries: [entry] })),
     getEntry: async (id) => buildEntryView(await call('Entry', 'GetEntry', { id })),
@@ -94,17 +87,14 @@ export function createAdminClient(socket: string): AdminClient {
 
 function only({ results = [] }: { results?: EntryResult[] }): EntryView {
   const [result] = results;
-  failUnlessOk(result?.status, '', result?.entry?.id);
+  failUnlessDone(result?.status, result?.entry?.id);
   if (result?.entry === undefined)
     throw new TrustplaneError('ERR_REMOTE', 'the server answered without the entry');
   return buildEntryView(result.entry);
 }
 
-function failUnlessOk(status: StatusMessage | undefined, where: string, existingId?: string): void {
-  const code = status?.code ?? 0;
-  if (code === 0) return;
-  const existing = existingId === undefined || existingId === '' ? '' : ` (entry ${existingId})`;
-  throw itemError(code, `${where}${status?.message ?? ''}${existing}`);
+function failUnlessDone(status: StatusMessage | undefined, existingId: string = ''): void {
+  failUnlessOk(status, '', existingId === '' ? '' : ` (entry ${existingId})`);
 }
 
 /** The mask that names exactly the fields an entry has. */
@@ -150,33 +140,4 @@ function buildStatus(response: StatusResponse): ServerStatus {
       }),
     ),
   };
-}
-
-interface BundleResponse {
-  readonly trust_domain?: string;
-  readonly x509_authorities?: readonly { asn1?: Uint8Array; tainted?: boolean }[];
-  readonly refresh_hint?: string;
-  readonly sequence_number?: string;
-}
-
-function buildBundle(response: BundleResponse): Bundle {
-  try {
-    return {
-      trustDomain: TrustDomain.parse(response.trust_domain ?? ''),
-      x509Authorities: (response.x509_authorities ?? []).map(({ asn1, tainted }) => ({
-        certificate: asn1 ?? new Uint8Array(),
-        tainted: tainted ?? false,
-      })),
-      jwtAuthorities: [],
-      witAuthorities: [],
-      sequenceNumber: BigInt(response.sequence_number ?? 0),
-      refreshHintSeconds: Number(response.refresh_hint ?? 0),
-    };
-  } catch (error) {
-    throw new TrustplaneError(
-      'ERR_REMOTE',
-      `the server's bundle cannot be read: ${messageOf(error)}`,
-      { cause: error },
-    );
-  }
 }

@@ -22,11 +22,6 @@ export interface EntryMessage {
   created_at?: string;
 }
 
-export interface StatusMessage {
-  code?: number;
-  message?: string;
-}
-
 /** A registration entry as the command line prints it. TTLs in seconds (0: the server's default), instants in RFC 3339. */
 export interface EntryView {
   readonly id: string;

@@ -1,6 +1,7 @@
 /** Talks to trustplane and to any Workload API: the admin client, the Workload API client, health. */
 export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
 export { type AgentClient, type AgentView, createAgentClient } from './agent-client.ts';
+export { type BundleClient, createBundleClient, type DeleteMode } from './bundle-client.ts';
 export { checkHealth } from './check-health.ts';
 export {
   ENDPOINT_VARIABLE,
@@ -9,6 +10,12 @@ export {
   parseEndpointAddress,
 } from './endpoint-address.ts';
 export type { EntryMessage, EntryView, SpiffeIdMessage } from './entry-message.ts';
+export {
+  createFederationClient,
+  type FederationClient,
+  type RelationshipDraft,
+  type RelationshipView,
+} from './federation-client.ts';
 export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
 export {
   createWorkloadApiClient,
