@@ -55,7 +55,12 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
   },
   'spire.api.server.svid.v1.SVID': {
     BatchNewX509SVID: 'agent',
+    NewJWTSVID: 'agent',
     MintX509SVID: 'admin',
+    MintJWTSVID: 'admin',
+  },
+  'trustplane.sync.v1.Sync': {
+    Sync: 'agent',
   },
 };
 

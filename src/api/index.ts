@@ -8,11 +8,17 @@ export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 export { createBundleService } from './bundle-service.ts';
 export { createEntryService } from './entry-service.ts';
+export { guardIssuance } from './issuance-guard.ts';
+export { createJwtIssuance, type JwtIssuance } from './jwt-issuance.ts';
 export { createLoggerService } from './logger-service.ts';
+export { RateLimits } from './rate-limits.ts';
 export { requireAdmin } from './require-admin.ts';
+export { createRevokingEntries } from './revoking-entries.ts';
 export {
   createSvidIssuance,
   type SvidIssuance,
 } from './svid-issuance.ts';
 export { createSvidService } from './svid-service.ts';
+export { type RevocationSource, SyncHub, type SyncHubOptions } from './sync-hub.ts';
+export { type ConfirmationSink, createSyncService } from './sync-service.ts';
 export { createTrustDomainService } from './trust-domain-service.ts';

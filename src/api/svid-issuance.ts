@@ -10,6 +10,7 @@ import {
   type SpiffeId,
   TrustplaneError,
 } from '../spiffe/index.ts';
+import { requireAuthorizedEntry } from './authorized-entry.ts';
 
 /** Bounds of one issuance call. */
 export const issuanceLimits = {
@@ -68,7 +69,7 @@ export function createSvidIssuance(options: SvidIssuanceOptions): SvidIssuance {
   async function issueOne(agentId: SpiffeId, { entryId, csr }: SvidRequest): Promise<SvidResult> {
     const { publicKey, uriSans } = parseCsr(csr);
     // Asked for last, so that nothing lies between the answer and the signature.
-    const entry = authorizedEntry(options, agentId, entryId);
+    const entry = requireAuthorizedEntry(options.authorizedEntriesOf, agentId, entryId);
     checkUriSans(uriSans, entry);
     const { serialNumber, ...svid } = await ca.issueX509Svid({
       spiffeId: entry.spiffeId,
@@ -121,19 +122,6 @@ export function createSvidIssuance(options: SvidIssuanceOptions): SvidIssuance {
       return results;
     },
   };
-}
-
-function authorizedEntry(
-  { authorizedEntriesOf }: SvidIssuanceOptions,
-  agentId: SpiffeId,
-  entryId: string,
-): RegistrationEntry {
-  const entry = authorizedEntriesOf(agentId)?.get(entryId);
-  if (entry !== undefined) return entry;
-  throw new TrustplaneError(
-    'ERR_SVID_ENTRY',
-    `${agentId.toString()} is not authorized for the entry ${JSON.stringify(entryId.slice(0, 255))}`,
-  );
 }
 
 /** A request may name the entry's own ID, as SPIRE's agent does, or none. */

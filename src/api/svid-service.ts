@@ -1,7 +1,5 @@
 import type { X509Ca } from '../ca/index.ts';
-import type { Log } from '../ops/index.ts';
 import {
-  isReservedPath,
   messageOf,
   parseCsr,
   SpiffeId,
@@ -9,18 +7,16 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
-import type { Authorization } from './authorization.ts';
+import { createJwtSvidMethods, type JwtSvidMethodsOptions } from './jwt-svid-methods.ts';
 import type { SvidIssuance } from './svid-issuance.ts';
 import { buildX509Svid } from './svid-message.ts';
 import { unary } from './unary.ts';
 import { errorStatus, okStatus } from './wire-values.ts';
+import { requireWorkloadId } from './workload-id.ts';
 
-export interface SvidServiceOptions {
-  readonly trustDomain: TrustDomain;
+export interface SvidServiceOptions extends JwtSvidMethodsOptions {
   readonly ca: Pick<X509Ca, 'issueX509Svid'>;
   readonly issuance: SvidIssuance;
-  readonly authorization: Pick<Authorization, 'agentOf'>;
-  readonly log: Log;
 }
 
 interface BatchRequest {
@@ -32,7 +28,7 @@ interface MintRequest {
   readonly ttl?: number;
 }
 
-/** spire.api.server.svid.v1.SVID, as far as it is X.509; to be guarded. */
+/** spire.api.server.svid.v1.SVID, for X.509 and JWT; to be guarded. */
 export function createSvidService(options: SvidServiceOptions): GrpcService {
   const { issuance, authorization } = options;
   return {
@@ -54,6 +50,7 @@ export function createSvidService(options: SvidServiceOptions): GrpcService {
         };
       }),
       MintX509SVID: unary((request: MintRequest) => mint(options, request)),
+      ...createJwtSvidMethods(options),
     },
   };
 }
@@ -83,11 +80,7 @@ function parseOnlyId(uriSans: readonly string[], trustDomain: TrustDomain): Spif
   } catch (error) {
     throw refused(`csr: ${messageOf(error)}`);
   }
-  const isMember = id.trustDomain.equals(trustDomain) && !id.isTrustDomainId;
-  if (isMember && !isReservedPath(id)) return id;
-  throw refused(
-    `csr: expected the ID of a workload in ${trustDomain.id}, not below /spire; got ${id.toString()}`,
-  );
+  return requireWorkloadId(id, trustDomain, 'csr');
 }
 
 function refused(message: string): TrustplaneError {

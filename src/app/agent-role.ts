@@ -3,8 +3,11 @@ import { limitLog } from '../ops/index.ts';
 import { createSds } from '../sds/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
 import {
+  createTokenSource,
   createWorkloadSource,
   type EntitlementSource,
+  type JwtIssuer,
+  type LiveTokenSource,
   type LiveWorkloadSource,
   type SvidIssuer,
 } from '../svid/index.ts';
@@ -22,6 +25,7 @@ const MAX_REQUEST_BYTES = 262_144;
 export interface AgentSources {
   readonly entitlements: EntitlementSource;
   readonly issuer: SvidIssuer;
+  readonly jwtIssuer: JwtIssuer;
   readonly trust: TrustMapSource;
   /** DER of a CA certificate that signed nothing. */
   readonly unmatchableCa: Uint8Array;
@@ -41,14 +45,15 @@ export async function serveAgentRole(
   const { metrics, clock, closing } = process;
   // Any local user may ask, and be refused, as often as they like.
   const log = limitLog(process.log, clock);
-  const workloads = createWorkloads(config, { ...process, log }, sources);
+  const { workloads, tokens } = createSources(config, { ...process, log }, sources);
   closing.defer(() => workloads.close());
+  closing.defer(() => tokens.close());
   process.readiness.observe('svids', () => {
     const { isOk, failing } = workloads.health();
     return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
   });
   const workloadApi: ServedService = {
-    service: createWorkloadApi({ source: workloads, log, metrics }),
+    service: createWorkloadApi({ source: workloads, tokens, clock, log, metrics }),
     file: 'workload.proto',
   };
   const sds: ServedService = {
@@ -77,11 +82,14 @@ export async function serveAgentRole(
   return { workloads };
 }
 
-function createWorkloads(
+function createSources(
   config: Config,
   { log, metrics, clock }: Process,
-  sources: AgentSources,
-): LiveWorkloadSource<PeerProcess> {
+  { entitlements, trust, issuer, jwtIssuer }: AgentSources,
+): {
+  readonly workloads: LiveWorkloadSource<PeerProcess>;
+  readonly tokens: LiveTokenSource<PeerProcess>;
+} {
   const unix = createUnixAttestor({
     log,
     clock,
@@ -89,17 +97,20 @@ function createWorkloads(
     maxExecutableBytes: hashLimitBytes(config.workloadSizeLimitBytes),
   });
   const attestation = createWorkloadAttestation({ attestors: [unix], log, metrics, clock });
-  return createWorkloadSource<PeerProcess>({
-    attest: (peer, again) => attestation.attest(peer, again),
-    isAlive: (peer) => peer.isAlive(),
-    entitlements: sources.entitlements,
-    issuer: sources.issuer,
-    trust: sources.trust,
+  const common = {
+    attest: (peer: PeerProcess, again?: () => void) => attestation.attest(peer, again),
+    isAlive: (peer: PeerProcess) => peer.isAlive(),
+    entitlements,
+    trust,
     clock,
     random: Math.random,
     log,
     metrics,
-  });
+  };
+  return {
+    workloads: createWorkloadSource({ ...common, issuer }),
+    tokens: createTokenSource({ ...common, issuer: jwtIssuer }),
+  };
 }
 
 /** As SPIRE's workload_size_limit: 0 is no limit, below 0 hashes nothing. */

@@ -32,6 +32,7 @@ export async function serveRoles(config: Config, process: Process, store: Store)
   const agent = await serveAgentRole(config, process, {
     entitlements: complete(entries),
     issuer: { issue: (requests) => fleet.issuance.issue(id, requests) },
+    jwtIssuer: { issue: (request) => fleet.jwtIssuance.issue(id, request) },
     trust: role.trust,
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
   });

@@ -9,10 +9,11 @@ import {
 import { type PeerProcess, peerOf, toServiceError } from '../wire/index.ts';
 import { checkEmptyRequest } from './empty-request.ts';
 import { LatestWriter } from './latest-writer.ts';
+import { noIdentity, processGone } from './refusals.ts';
 import { requireSecurityHeader } from './security-header.ts';
 import type { StreamQuota } from './stream-quota.ts';
+import type { UpdateEncoder } from './update-encoder.ts';
 import type { WorkloadMetrics } from './workload-metrics.ts';
-import type { UpdateEncoder } from './x509-responses.ts';
 
 export type UpdateCall = ServerWritableStream<Buffer, Buffer>;
 
@@ -120,17 +121,6 @@ export function refuse(
   const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
   metrics.errors.inc({ method, code });
   call.emit('error', toServiceError(error));
-}
-
-function noIdentity(): TrustplaneError {
-  return new TrustplaneError(
-    'ERR_WORKLOAD_NO_IDENTITY',
-    'no identity issued: no registration entry matches this process; the log of the agent names its selectors',
-  );
-}
-
-function processGone(): TrustplaneError {
-  return new TrustplaneError('ERR_WORKLOAD_GONE', 'the process that asked has exited');
 }
 
 /** Clients without an identity come back every few seconds. */

@@ -1,33 +1,42 @@
-import type { ServerUnaryCall, ServiceDefinition, sendUnaryData } from '@grpc/grpc-js';
+import type { ServiceDefinition } from '@grpc/grpc-js';
 import type { Log, Metrics } from '../ops/index.ts';
-import { TrustplaneError, type WorkloadSource } from '../spiffe/index.ts';
-import { type GrpcService, loadService, type PeerProcess, toServiceError } from '../wire/index.ts';
+import {
+  type Clock,
+  type TokenSource,
+  TrustplaneError,
+  type WorkloadSource,
+} from '../spiffe/index.ts';
+import { type GrpcService, loadService, type PeerProcess } from '../wire/index.ts';
+import { fetchJwtSvid } from './fetch-jwt-svid.ts';
+import { createJwtBundlesEncoder } from './jwt-bundles-response.ts';
 import { requireSecurityHeader } from './security-header.ts';
 import { StreamQuota } from './stream-quota.ts';
+import { createUnaryHandler, type Question } from './unary-call.ts';
+import type { UpdateEncoder } from './update-encoder.ts';
 import { refuse, serveUpdates, type UpdateCall } from './update-stream.ts';
+import { validateJwtSvid } from './validate-jwt-svid.ts';
 import { createWorkloadMetrics, type WorkloadMetrics } from './workload-metrics.ts';
-import {
-  createX509BundlesEncoder,
-  createX509SvidEncoder,
-  type UpdateEncoder,
-} from './x509-responses.ts';
+import { createX509BundlesEncoder, createX509SvidEncoder } from './x509-responses.ts';
 
 const MAX_STREAMS_PER_PROCESS = 1_000;
-const UNARY = ['FetchJWTSVID', 'ValidateJWTSVID'];
-const STREAMING = ['FetchJWTBundles', 'FetchWITSVID', 'FetchWITBundles'];
+const NOT_SERVED = ['FetchWITSVID', 'FetchWITBundles'];
 
 export interface WorkloadApiOptions {
   readonly source: WorkloadSource<PeerProcess>;
+  readonly tokens: TokenSource<PeerProcess>;
+  readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
-  /** Give the own bundle to callers without an identity. Default: false. */
+  /** Give the own bundle to callers without an identity, and validate with it. Default: false. */
   readonly allowUnauthenticatedVerifiers?: boolean;
-  /** Open streams of one process. Default: 1000. */
+  /** Claims of foreign JWT-SVIDs that callers are told beside the registered ones. Default: none. */
+  readonly allowedForeignJwtClaims?: readonly string[];
+  /** Open calls of one process. Default: 1000. */
   readonly maxStreamsPerProcess?: number;
 }
 
 /**
- * The SPIFFE Workload API over Unix sockets: the X.509 profile. JWT and WIT methods answer
+ * The SPIFFE Workload API over Unix sockets: the X.509 and JWT profiles. WIT methods answer
  * Unimplemented.
  */
 export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
@@ -35,19 +44,27 @@ export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
   const quota = new StreamQuota<PeerProcess>(
     options.maxStreamsPerProcess ?? MAX_STREAMS_PER_PROCESS,
   );
+  const { source, tokens, clock, log } = options;
   const updates = (method: string, encode: UpdateEncoder, allowNoIdentity: boolean) => {
-    const { source, log } = options;
     const shared = { method, source, encode, allowNoIdentity, quota, log, metrics };
     return (call: UpdateCall) => serveUpdates(call, shared);
   };
+  const unary = (method: string, answer: (question: Question) => Promise<Buffer>) =>
+    createUnaryHandler({ method, quota, log, metrics }, answer);
   const allowVerifiers = options.allowUnauthenticatedVerifiers ?? false;
+  const foreignClaims = new Set(options.allowedForeignJwtClaims);
+  const validation = { tokens, clock, allowNoIdentity: allowVerifiers, foreignClaims };
   return {
     definition: withOwnCodec(loadService('workload.proto', 'SpiffeWorkloadAPI')),
     implementation: {
       FetchX509SVID: updates('FetchX509SVID', createX509SvidEncoder(), false),
       FetchX509Bundles: updates('FetchX509Bundles', createX509BundlesEncoder(), allowVerifiers),
-      ...Object.fromEntries(UNARY.map((method) => [method, unaryNotServed(method, metrics)])),
-      ...Object.fromEntries(STREAMING.map((method) => [method, streamNotServed(method, metrics)])),
+      FetchJWTSVID: unary('FetchJWTSVID', (question) => fetchJwtSvid(tokens, question)),
+      FetchJWTBundles: updates('FetchJWTBundles', createJwtBundlesEncoder(), allowVerifiers),
+      ValidateJWTSVID: unary('ValidateJWTSVID', (question) =>
+        validateJwtSvid(validation, question),
+      ),
+      ...Object.fromEntries(NOT_SERVED.map((method) => [method, notServed(method, metrics)])),
     },
   };
 }
@@ -63,24 +80,13 @@ function withOwnCodec(definition: ServiceDefinition): ServiceDefinition {
   );
 }
 
-function unaryNotServed(method: string, metrics: WorkloadMetrics) {
-  return (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
-    const error = notServedError(call, method);
-    metrics.errors.inc({ method, code: error.code });
-    callback(toServiceError(error));
-  };
-}
-
-function streamNotServed(method: string, metrics: WorkloadMetrics) {
+function notServed(method: string, metrics: WorkloadMetrics) {
   return (call: UpdateCall): void => {
     refuse(call, notServedError(call, method), { method, metrics });
   };
 }
 
-function notServedError(
-  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata'>,
-  method: string,
-): TrustplaneError {
+function notServedError(call: UpdateCall, method: string): TrustplaneError {
   try {
     requireSecurityHeader(call.metadata);
   } catch (error) {

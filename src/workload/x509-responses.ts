@@ -1,8 +1,5 @@
-import type { Bundle, WorkloadUpdate } from '../spiffe/index.ts';
-import { messageType } from '../wire/index.ts';
-
-/** Makes the message of one method out of an update. */
-export type UpdateEncoder = (update: WorkloadUpdate) => Buffer;
+import type { Bundle } from '../spiffe/index.ts';
+import { oncePerUpdate, type UpdateEncoder } from './update-encoder.ts';
 
 /** FetchX509SVID's message (Workload API §5.2.1); encoded once per update. */
 export function createX509SvidEncoder(): UpdateEncoder {
@@ -26,22 +23,6 @@ export function createX509BundlesEncoder(): UpdateEncoder {
       ...bundleMap(federatedBundles.values()),
     },
   }));
-}
-
-function oncePerUpdate(
-  typeName: string,
-  build: (update: WorkloadUpdate) => Record<string, unknown>,
-): UpdateEncoder {
-  const type = messageType('workload.proto', typeName);
-  const encoded = new WeakMap<WorkloadUpdate, Buffer>();
-  return (update) => {
-    let bytes = encoded.get(update);
-    if (bytes === undefined) {
-      bytes = Buffer.from(type.encode(build(update)).finish());
-      encoded.set(update, bytes);
-    }
-    return bytes;
-  };
 }
 
 /** A trust domain without X.509 authorities is left out: clients take an empty value for a malformed one. */

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import {
+  createJwtCa,
   createMemoryKeyManager,
   createX509Ca,
+  type JwtCa,
   type KeyManager,
   type X509Ca,
   type X509CaOptions,
@@ -74,6 +76,22 @@ export async function startCa(
     await ownBundle.close();
     throw error;
   }
+}
+
+/** The JWT authorities of the same server. */
+export async function startJwtCa(world: CaWorld): Promise<JwtCa> {
+  const { clock, bucket, keyManager, ownBundle } = world;
+  return await createJwtCa({
+    trustDomain: testTrustDomain,
+    serverId: 's1',
+    bucket,
+    keyManager,
+    ownBundle: ownBundle.publisherFor('s1'),
+    clock,
+    random: randomBytes,
+    log: silentLog,
+    metrics: createMetrics(),
+  });
 }
 
 /** Issues a leaf and verifies it as a peer that has this trust map would. */

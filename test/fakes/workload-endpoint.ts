@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { Client, type ClientReadableStream, Metadata, status } from '@grpc/grpc-js';
 import { silentLog } from '../../src/ops/log.ts';
 import { createMetrics } from '../../src/ops/metrics.ts';
+import { systemClock } from '../../src/ops/system-clock.ts';
 import type { WorkloadSource } from '../../src/spiffe/index.ts';
 import { dialUnix, loadService, type PeerProcess, serveUnix } from '../../src/wire/index.ts';
 import { createWorkloadApi, type WorkloadApiOptions } from '../../src/workload/index.ts';
+import { FakeTokenSource } from './fake-token-source.ts';
 
 /** A Workload API on a real socket. */
 export interface WorkloadEndpoint {
@@ -19,13 +21,14 @@ export interface WorkloadEndpoint {
 
 export async function serveWorkloadApi(
   source: WorkloadSource<PeerProcess>,
-  options: Omit<WorkloadApiOptions, 'source' | 'log' | 'metrics'> = {},
+  options: Partial<Omit<WorkloadApiOptions, 'source' | 'log' | 'metrics'>> = {},
 ): Promise<WorkloadEndpoint> {
   const directory = mkdtempSync(join(tmpdir(), 'tp-wlapi-'));
   const path = join(directory, 'agent.sock');
   const metrics = createMetrics();
   const shared = { log: silentLog, metrics };
-  const service = createWorkloadApi({ source, ...shared, ...options });
+  const defaults = { tokens: new FakeTokenSource<PeerProcess>(), clock: systemClock };
+  const service = createWorkloadApi({ source, ...shared, ...defaults, ...options });
   const server = await serveUnix({ path, mode: 0o600, services: [service], ...shared });
   const dial = dialUnix(path);
   const client = new Client(dial.target, dial.credentials, dial.options);
@@ -104,24 +107,27 @@ export function fetchStream(
   };
 }
 
-/** Calls a unary method; how it ended. */
+/** Calls a unary method; how it ended, and what was answered. */
 export function callUnary(
   client: Client,
   method: string,
   request: object,
   headers: readonly (readonly [string, string])[] = [['workload.spiffe.io', 'true']],
-): Promise<Outcome> {
+  signal?: AbortSignal,
+): Promise<Outcome & { readonly response?: Readonly<Record<string, unknown>> }> {
   const definition = loadService('workload.proto', 'SpiffeWorkloadAPI')[method];
   if (definition === undefined) throw new Error(`no method ${method}`);
   return new Promise((resolve) => {
-    client.makeUnaryRequest(
+    const call = client.makeUnaryRequest(
       definition.path,
       definition.requestSerialize,
       definition.responseDeserialize,
       request,
       metadataOf(headers),
-      (error) => resolve(error === null ? { code: status.OK, details: '' } : outcomeOf(error)),
+      (error, response) =>
+        resolve(error === null ? { code: status.OK, details: '', response } : outcomeOf(error)),
     );
+    signal?.addEventListener('abort', () => call.cancel());
   });
 }
 

@@ -1,0 +1,70 @@
+import type { JwtCa } from '../ca/index.ts';
+import type { Log } from '../ops/index.ts';
+import { type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { buildSeconds, buildSpiffeId, parseSpiffeId, type WireSpiffeId } from '../sync/index.ts';
+import type { Authorization } from './authorization.ts';
+import type { IssuedJwt, JwtIssuance } from './jwt-issuance.ts';
+import { unary } from './unary.ts';
+import { requireWorkloadId } from './workload-id.ts';
+
+export interface JwtSvidMethodsOptions {
+  readonly trustDomain: TrustDomain;
+  readonly jwtCa: Pick<JwtCa, 'issueJwtSvid'>;
+  readonly jwtIssuance: JwtIssuance;
+  readonly authorization: Pick<Authorization, 'agentOf'>;
+  readonly log: Log;
+}
+
+interface NewRequest {
+  readonly entry_id?: string;
+  readonly audience?: readonly string[];
+}
+
+interface MintRequest {
+  readonly id?: WireSpiffeId | null;
+  readonly audience?: readonly string[];
+  readonly ttl?: number;
+}
+
+/** What the SVID service has for JWT-SVIDs. */
+export interface JwtSvidMethods {
+  readonly NewJWTSVID: ReturnType<typeof unary<NewRequest, object>>;
+  readonly MintJWTSVID: ReturnType<typeof unary<MintRequest, object>>;
+}
+
+export function createJwtSvidMethods(options: JwtSvidMethodsOptions): JwtSvidMethods {
+  const { authorization, jwtIssuance } = options;
+  return {
+    NewJWTSVID: unary(async ({ entry_id = '', audience = [] }, call) => {
+      const { id } = authorization.agentOf(call);
+      return { svid: buildJwtSvid(await jwtIssuance.issue(id, { entryId: entry_id, audience })) };
+    }),
+    MintJWTSVID: unary((request) => mint(options, request)),
+  };
+}
+
+/** Signs for any workload ID of the trust domain. */
+async function mint(
+  { jwtCa, trustDomain, log }: JwtSvidMethodsOptions,
+  { id, audience = [], ttl = 0 }: MintRequest,
+): Promise<object> {
+  if (ttl < 0) {
+    throw new TrustplaneError('ERR_API_REQUEST', `ttl: expected 0 or more seconds; got ${ttl}`);
+  }
+  const asked = parseSpiffeId(id, 'id', 'ERR_API_REQUEST');
+  const spiffeId = requireWorkloadId(asked, trustDomain, 'id');
+  const svid = await jwtCa.issueJwtSvid({ spiffeId, audience, ttlSeconds: ttl });
+  const { expiresAt } = svid;
+  log.info({ spiffeId: spiffeId.toString(), audience, expiresAt }, 'JWT-SVID minted');
+  return { svid: buildJwtSvid({ spiffeId, ...svid }) };
+}
+
+/** spire.api.types.JWTSVID */
+function buildJwtSvid({ spiffeId, token, issuedAt, expiresAt }: IssuedJwt): object {
+  return {
+    token,
+    id: buildSpiffeId(spiffeId),
+    issued_at: buildSeconds(issuedAt),
+    expires_at: buildSeconds(expiresAt),
+  };
+}
