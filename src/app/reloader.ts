@@ -18,6 +18,11 @@ export class Reloader {
     this.#log = log;
   }
 
+  /** The names of those that are taken up. */
+  get options(): readonly string[] {
+    return this.#parts.flatMap(({ options }) => options);
+  }
+
   /**
    * `apply` is called at each reload, changed or not, since files that options name may have changed
    * too. When it throws, what it had applied before stays.

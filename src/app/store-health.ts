@@ -9,7 +9,7 @@ const PROBE = 'probe';
 export class StoreHealth {
   readonly #process: Pick<Process, 'clock' | 'closing'>;
   #fault: string | undefined;
-  #bucket: Bucket | undefined;
+  #bucket: Pick<Bucket, 'put'> | undefined;
   #timer: Timer | undefined;
 
   constructor(process: Pick<Process, 'clock' | 'closing' | 'readiness'>) {
@@ -24,7 +24,7 @@ export class StoreHealth {
   }
 
   /** Where to try. */
-  probe(bucket: Bucket): void {
+  probe(bucket: Pick<Bucket, 'put'>): void {
     this.#bucket = bucket;
     this.#process.closing.defer(() => this.#timer?.cancel());
   }

@@ -1,0 +1,129 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { Client } from '@grpc/grpc-js';
+import { SpiffeId } from '../../src/spiffe/index.ts';
+import { dialTls, type TlsIdentity } from '../../src/wire/index.ts';
+import { FleetClient } from '../fakes/open-fleet.ts';
+import { runTrustplane } from './launch-trustplane.ts';
+import { spawnTied, type TiedChild } from './tied-child.ts';
+
+const program = path.join(import.meta.dirname, '..', '..', 'bin', 'trustplane.js');
+
+/** A running `trustplane server run`, or `trustplane up` that serves agents too. */
+export interface LaunchedServer extends TiedChild {
+  readonly port: number;
+  readonly adminSocket: string;
+  /** Every line of its output from the start. */
+  readonly log: readonly string[];
+  /** Runs a command on its admin socket with `--output json`; throws unless it ends with 0. */
+  ask(...args: readonly string[]): Promise<Answer>;
+  /** A client of its own connection that believes the server; without an identity it is anonymous. */
+  dial(identity?: TlsIdentity): FleetClient;
+  /** Makes a join token. */
+  token(): Promise<string>;
+  /** Resolves with the first line, past or to come, that has `text`. */
+  line(text: string): Promise<string>;
+}
+
+/** What a command prints; tests take from it what they know is there. */
+type Answer = ReturnType<typeof JSON.parse>;
+
+export interface LaunchOptions {
+  /** Default `server run`. */
+  readonly role?: 'server run' | 'up';
+  /** Sections of the configuration file beside the places, in YAML. */
+  readonly config?: string;
+  /** Default any free one. */
+  readonly port?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What runs the program, such as `prlimit --fsize=1000000`. */
+  readonly under?: readonly string[];
+}
+
+/** Writes the file that `launchServer` starts with; a running server takes it up at SIGHUP. */
+export function writeServerConfig(folder: string, config: string): void {
+  writeFileSync(path.join(folder, 'trustplane.yaml'), config);
+}
+
+/** Starts a server with its data in `folder`; starting again in the same folder finds the same data. */
+export async function launchServer(
+  folder: string,
+  options: LaunchOptions = {},
+): Promise<LaunchedServer> {
+  const { role = 'server run', config = '{}', port = 0, env, under = [] } = options;
+  const at = (name: string): string => path.join(folder, name);
+  writeServerConfig(folder, config);
+  const adminSocket = at('admin.sock');
+  const places = ['--config', at('trustplane.yaml'), '--data-dir', at('data')];
+  const sockets = [
+    '--admin-socket',
+    adminSocket,
+    ...(role === 'up' ? ['--socket', at('agent.sock')] : []),
+  ];
+  const bind = ['--bind-address', `127.0.0.1:${port}`, '--output', 'json'];
+  const [command = '', ...args] = [
+    ...under,
+    process.execPath,
+    program,
+    ...role.split(' '),
+    ...places,
+    ...sockets,
+    ...bind,
+  ];
+  const child = spawnTied(command, args, { env: { ...process.env, ...env } });
+  const log: string[] = [];
+  child.onLine((line) => void log.push(line));
+  const line = (text: string): Promise<string> => firstLine(child, log, text);
+  const ready: Answer = JSON.parse(await line('{"ready":true'));
+  const bound = Number(String(ready.address).split(':').at(-1));
+  const ask = async (...words: readonly string[]): Promise<Answer> => {
+    const more = ['--admin-socket', adminSocket, '--output', 'json'];
+    const { code, stdout, stderr } = await runTrustplane(...words, ...more);
+    if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
+    return JSON.parse(stdout);
+  };
+  return {
+    ...child,
+    port: bound,
+    adminSocket,
+    log,
+    ask,
+    line,
+    dial: (identity) => dialServer(bound, identity),
+    token: async () => String((await ask('token', 'generate', '--ttl', '10m')).token),
+  };
+}
+
+/** A client of the server at a port of this host, which it believes. */
+export function dialServer(port: number, identity?: TlsIdentity): FleetClient {
+  const { target, credentials, options } = dialTls({
+    host: '127.0.0.1',
+    port,
+    ...(identity && { identity: () => identity }),
+    trust: { onUnverified: () => {} },
+  });
+  return new FleetClient(new Client(target, credentials, options));
+}
+
+/** The identity of an agent that has joined with a token. */
+export async function joinServer(server: LaunchedServer): Promise<TlsIdentity & { id: SpiffeId }> {
+  const client = server.dial();
+  try {
+    const identity = await client.attest('join_token', Buffer.from(await server.token()));
+    return { ...identity, id: SpiffeId.parse(identity.id) };
+  } finally {
+    client.close();
+  }
+}
+
+async function firstLine(child: TiedChild, log: readonly string[], text: string): Promise<string> {
+  const known = log.find((line) => line.includes(text));
+  if (known !== undefined) return known;
+  const said = new Promise<string>((resolve) => {
+    child.onLine((line) => void (line.includes(text) && resolve(line)));
+  });
+  const early = child.ended.then((how) => {
+    throw new Error(`it ended with ${how} before "${text}":\n${log.join('\n')}`);
+  });
+  return await Promise.race([said, early]);
+}
