@@ -175,7 +175,10 @@ describe('bundle show', () => {
     const authority = new X509Certificate(pem.stdout);
     expect(authority.ca).toBe(true);
     const document = {
-      keys: [{ use: 'x509-svid', kty: 'EC', x5c: [authority.raw.toString('base64')] }],
+      keys: [
+        { use: 'x509-svid', kty: 'EC', x5c: [authority.raw.toString('base64')] },
+        { use: 'jwt-svid', kty: 'EC', kid: expect.any(String) },
+      ],
       spiffe_sequence: expect.any(Number),
       spiffe_refresh_hint: 300,
     };
