@@ -14,10 +14,9 @@ import {
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import type { Config } from './config.ts';
-import type { Process } from './process.ts';
+import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
 
-const DRAIN_MS = 2_000;
 /** Any local user may ask; Envoy's longest request, with a description of itself, has some 30 KB. */
 const MAX_REQUEST_BYTES = 262_144;
 
@@ -53,7 +52,15 @@ export async function serveAgentRole(
     return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
   });
   const workloadApi: ServedService = {
-    service: createWorkloadApi({ source: workloads, tokens, clock, log, metrics }),
+    service: createWorkloadApi({
+      source: workloads,
+      tokens,
+      allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
+      allowedForeignJwtClaims: config.allowedForeignJwtClaims,
+      clock,
+      log,
+      metrics,
+    }),
     file: 'workload.proto',
   };
   const sds: ServedService = {
@@ -78,7 +85,7 @@ export async function serveAgentRole(
     metrics,
     clock,
   });
-  closing.defer(() => server.close(DRAIN_MS));
+  keepListening(process, server);
   return { workloads };
 }
 

@@ -149,6 +149,27 @@ const x509Svid = z.strictObject({
   ),
 });
 
+const issuerUrl = parsed('^https://', 'https URL', (text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.protocol === 'https:' && url.search === '' && url.hash === '') return text;
+  throw new Error(`expected an https URL without query and fragment, got ${JSON.stringify(text)}`);
+});
+
+const jwtSvid = z.strictObject({
+  ttl: reloadable(
+    option(
+      duration(SECOND, DAY),
+      '5m',
+      'Life of a JWT-SVID whose entry sets none. The default is a sixth of ca.ttl where that is shorter than 5m.',
+    ),
+  ),
+  issuer: issuerUrl.optional().meta({
+    description:
+      'The claim "iss" of JWT-SVIDs, which OIDC relying parties want. Without it there is none.',
+    examples: ['https://oidc.example.org'],
+  }),
+});
+
 const agentSvid = z.strictObject({
   ttl: reloadable(
     duration(2 * SECOND, 365 * DAY)
@@ -216,6 +237,7 @@ const server = z.strictObject({
   nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
+  jwtSvid: jwtSvid.optional(),
   agentSvid: agentSvid.optional(),
   rateLimits: rateLimits.optional(),
   bundle: z
@@ -348,6 +370,20 @@ const agent = z.strictObject({
     '/run/trustplane/agent.sock',
     'Unix socket of the Workload API and SDS, open to every user. For users other than root beside the admin socket.',
   ),
+  allowUnauthenticatedVerifiers: option(
+    z.boolean(),
+    false,
+    'Give workloads without an identity the bundles of the own trust domain too, and validate JWT-SVIDs for them.',
+  ),
+  allowedForeignJwtClaims: z
+    .array(z.string().min(1).max(256))
+    .max(256)
+    .optional()
+    .meta({
+      description:
+        'Claims of JWT-SVIDs of foreign trust domains that workloads are told beside the registered ones.',
+      examples: [['groups']],
+    }),
   sds: sds.optional(),
   workloadAttestors: z.strictObject({ unix: unix.optional() }).optional(),
 });
@@ -400,6 +436,7 @@ export type ConfigFile = Section<{
       sealKeyFile: string;
     }>;
     x509Svid: Section<{ ttl: number; backdate: number }>;
+    jwtSvid: Section<{ ttl: number; issuer: string }>;
     agentSvid: Section<{ ttl: number }>;
     rateLimits: Section<{ attestation: number; signing: number; jwtSigning: number }>;
     bundle: Section<{ refreshHint: number }>;
@@ -423,6 +460,8 @@ export type ConfigFile = Section<{
       };
     }>;
     socket: string;
+    allowUnauthenticatedVerifiers: boolean;
+    allowedForeignJwtClaims: readonly string[];
     sds: Section<{
       defaultSvidName: string;
       defaultBundleName: string;

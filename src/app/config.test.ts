@@ -49,7 +49,9 @@ describe('configuration', () => {
   });
 
   it('shortens the default SVID life with the life of the CA', () => {
-    expect(buildConfig({ caTtl: '24s' }, {}, paths).x509SvidTtlMs).toBe(4_000);
+    const short = buildConfig({ caTtl: '24s' }, {}, paths);
+    expect([short.x509SvidTtlMs, short.jwtSvidTtlMs]).toEqual([4_000, 4_000]);
+    expect(buildConfig({}, {}, paths).jwtSvidTtlMs).toBe(300_000);
   });
 
   it.each([
@@ -84,6 +86,10 @@ describe('configuration', () => {
     [
       'server: { bindAddress: "[1.2.3.4]:8081" }\n',
       'c.yaml:1:24: server.bindAddress: expected an IP address and port',
+    ],
+    [
+      'server: { jwtSvid: { issuer: "https://a.test/?x" } }\n',
+      'c.yaml:1:30: server.jwtSvid.issuer: expected an https URL',
     ],
     ['server: []\n', 'c.yaml:1:9: server: expected object, got a list'],
     ['- a\n', 'c.yaml:1:1: expected object, got a list'],

@@ -33,6 +33,8 @@ export interface Config extends AgentConfig {
   readonly keyStorage: 'disk' | 'memory';
   readonly sealKeyFile: string;
   readonly x509SvidTtlMs: number;
+  readonly jwtSvidTtlMs: number;
+  readonly jwtIssuer: string | undefined;
   readonly agentSvidTtlMs: number;
   /** Per second and address; 0: no limit. */
   readonly rateLimits: {
@@ -42,6 +44,8 @@ export interface Config extends AgentConfig {
   };
   readonly backdateMs: number;
   readonly refreshHintMs: number;
+  readonly allowUnauthenticatedVerifiers: boolean;
+  readonly allowedForeignJwtClaims: readonly string[];
   readonly sdsNames: {
     readonly defaultSvid: string;
     readonly defaultBundle: string;
@@ -91,7 +95,7 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
 export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config {
   const { server, agent } = merged;
   const dataDir = server?.dataDir ?? paths.dataDir;
-  const x509SvidTtlMs = server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl);
+  const x509SvidTtlMs = server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl, 3_600_000);
   const config: Config = {
     trustDomain: merged.trustDomain ?? TrustDomain.parse('example.org'),
     dataDir,
@@ -106,6 +110,8 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     keyStorage: server?.ca?.keyStorage ?? 'disk',
     sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
     x509SvidTtlMs,
+    jwtSvidTtlMs: server?.jwtSvid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl, 300_000),
+    jwtIssuer: server?.jwtSvid?.issuer,
     agentSvidTtlMs: server?.agentSvid?.ttl ?? x509SvidTtlMs,
     rateLimits: {
       attestation: server?.rateLimits?.attestation ?? 1,
@@ -114,6 +120,8 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     },
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
+    allowUnauthenticatedVerifiers: agent?.allowUnauthenticatedVerifiers ?? false,
+    allowedForeignJwtClaims: agent?.allowedForeignJwtClaims ?? [],
     sdsNames: {
       defaultSvid: agent?.sds?.defaultSvidName ?? 'default',
       defaultBundle: agent?.sds?.defaultBundleName ?? 'ROOTCA',
@@ -159,15 +167,16 @@ function buildX509Pop(file: X509PopFile | undefined): Config['x509pop'] {
   );
 }
 
-/** One hour, or a sixth of a CA life that is shorter than six hours, so that a short CA life needs no second flag. */
-function defaultSvidTtlMs(caTtlMs: number | undefined): number {
-  return Math.min(3_600_000, Math.max(2_000, Math.floor((caTtlMs ?? 86_400_000) / 6)));
+/** The longest, or a sixth of a CA life that is too short for it, so that a short CA life needs no second flag. */
+function defaultSvidTtlMs(caTtlMs: number | undefined, longestMs: number): number {
+  return Math.min(longestMs, Math.max(2_000, Math.floor((caTtlMs ?? 86_400_000) / 6)));
 }
 
 function findContradictions(config: Config): string[] {
   const found: string[] = [];
   for (const [name, ttlMs] of [
     ['x509Svid', config.x509SvidTtlMs],
+    ['jwtSvid', config.jwtSvidTtlMs],
     ['agentSvid', config.agentSvidTtlMs],
   ] as const) {
     if (ttlMs <= config.caTtlMs) continue;
