@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { eventually } from '../../test/programs/eventually.ts';
+import type { InteropPlace } from '../../test/programs/spire/interop-place.ts';
+import { rotateJwtAuthority, rotateX509Authority } from './forced-rotation.ts';
+import { CLIENT, createEntry, type InteropMesh, openMesh, SERVER, slow } from './interop-mesh.ts';
+import type { Drill } from './run-drill.ts';
+
+/** An agent that joined with a token: from the join to the ban, under traffic between two Envoys. */
+export const joinDrill: Drill<InteropMesh> = {
+  name: 'join token',
+  lives: { caSeconds: 3_600, x509SvidSeconds: 30, agentSeconds: 30 },
+  async open(place, stack) {
+    const token = await place.admin.createToken('-spiffeID', 'spiffe://example.org/node');
+    return await openMesh(place, stack, await place.createAgent('node', { token }));
+  },
+  check: ({ traffic }) => assert.deepEqual(traffic.counts().failures, []),
+  steps: {
+    'the server lists the agent': listAgent,
+    'a workload fetches X509-SVIDs': async ({ workload }) => {
+      const ids = (await workload.fetchX509()).map(({ spiffeId }) => spiffeId);
+      assert.deepEqual(ids.toSorted(), [CLIENT, SERVER]);
+    },
+    'a workload fetches a JWT-SVID and has it validated': async ({ workload }) => {
+      const token = await workload.fetchJwt('audience');
+      assert.ok([CLIENT, SERVER].includes(await workload.validateJwt('audience', token)));
+      await assert.rejects(workload.validateJwt('another', token));
+    },
+    'SVIDs and the agent are renewed': renew,
+    'forced rotation: prepare, activate, taint, revoke': rotateX509Authority,
+    'forced rotation of the JWT authority': rotateJwtAuthority,
+    'the server is killed and started again': restartServer,
+    'the agent is killed and started again': restartAgent,
+    'an entry appears and disappears on an open stream': appearAndDisappear,
+    'the agent is banned': ban,
+  },
+};
+
+async function listAgent({ place }: InteropMesh): Promise<void> {
+  const [agent, ...others] = await place.admin.agents();
+  assert.deepEqual(others, []);
+  assert.match(agent?.spiffeId ?? '', /^spiffe:\/\/example\.org\/spire\/agent\/join_token\//u);
+  assert.equal(agent?.banned, false);
+}
+
+async function renew({ place, workload }: InteropMesh): Promise<void> {
+  const before = await workload.serialOf(CLIENT);
+  const agent = await agentSerial(place);
+  const isNewSvid = async () => (await workload.serialOf(CLIENT)) !== before;
+  await eventually('a renewed X509-SVID', isNewSvid, slow);
+  const isNewAgent = async () => (await agentSerial(place)) !== agent;
+  await eventually('a renewed agent', isNewAgent, slow);
+}
+
+async function agentSerial({ admin }: InteropPlace): Promise<string | undefined> {
+  const [agent] = await admin.agents();
+  return agent?.serialNumber;
+}
+
+async function restartServer({ place, workload }: InteropMesh): Promise<void> {
+  const before = await workload.serialOf(CLIENT);
+  await place.server.kill();
+  await place.server.start();
+  const isNewSvid = async () => (await workload.serialOf(CLIENT)) !== before;
+  await eventually('SVIDs are renewed after the restart', isNewSvid, slow);
+}
+
+async function restartAgent({ place, agent, workload }: InteropMesh): Promise<void> {
+  await agent.kill();
+  await agent.start();
+  const hasBoth = async () => (await workload.fetchX509()).length === 2;
+  await eventually('the workload is served again', hasBoth, slow);
+  assert.equal((await place.admin.agents()).length, 1, 'it came back as the same agent');
+}
+
+async function appearAndDisappear({ place, workload }: InteropMesh): Promise<void> {
+  const extra = 'spiffe://example.org/extra';
+  const watch = workload.watch();
+  try {
+    const seen = (id: string) => () => watch.lines.some((line) => line.includes(id));
+    await eventually('the stream begins', seen(CLIENT), slow);
+    const entryId = await createEntry(place, extra);
+    await eventually('the new identity', seen(extra), slow);
+    await place.admin.run('entry', 'delete', '-entryID', entryId);
+    const isGone = async () => (await workload.serialOf(extra)) === undefined;
+    await eventually('the identity is gone', isGone, slow);
+  } finally {
+    await watch.stop();
+  }
+}
+
+/** A banned agent must not get anything new: it ends, or serves no longer what it had. */
+async function ban({ place, agent }: InteropMesh): Promise<void> {
+  const [{ spiffeId } = { spiffeId: '' }] = await place.admin.agents();
+  await place.admin.run('agent', 'ban', '-spiffeID', spiffeId);
+  await agent.stop();
+  await assert.rejects(agent.start(), 'a banned agent does not become ready');
+  const [after] = await place.admin.agents();
+  assert.equal(after?.banned, true);
+}

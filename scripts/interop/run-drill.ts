@@ -1,0 +1,50 @@
+import type { Spire } from '../../test/programs/spire/find-spire.ts';
+import {
+  type InteropPlace,
+  type Lives,
+  type Maker,
+  openInteropPlace,
+} from '../../test/programs/spire/interop-place.ts';
+
+/** Steps on one world, in their order; each rejects with what was not as it should be. */
+export interface Drill<World> {
+  readonly name: string;
+  readonly lives: Lives;
+  open(place: InteropPlace, stack: AsyncDisposableStack): Promise<World>;
+  /** After each step. */
+  check(world: World): void;
+  readonly steps: Readonly<Record<string, (world: World) => Promise<void>>>;
+}
+
+/** Who wrote which side. */
+export interface Makers {
+  readonly server: Maker;
+  readonly agent: Maker;
+}
+
+/** Runs all steps, whatever fails, and reports each; returns how many failed. */
+export async function runDrill<World>(
+  drill: Drill<World>,
+  spire: Spire,
+  makers: Makers,
+): Promise<number> {
+  process.stdout.write(`${makers.agent} agent, ${makers.server} server: ${drill.name}\n`);
+  await using stack = new AsyncDisposableStack();
+  const place = stack.use(await openInteropPlace(spire, makers, drill.lives));
+  const world = await drill.open(place, stack);
+  let failed = 0;
+  for (const [name, step] of Object.entries(drill.steps)) {
+    const fault = await step(world)
+      .then(() => drill.check(world))
+      .then(() => undefined, explain);
+    if (fault !== undefined) failed += 1;
+    process.stdout.write(fault === undefined ? `  ok: ${name}\n` : `  FAILED: ${name}: ${fault}\n`);
+  }
+  return failed;
+}
+
+/** An error and what caused it. */
+function explain(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.cause === undefined ? error.message : `${error.message} (${explain(error.cause)})`;
+}
