@@ -1,0 +1,7 @@
+/** Which SVIDs are refused although they have not expired, kept where every server reads it. */
+export {
+  type RevocationChange,
+  type RevocationDraft,
+  RevocationRegistry,
+  type RevocationRegistryOptions,
+} from './revocation-registry.ts';

@@ -1,0 +1,214 @@
+import type { Log, Metrics } from '../ops/index.ts';
+import {
+  type Clock,
+  findRevocation,
+  messageOf,
+  type Revocation,
+  type RevocationSubject,
+  type SpiffeId,
+  type Timer,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import { type Bucket, BucketFeed, unlessConflict } from '../store/index.ts';
+import { decodeRevocation, encodeRevocation, revocationKey } from './revocation-record.ts';
+import { type RevocationChange, RevocationView } from './revocation-view.ts';
+
+export type { RevocationChange } from './revocation-view.ts';
+
+/** A revocation that is to be; its subject makes its ID. */
+export type RevocationDraft = Omit<Revocation, 'id'>;
+
+export interface RevocationRegistryOptions {
+  /** The bucket `revocations`. */
+  readonly bucket: Bucket;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+const MAX_ATTEMPTS = 32;
+const MAX_REVOCATIONS = 100_000;
+const MAX_TEXT_BYTES = 2_048;
+const PRUNE_EVERY_MS = 600_000;
+/** Clocks of servers and agents differ. */
+const PRUNE_AFTER_MS = 300_000;
+const PRUNE_AT_ONCE = 256;
+
+/**
+ * The revocations of a trust domain. `add` resolves when it is durable and this registry's own view
+ * has it. Expired ones are deleted by every server, where they are still as they were.
+ */
+export class RevocationRegistry {
+  readonly #options: RevocationRegistryOptions;
+  readonly #view: RevocationView;
+  readonly #feed: BucketFeed;
+  /** How often each SPIFFE ID is held. */
+  readonly #holds = new Map<string, number>();
+  #following: Promise<void> = Promise.resolve();
+  #timer: Timer | undefined;
+  #isClosed = false;
+
+  private constructor(options: RevocationRegistryOptions) {
+    this.#options = options;
+    this.#view = new RevocationView(options);
+    this.#feed = new BucketFeed({
+      ...options,
+      what: 'revocations',
+      target: this.#view,
+      closedCode: 'ERR_REVOCATION_CLOSED',
+    });
+  }
+
+  /** Reads all revocations and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
+  static async load(options: RevocationRegistryOptions): Promise<RevocationRegistry> {
+    const registry = new RevocationRegistry(options);
+    await registry.#feed.load();
+    registry.#following = registry.#feed.follow();
+    registry.#schedule(0);
+    return registry;
+  }
+
+  /** The same list until something changes. */
+  list(): readonly Revocation[] {
+    return this.#view.list;
+  }
+
+  /** Calls the listener, which must not throw, with what has changed; returns the way to stop. */
+  watch(listener: (changes: readonly RevocationChange[]) => void): () => void {
+    return this.#view.watch(listener);
+  }
+
+  /** The revocation that refuses the SVID. */
+  find(subject: RevocationSubject): Revocation | undefined {
+    return findRevocation(this.#view.index, subject);
+  }
+
+  /**
+   * Whether an SVID may be issued now: one that is made at `subject.issuedAt` must not be refused
+   * from the beginning.
+   * @throws TrustplaneError ERR_SVID_REVOKED
+   */
+  checkIssuance(subject: RevocationSubject): void {
+    const id = subject.spiffeId.toString();
+    if (!this.#holds.has(id) && this.find(subject) === undefined) return;
+    throw new TrustplaneError(
+      'ERR_SVID_REVOKED',
+      `SVIDs of ${id} are being revoked just now, or the clock is behind a revocation; try again`,
+    );
+  }
+
+  /**
+   * Lets `work` run while nothing is issued to the ID: what was issued before it has begun is older
+   * than any instant in it.
+   */
+  async withoutIssuance<T>(spiffeId: SpiffeId, work: () => Promise<T>): Promise<T> {
+    const id = spiffeId.toString();
+    this.#holds.set(id, (this.#holds.get(id) ?? 0) + 1);
+    try {
+      return await work();
+    } finally {
+      const left = (this.#holds.get(id) ?? 1) - 1;
+      if (left === 0) this.#holds.delete(id);
+      else this.#holds.set(id, left);
+    }
+  }
+
+  /**
+   * Revokes; what is revoked already stays so, with the later of both instants. Nothing is written when
+   * nothing changes.
+   * @throws TrustplaneError ERR_REVOCATION, ERR_REVOCATION_LIMIT, ERR_REVOCATION_CONFLICT,
+   * ERR_REVOCATION_CLOSED, ERR_STORE_*
+   */
+  async add(draft: RevocationDraft): Promise<Revocation> {
+    checkDraft(draft);
+    const { bucket } = this.#options;
+    const id = revocationKey(draft);
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      const stored = await bucket.get(id);
+      const before = stored && this.#readable(id, stored.value);
+      const after = join({ id, ...draft }, before);
+      if (stored !== undefined && before === after) {
+        await this.#feed.reached(stored.revision);
+        return after;
+      }
+      if (stored === undefined) this.#requireRoom();
+      const value = encodeRevocation(after);
+      const revision = await unlessConflict(() => bucket.put(id, value, stored?.revision ?? 0));
+      if (revision === undefined) continue;
+      await this.#feed.reached(revision);
+      return after;
+    }
+    const message = `the revocation of ${draft.value} was changed by others ${MAX_ATTEMPTS} times meanwhile; try again`;
+    throw new TrustplaneError('ERR_REVOCATION_CONFLICT', message);
+  }
+
+  /** Stops following; waiting writes reject with ERR_REVOCATION_CLOSED. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#feed.close();
+    await this.#following;
+  }
+
+  /** A record that cannot be read gives way to one that can. */
+  #readable(id: string, value: Uint8Array): Revocation | undefined {
+    try {
+      return decodeRevocation(id, value);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #requireRoom(): void {
+    if (this.#view.size < MAX_REVOCATIONS) return;
+    const message = `there are ${this.#view.size} revocations, the most allowed; they go as they expire`;
+    throw new TrustplaneError('ERR_REVOCATION_LIMIT', message);
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#prune());
+  }
+
+  /** What is expired is deleted if it is still what it was; the rest is for next time. */
+  async #prune(): Promise<void> {
+    const { bucket, clock, log } = this.#options;
+    const expired = this.#view.expired(clock.now() - PRUNE_AFTER_MS);
+    try {
+      for (let begin = 0; begin < expired.length && !this.#isClosed; begin += PRUNE_AT_ONCE) {
+        const some = expired.slice(begin, begin + PRUNE_AT_ONCE);
+        await Promise.all(
+          some.map(({ revocation: { id }, revision }) =>
+            unlessConflict(() => bucket.delete(id, revision)),
+          ),
+        );
+      }
+    } catch (error) {
+      if (!this.#isClosed) log.warn({ error: messageOf(error) }, 'expired revocations are kept');
+    }
+    if (!this.#isClosed) this.#schedule(PRUNE_EVERY_MS);
+  }
+}
+
+/** What both say; `before` itself when it says all that `next` does. */
+function join(next: Revocation, before: Revocation | undefined): Revocation {
+  if (before === undefined) return next;
+  const isCovered = before.issuedBefore >= next.issuedBefore && before.expiresAt >= next.expiresAt;
+  if (isCovered) return before;
+  return {
+    ...next,
+    issuedBefore: Math.max(before.issuedBefore, next.issuedBefore),
+    expiresAt: Math.max(before.expiresAt, next.expiresAt),
+  };
+}
+
+function checkDraft({ value, reason, issuedBefore, expiresAt }: RevocationDraft): void {
+  const isText = (text: string): boolean => Buffer.byteLength(text) <= MAX_TEXT_BYTES;
+  const isInstant = (instant: number): boolean => Number.isSafeInteger(instant) && instant >= 0;
+  if (value !== '' && isText(value) && isText(reason)) {
+    if (isInstant(issuedBefore) && isInstant(expiresAt)) return;
+  }
+  throw new TrustplaneError(
+    'ERR_REVOCATION',
+    `a revocation: expected a subject and a reason of at most ${MAX_TEXT_BYTES} bytes and instants in milliseconds; got ${value.length} and ${reason.length} characters, ${issuedBefore} and ${expiresAt}`,
+  );
+}
