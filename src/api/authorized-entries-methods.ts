@@ -7,6 +7,7 @@ import type { Authorization, CallOfSomebody } from './authorization.ts';
 import { MessageReader } from './message-reader.ts';
 import { unary } from './unary.ts';
 import { parseBatch } from './wire-values.ts';
+import { writePaced } from './write-paced.ts';
 
 /** What one message of a sync may hold. */
 export const syncLimits = {
@@ -77,7 +78,7 @@ async function sync(options: AuthorizedEntriesOptions, call: SyncCall): Promise<
     return void call.end();
   }
   for (const { page, more } of pagesOf(all, syncLimits.revisions)) {
-    await send(call, { entry_revisions: page.map(buildRevision), more });
+    await writePaced(call, { entry_revisions: page.map(buildRevision), more });
   }
   let request = await reader.next();
   while (request !== undefined) {
@@ -85,7 +86,7 @@ async function sync(options: AuthorizedEntriesOptions, call: SyncCall): Promise<
     const entries = await entriesNow(options, call);
     const found = ids.flatMap((id) => entries.get(id) ?? []);
     for (const { page, more } of pagesOfEntries(found.map(build))) {
-      await send(call, { entries: page, more });
+      await writePaced(call, { entries: page, more });
     }
     request = await reader.next();
   }
@@ -123,19 +124,6 @@ function* pagesOf<T>(items: readonly T[], size: number, bytesOf: (item: T) => nu
     page.push(item);
   }
   yield { page, more: false };
-}
-
-/** Waits for a slow reader. */
-async function send(call: SyncCall, response: SyncResponse): Promise<void> {
-  if (call.write(response)) return;
-  await new Promise<void>((resolve) => {
-    const settle = (): void => {
-      call.off('drain', settle).off('cancelled', settle);
-      resolve();
-    };
-    call.on('drain', settle).on('cancelled', settle);
-    if (call.cancelled) settle();
-  });
 }
 
 function buildRevision({ id, revisionNumber, createdAt }: RegistrationEntry): object {

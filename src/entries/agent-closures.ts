@@ -66,6 +66,8 @@ export class AgentClosures {
       match: (selectors) => entries.match(selectors),
       get: (entryId) => entries.get(entryId),
       all: () => entries.all(),
+      held: () => entries.held(),
+      heldAs: (entryId) => entries.heldAs(entryId),
       watch: (listener) => entries.watch(listener),
       show: (selectors) => this.#show(member, selectors),
       close: () => this.#close(member),

@@ -16,6 +16,10 @@ export interface AuthorizedEntries {
 export interface AgentEntries extends AuthorizedEntries {
   /** All that the agent may serve now, in order of their IDs; those with storeSvid too. */
   all(): readonly RegistrationEntry[];
+  /** What `watch` tells adds up to these: all of them, until the change that an entry expired is told. */
+  held(): Iterable<RegistrationEntry>;
+  /** One of them. */
+  heldAs(entryId: string): RegistrationEntry | undefined;
   /** The node shows other selectors from now on, and has other aliases. */
   show(nodeSelectors: SelectorSet): void;
   /** Nothing is told any more, and what is asked for may be old. */
@@ -39,6 +43,14 @@ export class EntryUnion {
     this.#clock = clock;
   }
 
+  held(): Iterable<RegistrationEntry> {
+    return new Set(this.closures.flatMap(({ members }) => [...members.values()]));
+  }
+
+  heldAs(entryId: string): RegistrationEntry | undefined {
+    return entryIn(this.closures, entryId);
+  }
+
   get(entryId: string): RegistrationEntry | undefined {
     const entry = entryIn(this.closures, entryId);
     return entry !== undefined && this.#isCurrent(entry) ? entry : undefined;
@@ -52,8 +64,7 @@ export class EntryUnion {
   }
 
   all(): readonly RegistrationEntry[] {
-    const found = new Set(this.closures.flatMap(({ members }) => [...members.values()]));
-    return [...found]
+    return [...this.held()]
       .filter((entry) => this.#isCurrent(entry))
       .sort((a, b) => (a.id < b.id ? -1 : 1));
   }

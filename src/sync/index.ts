@@ -26,6 +26,7 @@ export {
   entryItem,
   entryKeyOf,
   type ItemKey,
+  itemIdOf,
   revocationItem,
   revocationKeyOf,
   type SyncItem,

@@ -52,7 +52,7 @@ export function kindOf(key: ItemKey): ItemKind {
   return key[0] === 'e' || key[0] === 'b' ? key[0] : 'r';
 }
 
-export function idOf(key: ItemKey): string {
+export function itemIdOf(key: ItemKey): string {
   return key.slice(2);
 }
 

@@ -1,6 +1,6 @@
 import { quote, TrustplaneError } from '../spiffe/index.ts';
 import { buildPosition, type Position, parsePosition, type WirePosition } from './position.ts';
-import { type ItemKey, type ItemKind, idOf, kindOf, type SyncItem } from './sync-item.ts';
+import { type ItemKey, type ItemKind, itemIdOf, kindOf, type SyncItem } from './sync-item.ts';
 
 /** A step from one state to the next, or a whole state. Immutable. */
 export interface SyncUpdate {
@@ -33,10 +33,8 @@ export interface SyncPart {
   readonly removed: readonly ItemKey[];
 }
 
-export const partLimits = {
-  /** Of the items in one part; a single larger item goes alone. */
-  bytes: 1_000_000,
-} as const;
+/** Of the items in one part; a single larger item goes alone. */
+const PART_BYTES = 1_000_000;
 
 /** Of a field's tag and length, and then some. */
 const FIELD_BYTES = 8;
@@ -46,13 +44,16 @@ const CODE = 'ERR_SYNC_UPDATE';
 type Change = { readonly key: ItemKey; readonly bytes?: Uint8Array };
 
 /** The parts of an update, one after the other; at least one. */
-export function* buildParts(update: SyncUpdate): Generator<WireSyncResponse> {
+export function* buildParts(
+  update: SyncUpdate,
+  maxBytes: number = PART_BYTES,
+): Generator<WireSyncResponse> {
   const changes: readonly Change[] = [...update.items, ...update.removed.map((key) => ({ key }))];
   let from = 0;
   let bytes = 0;
   for (const [index, change] of changes.entries()) {
     const size = FIELD_BYTES + (change.bytes?.length ?? change.key.length);
-    if (index > from && bytes + size > partLimits.bytes) {
+    if (index > from && bytes + size > maxBytes) {
       yield buildPart(update, changes.slice(from, index), false);
       from = index;
       bytes = 0;
@@ -70,7 +71,7 @@ function buildPart(
   const items = (kind: ItemKind): Uint8Array[] =>
     changes.flatMap(({ key, bytes }) => (bytes && kindOf(key) === kind ? [bytes] : []));
   const removed = (kind: ItemKind): string[] =>
-    changes.flatMap(({ key, bytes }) => (!bytes && kindOf(key) === kind ? [idOf(key)] : []));
+    changes.flatMap(({ key, bytes }) => (!bytes && kindOf(key) === kind ? [itemIdOf(key)] : []));
   return {
     position: buildPosition(position),
     is_snapshot: isSnapshot,

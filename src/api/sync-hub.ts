@@ -1,0 +1,299 @@
+import type { AgentChange, AgentRegistry } from '../agents/index.ts';
+import type { Metrics } from '../ops/index.ts';
+import {
+  type Clock,
+  type Revocation,
+  type SpiffeId,
+  type Timer,
+  type TrustMap,
+  type TrustMapSource,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import {
+  type ItemKey,
+  type Position,
+  revocationItem,
+  type SyncItem,
+  SyncPublisher,
+  type SyncUpdate,
+  withHash,
+  withoutHash,
+} from '../sync/index.ts';
+import type { AgentEntitlements } from './agent-entitlements.ts';
+import { AgentSyncView, type BundleChange, type SharedFacts } from './agent-sync-view.ts';
+import { SyncMetrics } from './sync-metrics.ts';
+
+/** The revocations that are current. `watch` calls the listener after each change. */
+export interface RevocationSource {
+  list(): readonly Revocation[];
+  watch(listener: () => void): () => void;
+}
+
+export interface SyncHubOptions {
+  readonly agents: Pick<AgentRegistry, 'watch'>;
+  readonly entitlements: Pick<AgentEntitlements, 'of'>;
+  readonly trustMap: TrustMapSource;
+  readonly revocations: RevocationSource;
+  readonly clock: Clock;
+  readonly metrics: Metrics;
+  /** Of this life of the server: 1 to 64 of `A-Z a-z 0-9 _ -`. */
+  readonly epoch: string;
+}
+
+/** The end of an agent's stream that the hub talks to. */
+export interface SyncStream {
+  /** There may be something to send: the agent is to be judged again, and `take` to be called. */
+  wake(): void;
+  /** The stream is over for the hub. */
+  end(reason: TrustplaneError): void;
+}
+
+/** One stream's share of what the hub keeps for its agent. */
+export interface SyncLink {
+  /** What is to be sent now, if anything. */
+  take(): SyncUpdate | undefined;
+  /** The agent came to the end of an update; false when that is none in flight. @throws TrustplaneError ERR_SYNC_REFUSED */
+  acknowledge(revision: number, digest: string): boolean;
+  /** True when the agent has no stream any more; false when another took its place. */
+  close(): boolean;
+}
+
+/** What is kept for an agent that syncs, or did a while ago. */
+interface Peer {
+  readonly id: SpiffeId;
+  readonly view: AgentSyncView;
+  readonly publisher: SyncPublisher;
+  readonly stopWatching: () => void;
+  stream: SyncStream | undefined;
+  /** Since when something has not been sent; milliseconds. */
+  staleSince: number | undefined;
+  /** The same of what is in flight. */
+  sentSince: number | undefined;
+  expiry: Timer | undefined;
+}
+
+export const hubLimits = {
+  /** How long an agent that left may come back to where it was. */
+  retentionMs: 300_000,
+  /** How many agents that left are remembered, and for each how many changes. */
+  absent: 20_000,
+  backlog: 256,
+  /** Streams that are woken before other work has its turn. */
+  wakesPerTurn: 250,
+} as const;
+
+/** Knows all agents that sync, and brings them what changes: of one turn of the event loop together. */
+export class SyncHub {
+  readonly #options: SyncHubOptions;
+  readonly #metrics: SyncMetrics;
+  readonly #peers = new Map<string, Peer>();
+  /** Peers without a stream, the longest absent first. */
+  readonly #absent = new Set<Peer>();
+  readonly #due = new Set<Peer>();
+  readonly #stops: (() => void)[];
+  #shared: SharedFacts;
+  #revision = 0;
+  #isFlushing = false;
+
+  constructor(options: SyncHubOptions) {
+    this.#options = options;
+    this.#metrics = new SyncMetrics(options.metrics);
+    const { agents, trustMap, revocations } = options;
+    this.#shared = { digest: 0n, revocations: new Map(), trust: trustMap.current() };
+    this.#takeRevocations();
+    this.#stops = [
+      agents.watch((change) => this.#followAgent(change)),
+      trustMap.watch((trust) => this.#followTrust(trust)),
+      revocations.watch(() => this.#followRevocations()),
+    ];
+  }
+
+  /**
+   * An agent begins a stream and stands at `resume`; the stream it had before ends.
+   * @throws TrustplaneError ERR_AGENT_NOT_ATTESTED
+   */
+  connect(id: SpiffeId, resume: Position | undefined, stream: SyncStream): SyncLink {
+    const peer = this.#peers.get(id.path) ?? this.#open(id);
+    const former = peer.stream;
+    this.#recall(peer);
+    peer.stream = stream;
+    peer.publisher.resume(resume);
+    former?.end(replaced(id));
+    peer.staleSince ??= this.#options.clock.now();
+    this.#metrics.streams.inc();
+    return {
+      take: () => (peer.stream === stream ? this.#take(peer) : undefined),
+      acknowledge: (revision, digest) => this.#acknowledge(peer, revision, digest),
+      close: () => this.#leave(peer, stream),
+    };
+  }
+
+  /** Ends every stream. */
+  close(): void {
+    for (const stop of this.#stops) stop();
+    const reason = new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down');
+    for (const peer of this.#peers.values()) this.#drop(peer, reason);
+  }
+
+  #open(id: SpiffeId): Peer {
+    const entries = this.#options.entitlements.of(id);
+    if (entries === undefined) throw notAttested(id);
+    const { epoch } = this.#options;
+    const view = new AgentSyncView(entries, () => this.#shared);
+    const nextRevision = (): number => ++this.#revision;
+    const peer: Peer = {
+      id,
+      view,
+      publisher: new SyncPublisher({ view, epoch, nextRevision }),
+      stopWatching: entries.watch((changes) => this.#mark(peer, view.changeEntries(changes))),
+      stream: undefined,
+      staleSince: undefined,
+      sentSince: undefined,
+      expiry: undefined,
+    };
+    this.#peers.set(id.path, peer);
+    return peer;
+  }
+
+  #take(peer: Peer): SyncUpdate | undefined {
+    const update = peer.publisher.next();
+    if (update === undefined) return undefined;
+    this.#metrics.countUpdate(update);
+    peer.sentSince = peer.staleSince;
+    peer.staleSince = undefined;
+    return update;
+  }
+
+  #acknowledge(peer: Peer, revision: number, digest: string): boolean {
+    const outcome = peer.publisher.acknowledge(revision, digest);
+    if (outcome === 'stale') return false;
+    if (outcome === 'refused') {
+      this.#metrics.refused.inc();
+      peer.staleSince = peer.sentSince ?? peer.staleSince;
+    } else if (peer.sentSince !== undefined) {
+      this.#metrics.lag.observe((this.#options.clock.now() - peer.sentSince) / 1000);
+    }
+    this.#wake(peer);
+    return true;
+  }
+
+  #leave(peer: Peer, stream: SyncStream): boolean {
+    this.#metrics.streams.dec();
+    if (peer.stream !== stream) return false;
+    peer.stream = undefined;
+    if (this.#peers.get(peer.id.path) !== peer) return true;
+    this.#absent.add(peer);
+    const { clock } = this.#options;
+    peer.expiry = clock.setTimer(hubLimits.retentionMs, () => this.#drop(peer));
+    for (const oldest of this.#absent) {
+      if (this.#absent.size <= hubLimits.absent) break;
+      this.#drop(oldest);
+    }
+    return true;
+  }
+
+  #recall(peer: Peer): void {
+    this.#absent.delete(peer);
+    peer.expiry?.cancel();
+    peer.expiry = undefined;
+  }
+
+  #drop(peer: Peer, reason: TrustplaneError = notAttested(peer.id)): void {
+    this.#recall(peer);
+    this.#due.delete(peer);
+    peer.stopWatching();
+    if (this.#peers.get(peer.id.path) === peer) this.#peers.delete(peer.id.path);
+    peer.stream?.end(reason);
+  }
+
+  #mark(peer: Peer, keys: ReadonlySet<ItemKey>): void {
+    if (keys.size === 0) return;
+    peer.publisher.change(keys);
+    peer.staleSince ??= this.#options.clock.now();
+    if (peer.stream !== undefined) this.#wake(peer);
+    else if (peer.publisher.backlog > hubLimits.backlog) this.#drop(peer);
+  }
+
+  #followAgent({ id, agent }: AgentChange): void {
+    const peer = this.#peers.get(id.path);
+    if (peer === undefined) return;
+    // Judged again at once: its stream may be one of an SVID that is no longer good.
+    if (agent !== undefined && !agent.banned) this.#wake(peer);
+    else if (agent === undefined) this.#drop(peer);
+    else this.#drop(peer, banned(id));
+  }
+
+  #followTrust(trust: TrustMap): void {
+    const changes = bundleChanges(this.#shared.trust, trust);
+    this.#shared = { ...this.#shared, trust };
+    if (changes.length === 0) return;
+    for (const peer of this.#peers.values()) {
+      this.#mark(peer, peer.view.changeBundles(changes));
+    }
+  }
+
+  #followRevocations(): void {
+    const keys = this.#takeRevocations();
+    for (const peer of this.#peers.values()) this.#mark(peer, keys);
+  }
+
+  #takeRevocations(): ReadonlySet<ItemKey> {
+    const { revocations: before, trust } = this.#shared;
+    const items = this.#options.revocations.list().map(revocationItem);
+    const revocations = new Map(items.map((item): [ItemKey, SyncItem] => [item.key, item]));
+    let { digest } = this.#shared;
+    const keys = new Set<ItemKey>();
+    for (const [key, { hash }] of before) {
+      if (revocations.get(key)?.hash === hash) continue;
+      digest = withoutHash(digest, hash);
+      keys.add(key);
+    }
+    for (const [key, { hash }] of revocations) {
+      if (before.get(key)?.hash === hash) continue;
+      digest = withHash(digest, hash);
+      keys.add(key);
+    }
+    this.#shared = { digest, revocations, trust };
+    return keys;
+  }
+
+  #wake(peer: Peer): void {
+    this.#due.add(peer);
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    let left: number = hubLimits.wakesPerTurn;
+    for (const peer of this.#due) {
+      if (left-- === 0) break;
+      this.#due.delete(peer);
+      peer.stream?.wake();
+    }
+    this.#isFlushing = this.#due.size > 0;
+    if (this.#isFlushing) setImmediate(() => this.#flush());
+  }
+}
+
+function bundleChanges(before: TrustMap, after: TrustMap): readonly BundleChange[] {
+  const names = new Set([...before.federated.keys(), ...after.federated.keys()]);
+  const changes: BundleChange[] = [{ before: before.own, after: after.own }];
+  for (const name of names) {
+    changes.push({ before: before.federated.get(name), after: after.federated.get(name) });
+  }
+  return changes.filter((change) => change.before !== change.after);
+}
+
+function notAttested(id: SpiffeId): TrustplaneError {
+  const message = `agent ${id.toString()} is not attested`;
+  return new TrustplaneError('ERR_AGENT_NOT_ATTESTED', message);
+}
+
+function replaced(id: SpiffeId): TrustplaneError {
+  return new TrustplaneError('ERR_SYNC_REPLACED', `agent ${id.toString()} opened another stream`);
+}
+
+function banned(id: SpiffeId): TrustplaneError {
+  return new TrustplaneError('ERR_AGENT_BANNED', `agent ${id.toString()} is banned`);
+}

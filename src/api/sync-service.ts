@@ -1,0 +1,185 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { AgentRegistry } from '../agents/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type SpiffeId,
+  type Timer,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import {
+  buildParts,
+  type Laggard,
+  parseSyncRequest,
+  type SyncRequest,
+  type WireSyncRequest,
+  type WireSyncResponse,
+} from '../sync/index.ts';
+import { type GrpcService, loadService } from '../wire/index.ts';
+import type { Authorization } from './authorization.ts';
+import { MessageReader } from './message-reader.ts';
+import type { SyncHub, SyncLink } from './sync-hub.ts';
+import { writePaced } from './write-paced.ts';
+
+/** Where it is noted which agents sync, and what they have. */
+export interface ConfirmationSink {
+  onConnected(agentId: SpiffeId): void;
+  /** All that the agent serves have the own bundle with this digest (`bundleDigest`), save the laggards. */
+  onConfirmed(agentId: SpiffeId, bundleDigest: string, laggards: readonly Laggard[]): void;
+  onDisconnected(agentId: SpiffeId): void;
+}
+
+export interface SyncServiceOptions {
+  readonly hub: Pick<SyncHub, 'connect'>;
+  readonly agents: Pick<AgentRegistry, 'setVersion'>;
+  readonly authorization: Pick<Authorization, 'agentOf' | 'requireAgent'>;
+  readonly confirmations: ConfirmationSink;
+  readonly clock: Clock;
+}
+
+type SyncCall = ServerDuplexStream<WireSyncRequest, WireSyncResponse>;
+
+export const syncServiceLimits = {
+  /** How often the agent of a stream is judged again when nothing happens. */
+  judgeMs: 60_000,
+  /** How long an update may take until the agent says that it took effect. */
+  silenceMs: 60_000,
+} as const;
+
+/** trustplane.sync.v1.Sync; to be guarded. */
+export function createSyncService(options: SyncServiceOptions): GrpcService {
+  return {
+    definition: loadService('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Sync'),
+    implementation: { Sync: (call: SyncCall): unknown => serveAgent(options, call) },
+  };
+}
+
+async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<void> {
+  const { authorization, agents, confirmations, hub } = options;
+  const reader = new MessageReader<WireSyncRequest>(call);
+  const { id } = authorization.agentOf(call);
+  const first = await reader.next();
+  if (first === undefined) return void call.end();
+  const hello = parseSyncRequest(first);
+  if (hello.kind !== 'hello') {
+    const message = `the first message: expected a hello; got ${hello.kind}`;
+    throw new TrustplaneError('ERR_SYNC_REQUEST', message);
+  }
+  if (hello.agentVersion !== '') await agents.setVersion(id, hello.agentVersion);
+  const sender = new UpdateSender(options, call, (reason) => reader.fail(reason));
+  const link = hub.connect(id, hello.resume, sender);
+  confirmations.onConnected(id);
+  sender.begin(link);
+  try {
+    for (let next = await reader.next(); next !== undefined; next = await reader.next()) {
+      const request = parseSyncRequest(next);
+      if (request.kind === 'applied') sender.acknowledge(request);
+      else if (request.kind === 'hello') throw notDue();
+      else confirmations.onConfirmed(id, request.bundleDigest, request.laggards);
+    }
+    call.end();
+  } finally {
+    sender.close();
+    if (link.close()) confirmations.onDisconnected(id);
+  }
+}
+
+/** Sends an agent what the hub has for it, one update after the other, as long as it may have it. */
+class UpdateSender {
+  readonly #options: SyncServiceOptions;
+  readonly #call: SyncCall;
+  readonly #fail: (reason: TrustplaneError) => void;
+  #link: SyncLink | undefined;
+  #isSending = false;
+  #isWoken = false;
+  #isOver = false;
+  #judging: Timer | undefined;
+  #silence: Timer | undefined;
+
+  constructor(
+    options: SyncServiceOptions,
+    call: SyncCall,
+    fail: (reason: TrustplaneError) => void,
+  ) {
+    this.#options = options;
+    this.#call = call;
+    this.#fail = fail;
+  }
+
+  begin(link: SyncLink): void {
+    this.#link = link;
+    this.wake();
+  }
+
+  wake(): void {
+    this.#isWoken = true;
+    if (this.#isSending || this.#link === undefined) return;
+    this.#isSending = true;
+    void this.#send(this.#link);
+  }
+
+  /** @throws TrustplaneError ERR_SYNC_REFUSED */
+  acknowledge({ revision, digest }: Extract<SyncRequest, { kind: 'applied' }>): void {
+    if (this.#link?.acknowledge(revision, digest) === true) this.#silence?.cancel();
+  }
+
+  end(reason: TrustplaneError): void {
+    this.close();
+    this.#fail(reason);
+  }
+
+  close(): void {
+    this.#isOver = true;
+    this.#judging?.cancel();
+    this.#silence?.cancel();
+  }
+
+  async #send(link: SyncLink): Promise<void> {
+    try {
+      while (this.#isWoken && !this.#isOver) {
+        this.#isWoken = false;
+        await this.#sendNext(link);
+      }
+    } catch (error) {
+      this.end(reasonOf(error));
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  async #sendNext(link: SyncLink): Promise<void> {
+    await this.#options.authorization.requireAgent(this.#call);
+    if (this.#isOver) return;
+    this.#judgeLater();
+    const update = link.take();
+    if (update === undefined) return;
+    this.#expectAnswer();
+    for (const part of buildParts(update)) {
+      if (this.#isOver) return;
+      await writePaced(this.#call, part);
+    }
+  }
+
+  #judgeLater(): void {
+    this.#judging?.cancel();
+    const { clock } = this.#options;
+    this.#judging = clock.setTimer(syncServiceLimits.judgeMs, () => this.wake());
+  }
+
+  #expectAnswer(): void {
+    this.#silence?.cancel();
+    const { silenceMs } = syncServiceLimits;
+    const message = `no word that an update took effect within ${silenceMs / 1000} s`;
+    const reason = new TrustplaneError('ERR_SYNC_SILENT', message);
+    this.#silence = this.#options.clock.setTimer(silenceMs, () => this.end(reason));
+  }
+}
+
+function notDue(): TrustplaneError {
+  return new TrustplaneError('ERR_SYNC_REQUEST', 'a second hello on the stream');
+}
+
+function reasonOf(error: unknown): TrustplaneError {
+  if (error instanceof TrustplaneError) return error;
+  return new TrustplaneError('ERR_INTERNAL', messageOf(error), { cause: error });
+}

@@ -1,0 +1,186 @@
+import type { AttestedAgent } from '../../src/agents/index.ts';
+import { AgentEntitlements, SyncHub } from '../../src/api/index.ts';
+import { AgentClosures } from '../../src/entries/agent-closures.ts';
+import { EntryGraph } from '../../src/entries/entry-graph.ts';
+import { createMetrics, type Metrics } from '../../src/ops/index.ts';
+import {
+  type AgentFacts,
+  type Bundle,
+  emptyBundle,
+  formatSelector,
+  type RegistrationEntry,
+  type Revocation,
+  type Selector,
+  SpiffeId,
+  TrustDomain,
+} from '../../src/spiffe/index.ts';
+import { FakeClock } from './fake-clock.ts';
+import { FakeTrustMap } from './fake-trust-map.ts';
+import { testTrustDomain } from './test-entries.ts';
+
+/** A bundle without keys: its number is its content. */
+export function numberedBundle(name: string, number: number): Bundle {
+  return { ...emptyBundle(TrustDomain.parse(name)), sequenceNumber: BigInt(number) };
+}
+
+export function testRevocation(id: string, more: Partial<Revocation> = {}): Revocation {
+  return {
+    id,
+    kind: 'entry',
+    value: id,
+    issuedBefore: 1_000,
+    expiresAt: 2_000,
+    reason: '',
+    ...more,
+  };
+}
+
+/** A server as far as sync sees it: entries, agents, bundles, revocations, and a hub over them. */
+export class SyncWorld {
+  readonly clock: FakeClock = new FakeClock();
+  readonly graph: EntryGraph = new EntryGraph();
+  readonly metrics: Metrics = createMetrics();
+  readonly trustMap: FakeTrustMap = new FakeTrustMap(numberedBundle(testTrustDomain.name, 1));
+  readonly closures: AgentClosures = new AgentClosures(this.graph, this.clock);
+  readonly #agents = new Map<string, AttestedAgent>();
+  readonly #agentListeners = new Set<
+    (change: { id: SpiffeId; agent: AttestedAgent | undefined }) => void
+  >();
+  readonly #revocationListeners = new Set<() => void>();
+  #revocations: readonly Revocation[] = [];
+  #lives = 0;
+  readonly agents = {
+    get: (id: SpiffeId): AttestedAgent | undefined => this.#agents.get(id.path),
+    watch: (listener: (change: { id: SpiffeId; agent: AttestedAgent | undefined }) => void) => {
+      this.#agentListeners.add(listener);
+      return () => this.#agentListeners.delete(listener);
+    },
+  };
+  entitlements: AgentEntitlements = this.#openEntitlements();
+  hub: SyncHub = this.#openHub();
+
+  /** The server stops and starts again. */
+  restart(): void {
+    this.hub.close();
+    this.entitlements.close();
+    this.entitlements = this.#openEntitlements();
+    this.hub = this.#openHub();
+  }
+
+  putAgent(id: SpiffeId, selectors: readonly Selector[], more: Partial<AttestedAgent> = {}): void {
+    const agent: AttestedAgent = {
+      id,
+      attestationType: 'test',
+      selectors,
+      svid: { serialNumber: '01', expiresAt: 0, keyDigest: '' },
+      renewedSvid: undefined,
+      banned: false,
+      canReattest: false,
+      agentVersion: '',
+      attestedAt: 0,
+      ...more,
+    };
+    this.#agents.set(id.path, agent);
+    for (const listener of this.#agentListeners) listener({ id, agent });
+  }
+
+  deleteAgent(id: SpiffeId): void {
+    this.#agents.delete(id.path);
+    for (const listener of this.#agentListeners) listener({ id, agent: undefined });
+  }
+
+  /** Puts (an entry) and removes (an ID), all in one change. */
+  changeEntries(...steps: readonly (RegistrationEntry | string)[]): void {
+    const latest = new Map<string, RegistrationEntry | undefined>();
+    const changes = steps.flatMap((step) => {
+      const id = typeof step === 'string' ? step : step.id;
+      const before = latest.has(id) ? latest.get(id) : this.graph.get(id);
+      const after = typeof step === 'string' ? undefined : step;
+      latest.set(id, after);
+      return before === undefined && after === undefined ? [] : [{ before, after }];
+    });
+    this.graph.apply(changes);
+  }
+
+  setRevocations(revocations: readonly Revocation[]): void {
+    this.#revocations = revocations;
+    for (const listener of this.#revocationListeners) listener();
+  }
+
+  get revocations(): readonly Revocation[] {
+    return this.#revocations;
+  }
+
+  /** What an agent is to know now, computed anew from its definition. */
+  factsOf(id: SpiffeId): AgentFacts {
+    const { own, federated } = this.trustMap.current();
+    const entries = closureOf([...this.graph.entries], this.#agents.get(id.path), id);
+    const names = new Set(
+      [...entries.values()].flatMap(({ federatesWith }) => federatesWith.map(({ name }) => name)),
+    );
+    const trust = { own, federated: new Map([...federated].filter(([name]) => names.has(name))) };
+    return { entries, trust, revocations: this.#revocations };
+  }
+
+  #openEntitlements(): AgentEntitlements {
+    return new AgentEntitlements(this.agents, {
+      authorizedEntries: (node) => this.closures.open(node),
+    });
+  }
+
+  #openHub(): SyncHub {
+    return new SyncHub({
+      agents: this.agents,
+      entitlements: this.entitlements,
+      trustMap: this.trustMap,
+      revocations: {
+        list: () => this.#revocations,
+        watch: (listener) => {
+          this.#revocationListeners.add(listener);
+          return () => this.#revocationListeners.delete(listener);
+        },
+      },
+      clock: this.clock,
+      metrics: this.#lives === 0 ? this.metrics : createMetrics(),
+      epoch: `life-${this.#lives++}`,
+    });
+  }
+}
+
+function closureOf(
+  all: readonly RegistrationEntry[],
+  agent: AttestedAgent | undefined,
+  id: SpiffeId,
+): ReadonlyMap<string, RegistrationEntry> {
+  const shown = new Set([
+    ...(agent?.selectors ?? []).map(formatSelector),
+    `spiffe_id:${id.toString()}`,
+  ]);
+  const isAlias = ({ parentId, selectors }: RegistrationEntry): boolean =>
+    parentId.path === '/spire/server' &&
+    selectors.every((selector) => shown.has(formatSelector(selector)));
+  const reached = new Set([id.path, ...all.filter(isAlias).map(({ spiffeId }) => spiffeId.path)]);
+  const members = new Map<string, RegistrationEntry>();
+  for (let grew = true; grew; ) {
+    const more = all.filter((entry) => !members.has(entry.id) && reached.has(entry.parentId.path));
+    for (const entry of more) members.set(entry.id, entry);
+    for (const { spiffeId } of more) reached.add(spiffeId.path);
+    grew = more.length > 0;
+  }
+  return members;
+}
+
+/** Facts as text: equal exactly when they say the same. */
+export function describeFacts({ entries, trust, revocations }: AgentFacts): string {
+  const text = (value: unknown): string =>
+    JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? `${item}` : item));
+  return [
+    ...[...entries.values()].map(text).sort(),
+    text(trust.own),
+    ...[...trust.federated.values()].map(text).sort(),
+    ...revocations.map(text).sort(),
+  ].join('\n');
+}
+
+export const agentIdOf = (name: string): SpiffeId =>
+  SpiffeId.parse(`spiffe://${testTrustDomain.name}/spire/agent/test/${name}`);
