@@ -137,15 +137,12 @@ describe('federation', () => {
     );
     expect(await ask('bundle', 'count')).toEqual({ count: 2 });
     const spiffe = { ...web, bundleEndpointProfile: 'https_spiffe', endpointSpiffeId: id };
-    expect(
-      await ask(
-        ...['federation', 'update', '--trust-domain', 'b.test'],
-        ...[...profile('https_spiffe'), '--endpoint-spiffe-id', id],
-      ),
-    ).toEqual(spiffe);
+    const shows = [...profile('https_spiffe'), '--endpoint-spiffe-id', id];
+    const update = ['federation', 'update', '--trust-domain', 'b.test'];
+    expect(await ask(...update, ...shows)).toEqual(spiffe);
     const moved = { ...spiffe, bundleEndpointUrl: 'https://new.test/' };
-    const move = ['--trust-domain', 'b.test', '--bundle-endpoint-url', moved.bundleEndpointUrl];
-    expect(await ask('federation', 'update', ...move)).toEqual(moved);
+    const move = ['--bundle-endpoint-url', moved.bundleEndpointUrl];
+    expect(await ask(...update, ...move)).toEqual(moved);
     expect(await ask('federation', 'show', 'b.test')).toEqual(moved);
     expect(await ask('federation', 'list')).toEqual({ relationships: [moved] });
     const text = await run('federation', 'list');

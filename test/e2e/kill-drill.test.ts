@@ -1,7 +1,11 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { createAdminClient, type ServerStatus } from '../../src/client/index.ts';
+import {
+  createAdminClient,
+  createBundleClient,
+  type ServerStatus,
+} from '../../src/client/index.ts';
 import { EntryLoad } from '../programs/entry-load.ts';
 import { eventually } from '../programs/eventually.ts';
 import { launchMesh, type Mesh } from '../programs/launch-mesh.ts';
@@ -29,11 +33,13 @@ interface Facts {
 
 async function factsOf(adminSocket: string): Promise<Facts> {
   const client = createAdminClient(adminSocket);
+  const bundles = createBundleClient(adminSocket);
   try {
-    const [{ authorities }, bundle] = [await client.status(), await client.bundle()];
+    const [{ authorities }, bundle] = [await client.status(), await bundles.own()];
     return { authorities, sequenceNumber: bundle.sequenceNumber ?? -1n };
   } finally {
     client.close();
+    bundles.close();
   }
 }
 
