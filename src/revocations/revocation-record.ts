@@ -21,8 +21,16 @@ export function revocationKey({ kind, value }: Pick<Revocation, 'kind' | 'value'
   return `${kind}.${createHash('sha256').update(value).digest('base64url')}`;
 }
 
-export function encodeRevocation({ id: _, ...revocation }: Revocation): Uint8Array {
-  const record: z.input<typeof schema> = { v: VERSION, ...revocation };
+export function encodeRevocation(revocation: Omit<Revocation, 'id'>): Uint8Array {
+  const { kind, value, issuedBefore, expiresAt, reason } = revocation;
+  const record: z.input<typeof schema> = {
+    v: VERSION,
+    kind,
+    value,
+    issuedBefore,
+    expiresAt,
+    reason,
+  };
   return Buffer.from(JSON.stringify(record));
 }
 
