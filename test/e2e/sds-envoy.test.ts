@@ -163,11 +163,20 @@ describe.each(['GRPC', 'DELTA_GRPC'])('Envoy over %s', (api) => {
     await eventually('both names wait', async () =>
       (await metric('trustplane_sds_waiting_names')) === 2 ? true : undefined,
     );
-    publish([identityOf(await issue(a, SERVER_ID))], bundleOf('a.test', a), bundleOf('b.test', b));
+    const c = await issueAuthority('c.test');
+    const issuers = { 'a.test': a, 'b.test': b, 'c.test': c };
+    publish(
+      [identityOf(await issue(a, SERVER_ID))],
+      ...Object.entries(issuers).map(([name, issuer]) => bundleOf(name, issuer)),
+    );
     await running.waitReady();
-    expect(await isLetIn(await issue(a, 'spiffe://a.test/client'))).toBe(true);
-    expect(await isLetIn(await issue(b, 'spiffe://b.test/client'))).toBe(true);
-    expect(await isLetIn(await issue(b, 'spiffe://a.test/client'))).toBe(false);
+    for (const [name, issuer] of Object.entries(issuers))
+      for (const claimed of Object.keys(issuers))
+        expect([
+          name,
+          claimed,
+          await isLetIn(await issue(issuer, `spiffe://${claimed}/client`)),
+        ]).toEqual([name, claimed, name === claimed]);
   });
 
   it('refuses a key that does not match, keeps the last good, and is not asked again (SDS-4, SDS-15, F8)', async () => {
