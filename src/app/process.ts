@@ -23,11 +23,31 @@ export interface Process {
   readonly readiness: Readiness;
   /** Each part says here what it can take up of a changed configuration. */
   readonly reloader: Reloader;
+  /** What serves; all are drained together before anything is closed. */
+  readonly listeners: Set<Listener>;
   /** What is opened goes in; disposing closes it, last opened first. */
   readonly closing: AsyncDisposableStack;
   /** Resolves when something failed for good and the process must end. */
   readonly failed: Promise<Error>;
   readonly fail: (error: Error) => void;
+}
+
+interface Listener {
+  /** Accepts no more, ends streams, and waits as long for calls. */
+  close(graceMs: number): Promise<void>;
+}
+
+const DRAIN_MS = 5_000;
+
+/** Until `process` ends, or does not even come to serve. */
+export function keepListening({ listeners, closing }: Process, listener: Listener): void {
+  listeners.add(listener);
+  closing.defer(() => listener.close(DRAIN_MS));
+}
+
+/** Everything that serves at once. */
+export async function drain({ listeners }: Process): Promise<void> {
+  await Promise.all([...listeners].map(async (listener) => await listener.close(DRAIN_MS)));
 }
 
 export function createProcess(logLevel: LogLevel): Process {
@@ -42,6 +62,7 @@ export function createProcess(logLevel: LogLevel): Process {
     noSelectors: SelectorSet.of([]),
     readiness: new Readiness(systemClock),
     reloader: new Reloader(log),
+    listeners: new Set(),
     closing: new AsyncDisposableStack(),
     failed: promise,
     fail: resolve,

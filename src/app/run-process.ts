@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import type { LoadedConfig } from './load-config.ts';
 import { openMetrics } from './open-metrics.ts';
-import type { Process } from './process.ts';
+import { drain, type Process } from './process.ts';
 
 /** A process that serves. */
 export interface Running {
@@ -44,6 +44,7 @@ export async function runProcess<Served extends object>(
       async close() {
         readiness.stop();
         log.info({}, 'stopping');
+        await drain(process);
         await closing.disposeAsync();
         log.info({}, 'stopped');
       },

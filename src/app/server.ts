@@ -2,13 +2,11 @@ import { createAdminService, createLoggerService, requireAdmin } from '../api/in
 import { type GrpcTlsServer, serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import type { Fleet } from './fleet.ts';
-import type { Process } from './process.ts';
+import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
 import { openServerIdentity } from './server-identity.ts';
 import type { ServerRole } from './server-role.ts';
 import { version } from './version.ts';
-
-const DRAIN_MS = 2_000;
 
 /** A whole server, alone in its process or beside an agent. */
 export interface Server {
@@ -20,9 +18,10 @@ export interface Server {
 export async function serveAgents(
   address: { readonly host: string; readonly port: number },
   { trustDomain }: Config,
-  { log, metrics, clock, closing }: Process,
+  process: Process,
   { role, fleet }: Server,
 ): Promise<Pick<GrpcTlsServer, 'host' | 'port'>> {
+  const { log, metrics, clock, closing } = process;
   const { ca, trust } = role;
   const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
   closing.defer(() => identity.close());
@@ -35,7 +34,7 @@ export async function serveAgents(
     metrics,
     clock,
   });
-  closing.defer(() => listener.close(DRAIN_MS));
+  keepListening(process, listener);
   return listener;
 }
 
@@ -45,7 +44,7 @@ export async function serveAdministrators(
   process: Process,
   { role, fleet }: Server,
 ): Promise<void> {
-  const { log, metrics, clock, closing, uid } = process;
+  const { log, metrics, clock, uid } = process;
   const local: readonly ServedService[] = [
     {
       service: createAdminService({
@@ -75,5 +74,5 @@ export async function serveAdministrators(
     metrics,
     clock,
   });
-  closing.defer(() => server.close(DRAIN_MS));
+  keepListening(process, server);
 }

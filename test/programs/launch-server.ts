@@ -79,7 +79,7 @@ export async function launchServer(
   const ask = async (...words: readonly string[]): Promise<Answer> => {
     const more = ['--admin-socket', adminSocket, '--output', 'json'];
     const { code, stdout, stderr } = await runTrustplane(...words, ...more);
-    if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
+    if (code !== 0) throw new Error(`exit code ${code}: ${stderr}\n${log.join('\n')}`);
     return JSON.parse(stdout);
   };
   return {
