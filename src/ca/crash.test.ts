@@ -6,7 +6,7 @@ import {
   issueVerified,
   startCa,
 } from '../../test/fakes/ca-world.ts';
-import { overBucket } from '../../test/fakes/over-bucket.ts';
+import { type Death, mortalGround } from '../../test/fakes/mortal-ground.ts';
 
 const HOUR_MS = 3_600_000;
 /** Ends well after the last change, at 36 h and a second. */
@@ -14,50 +14,6 @@ const LENGTH_MS = 37 * HOUR_MS;
 const CHANGES_OF_FIRST_START = 4;
 /** Four authorities made (key, journal, bundle), three activated, two pruned (bundle, journal, key). */
 const CHANGES = 4 * 3 + 3 + 2 * 3;
-
-/** What happens around the n-th durable change. */
-interface Death {
-  readonly at: number;
-  readonly when: 'before' | 'after';
-  /** The process lives on, but is told that the change failed. */
-  readonly isLie?: boolean;
-}
-
-/** A ground on which the process dies: the change happens or not, and nothing works any more. */
-function mortal(ground: CaGround, death: Death): CaGround & { readonly isDead: () => boolean } {
-  let changes = 0;
-  let isDead = false;
-  const killed = (): Error => new Error('killed');
-  async function read<T>(action: () => Promise<T>): Promise<T> {
-    if (isDead) throw killed();
-    return action();
-  }
-  async function change<T>(action: () => Promise<T>): Promise<T> {
-    if (isDead) throw killed();
-    changes++;
-    if (changes !== death.at) return action();
-    if (death.when === 'after') await action();
-    isDead = death.isLie !== true;
-    throw killed();
-  }
-  const { bucket, keyManager } = ground;
-  return {
-    clock: ground.clock,
-    isDead: () => isDead,
-    bucket: overBucket(bucket, {
-      get: (key) => read(() => bucket.get(key)),
-      list: (prefix) => read(() => bucket.list(prefix)),
-      put: (key, value, expected) => change(() => bucket.put(key, value, expected)),
-    }),
-    keyManager: {
-      isDurable: true,
-      generateKey: (keyId, keyType) => change(() => keyManager.generateKey(keyId, keyType)),
-      deleteKey: (keyId) => change(() => keyManager.deleteKey(keyId)),
-      getKey: (keyId) => read(() => keyManager.getKey(keyId)),
-      listKeys: () => read(() => keyManager.listKeys()),
-    },
-  };
-}
 
 /** What is in the store and the key manager fits together, and the CA signs what peers trust. */
 async function expectWhole(world: CaWorld): Promise<void> {
@@ -80,7 +36,7 @@ describe('kill -9', () => {
     let killings = 0;
     for (const death of deaths) {
       const ground = createCaGround();
-      const doomed = mortal(ground, death);
+      const doomed = mortalGround(ground, death);
       const first = await startCa(doomed).catch(() => undefined);
       await first?.close();
       if (doomed.isDead()) killings++;
@@ -133,7 +89,7 @@ async function certificatesIn(ground: CaGround): Promise<string[]> {
 
 /** A day and a half of rotations, half an hour at a time; a dead server is started again. */
 async function rotate(ground: CaGround, death: Death | undefined) {
-  const doomed = death === undefined ? undefined : mortal(ground, death);
+  const doomed = death === undefined ? undefined : mortalGround(ground, death);
   let world = await startCa(doomed ?? ground).catch(() => undefined);
   let wasKilled = false;
   for (let elapsedMs = 0; elapsedMs <= LENGTH_MS; elapsedMs += HOUR_MS / 2) {

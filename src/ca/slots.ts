@@ -70,7 +70,7 @@ export function nextStep<A extends Authority>(
 }
 
 function prepareAt(active: Authority): number {
-  return active.issuedAt + life(active) * PREPARE_AFTER;
+  return active.issuedAt + Math.ceil(life(active) * PREPARE_AFTER);
 }
 
 /**
@@ -85,10 +85,11 @@ function activateAt<A extends Authority>(
 ): number {
   const stands = Math.min(
     prepared.issuedAt + STANDS_FOR_MS,
-    (prepared.issuedAt + active.notAfter) / 2,
+    Math.ceil((prepared.issuedAt + active.notAfter) / 2),
   );
   const known = Math.max(knownAt(prepared), prepareAt(active));
-  return Math.max(Math.min(known, active.issuedAt + life(active) * ACTIVATE_AFTER), stands);
+  const latest = active.issuedAt + Math.ceil(life(active) * ACTIVATE_AFTER);
+  return Math.max(Math.min(known, latest), stands);
 }
 
 /** The prepared authority becomes active, the active one old. */
