@@ -36,10 +36,10 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     trust: role.trust,
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
   });
-  await serveAdministrators(config, process, server);
   const { bindAddress } = config;
   const listener =
     bindAddress === undefined ? undefined : await serveAgents(bindAddress, config, process, server);
+  await serveAdministrators(config, process, server, listener);
   return { server, agent, address: listener && { host: listener.host, port: listener.port } };
 }
 

@@ -34,8 +34,9 @@ async function start(config: Config, process: Process): Promise<ServerRun> {
   const role = await openServerRole(config, process, store);
   const server = { role, fleet: await openFleet(config, process, store, role) };
   const address = config.bindAddress ?? DEFAULT_ADDRESS;
-  const { host, port } = await serveAgents(address, config, process, server);
-  await serveAdministrators(config, process, server);
+  const listener = await serveAgents(address, config, process, server);
+  await serveAdministrators(config, process, server, listener);
+  const { host, port } = listener;
   const { trustDomain, adminSocket } = config;
   process.log.info({ trustDomain: trustDomain.name, host, port, adminSocket }, 'ready');
   return { server, address: { host, port } };

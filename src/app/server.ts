@@ -1,5 +1,10 @@
-import { createAdminService, createLoggerService, requireAdmin } from '../api/index.ts';
-import { type GrpcTlsServer, serveTls, serveUnix } from '../wire/index.ts';
+import {
+  createAdminService,
+  createDebugService,
+  createLoggerService,
+  requireAdmin,
+} from '../api/index.ts';
+import { serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import type { Fleet } from './fleet.ts';
 import { keepListening, type Process } from './process.ts';
@@ -14,13 +19,21 @@ export interface Server {
   readonly fleet: Fleet;
 }
 
+/** Where agents reach a server, and what it shows them. */
+export interface AgentListener {
+  readonly host: string;
+  readonly port: number;
+  /** DER, leaf first. @throws TrustplaneError ERR_CA_EXPIRED */
+  svidChain(): readonly Uint8Array[];
+}
+
 /** Begins to serve agents over TLS; closed with `process`. @throws TrustplaneError ERR_LISTEN */
 export async function serveAgents(
   address: { readonly host: string; readonly port: number },
   { trustDomain }: Config,
   process: Process,
   { role, fleet }: Server,
-): Promise<Pick<GrpcTlsServer, 'host' | 'port'>> {
+): Promise<AgentListener> {
   const { log, metrics, clock, closing } = process;
   const { ca, trust } = role;
   const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
@@ -35,28 +48,45 @@ export async function serveAgents(
     clock,
   });
   keepListening(process, listener);
-  return listener;
+  const { host, port } = listener;
+  return { host, port, svidChain: () => identity.current().certificateChain };
 }
 
-/** Begins to serve administrators on the admin socket; closed with `process`. @throws TrustplaneError ERR_SOCKET_* */
+/**
+ * Begins to serve administrators on the admin socket; closed with `process`. `listener`: where agents are served.
+ * @throws TrustplaneError ERR_SOCKET_*
+ */
 export async function serveAdministrators(
   config: Config,
   process: Process,
   { role, fleet }: Server,
+  listener: AgentListener | undefined,
 ): Promise<void> {
   const { log, metrics, clock, uid } = process;
+  const startedAt = clock.now();
   const local: readonly ServedService[] = [
     {
       service: createAdminService({
         version: version(),
         trustDomain: config.trustDomain,
         clock,
-        startedAt: clock.now(),
+        startedAt,
         entries: role.entries,
         ca: role.ca,
+        jwtCa: role.jwtCa,
         checks: () => process.readiness.check().checks,
       }),
       file: 'trustplane/admin/v1/admin.proto',
+    },
+    {
+      service: createDebugService({
+        ...role,
+        agents: fleet.agents,
+        clock,
+        startedAt,
+        svidChain: () => listener?.svidChain() ?? [],
+      }),
+      file: 'spire/api/server/debug/v1/debug.proto',
     },
     {
       service: createLoggerService(process.logLevel, log),

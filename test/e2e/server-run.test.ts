@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { Client } from '@grpc/grpc-js';
+import { Client, status } from '@grpc/grpc-js';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { buildCsr, generateP256KeyPair, parseX509Svid } from '../../src/spiffe/index.ts';
-import { dialTls, loadService } from '../../src/wire/index.ts';
+import { dialTls, dialUnix, loadService } from '../../src/wire/index.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
 import { spawnTied, type TiedChild } from '../programs/tied-child.ts';
@@ -107,4 +107,33 @@ it('attests an agent with a token from the command line, once, and keeps it over
 
 it('says what it is doing', async () => {
   expect(await ask('status')).toMatchObject({ healthy: true, trustDomain: 'example.org' });
+});
+
+it('says more of itself to whoever administers its machine, and to nobody else', async () => {
+  const info = loadService(
+    'spire/api/server/debug/v1/debug.proto',
+    'spire.api.server.debug.v1.Debug',
+  )['GetInfo'];
+  if (info === undefined) throw new Error('no method GetInfo');
+  const ask = ({ target, credentials, options }: ReturnType<typeof dialUnix>): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const client = new Client(target, credentials, options);
+      client.makeUnaryRequest(
+        info.path,
+        info.requestSerialize,
+        info.responseDeserialize,
+        {},
+        (error, response: unknown) => {
+          client.close();
+          if (error === null) resolve(response);
+          else reject(error);
+        },
+      );
+    });
+  expect(await ask(dialUnix(adminSocket))).toMatchObject({
+    svid_chain: [{ id: { trust_domain: 'example.org', path: '/spire/server' } }],
+    federated_bundles_count: 0,
+  });
+  const remote = dialTls({ host: '127.0.0.1', port, trust: { onUnverified: () => {} } });
+  await expect(ask(remote)).rejects.toMatchObject({ code: status.UNIMPLEMENTED });
 });
