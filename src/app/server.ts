@@ -43,7 +43,8 @@ export async function serveAgents(
     identity: () => identity.current(),
     trust: () => trust.current().own,
     services: fleet.services.map(({ service }) => service),
-    log,
+    // Strangers may connect, and be refused, as often as they like.
+    log: limitLog(log, clock),
     metrics,
     clock,
   });

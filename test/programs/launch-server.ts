@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from '@grpc/grpc-js';
+import { createAgentClient } from '../../src/client/index.ts';
 import { SpiffeId } from '../../src/spiffe/index.ts';
 import { dialTls, type TlsIdentity } from '../../src/wire/index.ts';
 import { FleetClient } from '../fakes/open-fleet.ts';
@@ -20,7 +21,7 @@ export interface LaunchedServer extends TiedChild {
   /** A client of its own connection that believes the server; without an identity it is anonymous. */
   dial(identity?: TlsIdentity): FleetClient;
   /** Makes a join token. */
-  token(): Promise<string>;
+  makeToken(): Promise<string>;
   /** Resolves with the first line, past or to come, that has `text`. */
   line(text: string): Promise<string>;
 }
@@ -82,6 +83,8 @@ export async function launchServer(
     if (code !== 0) throw new Error(`exit code ${code}: ${stderr}\n${log.join('\n')}`);
     return JSON.parse(stdout);
   };
+  const agentClient = createAgentClient(adminSocket);
+  void child.ended.then(() => agentClient.close());
   return {
     ...child,
     port: bound,
@@ -90,7 +93,7 @@ export async function launchServer(
     ask,
     line,
     dial: (identity) => dialServer(bound, identity),
-    token: async () => String((await ask('token', 'generate', '--ttl', '10m')).token),
+    makeToken: async () => (await agentClient.createJoinToken(600, undefined)).token,
   };
 }
 
@@ -109,7 +112,7 @@ export function dialServer(port: number, identity?: TlsIdentity): FleetClient {
 export async function joinServer(server: LaunchedServer): Promise<TlsIdentity & { id: SpiffeId }> {
   const client = server.dial();
   try {
-    const identity = await client.attest('join_token', Buffer.from(await server.token()));
+    const identity = await client.attest('join_token', Buffer.from(await server.makeToken()));
     return { ...identity, id: SpiffeId.parse(identity.id) };
   } finally {
     client.close();
