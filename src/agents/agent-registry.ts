@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, type SpiffeId, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type Clock, SpiffeId, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import {
   type Bucket,
   BucketFeed,
@@ -22,6 +22,7 @@ import {
 import { type AgentFilter, compileAgentFilter } from './agent-filter.ts';
 import { agentKey, decodeAgentRecord, encodeAgentRecord } from './agent-record.ts';
 import { type AgentChange, AgentView, type HeldAgent } from './agent-view.ts';
+import { SharedReads } from './shared-reads.ts';
 import { judgeSvid, refuseBanned, requireAttested } from './svid-standing.ts';
 
 /** How often a write is tried again after others changed the same agent. */
@@ -58,6 +59,8 @@ export class AgentRegistry {
   readonly #view: AgentView;
   readonly #feed: BucketFeed;
   readonly #attestations;
+  /** By the agent's path. */
+  readonly #standings: SharedReads<AttestedAgent | undefined>;
   #following: Promise<void> = Promise.resolve();
 
   private constructor(options: AgentRegistryOptions) {
@@ -69,6 +72,7 @@ export class AgentRegistry {
       target: this.#view,
       closedCode: 'ERR_AGENT_CLOSED',
     });
+    this.#standings = new SharedReads((path) => this.#read(SpiffeId.of(options.trustDomain, path)));
     this.#attestations = options.metrics.counter(
       'trustplane_agents_attestations_total',
       'Attestations of agents that were accepted.',
@@ -123,11 +127,15 @@ export class AgentRegistry {
    * ERR_AGENT_NOT_ACTIVE, ERR_AGENT_RECORD, ERR_AGENT_CONFLICT, ERR_STORE_*
    */
   async authorize(id: SpiffeId, presented: AgentSvid): Promise<AttestedAgent> {
-    return this.#change(id, (before) => {
-      const agent = requireAttested(before, id);
-      const isCurrent = judgeSvid(agent, presented, this.#options.clock.now()) === 'current';
-      if (isCurrent || agent.renewedSvid === undefined) return agent;
-      return { ...agent, svid: agent.renewedSvid, renewedSvid: undefined };
+    const { trustDomain, clock } = this.#options;
+    checkAgentId(id, trustDomain);
+    const agent = requireAttested(await this.#standings.read(id.path), id);
+    if (judgeSvid(agent, presented, clock.now()) === 'current') return agent;
+    return await this.#change(id, (before) => {
+      const renewed = requireAttested(before, id);
+      const isCurrent = judgeSvid(renewed, presented, clock.now()) === 'current';
+      if (isCurrent || renewed.renewedSvid === undefined) return renewed;
+      return { ...renewed, svid: renewed.renewedSvid, renewedSvid: undefined };
     });
   }
 
