@@ -4,6 +4,7 @@ import {
   createLoggerService,
   requireAdmin,
 } from '../api/index.ts';
+import { limitLog } from '../ops/index.ts';
 import { serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import type { Fleet } from './fleet.ts';
