@@ -40,6 +40,7 @@ async function metricsOf(start: typeof startUp | typeof startServer): Promise<Me
   const paths = {
     dataDir: path.join(folder.path, 'data'),
     agentDataDir: path.join(folder.path, 'agent'),
+    agentCacheKeyFile: path.join(folder.path, 'agent-cache.key'),
     runDir: folder.path,
     socket: path.join(folder.path, 'agent.sock'),
     adminSocket: path.join(folder.path, 'admin.sock'),

@@ -17,6 +17,8 @@ export type NodeAttestationConfig =
 /** What an agent on its own needs to be a member of the trust domain. */
 export interface AgentConfig {
   readonly agentDataDir: string;
+  /** Undefined: nothing is kept over a restart. */
+  readonly agentCache: { readonly keyFile: string } | undefined;
   /** At least one. */
   readonly servers: readonly ServerAddress[];
   readonly bootstrap: Bootstrap | undefined;
@@ -28,10 +30,12 @@ type AgentFile = NonNullable<ConfigFile['agent']>;
 /** @throws TrustplaneError ERR_CONFIG where there is more than one of a kind */
 export function buildAgentConfig(
   agent: AgentFile | undefined,
-  { agentDataDir }: Pick<DefaultPaths, 'agentDataDir'>,
+  paths: Pick<DefaultPaths, 'agentDataDir' | 'agentCacheKeyFile'>,
 ): AgentConfig {
+  const { enabled = true, keyFile = paths.agentCacheKeyFile } = agent?.cache ?? {};
   return {
-    agentDataDir: agent?.dataDir ?? agentDataDir,
+    agentDataDir: agent?.dataDir ?? paths.agentDataDir,
+    agentCache: enabled ? { keyFile } : undefined,
     servers: agent?.servers ?? [{ host: '127.0.0.1', port: 8081 }],
     bootstrap: buildBootstrap(agent?.bootstrap ?? {}),
     nodeAttestation: buildAttestation(agent?.nodeAttestation ?? {}),

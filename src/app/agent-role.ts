@@ -6,9 +6,12 @@ import {
   createTokenSource,
   createWorkloadSource,
   type EntitlementSource,
+  type IssuedSvid,
   type JwtIssuer,
   type LiveTokenSource,
   type LiveWorkloadSource,
+  type RestoredSvid,
+  type RevocationSource,
   type SvidIssuer,
 } from '../svid/index.ts';
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
@@ -26,6 +29,12 @@ export interface AgentSources {
   readonly issuer: SvidIssuer;
   readonly jwtIssuer: JwtIssuer;
   readonly trust: TrustMapSource;
+  /** Default: nothing is revoked. */
+  readonly revocations?: RevocationSource;
+  /** SVIDs of the last run. */
+  readonly restored?: readonly RestoredSvid[];
+  /** Told of each SVID that comes into use, and that one is not used again (undefined). */
+  readonly onSvid?: (entryId: string, svid: IssuedSvid | undefined) => void;
   /** DER of a CA certificate that signed nothing. */
   readonly unmatchableCa: Uint8Array;
 }
@@ -92,7 +101,7 @@ export async function serveAgentRole(
 function createSources(
   config: Config,
   { log, metrics, clock }: Process,
-  { entitlements, trust, issuer, jwtIssuer }: AgentSources,
+  { issuer, jwtIssuer, restored, onSvid, ...sources }: AgentSources,
 ): {
   readonly workloads: LiveWorkloadSource<PeerProcess>;
   readonly tokens: LiveTokenSource<PeerProcess>;
@@ -107,15 +116,19 @@ function createSources(
   const common = {
     attest: (peer: PeerProcess, again?: () => void) => attestation.attest(peer, again),
     isAlive: (peer: PeerProcess) => peer.isAlive(),
-    entitlements,
-    trust,
+    ...sources,
     clock,
     random: Math.random,
     log,
     metrics,
   };
   return {
-    workloads: createWorkloadSource({ ...common, issuer }),
+    workloads: createWorkloadSource({
+      ...common,
+      issuer,
+      ...(restored && { restored }),
+      ...(onSvid && { onSvid }),
+    }),
     tokens: createTokenSource({ ...common, issuer: jwtIssuer }),
   };
 }

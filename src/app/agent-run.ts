@@ -1,14 +1,19 @@
 import { randomBytes } from 'node:crypto';
+import { env } from 'node:process';
 import { createThrowawayCa } from '../ca/index.ts';
-import { type Node, openNode } from '../node/index.ts';
-import { openDataDir } from '../ops/index.ts';
+import { type Node, openNode, openSealedCache, type SealedCache } from '../node/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { AgentEntitlements } from './agent-entitlements.ts';
+import { AgentRevocations } from './agent-revocations.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
+import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
+import { version } from './version.ts';
+
+export type { NodeStatus } from '../node/index.ts';
 
 /** The agent of a host that is a member of a trust domain whose servers are elsewhere. */
 export interface ServedAgent {
@@ -29,15 +34,18 @@ export async function startAgent(
 
 async function start(config: Config, process: Process): Promise<ServedAgent> {
   const { clock, closing, log } = process;
-  const dataDir = openDataDir(config.agentDataDir);
-  closing.defer(() => dataDir.close());
-  await selfTestPeerCredentials();
+  const [cache] = await both(openCache(config, process), selfTestPeerCredentials());
+  const before = await cache?.load();
   const { trustDomain, servers, bootstrap } = config;
   const node = openNode({
     trustDomain,
     servers,
     bootstrap,
     attestation: openNodeAttestation(config.nodeAttestation),
+    agentVersion: version(),
+    restored: before,
+    saveIdentity: async (identity) => await cache?.saveIdentity(identity),
+    saveFacts: (facts, position) => void cache?.saveFacts(facts, position),
     clock,
     random: Math.random,
     log,
@@ -46,16 +54,41 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
   closing.defer(() => node.close());
   const entitlements = new AgentEntitlements(node.facts, clock);
   closing.defer(() => entitlements.close());
+  const revocations = new AgentRevocations(node.facts, () => node.status().agentId);
+  closing.defer(() => revocations.close());
   const agent = await serveAgentRole(config, process, {
     entitlements,
     issuer: node.issuer,
+    jwtIssuer: node.jwtIssuer,
     trust: node.trust,
+    revocations,
+    restored: before?.svids ?? [],
+    onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
     unmatchableCa: createThrowawayCa(clock.now(), randomBytes),
   });
   // Last: what a token was spent for must not fail on a socket.
   node.start();
   watchNode(node, process);
   return { agent, node };
+}
+
+/** Holds the data directory, where there is one. @throws TrustplaneError ERR_DATA_DIR*, ERR_CACHE_*, ERR_STORE_* */
+async function openCache(
+  { trustDomain, agentDataDir, agentCache }: Config,
+  { clock, log, closing }: Process,
+): Promise<SealedCache | undefined> {
+  if (agentCache === undefined) return undefined;
+  const cache = await openSealedCache({
+    trustDomain,
+    dataDir: agentDataDir,
+    keyFile: agentCache.keyFile,
+    credentialsFolder: env.CREDENTIALS_DIRECTORY,
+    clock,
+    log,
+    random: randomBytes,
+  });
+  closing.defer(() => cache.close());
+  return cache;
 }
 
 /** Ready from when it has an SVID and facts; what fails later is shown. */

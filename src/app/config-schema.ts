@@ -347,6 +347,19 @@ const nodeAttestation = z.strictObject({
     .optional(),
 });
 
+const cache = z.strictObject({
+  enabled: option(
+    z.boolean(),
+    true,
+    'Keep what the agent has, sealed, in its data directory, so that it serves after a restart while no server answers.',
+  ),
+  keyFile: option(
+    absolutePath,
+    '/etc/trustplane/agent-cache.key',
+    'File with the key of the cache, outside the data directory; made when it is missing. The systemd credential trustplane-agent-cache-key takes its place. For users other than root in $XDG_CONFIG_HOME/trustplane or ~/.config/trustplane.',
+  ),
+});
+
 const agent = z.strictObject({
   dataDir: option(
     absolutePath,
@@ -365,6 +378,7 @@ const agent = z.strictObject({
     }),
   bootstrap: bootstrap.optional(),
   nodeAttestation: nodeAttestation.optional(),
+  cache: cache.optional(),
   socket: option(
     absolutePath,
     '/run/trustplane/agent.sock',
@@ -459,6 +473,7 @@ export type ConfigFile = Section<{
         readonly intermediatesFile?: string | undefined;
       };
     }>;
+    cache: Section<{ enabled: boolean; keyFile: string }>;
     socket: string;
     allowUnauthenticatedVerifiers: boolean;
     allowedForeignJwtClaims: readonly string[];

@@ -63,6 +63,7 @@ export interface ConfigFlags {
   readonly trustDomain?: string | undefined;
   readonly dataDir?: string | undefined;
   readonly agentDataDir?: string | undefined;
+  readonly cacheKeyFile?: string | undefined;
   readonly servers?: readonly string[] | undefined;
   readonly bundleFile?: string | undefined;
   readonly insecureBootstrap?: boolean | undefined;
@@ -214,6 +215,9 @@ export function mergeFlags(flags: ConfigFlags, file: ConfigFile): ConfigFile {
     })),
     given('bind-address', flags.bindAddress, (bindAddress) => ({ server: { bindAddress } })),
     given('data-dir', absolute(flags.agentDataDir), (dataDir) => ({ agent: { dataDir } })),
+    given('cache-key-file', absolute(flags.cacheKeyFile), (keyFile) => ({
+      agent: { cache: { keyFile } },
+    })),
     given('server', flags.servers, (servers) => ({ agent: { servers } })),
     given('bundle-file', absolute(flags.bundleFile), (bundleFile) => ({
       agent: { bootstrap: { bundleFile } },

@@ -5,6 +5,8 @@ export interface DefaultPaths {
   readonly dataDir: string;
   /** Of an agent on its own. */
   readonly agentDataDir: string;
+  /** Of the agent's cache; not below its data directory. */
+  readonly agentCacheKeyFile: string;
   /** Folder of both sockets. */
   readonly runDir: string;
   readonly socket: string;
@@ -24,10 +26,15 @@ export function defaultPaths(
     uid === 0
       ? '/var/lib/trustplane'
       : (xdg(env.XDG_DATA_HOME) ?? homeData(env.HOME) ?? path.join(fallback, 'data'));
+  const configDir =
+    uid === 0
+      ? '/etc/trustplane'
+      : (xdg(env.XDG_CONFIG_HOME) ?? homeConfig(env.HOME) ?? path.join(fallback, 'config'));
   const runDir = uid === 0 ? '/run/trustplane' : (xdg(env.XDG_RUNTIME_DIR) ?? fallback);
   return {
     dataDir,
     agentDataDir: `${dataDir}-agent`,
+    agentCacheKeyFile: path.join(configDir, 'agent-cache.key'),
     runDir,
     socket: path.join(runDir, 'agent.sock'),
     adminSocket: path.join(runDir, 'admin.sock'),
@@ -45,7 +52,15 @@ function xdg(value: string | undefined): string | undefined {
 }
 
 function homeData(home: string | undefined): string | undefined {
+  return inHome(home, path.join('.local', 'share'));
+}
+
+function homeConfig(home: string | undefined): string | undefined {
+  return inHome(home, '.config');
+}
+
+function inHome(home: string | undefined, folder: string): string | undefined {
   return home !== undefined && path.isAbsolute(home) && home !== '/'
-    ? path.join(home, '.local', 'share', 'trustplane')
+    ? path.join(home, folder, 'trustplane')
     : undefined;
 }

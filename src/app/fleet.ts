@@ -8,19 +8,27 @@ import {
   createAuthorizedEntriesMethods,
   createBundleService,
   createEntryService,
+  createJwtIssuance,
+  createRevokingEntries,
   createSvidIssuance,
   createSvidService,
   createTrustDomainService,
+  guardIssuance,
+  type JwtIssuance,
+  RateLimits,
   type SvidIssuance,
 } from '../api/index.ts';
 import type { AgentEntries } from '../entries/index.ts';
+import { limitLog } from '../ops/index.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 import type { Config } from './config.ts';
+import { lastSvidEnd } from './last-svid-end.ts';
 import { openNodeAttestors } from './node-attestors.ts';
 import type { Process } from './process.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
+import { openSvidLives, withDefaultJwtLife, withDefaultLife } from './svid-lives.ts';
 
 /** The agent of the same process, which needs no attestation. */
 export interface LocalAgent {
@@ -33,6 +41,7 @@ export interface Fleet {
   readonly agents: AgentRegistry;
   readonly tokens: JoinTokens;
   readonly issuance: SvidIssuance;
+  readonly jwtIssuance: JwtIssuance;
   /** The server API, each call judged by who makes it; for the port and the admin socket. */
   readonly services: readonly ServedService[];
 }
@@ -46,19 +55,36 @@ export async function openFleet(
   local?: LocalAgent,
 ): Promise<Fleet> {
   const { log, metrics, clock, closing } = process;
-  const { entries, ca, trust, foreignBundles, relationships } = server;
-  const common = { trustDomain: config.trustDomain, ca, clock, log, metrics };
+  const { trust, foreignBundles, relationships, revocations } = server;
+  const entries = createRevokingEntries({
+    ...server,
+    lastSvidEnd: () => lastSvidEnd(trust.current().own, clock.now()),
+    clock,
+    log,
+  });
+  const lives = openSvidLives(config, process);
+  const ca = withDefaultLife(server.ca, lives.x509Svid);
+  const jwtCa = withDefaultJwtLife(server.jwtCa, lives.jwtSvid);
+  const common = { trustDomain: config.trustDomain, ca, jwtCa, clock, log, metrics };
   const agents = await AgentRegistry.load({ ...common, bucket: store.bucket('agents') });
   closing.defer(() => agents.close());
   const tokens = JoinTokens.create({ ...common, bucket: store.bucket('tokens'), randomBytes });
   closing.defer(() => tokens.close());
-  const entitlements = new AgentEntitlements(agents, entries);
+  const entitlements = new AgentEntitlements(agents, server.entries);
   closing.defer(() => entitlements.close());
   const authorization = new Authorization({ agents, entries, clock, metrics });
+  const authorizedEntriesOf = (id: SpiffeId) =>
+    local?.id.equals(id) === true ? local.entries : entitlements.of(id);
+  const issuableAt = (instant: () => number) =>
+    guardIssuance(authorizedEntriesOf, revocations, instant);
   const issuance = createSvidIssuance({
     ...common,
-    authorizedEntriesOf: (id) =>
-      local?.id.equals(id) === true ? local.entries : entitlements.of(id),
+    authorizedEntriesOf: issuableAt(() => clock.now()),
+  });
+  const jwtIssuance = createJwtIssuance({
+    ...common,
+    // Tokens tell time in seconds.
+    authorizedEntriesOf: issuableAt(() => Math.floor(clock.now() / 1_000) * 1_000),
   });
   const agentService = createAgentService({
     ...common,
@@ -67,20 +93,22 @@ export async function openFleet(
     entries,
     authorization,
     attestors: await openNodeAttestors(config, process, tokens),
-    issueAgentSvid: createAgentSvidIssuer(ca, 0),
+    issueAgentSvid: createAgentSvidIssuer(ca, lives.agentSvid),
   });
+  const limits = openRateLimits(config, process);
   const forAgents = createAuthorizedEntriesMethods({ authorization, entitlements });
   const guarded = (name: string, service: ServedService['service']): ServedService => ({
-    service: authorization.guard(service),
+    service: authorization.guard(limits.guard(service)),
     file: `spire/api/server/${name}/v1/${name}.proto`,
   });
   return {
     agents,
     tokens,
     issuance,
+    jwtIssuance,
     services: [
       guarded('agent', agentService),
-      guarded('svid', createSvidService({ ...common, issuance, authorization })),
+      guarded('svid', createSvidService({ ...common, issuance, jwtIssuance, authorization })),
       guarded('entry', createEntryService({ entries, log, forAgents })),
       guarded(
         'bundle',
@@ -88,11 +116,7 @@ export async function openFleet(
           trustMap: trust,
           foreignBundles,
           ownBundle: server.ownBundle.publisherFor('administrator'),
-          entries: {
-            list: (filter, page) => entries.list(filter, page),
-            update: (id, edit) => entries.update(id, edit),
-            delete: (id) => entries.delete(id),
-          },
+          entries,
           log,
         }),
       ),
@@ -102,4 +126,15 @@ export async function openFleet(
       ),
     ],
   };
+}
+
+/** Follows reloads. */
+function openRateLimits({ rateLimits }: Config, process: Process): RateLimits {
+  const { clock, metrics } = process;
+  const log = limitLog(process.log, clock);
+  const limits = new RateLimits({ rates: rateLimits, clock, metrics, log });
+  const section = 'server.rateLimits';
+  const options = [`${section}.attestation`, `${section}.signing`, `${section}.jwtSigning`];
+  process.reloader.add(options, (next) => limits.setRates(next.rateLimits));
+  return limits;
 }

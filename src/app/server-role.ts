@@ -11,6 +11,7 @@ import {
 } from '../ca/index.ts';
 import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, type OwnBundle, openOwnBundle } from '../federation/index.ts';
+import { RevocationRegistry } from '../revocations/index.ts';
 import { messageOf, type TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
 import { both } from './both.ts';
@@ -28,6 +29,7 @@ export interface ServerRole extends Federation {
   readonly entries: EntryRegistry;
   readonly ca: X509Ca;
   readonly jwtCa: JwtCa;
+  readonly revocations: RevocationRegistry;
   readonly trust: TrustMapSource;
 }
 
@@ -60,9 +62,16 @@ export async function openServerRole(
   );
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
+  const revocations = await RevocationRegistry.load({
+    bucket: store.bucket('revocations'),
+    clock,
+    log,
+    metrics,
+  });
+  closing.defer(() => revocations.close());
   const { ca, jwtCa } = await openAuthorities(config, process, bucket, ownBundle);
   const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
-  return { ...federation, ownBundle, entries, ca, jwtCa, trust };
+  return { ...federation, ownBundle, entries, ca, jwtCa, revocations, trust };
 }
 
 /** One after the other: both write the bundle and the folder of the keys. */
@@ -96,6 +105,7 @@ async function openAuthorities(
     ...common,
     refreshHintSeconds: Math.ceil(config.refreshHintMs / 1_000),
     keyType: config.jwtKeyType,
+    issuer: config.jwtIssuer,
   });
   closing.defer(() => jwtCa.close());
   watchAuthorities(['jwt-ca', 'jwt-rotation'], jwtCa, readiness);

@@ -1,7 +1,10 @@
 import { Command } from 'commander';
+import type { NodeStatus } from '../app/agent-run.ts';
+import type { Config } from '../app/config.ts';
 import { defaultPaths } from '../app/default-paths.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { collect, withOutput } from './options.ts';
+import { serveUntilStopped } from './serve-until-stopped.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface RunOptions {
@@ -13,6 +16,7 @@ interface RunOptions {
   readonly insecureBootstrap?: boolean;
   readonly joinToken?: string;
   readonly dataDir?: string;
+  readonly cacheKeyFile?: string;
   readonly socket?: string;
   readonly logLevel?: string;
 }
@@ -24,7 +28,7 @@ Examples:
   trustplane agent run --config trustplane.yaml       flags win over the file`;
 
 export function agentRunCommand(io: Io): Command {
-  const { agentDataDir, socket } = defaultPaths(io.uid, io.env);
+  const { agentDataDir, agentCacheKeyFile, socket } = defaultPaths(io.uid, io.env);
   const command = new Command('run')
     .description('Run the agent of this host: it joins a trust domain and serves its workloads.')
     .option('--config <file>', 'configuration file (YAML)')
@@ -38,6 +42,10 @@ export function agentRunCommand(io: Io): Command {
     .option('--insecure-bootstrap', 'believe the first server that answers, for trying out')
     .option('--join-token <token>', 'token to join with, as `token generate` prints it')
     .option('--data-dir <path>', `state of the agent (default: ${agentDataDir})`)
+    .option(
+      '--cache-key-file <file>',
+      `key of what it keeps over a restart (default: ${agentCacheKeyFile})`,
+    )
     .option('--socket <path>', `Unix socket of Workload API and SDS (default: ${socket})`)
     .option('--log-level <level>', 'trace, debug, info, warn, error or fatal (default: info)')
     .addHelpText('after', EXAMPLES)
@@ -46,48 +54,47 @@ export function agentRunCommand(io: Io): Command {
 }
 
 async function runAgent(io: Io, options: RunOptions): Promise<void> {
-  const [{ buildConfig, loadConfigFile }, { openFallbackFolder }, { startAgent }] =
-    await Promise.all([
-      import('../app/config.ts'),
-      import('../app/fallback-folder.ts'),
-      import('../app/agent-run.ts'),
-    ]);
-  const file = options.config === undefined ? {} : loadConfigFile(options.config, io.env);
+  const [{ loadConfig }, { openFallbackFolder }, { startAgent }] = await Promise.all([
+    import('../app/load-config.ts'),
+    import('../app/fallback-folder.ts'),
+    import('../app/agent-run.ts'),
+  ]);
   const { dataDir, server, ...flags } = options;
-  const all = { ...flags, agentDataDir: dataDir, servers: server };
-  const config = buildConfig(all, file, defaultPaths(io.uid, io.env));
-  openFallbackFolder(io.uid, [config.agentDataDir, config.socket]);
-  const stop = stopSignal();
+  const load = () =>
+    loadConfig({ ...flags, agentDataDir: dataDir, servers: server }, io.uid, io.env);
+  const loaded = load();
+  const { config } = loaded;
+  const { agentDataDir, agentCache, socket } = config;
+  openFallbackFolder(io.uid, [agentDataDir, agentCache?.keyFile ?? agentDataDir, socket]);
+  const reloads = options.config !== undefined;
+  const stop = stopSignal({ reloads });
   const agent = await startAgent(config);
-  const joined = agent.node.ready.then(() => 'ready' as const);
-  let reason = await Promise.race([stop, agent.failed, joined]);
-  if (reason === 'ready') {
-    const { agentId, server: connected } = agent.node.status();
-    const { trustDomain, socket, agentDataDir } = config;
-    const { pid } = process;
-    const id = agentId?.toString() ?? '';
-    io.out(
-      options.output === 'json'
-        ? `${JSON.stringify({
-            ready: true,
-            pid,
-            trustDomain: trustDomain.name,
-            agentId: id,
-            server: connected,
-            socket,
-            dataDir: agentDataDir,
-          })}\n`
-        : [
-            `trustplane is ready for the trust domain ${trustDomain.name}`,
-            `  agent                 ${id}`,
-            `  server                ${connected ?? 'none answers yet'}`,
-            `  Workload API and SDS  unix://${socket}`,
-            `  data directory        ${agentDataDir}`,
-            '',
-          ].join('\n'),
-    );
-    reason = await Promise.race([stop, agent.failed]);
+  // A failure to join ends the process below.
+  void agent.node.ready.then(
+    () => io.out(formatJoined(agent.node.status(), config, options.output)),
+    () => {},
+  );
+  await serveUntilStopped(agent, stop, loaded, reloads ? load : undefined);
+}
+
+/** What is printed once the agent is a member of the trust domain. */
+function formatJoined(
+  { agentId, server }: NodeStatus,
+  { trustDomain, socket, agentDataDir }: Config,
+  output: OutputFormat,
+): string {
+  const id = agentId?.toString() ?? '';
+  if (output === 'json') {
+    const [name, dataDir, { pid }] = [trustDomain.name, agentDataDir, process];
+    const ready = { ready: true, pid, trustDomain: name, agentId: id, server, socket, dataDir };
+    return `${JSON.stringify(ready)}\n`;
   }
-  await agent.close();
-  if (reason instanceof Error) throw reason;
+  return [
+    `trustplane is ready for the trust domain ${trustDomain.name}`,
+    `  agent                 ${id}`,
+    `  server                ${server ?? 'none answers yet'}`,
+    `  Workload API and SDS  unix://${socket}`,
+    `  data directory        ${agentDataDir}`,
+    '',
+  ].join('\n');
 }

@@ -58,6 +58,7 @@ it('a server takes up exactly the options that the reference says', async () => 
   const paths = {
     dataDir: at('data'),
     agentDataDir: at('agent'),
+    agentCacheKeyFile: at('agent-cache.key'),
     runDir: folder.path,
     socket: at('agent.sock'),
     adminSocket: at('admin.sock'),

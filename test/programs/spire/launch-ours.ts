@@ -59,6 +59,7 @@ export async function createOurAgent(
     trustDomain: 'example.org',
     agent: {
       dataDir: path.join(folder, 'data'),
+      cache: { keyFile: path.join(folder, 'cache.key') },
       socket,
       servers: [`127.0.0.1:${port}`],
       bootstrap: { bundleFile: bundle },
