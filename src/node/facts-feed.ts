@@ -1,27 +1,34 @@
 import type { Log } from '../ops/index.ts';
-import type { TrustDomain } from '../spiffe/index.ts';
 import {
   type AgentFacts,
   type Clock,
   messageOf,
   type Timer,
+  type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
+import { type Position, SyncReplica } from '../sync/index.ts';
 import { backoffMs } from './backoff.ts';
 import { fetchFacts } from './fetch-facts.ts';
 import type { Membership } from './membership.ts';
 import type { NodeFacts } from './node-facts.ts';
 import type { NodeMetrics } from './node-metrics.ts';
+import { type Confirmation, SyncFollower } from './sync-follower.ts';
 
 const POLL_MS = 5_000;
 const JITTER = 0.1;
 const LONGEST_RETRY_MS = 10_000;
+/** How often a server that does not tell by itself is asked whether it does now. */
+const PUSH_RETRY_MS = 600_000;
 
 export interface FactsFeedOptions {
   readonly trustDomain: TrustDomain;
+  readonly agentVersion: string;
   readonly membership: Membership;
   readonly facts: NodeFacts;
-  readonly onFacts: (facts: AgentFacts) => void;
+  readonly restored: { readonly facts: AgentFacts; readonly position: Position } | undefined;
+  /** After each change; `position`: where the facts stand, when they were pushed. */
+  readonly onFacts: (facts: AgentFacts, position: Position | undefined) => void;
   readonly clock: Clock;
   /** From 0 to 1. */
   readonly random: () => number;
@@ -29,10 +36,13 @@ export interface FactsFeedOptions {
   readonly metrics: NodeMetrics;
 }
 
-/** Keeps what this host may know up to date: asks a server every 5 s. */
+/** Keeps what this host may know up to date: a server tells what changes, or is asked every 5 s where it does not. */
 export class FactsFeed {
   readonly #options: FactsFeedOptions;
+  readonly #follower: SyncFollower;
   readonly #first = Promise.withResolvers<void>();
+  readonly #asked = Promise.withResolvers<void>();
+  #pushAgainAt = 0;
   #failures = 0;
   #fault: TrustplaneError | undefined;
   #pause: { readonly timer: Timer; readonly wake: () => void } | undefined;
@@ -40,11 +50,20 @@ export class FactsFeed {
 
   constructor(options: FactsFeedOptions) {
     this.#options = options;
+    this.#follower = new SyncFollower({
+      replica: new SyncReplica(options),
+      onFacts: (facts, position) => this.#take(facts, position),
+    });
   }
 
   /** Resolves when a server has told everything once. */
   get synced(): Promise<void> {
     return this.#first.promise;
+  }
+
+  /** Resolves when a server has told everything, or none could be asked, for the first time. */
+  get asked(): Promise<void> {
+    return this.#asked.promise;
   }
 
   /** Why nothing comes, while that is so. */
@@ -53,47 +72,81 @@ export class FactsFeed {
   }
 
   async run(): Promise<void> {
-    await this.#options.membership.joined.catch(() => this.close());
+    const { membership, metrics, clock } = this.#options;
+    await membership.joined.catch(() => this.close());
     while (!this.#isClosed) {
-      await this.#poll();
-      await this.#sleep(this.#delayMs());
+      const isPush = clock.now() >= this.#pushAgainAt;
+      try {
+        if (isPush) await membership.use((link) => this.#follower.follow(link));
+        else await this.#poll();
+      } catch (error) {
+        if (!this.#isClosed) this.#fail(error);
+      }
+      metrics.pushed.set(0);
+      await this.#sleep(this.#delayMs(isPush));
     }
+  }
+
+  /** The agent has another identity: later calls are made with it. */
+  renew(): void {
+    this.#follower.leave();
+  }
+
+  confirm(confirmation: Confirmation): void {
+    this.#follower.confirm(confirmation);
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#follower.leave();
     this.#pause?.wake();
   }
 
   async #poll(): Promise<void> {
-    const { membership, facts, onFacts, metrics, clock, log } = this.#options;
-    try {
-      const next = await membership.use((link) => fetchFacts(link, facts.facts, this.#options));
-      if (this.#isClosed) return;
-      facts.set(next);
-      onFacts(facts.facts);
-      this.#failures = 0;
-      this.#fault = undefined;
-      this.#first.resolve();
-      metrics.updates.inc({ result: 'ok' });
-      metrics.updatedAt.set(clock.now() / 1_000);
-    } catch (error) {
-      if (this.#isClosed) return;
-      this.#failures++;
-      this.#fault = asError(error);
-      metrics.updates.inc({ result: 'failed' });
-      log.warn({ code: this.#fault.code, error: messageOf(error) }, 'nothing new from the servers');
-    }
+    const { membership, facts } = this.#options;
+    const next = await membership.use((link) => fetchFacts(link, facts.facts, this.#options));
+    this.#take(next, undefined);
   }
 
-  #delayMs(): number {
+  #take(next: AgentFacts, position: Position | undefined): void {
+    if (this.#isClosed) return;
+    const { facts, onFacts, metrics, clock } = this.#options;
+    facts.set(next);
+    onFacts(facts.facts, position);
+    this.#failures = 0;
+    this.#fault = undefined;
+    metrics.updates.inc({ result: 'ok' });
+    metrics.updatedAt.set(clock.now() / 1_000);
+    if (position !== undefined) metrics.pushed.set(1);
+    this.#first.resolve();
+    this.#asked.resolve();
+  }
+
+  #fail(error: unknown): void {
+    const { log, metrics, clock } = this.#options;
+    const fault = asError(error);
+    if (fault.category === 'unimplemented') {
+      log.info({}, 'the server does not tell what changes; it is asked every 5 s');
+      this.#pushAgainAt = clock.now() + PUSH_RETRY_MS;
+      return;
+    }
+    this.#failures++;
+    this.#fault = fault;
+    this.#asked.resolve();
+    metrics.updates.inc({ result: 'failed' });
+    log.warn({ code: fault.code, error: fault.message }, 'nothing new from the servers');
+  }
+
+  #delayMs(wasPush: boolean): number {
     const { random } = this.#options;
-    if (this.#failures === 0) return POLL_MS * (1 - JITTER + 2 * JITTER * random());
-    return backoffMs(this.#failures, random(), { longestMs: LONGEST_RETRY_MS });
+    if (this.#failures > 0) {
+      return backoffMs(this.#failures, random(), { longestMs: LONGEST_RETRY_MS });
+    }
+    return wasPush ? 0 : POLL_MS * (1 - JITTER + 2 * JITTER * random());
   }
 
   async #sleep(ms: number): Promise<void> {
-    if (this.#isClosed) return;
+    if (this.#isClosed || ms <= 0) return;
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         this.#pause?.timer.cancel();

@@ -47,8 +47,12 @@ export interface MembershipOptions {
   readonly attestation: NodeAttestation | undefined;
   readonly facts: NodeFacts;
   readonly restored: NodeIdentity | undefined;
+  /** A banned agent has nothing to give to anybody. */
+  readonly onBanned: () => void;
   /** Each new identity, before it is used. */
   readonly onIdentity: (identity: NodeIdentity) => Promise<void>;
+  /** It is in use: calls are made with it from now on. */
+  readonly onRenewed: () => void;
   readonly clock: Clock;
   /** From 0 to 1. */
   readonly random: () => number;
@@ -90,7 +94,7 @@ export class Membership {
     this.#unwatch = facts.watch(({ own }) => this.#onTrust(own));
     // Rejected only when nobody could do anything else about it.
     this.#joined.promise.catch(() => {});
-    if (restored !== undefined && restored.expiresAt > options.clock.now()) this.#take(restored);
+    if (restored !== undefined) this.#take(restored);
   }
 
   /** The agent's SVID while it is valid. */
@@ -174,6 +178,7 @@ export class Membership {
       const next = isRenewal ? await this.#renew(identity) : await this.#attest();
       await this.#options.onIdentity(next);
       this.#take(next);
+      this.#options.onRenewed();
       this.#options.metrics.attempts.inc({ kind, result: 'ok' });
       const { agentId, expiresAt } = next;
       this.#options.log.info(
@@ -206,11 +211,10 @@ export class Membership {
     return true;
   }
 
-  /** A banned agent has nothing to give to anybody. */
   #forget(): void {
-    const { facts, log } = this.#options;
+    const { onBanned, log } = this.#options;
     log.error({}, 'this agent is banned: no workload is served until it is admitted again');
-    facts.set({ ...facts.facts, entries: new Map() });
+    onBanned();
   }
 
   #retryDelayMs(): number {
@@ -327,7 +331,7 @@ export class Membership {
     const half = (expiresAt - issuedAt) / 2;
     this.#renewAt = issuedAt + half * (1 - JITTER + 2 * JITTER * random());
     metrics.expiresAt.set(expiresAt / 1_000);
-    this.#joined.resolve(identity);
+    if (this.identity !== undefined) this.#joined.resolve(identity);
   }
 
   /** An authority that is tainted, or gone, takes the agent's own SVID with it. */
@@ -357,7 +361,7 @@ export class Membership {
   }
 
   async #pause(ms: number): Promise<void> {
-    if (this.#isClosed) return;
+    if (this.#isClosed || ms <= 0) return;
     await new Promise<void>((resolve) => {
       const wake = (): void => {
         this.#sleep?.timer.cancel();

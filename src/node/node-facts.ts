@@ -13,15 +13,14 @@ export class NodeFacts implements TrustMapSource {
   readonly #listeners = new Set<() => void>();
   readonly #trustListeners = new Set<(map: TrustMap) => void>();
   #facts: AgentFacts;
-  #isComplete: boolean;
+  #isComplete = false;
 
   constructor(trustDomain: TrustDomain, restored: AgentFacts | undefined) {
     const trust = { own: emptyBundle(trustDomain), federated: new Map<string, Bundle>() };
     this.#facts = restored ?? { entries: new Map(), trust, revocations: [] };
-    this.#isComplete = restored !== undefined;
   }
 
-  /** False until entries have come once. */
+  /** False until a server has told everything once; what was restored may be known before. */
   get isComplete(): boolean {
     return this.#isComplete;
   }

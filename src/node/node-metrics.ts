@@ -6,6 +6,7 @@ export interface NodeMetrics {
     inc(labels: { kind: 'attestation' | 'renewal'; result: 'ok' | 'failed' }): void;
   };
   readonly expiresAt: { set(seconds: number): void };
+  readonly pushed: { set(value: 0 | 1): void };
   readonly updates: { inc(labels: { result: 'ok' | 'failed' }): void };
   readonly updatedAt: { set(seconds: number): void };
 }
@@ -21,9 +22,13 @@ export function createNodeMetrics(metrics: Metrics): NodeMetrics {
       'trustplane_node_svid_expiry_timestamp_seconds',
       "When the agent's own SVID expires, Unix time.",
     ),
+    pushed: metrics.gauge(
+      'trustplane_node_sync_streams',
+      'Streams on which a server tells this agent what changes: 1, or 0 while it asks or none answers.',
+    ),
     updates: metrics.counter(
       'trustplane_node_updates_total',
-      'Attempts to learn from a server what this agent may serve.',
+      'Updates of what this agent may serve that came, and attempts to get one that failed.',
       ['result'],
     ),
     updatedAt: metrics.gauge(

@@ -7,6 +7,7 @@ import type {
   TrustMapSource,
   TrustplaneError,
 } from '../spiffe/index.ts';
+import type { Position } from '../sync/index.ts';
 import type { NodeAttestation } from './attest-node.ts';
 import type { Bootstrap } from './bootstrap.ts';
 import { FactsFeed } from './facts-feed.ts';
@@ -16,8 +17,19 @@ import type { NodeIdentity } from './node-identity.ts';
 import { createNodeMetrics } from './node-metrics.ts';
 import { createRemoteIssuer, type RemoteIssuer } from './remote-issuer.ts';
 import type { ServerAddress } from './server-link.ts';
+import type { Confirmation } from './sync-follower.ts';
+
+/** What an agent had when it ended, as far as it could be kept. */
+export interface RestoredNode {
+  readonly identity?: NodeIdentity | undefined;
+  readonly facts?: AgentFacts | undefined;
+  /** Where the facts stand, when they were pushed. */
+  readonly position?: Position | undefined;
+}
 
 export interface NodeOptions {
+  /** What the agent says of itself. */
+  readonly agentVersion: string;
   readonly trustDomain: TrustDomain;
   /** At least one. */
   readonly servers: readonly ServerAddress[];
@@ -26,10 +38,11 @@ export interface NodeOptions {
   /** How this node proves what it is; undefined when it cannot. */
   readonly attestation: NodeAttestation | undefined;
   /** What it had before it was started again. */
-  readonly restored?: { readonly identity: NodeIdentity; readonly facts: AgentFacts } | undefined;
+  readonly restored?: RestoredNode | undefined;
   /** Resolves when the identity is where it outlives the process; before it is used. */
   readonly saveIdentity?: (identity: NodeIdentity) => Promise<void>;
-  readonly saveFacts?: (facts: AgentFacts) => void;
+  /** After each change. */
+  readonly saveFacts?: (facts: AgentFacts, position: Position | undefined) => void;
   readonly clock: Clock;
   /** From 0 to 1. */
   readonly random: () => number;
@@ -51,40 +64,57 @@ export interface NodeStatus {
 
 /** A host of the trust domain, and all it knows. */
 export interface Node {
-  /** Live facts; `isComplete` is false until there are any. */
+  /** Live facts; `isComplete` is false until a server has told all of them in this process. */
   readonly facts: Pick<NodeFacts, 'facts' | 'isComplete' | 'watchAll'>;
   readonly trust: TrustMapSource;
   readonly issuer: Pick<RemoteIssuer, 'issue'>;
   readonly jwtIssuer: { issue: RemoteIssuer['issueJwt'] };
   /** Resolves when it has an SVID and facts, of a server or of before. @throws TrustplaneError when a server refuses it for good at the very beginning */
   readonly ready: Promise<void>;
+  /** Resolves when a server has told everything, or none could be asked, for the first time. */
+  readonly asked: Promise<void>;
   status(): NodeStatus;
+  /** Tells the servers what those who are served by this agent have. */
+  confirm(confirmation: Confirmation): void;
   start(): void;
   close(): Promise<void>;
 }
 
 /** Does nothing before `start`; then it joins the trust domain and stays in it until `close`. */
 export function openNode(options: NodeOptions): Node {
-  const { trustDomain, restored, clock, saveIdentity, saveFacts } = options;
+  const { trustDomain, restored = {}, saveIdentity, saveFacts } = options;
   const metrics = createNodeMetrics(options.metrics);
-  const facts = new NodeFacts(trustDomain, restored?.facts);
+  const facts = new NodeFacts(trustDomain, restored.facts);
   const membership = new Membership({
     ...options,
     facts,
-    restored: restored?.identity,
+    restored: restored.identity,
     onIdentity: async (identity) => await saveIdentity?.(identity),
+    onRenewed: () => feed.renew(),
+    onBanned() {
+      facts.set({ ...facts.facts, entries: new Map() });
+      saveFacts?.(facts.facts, undefined);
+    },
     metrics,
   });
-  const onFacts = (next: AgentFacts): void => saveFacts?.(next);
-  const feed = new FactsFeed({ ...options, membership, facts, onFacts, metrics });
+  const feed = new FactsFeed({
+    ...options,
+    membership,
+    facts,
+    restored: pushed(restored),
+    onFacts: (next, position) => saveFacts?.(next, position),
+    metrics,
+  });
   const issuer = createRemoteIssuer((work) => membership.use(work));
+  const isRestored = restored.facts !== undefined && membership.identity !== undefined;
   let running: Promise<unknown> = Promise.resolve();
   return {
     facts,
     trust: facts,
     issuer,
     jwtIssuer: { issue: (request) => issuer.issueJwt(request) },
-    ready: membership.joined.then(() => (facts.isComplete ? undefined : feed.synced)),
+    ready: membership.joined.then(() => (isRestored ? undefined : feed.synced)),
+    asked: feed.asked,
     status() {
       const { identity } = membership;
       const faults = [membership.fault, feed.fault].filter((fault) => fault !== undefined);
@@ -96,6 +126,7 @@ export function openNode(options: NodeOptions): Node {
         faults,
       };
     },
+    confirm: (confirmation) => feed.confirm(confirmation),
     start() {
       running = Promise.all([membership.run(), feed.run()]);
     },
@@ -105,4 +136,8 @@ export function openNode(options: NodeOptions): Node {
       await running;
     },
   };
+}
+
+function pushed({ facts, position }: RestoredNode) {
+  return facts && position && { facts, position };
 }

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { openFleet } from '../../test/fakes/open-fleet.ts';
+import { bundleFileOf, openTestNode, pathsOf } from '../../test/fakes/open-test-node.ts';
+import { testDraft } from '../../test/fakes/test-entries.ts';
+import { until } from '../../test/fakes/unix-place.ts';
+import type { NodeAttestor } from '../api/attest-agent.ts';
+import { createJoinTokenAttestation } from '../attest/index.ts';
+import { buildCsr, generateP256KeyPair, parseX509Svid, SpiffeId } from '../spiffe/index.ts';
+
+type Fleet = Awaited<ReturnType<typeof openFleet>>;
+
+const HALF_LIFE_MS = 30 * 60_000;
+
+/** Time passes until it holds, slowly enough for calls to be answered. */
+async function inTime({ clock }: Fleet, holds: () => boolean): Promise<void> {
+  await until(() => {
+    clock.advance(20);
+    return holds();
+  });
+}
+
+async function tokenOf(fleet: Fleet): Promise<string> {
+  return (await fleet.tokens.create({ ttlSeconds: 60 })).token;
+}
+
+async function joined(fleet: Fleet) {
+  const token = await tokenOf(fleet);
+  const node = await openTestNode(fleet, { attestation: createJoinTokenAttestation(token) });
+  await node.ready;
+  const id = SpiffeId.parse(`spiffe://a.test/spire/agent/join_token/${token}`);
+  return { node, id, parentId: id.toString() };
+}
+
+/** A node that says who it is, and may as often as it likes. */
+function vouched(name: string) {
+  const attestor: NodeAttestor = {
+    name: 'vouched',
+    async attest(payload, challenge) {
+      const answer = await challenge(Buffer.from('who?'));
+      return {
+        agentPath: `/spire/agent/vouched/${Buffer.from(answer).toString()}`,
+        selectors: [{ type: 'vouched', value: Buffer.from(payload).toString() }],
+        canReattest: true,
+      };
+    },
+  };
+  let attempts = 0;
+  const attestation = {
+    name: 'vouched',
+    async begin() {
+      attempts++;
+      return { payload: Buffer.from('rack-1'), answer: async () => Buffer.from(name) };
+    },
+  };
+  const id = SpiffeId.parse(`spiffe://a.test/spire/agent/vouched/${name}`);
+  return { attestor, attestation, id, attempts: () => attempts };
+}
+
+describe('a node that joins', () => {
+  it('knows its entries and the bundle, and has SVIDs issued, item by item', async () => {
+    const fleet = await openFleet();
+    const { node, id, parentId } = await joined(fleet);
+    expect(node.status()).toMatchObject({ server: `127.0.0.1:${fleet.port}`, faults: [] });
+    expect(node.status().agentId?.toString()).toBe(id.toString());
+    const { entry } = await fleet.entries.create(testDraft('web', undefined, { parentId }));
+    await inTime(fleet, () => pathsOf(node).includes('/web'));
+    expect(node.trust.current().own.sequenceNumber).toBe(
+      fleet.trustMap.current().own.sequenceNumber,
+    );
+    const keys = generateP256KeyPair();
+    const csr = buildCsr({ ...keys, spiffeId: SpiffeId.parse('spiffe://a.test/web') });
+    const [granted, refused] = await node.issuer.issue([
+      { entryId: entry.id, csr },
+      { entryId: 'none', csr },
+    ]);
+    if (granted === undefined || 'error' in granted) throw new Error('no SVID');
+    expect(parseX509Svid(granted.certificateChain).spiffeId.path).toBe('/web');
+    expect(refused).toMatchObject({ error: { code: 'ERR_REMOTE_PERMISSION' } });
+    await fleet.entries.delete(entry.id);
+    await inTime(fleet, () => pathsOf(node).length === 0);
+  });
+
+  it('is told that its token is spent, and does not try again', async () => {
+    const fleet = await openFleet();
+    const attestation = createJoinTokenAttestation(await tokenOf(fleet));
+    await (await openTestNode(fleet, { attestation })).ready;
+    const second = await openTestNode(fleet, { attestation });
+    await expect(second.ready).rejects.toMatchObject({
+      code: 'ERR_JOIN_TOKEN_UNUSABLE',
+      message: expect.stringContaining('spent'),
+    });
+  });
+
+  it('believes no server of another authority, and tells it nothing', async () => {
+    const [fleet, other] = [await openFleet(), await openFleet()];
+    const path = await bundleFileOf(other.trustMap.current().own);
+    const token = await tokenOf(fleet);
+    const attestation = createJoinTokenAttestation(token);
+    const node = await openTestNode(fleet, { attestation, bootstrap: { kind: 'file', path } });
+    await expect(node.ready).rejects.toMatchObject({ code: 'ERR_NODE_SERVER' });
+    await (await openTestNode(fleet, { attestation })).ready;
+  });
+
+  it('believes the first that answers only where that is asked for', async () => {
+    const fleet = await openFleet();
+    const attestation = createJoinTokenAttestation(await tokenOf(fleet));
+    const none = await openTestNode(fleet, { attestation, bootstrap: undefined });
+    await expect(none.ready).rejects.toMatchObject({ code: 'ERR_NODE_BOOTSTRAP' });
+    const node = await openTestNode(fleet, { attestation, bootstrap: { kind: 'insecure' } });
+    await node.ready;
+    expect(node.trust.current().own.x509Authorities).toHaveLength(1);
+  });
+
+  it('waits for a server to be there', async () => {
+    const fleet = await openFleet();
+    const attestation = createJoinTokenAttestation(await tokenOf(fleet));
+    await fleet.stop();
+    const node = await openTestNode(fleet, { attestation });
+    await until(() => node.status().faults[0]?.code === 'ERR_NODE_UNREACHABLE');
+    await fleet.restart();
+    await inTime(fleet, () => node.status().agentId !== undefined);
+    await node.ready;
+  });
+});
+
+describe('a node that has joined', () => {
+  it('renews at half of its life, and goes on with the new SVID', async () => {
+    const fleet = await openFleet();
+    const { node, id } = await joined(fleet);
+    const first = node.status().expiresAt;
+    fleet.clock.advance(HALF_LIFE_MS + 1_000);
+    await inTime(fleet, () => node.status().expiresAt !== first);
+    await inTime(fleet, () => fleet.agents.get(id)?.renewedSvid === undefined);
+    expect(fleet.agents.get(id)?.svid.expiresAt).toBe(node.status().expiresAt);
+    expect(node.status().faults).toEqual([]);
+  });
+
+  it('renews at once when its authority is tainted', async () => {
+    const fleet = await openFleet();
+    const { node } = await joined(fleet);
+    const first = node.status().expiresAt;
+    const [authority] = fleet.trustMap.current().own.x509Authorities;
+    fleet.clock.advance(60_000);
+    if (authority === undefined) throw new Error('no authority');
+    await fleet.ownBundle.publisherFor('s1').taint(authority.certificate);
+    await inTime(fleet, () => node.status().expiresAt !== first);
+  });
+
+  it('attests again at half of its life, and when it was evicted', async () => {
+    const { attestor, attestation, id, attempts } = vouched('n1');
+    const fleet = await openFleet({ attestors: [attestor] });
+    const node = await openTestNode(fleet, { attestation });
+    await node.ready;
+    const first = node.status().expiresAt;
+    expect(fleet.agents.get(id)?.selectors).toEqual([{ type: 'vouched', value: 'rack-1' }]);
+    fleet.clock.advance(HALF_LIFE_MS + 1_000);
+    await inTime(fleet, () => node.status().expiresAt !== first);
+    expect(attempts()).toBe(2);
+    await fleet.agents.delete(id);
+    await inTime(fleet, () => fleet.agents.get(id) !== undefined);
+    expect(attempts()).toBe(3);
+  });
+
+  it('serves nothing while it is banned, asks once a minute, and comes back when it may', async () => {
+    const { attestor, attestation, id, attempts } = vouched('n1');
+    const fleet = await openFleet({ attestors: [attestor] });
+    await fleet.entries.create(testDraft('web', undefined, { parentId: id.toString() }));
+    const node = await openTestNode(fleet, { attestation });
+    await node.ready;
+    expect(pathsOf(node)).toEqual(['/web']);
+    await fleet.agents.ban(id);
+    await inTime(fleet, () => pathsOf(node).length === 0);
+    expect(node.status().faults[0]?.code).toBe('ERR_AGENT_BANNED');
+    const before = attempts();
+    for (let tick = 0; tick < 3_000; tick++) await fleet.clock.advanceAsync(100);
+    expect(attempts() - before).toBeLessThanOrEqual(6);
+    await fleet.agents.delete(id);
+    await inTime(fleet, () => pathsOf(node).length === 1);
+    expect(node.status().faults).toEqual([]);
+  });
+
+  it('loses nothing while no server answers', async () => {
+    const fleet = await openFleet();
+    const { node, parentId } = await joined(fleet);
+    await fleet.entries.create(testDraft('web', undefined, { parentId }));
+    await inTime(fleet, () => pathsOf(node).includes('/web'));
+    await fleet.stop();
+    await inTime(fleet, () => node.status().faults.length > 0);
+    expect(pathsOf(node)).toEqual(['/web']);
+    await fleet.entries.create(testDraft('api', undefined, { parentId }));
+    await fleet.restart();
+    await inTime(fleet, () => pathsOf(node).length === 2);
+  });
+});

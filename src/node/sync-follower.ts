@@ -1,0 +1,89 @@
+import { type AgentFacts, TrustplaneError } from '../spiffe/index.ts';
+import {
+  buildSyncRequest,
+  type Laggard,
+  type Position,
+  parsePart,
+  type SyncReplica,
+  type WireSyncResponse,
+} from '../sync/index.ts';
+import type { ServerLink, ServerStream } from './server-link.ts';
+
+/** Who is served by this agent has this bundle; save those who are not waited for. */
+export interface Confirmation {
+  /** As `bundleDigest` makes it. */
+  readonly bundleDigest: string;
+  readonly laggards: readonly Laggard[];
+}
+
+export interface SyncFollowerOptions {
+  readonly replica: SyncReplica;
+  readonly onFacts: (facts: AgentFacts, position: Position) => void;
+}
+
+/** The agent's end of the stream on which a server tells it what changes; one at a time. */
+export class SyncFollower {
+  readonly #options: SyncFollowerOptions;
+  #stream: ServerStream<WireSyncResponse> | undefined;
+  /** The server knows what the agent stands at. */
+  #isCurrent = false;
+  #confirmation: Confirmation | undefined;
+  #isLeaving = false;
+
+  constructor(options: SyncFollowerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Follows until `leave`.
+   * @throws as `ServerLink.call`; ERR_SYNC_*; ERR_NODE_UNREACHABLE when the server ends the stream
+   */
+  async follow(link: ServerLink): Promise<void> {
+    const stream = link.stream<WireSyncResponse>('Sync.Sync');
+    this.#stream = stream;
+    this.#isCurrent = false;
+    this.#isLeaving = false;
+    try {
+      await this.#read(stream);
+      throw new TrustplaneError('ERR_NODE_UNREACHABLE', `${link.name}: it ended its stream`);
+    } catch (error) {
+      if (!this.#isLeaving) throw error;
+    } finally {
+      stream.cancel();
+      this.#stream = undefined;
+    }
+  }
+
+  /** Ends the stream. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#stream?.cancel();
+  }
+
+  /** Tells the server now, and again on each later stream. */
+  confirm(confirmation: Confirmation): void {
+    this.#confirmation = confirmation;
+    this.#tellConfirmation();
+  }
+
+  async #read(stream: ServerStream<WireSyncResponse>): Promise<void> {
+    const { replica, onFacts } = this.#options;
+    const session = replica.connect();
+    stream.send(buildSyncRequest(session.hello));
+    for (;;) {
+      const message = await stream.read();
+      if (message === undefined) return;
+      const receipt = session.receive(parsePart(message));
+      if (receipt.kind === 'applied') onFacts(receipt.facts, receipt.position);
+      if ('reply' in receipt) stream.send(buildSyncRequest(receipt.reply));
+      if (receipt.kind !== 'applied' || this.#isCurrent) continue;
+      this.#isCurrent = true;
+      this.#tellConfirmation();
+    }
+  }
+
+  #tellConfirmation(): void {
+    if (this.#confirmation === undefined || !this.#isCurrent) return;
+    this.#stream?.send(buildSyncRequest({ kind: 'confirmed', ...this.#confirmation }));
+  }
+}
