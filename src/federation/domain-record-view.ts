@@ -1,5 +1,5 @@
 import type { Log, Metrics } from '../ops/index.ts';
-import { messageOf } from '../spiffe/index.ts';
+import { messageOf, type TrustDomain } from '../spiffe/index.ts';
 import type { FeedTarget, StoredRecord, StoreEvent, StoreSnapshot } from '../store/index.ts';
 import type { RecordKind } from './record-kind.ts';
 
@@ -16,6 +16,7 @@ interface Held<Value> {
  */
 export class DomainRecordView<Value> implements FeedTarget {
   readonly #kind: RecordKind<Value>;
+  readonly #own: string;
   readonly #log: Log;
   readonly #unreadable;
   readonly #count;
@@ -25,12 +26,15 @@ export class DomainRecordView<Value> implements FeedTarget {
 
   constructor(options: {
     readonly kind: RecordKind<Value>;
+    /** The own one, of which a record counts for nothing. */
+    readonly trustDomain: TrustDomain;
     readonly log: Log;
     readonly metrics: Metrics;
     /** Called after each change of what can be read here. */
     readonly onChange: () => void;
   }) {
     this.#kind = options.kind;
+    this.#own = options.trustDomain.name;
     this.#log = options.log;
     this.#onChange = options.onChange;
     const { name } = this.#kind;
@@ -82,6 +86,7 @@ export class DomainRecordView<Value> implements FeedTarget {
   #put(name: string, { key, value, revision }: StoredRecord): boolean {
     const before = this.#held.get(name);
     try {
+      if (name === this.#own) throw new Error('it is of the own trust domain');
       const read = this.#kind.decode(key, value);
       this.#held.set(name, { value: read, revision, bytes: value.length });
     } catch (error) {

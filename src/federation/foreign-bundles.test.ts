@@ -224,6 +224,17 @@ describe('a stored bundle that cannot be read', () => {
     expect([...bundles.current().keys()]).toEqual(['b.test', 'c.test']);
   });
 
+  it('is one of the own trust domain too (FED-9)', async () => {
+    const ground = await openFederation();
+    await ground.bundles.set(foreignBundle('b.test'));
+    const stored = Buffer.from((await ground.bucket.get(key))?.value ?? []).toString();
+    const forged = Buffer.from(stored.replace('b.test', 'a.test'));
+    await ground.bucket.put(storedBundleKey('a.test'), forged);
+    await settle();
+    for (const { bundles } of [ground, await openFederation(ground)])
+      expect([...bundles.current().keys()]).toEqual(['b.test']);
+  });
+
   it('is of no effect while the last good one is known', async () => {
     const { bundles, bucket } = await openFederation();
     await bundles.set(foreignBundle('b.test', [0]));
