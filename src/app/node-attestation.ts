@@ -15,29 +15,21 @@ const MAX_TOKEN_BYTES = 1_024;
 export function openNodeAttestation(
   config: NodeAttestationConfig | undefined,
 ): NodeAttestation | undefined {
-  switch (config?.kind) {
-    case undefined:
-      return undefined;
-    case 'join-token':
-      return createJoinTokenAttestation(config.token);
-    case 'join-token-file':
-      return {
-        name: createJoinTokenAttestation('').name,
-        begin: async () => await createJoinTokenAttestation(await loadToken(config.path)).begin(),
-      };
-    case 'x509pop': {
-      const { certificateFile, privateKeyFile, intermediatesFile } = config;
-      const files = {
-        certificatePath: certificateFile,
-        privateKeyPath: privateKeyFile,
-        ...(intermediatesFile !== undefined && { intermediatesPath: intermediatesFile }),
-      };
-      return createX509PopAttestation({
-        loadIdentity: () => loadX509PopIdentity(files),
-        randomBytes,
-      });
-    }
+  if (config === undefined) return undefined;
+  if (config.kind === 'join-token') return createJoinTokenAttestation(config.token);
+  if (config.kind === 'join-token-file') {
+    return {
+      name: createJoinTokenAttestation('').name,
+      begin: async () => await createJoinTokenAttestation(await loadToken(config.path)).begin(),
+    };
   }
+  const { certificateFile, privateKeyFile, intermediatesFile } = config;
+  const files = {
+    certificatePath: certificateFile,
+    privateKeyPath: privateKeyFile,
+    ...(intermediatesFile !== undefined && { intermediatesPath: intermediatesFile }),
+  };
+  return createX509PopAttestation({ loadIdentity: () => loadX509PopIdentity(files), randomBytes });
 }
 
 async function loadToken(path: string): Promise<string> {

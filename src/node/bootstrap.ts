@@ -32,22 +32,15 @@ export async function fetchBootstrapBundle(
   bootstrap: Bootstrap,
   trustDomain: TrustDomain,
 ): Promise<Bundle | undefined> {
-  switch (bootstrap.kind) {
-    case 'file':
-      return await loadBundle(bootstrap.path, trustDomain);
-    case 'url': {
-      // Loaded when it is wanted: node:https takes long to load.
-      const { fetchBundleText } = await import('./fetch-bundle-text.ts');
-      const text = await fetchBundleText(bootstrap.url, bootstrap.publicKeySha256).catch(
-        (error: unknown) => {
-          throw unusable(bootstrap.url, error);
-        },
-      );
-      return parseBundle(text, trustDomain, bootstrap.url);
-    }
-    case 'insecure':
-      return undefined;
-  }
+  if (bootstrap.kind === 'insecure') return undefined;
+  if (bootstrap.kind === 'file') return await loadBundle(bootstrap.path, trustDomain);
+  const { url, publicKeySha256 } = bootstrap;
+  // Loaded when it is wanted: node:https takes long to load.
+  const { fetchBundleText } = await import('./fetch-bundle-text.ts');
+  const text = await fetchBundleText(url, publicKeySha256).catch((error: unknown) => {
+    throw unusable(url, error);
+  });
+  return parseBundle(text, trustDomain, url);
 }
 
 async function loadBundle(path: string, trustDomain: TrustDomain): Promise<Bundle> {

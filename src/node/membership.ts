@@ -122,6 +122,7 @@ export class Membership {
 
   close(): void {
     this.#isClosed = true;
+    this.#joined.reject(new TrustplaneError('ERR_NODE_NO_IDENTITY', 'this agent is stopping'));
     this.#unwatch();
     this.#wake();
     this.#pool.close();

@@ -16,24 +16,25 @@ export async function raceInTurn<T>(
     const failures: unknown[] = [];
     let next = 0;
     let timer = clock.setTimer(0, () => {});
+    const succeed = (value: T): void => {
+      timer.cancel();
+      next = attempts.length;
+      resolve(value);
+    };
+    const fail = (error: unknown): void => {
+      failures.push(error);
+      if (failures.length === attempts.length) {
+        reject(failures.find((failure) => !isUnavailable(failure)) ?? failures[0]);
+      } else if (failures.length === next) {
+        begin();
+      }
+    };
     const begin = (): void => {
       timer.cancel();
       const attempt = attempts[next++];
       if (attempt === undefined) return;
       if (next < attempts.length) timer = clock.setTimer(staggerMs, begin);
-      attempt().then(
-        (value) => {
-          timer.cancel();
-          next = attempts.length;
-          resolve(value);
-        },
-        (error: unknown) => {
-          failures.push(error);
-          if (failures.length === attempts.length)
-            reject(failures.find((failure) => !isUnavailable(failure)) ?? failures[0]);
-          else if (failures.length === next) begin();
-        },
-      );
+      attempt().then(succeed, fail);
     };
     begin();
   });
