@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { onTestFinished } from 'vitest';
 import { createThrowawayCa } from '../../src/ca/index.ts';
 import { ForeignBundles, Relationships } from '../../src/federation/index.ts';
@@ -81,9 +81,4 @@ export function foreignBundle(
 /** Where the bundle of a trust domain is stored. */
 export function storedBundleKey(name: string): string {
   return `bundle.${Buffer.from(name).toString('base64url')}`;
-}
-
-/** A short name for the content of a certificate. */
-export function fingerprint(der: Uint8Array): string {
-  return createHash('sha256').update(der).digest('hex').slice(0, 8);
 }
