@@ -56,9 +56,14 @@ function vouched(name: string) {
   return { attestor, attestation, id, attempts: () => attempts };
 }
 
-describe('a node that joins', () => {
+const kinds = [
+  ['asks', false],
+  ['is told', true],
+] as const;
+
+describe.each(kinds)('a node that joins and %s', (_, pushes) => {
   it('knows its entries and the bundle, and has SVIDs issued, item by item', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const { node, id, parentId } = await joined(fleet);
     expect(node.status()).toMatchObject({ server: `127.0.0.1:${fleet.port}`, faults: [] });
     expect(node.status().agentId?.toString()).toBe(id.toString());
@@ -81,7 +86,7 @@ describe('a node that joins', () => {
   });
 
   it('is told that its token is spent, and does not try again', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const attestation = createJoinTokenAttestation(await tokenOf(fleet));
     await (await openTestNode(fleet, { attestation })).ready;
     const second = await openTestNode(fleet, { attestation });
@@ -92,7 +97,7 @@ describe('a node that joins', () => {
   });
 
   it('believes no server of another authority, and tells it nothing', async () => {
-    const [fleet, other] = [await openFleet(), await openFleet()];
+    const [fleet, other] = [await openFleet({ pushes }), await openFleet({ pushes })];
     const path = await bundleFileOf(other.trustMap.current().own);
     const token = await tokenOf(fleet);
     const attestation = createJoinTokenAttestation(token);
@@ -102,7 +107,7 @@ describe('a node that joins', () => {
   });
 
   it('believes the first that answers only where that is asked for', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const attestation = createJoinTokenAttestation(await tokenOf(fleet));
     const none = await openTestNode(fleet, { attestation, bootstrap: undefined });
     await expect(none.ready).rejects.toMatchObject({ code: 'ERR_NODE_BOOTSTRAP' });
@@ -112,7 +117,7 @@ describe('a node that joins', () => {
   });
 
   it('waits for a server to be there', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const attestation = createJoinTokenAttestation(await tokenOf(fleet));
     await fleet.stop();
     const node = await openTestNode(fleet, { attestation });
@@ -124,9 +129,9 @@ describe('a node that joins', () => {
   });
 });
 
-describe('a node that has joined', () => {
+describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
   it('renews at half of its life, and goes on with the new SVID', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const { node, id } = await joined(fleet);
     const first = node.status().expiresAt;
     fleet.clock.advance(HALF_LIFE_MS + 1_000);
@@ -137,7 +142,7 @@ describe('a node that has joined', () => {
   });
 
   it('renews at once when its authority is tainted', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const { node } = await joined(fleet);
     const first = node.status().expiresAt;
     const [authority] = fleet.trustMap.current().own.x509Authorities;
@@ -150,7 +155,7 @@ describe('a node that has joined', () => {
 
   it('attests again at half of its life, and when it was evicted', async () => {
     const { attestor, attestation, id, attempts } = vouched('n1');
-    const fleet = await openFleet({ attestors: [attestor] });
+    const fleet = await openFleet({ pushes, attestors: [attestor] });
     const node = await openTestNode(fleet, { attestation });
     await node.ready;
     const first = node.status().expiresAt;
@@ -165,7 +170,7 @@ describe('a node that has joined', () => {
 
   it('serves nothing while it is banned, asks once a minute, and comes back when it may', async () => {
     const { attestor, attestation, id, attempts } = vouched('n1');
-    const fleet = await openFleet({ attestors: [attestor] });
+    const fleet = await openFleet({ pushes, attestors: [attestor] });
     await fleet.entries.create(testDraft('web', undefined, { parentId: id.toString() }));
     const node = await openTestNode(fleet, { attestation });
     await node.ready;
@@ -182,7 +187,7 @@ describe('a node that has joined', () => {
   });
 
   it('loses nothing while no server answers', async () => {
-    const fleet = await openFleet();
+    const fleet = await openFleet({ pushes });
     const { node, parentId } = await joined(fleet);
     await fleet.entries.create(testDraft('web', undefined, { parentId }));
     await inTime(fleet, () => pathsOf(node).includes('/web'));
@@ -193,4 +198,15 @@ describe('a node that has joined', () => {
     await fleet.restart();
     await inTime(fleet, () => pathsOf(node).length === 2);
   });
+});
+
+it('tells the servers what those it serves have, on each stream anew', async () => {
+  const fleet = await openFleet({ pushes: true });
+  const { node, parentId } = await joined(fleet);
+  node.confirm({ bundleDigest: 'ab'.repeat(32), laggards: [] });
+  await until(() => fleet.confirmed.get(parentId) === 'ab'.repeat(32));
+  fleet.confirmed.clear();
+  await fleet.stop();
+  await fleet.restart();
+  await inTime(fleet, () => fleet.confirmed.get(parentId) === 'ab'.repeat(32));
 });

@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest';
 import {
   AgentEntitlements,
   Authorization,
+  type ConfirmationSink,
   createAgentService,
   createAgentSvidIssuer,
   createAuthorizedEntriesMethods,
@@ -12,8 +13,10 @@ import {
   createJwtIssuance,
   createSvidIssuance,
   createSvidService,
+  createSyncService,
   createTrustDomainService,
   type NodeAttestor,
+  SyncHub,
 } from '../../src/api/index.ts';
 import { createJoinTokenAttestor } from '../../src/attest/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
@@ -58,8 +61,14 @@ interface WireSvid {
   readonly id: { readonly trust_domain: string; readonly path: string };
 }
 
+interface FleetOptions {
+  readonly attestors?: readonly NodeAttestor[];
+  /** It tells agents what changes. */
+  readonly pushes?: boolean;
+}
+
 /** A server's API on a real TLS port over real registries and a real CA; everything is closed when the test ends. */
-export async function openFleet(options: { readonly attestors?: readonly NodeAttestor[] } = {}) {
+export async function openFleet(options: FleetOptions = {}) {
   const world = await startCa();
   onTestFinished(() => world.close());
   const jwtCa = await startJwtCa(world);
@@ -103,6 +112,25 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
     createEntryService({ entries, log: silentLog, forAgents }),
     createSvidService({ ...common, issuance, jwtIssuance, authorization }),
   ];
+  const confirmed = new Map<string, string>();
+  if (options.pushes === true) {
+    const revocations = { list: () => [], watch: () => () => {} };
+    const hub = new SyncHub({
+      ...common,
+      agents,
+      entitlements,
+      trustMap,
+      revocations,
+      epoch: 'life-1',
+    });
+    onTestFinished(() => hub.close());
+    const confirmations: ConfirmationSink = {
+      onConnected: () => {},
+      onConfirmed: (id, digest) => void confirmed.set(id.toString(), digest),
+      onDisconnected: () => {},
+    };
+    served.push(createSyncService({ hub, agents, authorization, confirmations, clock }));
+  }
   let identity: FleetIdentity;
   const services = served.map((service) => authorization.guard(service));
   let server = await listen(0);
@@ -175,6 +203,8 @@ export async function openFleet(options: { readonly attestors?: readonly NodeAtt
     foreignBundles,
     trustMap,
     ownBundle: world.ownBundle,
+    /** Bundle digests by agent. */
+    confirmed,
     jwtCa,
     port,
     /** Nobody answers on its port any more. */
