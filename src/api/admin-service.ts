@@ -1,9 +1,10 @@
-import type { AuthorityStatus, X509Ca } from '../ca/index.ts';
+import type { AuthorityControl } from '../ca/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import type { HealthCheck } from '../ops/index.ts';
 import type { Clock, TrustDomain } from '../spiffe/index.ts';
 import { buildSeconds } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
+import { buildAuthority, buildRotation, parseAuthorityId, parseKind } from './rotation-messages.ts';
 import { unary } from './unary.ts';
 
 export interface AdminServiceOptions {
@@ -13,42 +14,57 @@ export interface AdminServiceOptions {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly entries: Pick<EntryRegistry, 'count'>;
-  readonly ca: Pick<X509Ca, 'status'>;
+  readonly ca: Pick<AuthorityControl, 'status' | 'activate'>;
+  readonly jwtCa: Pick<AuthorityControl, 'status' | 'activate'>;
   readonly checks: () => readonly HealthCheck[];
+}
+
+interface ActivateRequest {
+  readonly kind?: string;
+  readonly authority_id?: string;
+  readonly force?: boolean;
 }
 
 /** trustplane.admin.v1.Admin */
 export function createAdminService(options: AdminServiceOptions): GrpcService {
   return {
     definition: loadService('trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'),
-    implementation: { GetStatus: unary(() => buildStatus(options)) },
+    implementation: {
+      GetStatus: unary(() => buildStatus(options)),
+      GetRotationStatus: unary(() => ({
+        rotations: [
+          buildRotation('x509', options.ca.status()),
+          buildRotation('jwt', options.jwtCa.status()),
+        ],
+      })),
+      ActivateAuthority: unary((request: ActivateRequest) => activate(options, request)),
+    },
   };
 }
 
+async function activate(
+  { ca, jwtCa }: AdminServiceOptions,
+  { kind, authority_id, force = false }: ActivateRequest,
+): Promise<object> {
+  const control = parseKind(kind) === 'x509' ? ca : jwtCa;
+  const authority = await control.activate(parseAuthorityId(authority_id), { force });
+  return { authority: buildAuthority(authority) };
+}
+
 function buildStatus(options: AdminServiceOptions): object {
-  const { authorities } = options.ca.status();
   const checks = options.checks();
   return {
     version: options.version,
     trust_domain: options.trustDomain.name,
     uptime_seconds: buildSeconds(Math.max(0, options.clock.now() - options.startedAt)),
     entries_count: String(options.entries.count()),
-    x509_authorities: authorities.map(buildAuthority),
+    x509_authorities: options.ca.status().authorities.map(buildAuthority),
+    jwt_authorities: options.jwtCa.status().authorities.map(buildAuthority),
     healthy: checks.every(({ fault }) => fault === undefined),
     checks: checks.map(({ name, fault }) => ({
       name,
       healthy: fault === undefined,
       message: fault ?? '',
     })),
-  };
-}
-
-function buildAuthority(authority: AuthorityStatus): object {
-  return {
-    slot: `SLOT_${authority.state.toUpperCase()}`,
-    authority_id: authority.authorityId,
-    not_before: buildSeconds(authority.notBefore),
-    expires_at: buildSeconds(authority.notAfter),
-    published: authority.isPublished,
   };
 }

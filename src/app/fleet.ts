@@ -9,6 +9,7 @@ import {
   createBundleService,
   createEntryService,
   createJwtIssuance,
+  createLocalAuthorityService,
   createRevokingEntries,
   createSvidIssuance,
   createSvidService,
@@ -120,6 +121,7 @@ export async function openFleet(
           log,
         }),
       ),
+      guarded('localauthority', createLocalAuthorityService(server)),
       guarded(
         'trustdomain',
         createTrustDomainService({ ...common, relationships, foreignBundles }),

@@ -4,6 +4,7 @@ import { version } from '../app/version.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { agentCommand } from './agent-command.ts';
 import { apiCommand } from './api-command.ts';
+import { authorityCommand } from './authority-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
@@ -11,6 +12,7 @@ import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
 import { logLevelCommand } from './log-level-command.ts';
+import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
 import { tokenCommand } from './token-command.ts';
@@ -47,6 +49,8 @@ export function createProgram(io: Io): Command {
     entryCommand,
     agentCommand,
     tokenCommand,
+    authorityCommand,
+    rotationCommand,
     bundleCommand,
     federationCommand,
     apiCommand,

@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { ServerStatus } from '../client/index.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, withAdminSocket } from './options.ts';
 import { formatFields, formatTable } from './table.ts';
@@ -26,11 +27,18 @@ async function showStatus(io: Io, options: AdminOptions): Promise<void> {
       ['Health', status.healthy ? 'healthy' : status.problems.join('; ')],
     ]);
     const authorities = formatTable(
-      ['slot', 'authority', 'valid until'],
-      status.authorities.map(({ slot, authorityId, expiresAt }) => [slot, authorityId, expiresAt]),
+      ['kind', 'slot', 'authority', 'valid until'],
+      [
+        ...status.authorities.map((authority) => ['X.509', ...cellsOf(authority)]),
+        ...status.jwtAuthorities.map((authority) => ['JWT', ...cellsOf(authority)]),
+      ],
     );
     print(io, options.output, status, `${fields}\n\n${authorities}`);
   } finally {
     client.close();
   }
+}
+
+function cellsOf({ slot, authorityId, expiresAt }: ServerStatus['authorities'][number]): string[] {
+  return [slot, authorityId, expiresAt];
 }

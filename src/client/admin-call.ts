@@ -13,6 +13,10 @@ const services = {
     'spire.api.server.trustdomain.v1.TrustDomain',
   ],
   Agent: ['spire/api/server/agent/v1/agent.proto', 'spire.api.server.agent.v1.Agent'],
+  LocalAuthority: [
+    'spire/api/server/localauthority/v1/localauthority.proto',
+    'spire.api.server.localauthority.v1.LocalAuthority',
+  ],
   Logger: ['spire/api/server/logger/v1/logger.proto', 'spire.api.server.logger.v1.Logger'],
   Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],
 } as const;

@@ -1,5 +1,6 @@
 import { TrustplaneError } from '../spiffe/index.ts';
-import { dialAdmin, instant } from './admin-call.ts';
+import { dialAdmin } from './admin-call.ts';
+import { type AuthorityMessage, type AuthorityView, buildAuthority } from './authority-message.ts';
 import { buildEntryView, type EntryMessage, type EntryView } from './entry-message.ts';
 import { failUnlessOk, type StatusMessage } from './item-status.ts';
 
@@ -14,12 +15,8 @@ export interface ServerStatus {
   readonly healthy: boolean;
   /** Why it is not healthy. */
   readonly problems: readonly string[];
-  readonly authorities: readonly {
-    readonly slot: string;
-    readonly authorityId: string;
-    readonly notBefore: string;
-    readonly expiresAt: string;
-  }[];
+  readonly authorities: readonly AuthorityView[];
+  readonly jwtAuthorities: readonly AuthorityView[];
 }
 
 /** The server API over the admin socket. Every call fails with a TrustplaneError. */
@@ -113,12 +110,8 @@ interface StatusResponse {
   readonly entries_count?: string;
   readonly healthy?: boolean;
   readonly checks?: readonly { name?: string; healthy?: boolean; message?: string }[];
-  readonly x509_authorities?: readonly {
-    slot?: string;
-    authority_id?: string;
-    not_before?: string;
-    expires_at?: string;
-  }[];
+  readonly x509_authorities?: readonly AuthorityMessage[];
+  readonly jwt_authorities?: readonly AuthorityMessage[];
 }
 
 function buildStatus(response: StatusResponse): ServerStatus {
@@ -131,13 +124,7 @@ function buildStatus(response: StatusResponse): ServerStatus {
     problems: (response.checks ?? [])
       .filter(({ healthy }) => healthy !== true)
       .map(({ name, message }) => `${name ?? ''}: ${message ?? ''}`),
-    authorities: (response.x509_authorities ?? []).map(
-      ({ slot, authority_id, not_before, expires_at }) => ({
-        slot: (slot ?? '').replace('SLOT_', '').toLowerCase(),
-        authorityId: authority_id ?? '',
-        notBefore: instant(not_before),
-        expiresAt: instant(expires_at),
-      }),
-    ),
+    authorities: (response.x509_authorities ?? []).map(buildAuthority),
+    jwtAuthorities: (response.jwt_authorities ?? []).map(buildAuthority),
   };
 }

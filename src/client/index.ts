@@ -1,6 +1,14 @@
 /** Talks to trustplane and to any Workload API: the admin client, the Workload API client, health. */
 export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
 export { type AgentClient, type AgentView, createAgentClient } from './agent-client.ts';
+export {
+  type AuthorityClient,
+  type AuthorityKind,
+  type AuthorityStateView,
+  createAuthorityClient,
+  type LaggardView,
+  type RotationView,
+} from './authority-client.ts';
 export { type BundleClient, createBundleClient, type DeleteMode } from './bundle-client.ts';
 export { checkHealth } from './check-health.ts';
 export {

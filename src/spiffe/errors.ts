@@ -175,6 +175,7 @@ export const errorCodes = {
   ERR_CA_AUTHORITY_ID: ['not-found', 'This server has no such authority.'],
   ERR_CA_AUTHORITY_STATE: ['precondition', 'The authority is in another slot than the step needs.'],
   ERR_CA_GATE: ['precondition', 'Not everybody who has to know the authority knows it yet.'],
+  ERR_CA_UPSTREAM: ['precondition', 'There is no upstream authority.'],
   ERR_CA_CLOSED: ['unavailable', 'The certificate authority is closed.'],
   ERR_CA_JOURNAL: ['data-loss', 'The journal of the authorities is damaged or of a newer release.'],
   ERR_CA_KEY_MISSING: ['data-loss', 'The key of the active authority is not in the key manager.'],

@@ -1,0 +1,80 @@
+import type { AuthorityControl, AuthorityStatus } from '../ca/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { buildSeconds } from '../sync/index.ts';
+import { type GrpcService, loadService } from '../wire/index.ts';
+import { parseAuthorityId } from './rotation-messages.ts';
+import { unary } from './unary.ts';
+
+type Control = Pick<AuthorityControl, 'status' | 'prepare' | 'activate' | 'taint' | 'revoke'>;
+
+export interface LocalAuthorityServiceOptions {
+  readonly ca: Control;
+  readonly jwtCa: Control;
+}
+
+interface IdRequest {
+  readonly authority_id?: string;
+}
+
+type Methods = GrpcService['implementation'];
+
+/** spire.api.server.localauthority.v1.LocalAuthority, without WIT; to be guarded. */
+export function createLocalAuthorityService(options: LocalAuthorityServiceOptions): GrpcService {
+  return {
+    definition: loadService(
+      'spire/api/server/localauthority/v1/localauthority.proto',
+      'spire.api.server.localauthority.v1.LocalAuthority',
+    ),
+    implementation: {
+      ...methodsFor('X509', options.ca),
+      ...methodsFor('JWT', options.jwtCa),
+      TaintX509UpstreamAuthority: unary(refuseUpstream),
+      RevokeX509UpstreamAuthority: unary(refuseUpstream),
+    },
+  };
+}
+
+function methodsFor(kind: 'X509' | 'JWT', ca: Control): Methods {
+  return {
+    [`Get${kind}AuthorityState`]: unary(() => buildState(ca)),
+    [`Prepare${kind}Authority`]: unary(async () => ({
+      prepared_authority: buildAuthority(await ca.prepare()),
+    })),
+    [`Activate${kind}Authority`]: unary(async ({ authority_id }: IdRequest) => ({
+      activated_authority: buildAuthority(await ca.activate(parseAuthorityId(authority_id))),
+    })),
+    [`Taint${kind}Authority`]: unary(async ({ authority_id }: IdRequest) => ({
+      tainted_authority: buildAuthority(await ca.taint(parseAuthorityId(authority_id))),
+    })),
+    [`Revoke${kind}Authority`]: unary(async ({ authority_id }: IdRequest) => ({
+      revoked_authority: buildAuthority(await ca.revoke(parseAuthorityId(authority_id))),
+    })),
+  };
+}
+
+/** One authority for each slot; of several old ones the youngest, which was active last. */
+function buildState(ca: Control): object {
+  const { authorities } = ca.status();
+  const inState = (state: AuthorityStatus['state']): object | undefined => {
+    const youngest = authorities
+      .filter((authority) => authority.state === state)
+      .reduce<AuthorityStatus | undefined>(
+        (best, one) => (best === undefined || one.issuedAt > best.issuedAt ? one : best),
+        undefined,
+      );
+    return youngest && buildAuthority(youngest);
+  };
+  return { active: inState('active'), prepared: inState('prepared'), old: inState('old') };
+}
+
+/** AuthorityState */
+function buildAuthority({ authorityId, notAfter }: AuthorityStatus): object {
+  return { authority_id: authorityId, expires_at: buildSeconds(notAfter) };
+}
+
+function refuseUpstream(): never {
+  throw new TrustplaneError(
+    'ERR_CA_UPSTREAM',
+    'this server has no upstream authority: its authorities are self-signed; use the commands for the local ones',
+  );
+}
