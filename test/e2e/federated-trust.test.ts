@@ -90,12 +90,11 @@ describe.each([
     const b = await authorityOf('b.test');
     const [c, next] = [await authorityOf('c.test'), await authorityOf('c.test')];
     await setBundle('b.test', b);
-    await run(
-      ...['entry', 'create', '--spiffe-id', 'spiffe://example.org/web'],
-      ...['--parent-id', `spiffe://example.org${place.agentPath}`],
-      ...['--selector', `unix:uid:${process.getuid?.() ?? 0}`],
-      ...['--federates-with', 'b.test', '--federates-with', 'c.test'],
-    );
+    const parent = ['--parent-id', `spiffe://example.org${place.agentPath}`];
+    const selector = ['--selector', `unix:uid:${process.getuid?.() ?? 0}`];
+    const federates = ['--federates-with', 'b.test', '--federates-with', 'c.test'];
+    const web = ['entry', 'create', '--spiffe-id', 'spiffe://example.org/web'];
+    await run(...web, ...parent, ...selector, ...federates);
     const stream = open('ALL');
     await expectNext(stream, shown('b.test', b));
     await setBundle('c.test', c);
