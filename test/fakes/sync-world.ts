@@ -49,6 +49,7 @@ export class SyncWorld {
   readonly #revocationListeners = new Set<() => void>();
   #revocations: readonly Revocation[] = [];
   #lives = 0;
+  readonly #epochOf: (life: number) => string;
   readonly agents = {
     get: (id: SpiffeId): AttestedAgent | undefined => this.#agents.get(id.path),
     watch: (listener: (change: { id: SpiffeId; agent: AttestedAgent | undefined }) => void) => {
@@ -56,8 +57,14 @@ export class SyncWorld {
       return () => this.#agentListeners.delete(listener);
     },
   };
-  entitlements: AgentEntitlements = this.#openEntitlements();
-  hub: SyncHub = this.#openHub();
+  entitlements: AgentEntitlements;
+  hub: SyncHub;
+
+  constructor(epochOf: (life: number) => string = (life) => `life-${life}`) {
+    this.#epochOf = epochOf;
+    this.entitlements = this.#openEntitlements();
+    this.hub = this.#openHub();
+  }
 
   /** The server stops and starts again. */
   restart(): void {
@@ -142,7 +149,7 @@ export class SyncWorld {
       },
       clock: this.clock,
       metrics: this.#lives === 0 ? this.metrics : createMetrics(),
-      epoch: `life-${this.#lives++}`,
+      epoch: this.#epochOf(this.#lives++),
     });
   }
 }
