@@ -433,11 +433,13 @@ describe('a mistake in sync is found when', () => {
       if (update !== undefined) sent.set(update.position.revision, update.position.digest);
       return update;
     });
-    vi.spyOn(SyncPublisher.prototype, 'acknowledge').mockImplementation(
-      function (this: SyncPublisher, revision, digest) {
-        return acknowledge.call(this, revision, sent.get(revision) ?? digest);
-      },
-    );
+    vi.spyOn(SyncPublisher.prototype, 'acknowledge').mockImplementation(function (
+      this: SyncPublisher,
+      revision,
+      digest,
+    ) {
+      return acknowledge.call(this, revision, sent.get(revision) ?? digest);
+    });
     expect(await found(disturbed)).toMatch(MISTAKE);
   });
 
