@@ -34,7 +34,7 @@ const refused = (code: status, words: string) =>
   expect.objectContaining({ code, details: expect.stringContaining(words) });
 
 describe('relationships', () => {
-  it('are created with a status of their own, shown and listed (FED-3)', async () => {
+  it('are created with a status of their own, shown and listed', async () => {
     const { call, create } = await open();
     expect(
       await create(

@@ -21,7 +21,7 @@ const numbered = (sequenceNumber: bigint, ...indexes: number[]): Bundle =>
   foreignBundle('b.test', indexes, { sequenceNumber });
 
 describe('foreign bundles', () => {
-  it('are kept whole, apart from each other, and found again (BUNDLE-8, FED-7, FED-17)', async () => {
+  it('are kept whole, apart from each other, and found again (BUNDLE-8)', async () => {
     const { bundles, store, clock } = await openFederation();
     const whole = foreignBundle('b.test', [0, 1], {
       jwtAuthorities: [testTokenAuthority('j', { expiresAt: 5_000, tainted: true })],

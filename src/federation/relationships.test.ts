@@ -110,7 +110,7 @@ describe('a bundle endpoint URL', () => {
 });
 
 describe('the SPIFFE ID of an endpoint', () => {
-  it('has a path, as that of an X509-SVID (FED-15)', () => {
+  it('has a path, as that of an X509-SVID', () => {
     expect(parseEndpointSpiffeId('spiffe://b.test/e').path).toBe('/e');
     for (const text of ['', 'spiffe://b.test', 'https://b.test/e', 'spiffe://B/e'])
       expect(() => parseEndpointSpiffeId(text)).toThrow(code('ERR_RELATIONSHIP'));
