@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Client } from '@grpc/grpc-js';
-import { createAgentClient } from '../../src/client/index.ts';
+import { type AgentClient, createAgentClient } from '../../src/client/index.ts';
 import { SpiffeId } from '../../src/spiffe/index.ts';
 import { dialTls, type TlsIdentity } from '../../src/wire/index.ts';
 import { FleetClient } from '../fakes/open-fleet.ts';
@@ -20,6 +20,8 @@ export interface LaunchedServer extends TiedChild {
   ask(...args: readonly string[]): Promise<Answer>;
   /** A client of its own connection that believes the server; without an identity it is anonymous. */
   dial(identity?: TlsIdentity): FleetClient;
+  /** Over the admin socket, without a command. */
+  readonly agents: AgentClient;
   /** Makes a join token. */
   makeToken(): Promise<string>;
   /** Resolves with the first line, past or to come, that has `text`. */
@@ -83,17 +85,18 @@ export async function launchServer(
     if (code !== 0) throw new Error(`exit code ${code}: ${stderr}\n${log.join('\n')}`);
     return JSON.parse(stdout);
   };
-  const agentClient = createAgentClient(adminSocket);
-  void child.ended.then(() => agentClient.close());
+  const agents = createAgentClient(adminSocket);
+  void child.ended.then(() => agents.close());
   return {
     ...child,
     port: bound,
     adminSocket,
+    agents,
     log,
     ask,
     line,
     dial: (identity) => dialServer(bound, identity),
-    makeToken: async () => (await agentClient.createJoinToken(600, undefined)).token,
+    makeToken: async () => (await agents.createJoinToken(600, undefined)).token,
   };
 }
 
@@ -108,8 +111,13 @@ export function dialServer(port: number, identity?: TlsIdentity): FleetClient {
   return new FleetClient(new Client(target, credentials, options));
 }
 
-/** The identity of an agent that has joined with a token. */
-export async function joinServer(server: LaunchedServer): Promise<TlsIdentity & { id: SpiffeId }> {
+/** An agent that has joined, and what it presents. */
+export interface JoinedAgent extends TlsIdentity {
+  readonly id: SpiffeId;
+}
+
+/** Joins with a token of its own. */
+export async function joinServer(server: LaunchedServer): Promise<JoinedAgent> {
   const client = server.dial();
   try {
     const identity = await client.attest('join_token', Buffer.from(await server.makeToken()));
