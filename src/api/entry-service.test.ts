@@ -81,11 +81,34 @@ describe('BatchCreateEntry', () => {
     expect(registry.count()).toBe(2);
   });
 
+  it('takes what the Kubernetes controller of SPIRE tries out before it begins, again and again', async () => {
+    const { create, registry } = await open();
+    const id = {
+      trust_domain: 'a.test',
+      path: '/spire-controller-manager/unsupported-fields-test',
+    };
+    const probe = {
+      parent_id: id,
+      spiffe_id: id,
+      selectors: [{ type: 'a', value: '1' }],
+      x509_svid_ttl: 60,
+      jwt_svid_ttl: 60,
+      store_svid: true,
+      hint: 'hint',
+    };
+    const made = expect.objectContaining({ ...probe, id: expect.any(String) });
+    expect(await create(probe)).toEqual({ results: [item(status.OK, { entry: made })] });
+    expect(await create(probe)).toEqual({
+      results: [item(status.ALREADY_EXISTS, { entry: made })],
+    });
+    expect(registry.count()).toBe(1);
+  });
+
   it('says in an item what was expected, what came and where', async () => {
     const { create } = await open();
-    const response = await create(wire('a', { selectors: [{ type: 'unx', value: 'uid:1' }] }));
+    const response = await create(wire('a', { selectors: [{ type: 'unix', value: 'uid:x' }] }));
     const message = expect.stringMatching(
-      /^selectors\[0\]\.type: expected one of .*unix.*; got "unx"$/u,
+      /^selectors\[0\]\.value \(unix:uid\): expected a decimal .*; got "x"$/u,
     );
     expect(response).toEqual({ results: [{ status: { code: status.INVALID_ARGUMENT, message } }] });
   });

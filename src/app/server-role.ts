@@ -9,7 +9,7 @@ import {
   loadDiskKeyManager,
   type X509Ca,
 } from '../ca/index.ts';
-import { defaultSelectorTypes, EntryRegistry } from '../entries/index.ts';
+import { EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, type OwnBundle, openOwnBundle } from '../federation/index.ts';
 import { RevocationRegistry } from '../revocations/index.ts';
 import { messageOf, type TrustMapSource } from '../spiffe/index.ts';
@@ -53,7 +53,6 @@ export async function openServerRole(
     EntryRegistry.load({
       bucket: store.bucket('entries'),
       trustDomain: config.trustDomain,
-      selectorTypes: defaultSelectorTypes,
       clock,
       randomBytes,
       log,

@@ -52,7 +52,7 @@ function createCommand(io: Io): Command {
       withClient(flags, async (client) => {
         if (flags.spiffeId === undefined) throw required('--spiffe-id');
         if (flags.selector === undefined) throw required('--selector');
-        const given = buildMessage(flags);
+        const given = buildMessage(flags, io);
         const parent = given.parent_id ? {} : await defaultParent(client, flags.node === true);
         const entry = await client.createEntry({ ...given, ...parent });
         print(io, flags.output, entry, describeEntry(entry));
@@ -93,7 +93,7 @@ function updateCommand(io: Io): Command {
       withClient(flags, async (client) => {
         const target = id ?? flags.entryId;
         if (target === undefined) throw required('the id of the entry');
-        const given = buildMessage(flags);
+        const given = buildMessage(flags, io);
         const parent = flags.node === true ? await defaultParent(client, true) : {};
         const entry = await client.updateEntry({ ...given, ...parent, id: target });
         print(io, flags.output, entry, describeEntry(entry));

@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { EntryMessage, SpiffeIdMessage } from '../client/index.ts';
-import { parseSelector, SpiffeId } from '../spiffe/index.ts';
+import { formatSelector, knownSelectorTypes, parseSelector, SpiffeId } from '../spiffe/index.ts';
+import type { Io } from './io.ts';
 import { type AdminOptions, collect, instantSeconds, ttlSeconds } from './options.ts';
 
 export interface EntryFlags extends AdminOptions {
@@ -100,13 +101,19 @@ export function withFilter(command: Command): Command {
     .option('--downstream', 'downstream entries');
 }
 
-/** The fields that flags name, checked before anything is sent. */
-export function buildMessage(flags: EntryFlags): EntryMessage {
+/** The fields that flags name, checked before anything is sent. Warns of selectors that look like a slip. */
+export function buildMessage(flags: EntryFlags, io: Io): EntryMessage {
+  const selectors = flags.selector?.map(parseSelector);
+  const strange = selectors?.filter(({ type }) => !knownSelectorTypes.includes(type)) ?? [];
+  if (strange.length > 0) {
+    const texts = strange.map(formatSelector).join(', ');
+    io.err(`warning: no attestor of trustplane or SPIRE makes the selector ${texts}\n`);
+  }
   return definedOnly({
     id: flags.entryId,
     spiffe_id: flags.spiffeId === undefined ? undefined : idMessage(flags.spiffeId),
     parent_id: flags.parentId === undefined ? undefined : idMessage(flags.parentId),
-    selectors: flags.selector?.map(parseSelector),
+    selectors,
     x509_svid_ttl: flags.x509SvidTtl,
     jwt_svid_ttl: flags.jwtSvidTtl,
     federates_with: flags.federatesWith,

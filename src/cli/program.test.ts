@@ -36,6 +36,21 @@ it('refuses a bad value before anything is sent', async () => {
   expect(JSON.parse(err).error.message).toContain('--x509-svid-ttl');
 });
 
+it('warns of selectors that nobody is known to make, and asks the server all the same', async () => {
+  const entry = [
+    '--spiffe-id',
+    'spiffe://example.org/web',
+    '--admin-socket',
+    '/nowhere/admin.sock',
+  ];
+  const flags = [...entry, '--selector', 'unx:uid:1', '--selector', 'unix:gid:1'];
+  const { code, err } = await runCaptured('entry', 'create', ...flags);
+  expect(code).toBe(10);
+  expect(err).toMatch(
+    /^warning: no attestor of trustplane or SPIRE makes the selector unx:uid:1\n/u,
+  );
+});
+
 it('prints help on standard output', async () => {
   const { code, out, err } = await runCaptured('entry', 'create', '--help');
   expect([code, err]).toEqual([0, '']);

@@ -27,8 +27,6 @@ export interface EntryRegistryOptions {
   /** The bucket `entries`. */
   readonly bucket: Bucket;
   readonly trustDomain: TrustDomain;
-  /** The selector types some attestor of this deployment makes. */
-  readonly selectorTypes: readonly string[];
   readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly log: Log;
@@ -186,8 +184,8 @@ export class EntryRegistry {
   }
 
   #parse(draft: EntryDraft, stamp: EntryStamp): RegistrationEntry {
-    const { trustDomain, selectorTypes, clock } = this.#options;
-    return parseEntry(draft, stamp, { trustDomain, selectorTypes, now: clock.now() });
+    const { trustDomain, clock } = this.#options;
+    return parseEntry(draft, stamp, { trustDomain, now: clock.now() });
   }
 
   #makeId(): string {

@@ -2,30 +2,6 @@ import { formatSelector, parseSelector, type Selector } from '../spiffe/index.ts
 import { fieldError, quote, refused } from './entry-error.ts';
 import { entryLimits } from './entry-limits.ts';
 
-/**
- * Selector types of the workload and node attestors that trustplane and SPIRE name; `spiffe_id` is the
- * one every attested node shows. A deployment with other attestors passes its own list.
- */
-export const defaultSelectorTypes: readonly string[] = [
-  'aws_iid',
-  'azure_imds',
-  'azure_msi',
-  'docker',
-  'gcp_iit',
-  'http_challenge',
-  'join_token',
-  'k8s',
-  'k8s_psat',
-  'local',
-  'spiffe_id',
-  'sshpop',
-  'systemd',
-  'tpm_devid',
-  'unix',
-  'windows',
-  'x509pop',
-];
-
 const MAX_UNIX_ID = 2 ** 32 - 1;
 
 interface ValueRule {
@@ -54,17 +30,15 @@ const unixRules: ReadonlyMap<string, ValueRule> = new Map([
 ]);
 
 /**
- * Checks selectors and puts them in canonical order, without duplicates.
+ * Checks selectors and puts them in canonical order, without duplicates. Any type is taken: agents may
+ * have attestors that nobody here has heard of.
  * @throws TrustplaneError ERR_ENTRY_SELECTORS
  */
-export function parseSelectors(
-  selectors: readonly Selector[],
-  knownTypes: readonly string[],
-): readonly Selector[] {
+export function parseSelectors(selectors: readonly Selector[]): readonly Selector[] {
   if (selectors.length === 0) throw bad('selectors', 'at least one selector', 'none');
   const byText = new Map<string, Selector>();
   for (const [i, selector] of selectors.entries()) {
-    checkSelector(selector, `selectors[${i}]`, knownTypes);
+    checkSelector(selector, `selectors[${i}]`);
     byText.set(formatSelector(selector), { type: selector.type, value: selector.value });
   }
   if (byText.size > entryLimits.selectors) {
@@ -73,15 +47,9 @@ export function parseSelectors(
   return [...byText.keys()].sort().flatMap((text) => byText.get(text) ?? []);
 }
 
-function checkSelector(
-  { type, value }: Selector,
-  field: string,
-  knownTypes: readonly string[],
-): void {
-  if (!knownTypes.includes(type)) {
-    throw bad(`${field}.type`, `one of ${knownTypes.join(', ')}`, quote(type));
-  }
-  refused('ERR_ENTRY_SELECTORS', field, () => parseSelector(`${type}:${value}`));
+function checkSelector({ type, value }: Selector, field: string): void {
+  const parsed = refused('ERR_ENTRY_SELECTORS', field, () => parseSelector(`${type}:${value}`));
+  if (parsed.type !== type) throw bad(`${field}.type`, 'a type without colons', quote(type));
   if (type === 'unix') checkUnix(value, `${field}.value`);
 }
 

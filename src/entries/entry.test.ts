@@ -2,10 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { testDraft, testTrustDomain } from '../../test/fakes/test-entries.ts';
 import { type ErrorCode, parseSelector, type Selector, TrustplaneError } from '../spiffe/index.ts';
 import { draftOf, type EntryDraft, parseEntry } from './entry.ts';
-import { defaultSelectorTypes } from './entry-selectors.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
-const rules = { trustDomain: testTrustDomain, selectorTypes: defaultSelectorTypes, now };
+const rules = { trustDomain: testTrustDomain, now };
 const stamp = { id: 'web', revisionNumber: 0, createdAt: now };
 
 function parse(more: Partial<EntryDraft>) {
@@ -64,8 +63,8 @@ describe('parseEntry', () => {
     expect(parseEntry(draftOf(entry), stamp, rules)).toEqual(entry);
   });
 
-  it('allows parents that are agents, the server, or workloads', () => {
-    for (const path of ['/spire/agent/join_token/abc', '/spire/server', '/other']) {
+  it('allows parents that are agents, the server, workloads, or the entry itself', () => {
+    for (const path of ['/spire/agent/join_token/abc', '/spire/server', '/other', '/web']) {
       expect(parse({ parentId: `spiffe://a.test${path}` }).parentId.path).toBe(path);
     }
   });
@@ -108,12 +107,6 @@ describe('parseEntry', () => {
     ],
     ['the ID /spire', { spiffeId: 'spiffe://a.test/spire' }, 'ERR_ENTRY_SPIFFE_ID', 'reserved'],
     ['a parent elsewhere', { parentId: 'spiffe://b.test/x' }, 'ERR_ENTRY_PARENT_ID', 'parentId: '],
-    [
-      'itself as parent',
-      { parentId: 'spiffe://a.test/web' },
-      'ERR_ENTRY_PARENT_ID',
-      'another SPIFFE ID',
-    ],
     [
       'an unknown reserved parent',
       { parentId: 'spiffe://a.test/spire/agents/x' },
@@ -207,6 +200,7 @@ describe('selectors of an entry', () => {
     `unix:sha256:${'0f'.repeat(32)}`,
     'docker:label:a:b',
     'spiffe_id:spiffe://a.test/spire/agent/x/y',
+    'a:1',
   ])('takes %s', (text) => {
     expect(texts(parse({ selectors: [parseSelector(text)] }).selectors)).toEqual([text]);
   });
@@ -222,7 +216,6 @@ describe('selectors of an entry', () => {
     ['unix:sha256:00', 'hex'],
     ['unix:user', 'supplementary_group'],
     ['unix:cmdline:x', 'supplementary_group'],
-    ['unx:uid:1', 'systemd'],
     ['k8s:ns:a\nb', 'control'],
     [`k8s:${'n'.repeat(4097)}`, '4096'],
   ])('refuses %j and says what it knows', (text, words) => {

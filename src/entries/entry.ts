@@ -38,8 +38,6 @@ export interface EntryDraft {
 /** What a draft is judged against. */
 export interface EntryRules {
   readonly trustDomain: TrustDomain;
-  /** The selector types some attestor of this deployment makes. */
-  readonly selectorTypes: readonly string[];
   /** Milliseconds since the epoch. */
   readonly now: number;
 }
@@ -62,8 +60,8 @@ export function parseEntry(
   const entry: RegistrationEntry = {
     id: parseEntryId(stamp.id),
     spiffeId,
-    parentId: parseParentId(draft.parentId, spiffeId, rules.trustDomain),
-    selectors: parseSelectors(draft.selectors, rules.selectorTypes),
+    parentId: parseParentId(draft.parentId, rules.trustDomain),
+    selectors: parseSelectors(draft.selectors),
     x509SvidTtlSeconds: parseTtl(draft.x509SvidTtlSeconds, 'x509SvidTtlSeconds'),
     jwtSvidTtlSeconds: parseTtl(draft.jwtSvidTtlSeconds, 'jwtSvidTtlSeconds'),
     federatesWith: parseFederatesWith(draft.federatesWith ?? [], rules.trustDomain),
@@ -107,12 +105,8 @@ function parseWorkloadId(text: string, trustDomain: TrustDomain): SpiffeId {
   throw fieldError('ERR_ENTRY_SPIFFE_ID', 'spiffeId', expected, quote(text));
 }
 
-function parseParentId(text: string, spiffeId: SpiffeId, trustDomain: TrustDomain): SpiffeId {
+function parseParentId(text: string, trustDomain: TrustDomain): SpiffeId {
   const id = parseMemberId(text, 'ERR_ENTRY_PARENT_ID', 'parentId', trustDomain);
-  if (id.equals(spiffeId)) {
-    const expected = 'another SPIFFE ID than the entry itself';
-    throw fieldError('ERR_ENTRY_PARENT_ID', 'parentId', expected, quote(text));
-  }
   if (isReservedPath(id) && id.path !== '/spire/server' && !id.path.startsWith('/spire/agent/')) {
     const expected =
       'an agent (/spire/agent/…), /spire/server for a node alias, or an ID outside /spire/';

@@ -6,5 +6,4 @@ export type { EntryChange } from './entry-graph.ts';
 export { EntryIndex } from './entry-index.ts';
 export { pageLimits } from './entry-page.ts';
 export { type EntryEdit, EntryRegistry } from './entry-registry.ts';
-export { defaultSelectorTypes } from './entry-selectors.ts';
 export { WriteQueue } from './write-queue.ts';

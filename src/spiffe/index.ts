@@ -75,7 +75,13 @@ export {
   type RevocationSubject,
   revocationKinds,
 } from './revocation.ts';
-export { formatSelector, parseSelector, type Selector, SelectorSet } from './selector.ts';
+export {
+  formatSelector,
+  knownSelectorTypes,
+  parseSelector,
+  type Selector,
+  SelectorSet,
+} from './selector.ts';
 export {
   type BundleDocumentOptions,
   serializeBundleDocument,

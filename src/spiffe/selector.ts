@@ -7,6 +7,31 @@ export interface Selector {
   readonly value: string;
 }
 
+/**
+ * The types that attestors of trustplane and SPIRE make; `spiffe_id` is the one every attested node
+ * shows. Other attestors make others.
+ */
+export const knownSelectorTypes: readonly string[] = [
+  'aws_iid',
+  'azure_imds',
+  'azure_msi',
+  'docker',
+  'gcp_iit',
+  'http_challenge',
+  'join_token',
+  'k8s',
+  'k8s_psat',
+  'local',
+  'slurm',
+  'spiffe_id',
+  'sshpop',
+  'systemd',
+  'tpm_devid',
+  'unix',
+  'windows',
+  'x509pop',
+];
+
 const TYPE = /^[A-Za-z0-9._-]{1,64}$/u;
 const MAX_VALUE_BYTES = 4096;
 /** Control characters and lone surrogates. */

@@ -1,6 +1,5 @@
 import { onTestFinished } from 'vitest';
 import { EntryRegistry } from '../../src/entries/entry-registry.ts';
-import { defaultSelectorTypes } from '../../src/entries/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { SelectorSet, SpiffeId } from '../../src/spiffe/index.ts';
 import type { Bucket, Store } from '../../src/store/index.ts';
@@ -28,7 +27,6 @@ export async function openRegistry(
   const registry = await EntryRegistry.load({
     bucket,
     trustDomain: testTrustDomain,
-    selectorTypes: defaultSelectorTypes,
     clock,
     randomBytes: (size) => new Uint8Array(size).fill(++serial),
     log: silentLog,

@@ -1,5 +1,4 @@
 import { type EntryDraft, type EntryStamp, parseEntry } from '../../src/entries/entry.ts';
-import { defaultSelectorTypes } from '../../src/entries/index.ts';
 import { parseSelector, type RegistrationEntry, TrustDomain } from '../../src/spiffe/index.ts';
 
 export const testTrustDomain: TrustDomain = TrustDomain.parse('a.test');
@@ -30,6 +29,6 @@ export function testEntry(
   return parseEntry(
     testDraft(name, selectors, draft),
     { id, createdAt, revisionNumber },
-    { trustDomain: testTrustDomain, selectorTypes: defaultSelectorTypes, now },
+    { trustDomain: testTrustDomain, now },
   );
 }

@@ -6,14 +6,13 @@ import { draftOf, parseEntry } from '../../src/entries/entry.ts';
 import { EntryGraph } from '../../src/entries/entry-graph.ts';
 import { listEntries } from '../../src/entries/entry-page.ts';
 import { decodeEntryRecord, encodeEntryRecord, entryKey } from '../../src/entries/entry-record.ts';
-import { defaultSelectorTypes } from '../../src/entries/index.ts';
 import { TrustplaneError } from '../../src/spiffe/index.ts';
 import { buildEntryMessage } from '../../src/sync/index.ts';
 import { messageType } from '../../src/wire/index.ts';
 import { testEntry, testTrustDomain } from '../fakes/test-entries.ts';
 
 const now = Date.parse('2026-01-01T00:00:00Z');
-const rules = { trustDomain: testTrustDomain, selectorTypes: defaultSelectorTypes, now };
+const rules = { trustDomain: testTrustDomain, now };
 const stamp = { id: 'x', revisionNumber: 0, createdAt: now };
 
 /** The outcome of a parser that may only succeed or refuse on purpose. */

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { guardIssuance } from '../../src/api/issuance-guard.ts';
 import { createRevokingEntries, type EntryStore } from '../../src/api/revoking-entries.ts';
 import { EntryRegistry } from '../../src/entries/entry-registry.ts';
-import { defaultSelectorTypes } from '../../src/entries/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { RevocationRegistry } from '../../src/revocations/index.ts';
 import { SpiffeId, TrustplaneError } from '../../src/spiffe/index.ts';
@@ -45,7 +44,6 @@ class World {
       ...common,
       bucket: this.#mortal(this.store.bucket('entries')),
       trustDomain: testTrustDomain,
-      selectorTypes: defaultSelectorTypes,
       randomBytes: (size) => Buffer.alloc(size, ++serial),
     });
     this.#registry = registry;
