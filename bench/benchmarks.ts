@@ -1,3 +1,4 @@
+import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { coldStart } from './cold-start.ts';
 import { entryToStream } from './entry-to-stream.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
@@ -8,6 +9,7 @@ import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
 /** Every figure of `npm run bench`, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
   coldStart,
+  agentSealedRestart,
   entryToStream,
   rotationToEnvoy,
   sdsStreamMemory,
