@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { settle } from '../../test/fakes/fake-clock.ts';
-import { agentId, attestationOf, HOUR_MS, openAgents } from '../../test/fakes/open-agents.ts';
+import {
+  agentId,
+  attestationOf,
+  GRACE_MS,
+  HOUR_MS,
+  openAgents,
+} from '../../test/fakes/open-agents.ts';
 import { overBucket } from '../../test/fakes/over-bucket.ts';
 import { type ErrorCode, parseSelector, SpiffeId } from '../spiffe/index.ts';
 import { agentKey } from './agent-record.ts';
@@ -132,6 +138,78 @@ describe('renew', () => {
     });
     await expect(renewal).rejects.toEqual(code('ERR_AGENT_NOT_ATTESTED'));
     expect(agents.get(a)).toBeUndefined();
+  });
+});
+
+describe('readmit', () => {
+  const publicKey = Buffer.from('key of a');
+  const next = Buffer.from('next key of a');
+  const single = { canReattest: false };
+
+  it('lets an agent back with its last key, again until the new SVID is used', async () => {
+    const { agents, svid, issue, clock } = await withAgent(single);
+    clock.advance(GRACE_MS);
+    const last = { serialNumber: svid.serialNumber, publicKey };
+    await agents.readmit(a, last, next, issue);
+    const renewed = await agents.readmit(a, last, next, issue);
+    expect(agents.get(a)).toMatchObject({ selectors: [{ value: 'subject:cn:a' }], ...single });
+    await agents.authorize(a, renewed);
+    await expect(agents.readmit(a, last, next, issue)).rejects.toEqual(
+      code('ERR_AGENT_NOT_ACTIVE'),
+    );
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_EXPIRED'));
+  });
+
+  it('is refused after the grace', async () => {
+    const { agents, svid, issue, clock } = await withAgent(single);
+    clock.advance(HOUR_MS + GRACE_MS + 1);
+    const last = { serialNumber: svid.serialNumber, publicKey };
+    await expect(agents.readmit(a, last, next, issue)).rejects.toEqual(code('ERR_AGENT_EXPIRED'));
+  });
+
+  it('is refused with another serial number or key', async () => {
+    const { agents, svid, issue } = await withAgent(single);
+    const refused = code('ERR_AGENT_NOT_ACTIVE');
+    const { serialNumber } = svid;
+    const other = { serialNumber, publicKey: next };
+    await expect(agents.readmit(a, other, next, issue)).rejects.toEqual(refused);
+    const older = { serialNumber: 'ff', publicKey };
+    await expect(agents.readmit(a, older, next, issue)).rejects.toEqual(refused);
+  });
+
+  it('is refused to unknown, deleted and banned agents, and to those that attest again', async () => {
+    const { agents, svid, issue } = await withAgent(single);
+    const last = { serialNumber: svid.serialNumber, publicKey };
+    const readmit = (id = a) => agents.readmit(id, last, next, issue);
+    await expect(readmit(agentId('b'))).rejects.toEqual(code('ERR_AGENT_NOT_ATTESTED'));
+    await agents.ban(a);
+    await expect(readmit()).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await agents.delete(a);
+    await expect(readmit()).rejects.toEqual(code('ERR_AGENT_NOT_ATTESTED'));
+    const other = await withAgent();
+    await expect(
+      other.agents.readmit(
+        a,
+        { serialNumber: other.svid.serialNumber, publicKey },
+        next,
+        other.issue,
+      ),
+    ).rejects.toEqual(code('ERR_AGENT_MUST_REATTEST'));
+  });
+
+  it('does not outrun an eviction or a ban that comes while the SVID is issued', async () => {
+    for (const [act, refused] of [
+      ['delete', 'ERR_AGENT_NOT_ATTESTED'],
+      ['ban', 'ERR_AGENT_BANNED'],
+    ] as const) {
+      const { agents, svid, issue } = await withAgent(single);
+      const last = { serialNumber: svid.serialNumber, publicKey };
+      const late = async () => {
+        await agents[act](a);
+        return issue();
+      };
+      await expect(agents.readmit(a, last, next, late)).rejects.toEqual(code(refused));
+    }
   });
 });
 

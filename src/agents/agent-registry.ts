@@ -23,7 +23,7 @@ import { type AgentFilter, compileAgentFilter } from './agent-filter.ts';
 import { agentKey, decodeAgentRecord, encodeAgentRecord } from './agent-record.ts';
 import { type AgentChange, AgentView, type HeldAgent } from './agent-view.ts';
 import { SharedReads } from './shared-reads.ts';
-import { judgeSvid, refuseBanned, requireAttested } from './svid-standing.ts';
+import { judgeSvid, refuseBanned, requireAttested, requireReturning } from './svid-standing.ts';
 
 /** How often a write is tried again after others changed the same agent. */
 const MAX_ATTEMPTS = 32;
@@ -37,6 +37,8 @@ export interface AgentRegistryOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** How long after its last SVID an agent that cannot attest again may come back with its last key; default never. */
+  readonly graceMs?: number;
 }
 
 /** Which expired agents `purge` deletes. */
@@ -190,6 +192,29 @@ export class AgentRegistry {
     return issued;
   }
 
+  /**
+   * As `renew`, for an agent that has proved the key of its last SVID, which has expired: within the
+   * grace that is configured, and never an agent that was banned or deleted.
+   * @throws TrustplaneError as `renew`; ERR_AGENT_NOT_ACTIVE, ERR_AGENT_EXPIRED
+   */
+  async readmit<Svid extends AgentSvid>(
+    id: SpiffeId,
+    last: { readonly serialNumber: string; readonly publicKey: Uint8Array },
+    publicKey: Uint8Array,
+    issue: () => Svid | Promise<Svid>,
+  ): Promise<Svid> {
+    const { clock, graceMs = Number.NEGATIVE_INFINITY } = this.#options;
+    const proved = { serialNumber: last.serialNumber, keyDigest: digestOf(last.publicKey) };
+    const admit = (agent: AttestedAgent | undefined): AttestedAgent =>
+      requireReturning(agent, id, proved, clock.now() - graceMs);
+    admit(await this.#read(id));
+    const issued = await issue();
+    const renewedSvid = recorded(issued, publicKey);
+    await this.#change(id, (before) => ({ ...admit(before), renewedSvid }));
+    this.#attestations.inc({ type: 'last_key' });
+    return issued;
+  }
+
   /** Records what the agent says its version is. @throws TrustplaneError ERR_AGENT_VERSION, ERR_AGENT_NOT_ATTESTED, ERR_AGENT_BANNED, … as `renew` */
   async setVersion(id: SpiffeId, agentVersion: string): Promise<void> {
     checkAgentVersion(agentVersion);
@@ -284,8 +309,11 @@ function requireRenewable(agent: AttestedAgent | undefined, id: SpiffeId): Attes
 }
 
 function recorded({ serialNumber, expiresAt }: AgentSvid, publicKey: Uint8Array) {
-  const keyDigest = createHash('sha256').update(publicKey).digest('base64url');
-  return { serialNumber, expiresAt, keyDigest };
+  return { serialNumber, expiresAt, keyDigest: digestOf(publicKey) };
+}
+
+function digestOf(publicKey: Uint8Array): string {
+  return createHash('sha256').update(publicKey).digest('base64url');
 }
 
 function notFound(id: SpiffeId): TrustplaneError {

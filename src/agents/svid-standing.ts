@@ -1,5 +1,5 @@
 import { type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
-import type { AgentSvid, AttestedAgent } from './agent.ts';
+import type { AgentSvid, AttestedAgent, RecordedSvid } from './agent.ts';
 
 /** @throws TrustplaneError ERR_AGENT_BANNED */
 export function refuseBanned(agent: AttestedAgent | undefined): void {
@@ -36,5 +36,37 @@ export function judgeSvid(
   throw new TrustplaneError(
     'ERR_AGENT_NOT_ACTIVE',
     `agent ${id} has the SVID with serial ${agent.svid.serialNumber}; got ${presented.serialNumber}`,
+  );
+}
+
+/**
+ * Whether an agent that cannot attest again may come back with its last SVID: it is the one on record,
+ * with its key, and has not been over for longer than `graceMs`.
+ * @throws TrustplaneError ERR_AGENT_NOT_ATTESTED, ERR_AGENT_BANNED, ERR_AGENT_MUST_REATTEST,
+ * ERR_AGENT_NOT_ACTIVE, ERR_AGENT_EXPIRED
+ */
+export function requireReturning(
+  agent: AttestedAgent | undefined,
+  id: SpiffeId,
+  last: Omit<RecordedSvid, 'expiresAt'>,
+  oldest: number,
+): AttestedAgent {
+  const attested = requireAttested(agent, id);
+  if (attested.canReattest) {
+    const message = `agent ${id.toString()} comes back by attesting again`;
+    throw new TrustplaneError('ERR_AGENT_MUST_REATTEST', message);
+  }
+  const known = [attested.svid, attested.renewedSvid].find(
+    (svid) => svid?.serialNumber === last.serialNumber && svid.keyDigest === last.keyDigest,
+  );
+  if (known === undefined) {
+    const message = `agent ${id.toString()} has another SVID or key than the one it proves`;
+    throw new TrustplaneError('ERR_AGENT_NOT_ACTIVE', message);
+  }
+  if (known.expiresAt >= oldest) return attested;
+  const at = new Date(known.expiresAt).toISOString();
+  throw new TrustplaneError(
+    'ERR_AGENT_EXPIRED',
+    `the SVID of agent ${id.toString()} expired at ${at}, too long ago; it needs another way to attest`,
   );
 }

@@ -30,6 +30,10 @@ interface AttestedNode {
   readonly canReattest: boolean;
   /** What the agent is to be known as as well. */
   readonly alias?: SpiffeId | undefined;
+  /** It is an agent already, of whatever attestor, and proved the key of this SVID of its own. */
+  readonly returning?:
+    | { readonly serialNumber: string; readonly publicKey: Uint8Array }
+    | undefined;
 }
 
 /** One way for nodes to prove who they are. */
@@ -44,7 +48,7 @@ export interface NodeAttestor {
 
 export interface AttestAgentOptions {
   readonly trustDomain: TrustDomain;
-  readonly agents: Pick<AgentRegistry, 'attest'>;
+  readonly agents: Pick<AgentRegistry, 'attest' | 'readmit'>;
   /** The ways that are configured now. */
   readonly attestors: () => readonly NodeAttestor[];
   /** Where an alias becomes an entry. */
@@ -99,12 +103,16 @@ async function admit(
   csr: ReturnType<typeof parseAgentCsr>,
 ): Promise<object> {
   const { trustDomain, agents, issueAgentSvid, log } = options;
-  const { canReattest, selectors } = node;
+  const { canReattest, selectors, returning } = node;
   const id = agentIdOf(attestor, node, trustDomain);
   checkAgentCsr(csr, id);
   const { publicKey } = csr;
   const attestation = { id, attestationType: attestor.name, selectors, canReattest, publicKey };
-  const svid = await agents.attest(attestation, () => issueAgentSvid(id, publicKey));
+  const issue = () => issueAgentSvid(id, publicKey);
+  const svid =
+    returning === undefined
+      ? await agents.attest(attestation, issue)
+      : await agents.readmit(id, returning, publicKey, issue);
   if (node.alias !== undefined) await registerAlias(options, id, node.alias);
   const { serialNumber, expiresAt } = svid;
   log.info({ agentId: id.toString(), serialNumber, expiresAt }, 'agent attested');
@@ -125,7 +133,8 @@ async function registerAlias(
 }
 
 function agentIdOf(attestor: NodeAttestor, node: AttestedNode, trustDomain: TrustDomain): SpiffeId {
-  if (node.agentPath.startsWith(`/spire/agent/${attestor.name}/`)) {
+  const isOwn = node.agentPath.startsWith(`/spire/agent/${attestor.name}/`);
+  if (isOwn || node.returning !== undefined) {
     return SpiffeId.of(trustDomain, node.agentPath);
   }
   throw refused('ERR_INTERNAL', `the attestor ${attestor.name} made an ID of another`);

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { env } from 'node:process';
+import { createLastKeyAttestation } from '../attest/index.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import { type Node, openNode, openSealedCache, type SealedCache } from '../node/index.ts';
+import type { Clock } from '../spiffe/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { AgentEntitlements } from './agent-entitlements.ts';
 import { AgentRevocations } from './agent-revocations.ts';
@@ -12,6 +14,9 @@ import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
 import { version } from './version.ts';
+
+/** How long a server that may be there is waited for. */
+const PATIENCE_MS = 250;
 
 export type { NodeStatus } from '../node/index.ts';
 
@@ -42,6 +47,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     servers,
     bootstrap,
     attestation: openNodeAttestation(config.nodeAttestation),
+    lastKey: (svid) => createLastKeyAttestation(svid, randomBytes),
     agentVersion: version(),
     restored: before,
     saveIdentity: async (identity) => await cache?.saveIdentity(identity),
@@ -52,6 +58,11 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     metrics: process.metrics,
   });
   closing.defer(() => node.close());
+  const isRestored = before?.facts !== undefined && node.status().agentId !== undefined;
+  if (isRestored) {
+    node.start();
+    await askFirst(node, clock);
+  }
   const entitlements = new AgentEntitlements(node.facts, clock);
   closing.defer(() => entitlements.close());
   const revocations = new AgentRevocations(node.facts, () => node.status().agentId);
@@ -67,9 +78,17 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     unmatchableCa: createThrowawayCa(clock.now(), randomBytes),
   });
   // Last: what a token was spent for must not fail on a socket.
-  node.start();
+  if (!isRestored) node.start();
   watchNode(node, process);
   return { agent, node };
+}
+
+/** A server may know better than what was kept: it has its say before that is served, if it answers soon. */
+async function askFirst(node: Node, clock: Clock): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = clock.setTimer(PATIENCE_MS, resolve);
+    void node.asked.then(() => timer.cancel()).then(resolve);
+  });
 }
 
 /** Holds the data directory, where there is one. @throws TrustplaneError ERR_DATA_DIR*, ERR_CACHE_*, ERR_STORE_* */

@@ -235,6 +235,11 @@ const server = z.strictObject({
     examples: ['0.0.0.0:8081'],
   }),
   nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
+  expiredAgentGrace: option(
+    duration(0, 365 * DAY),
+    '30d',
+    'How long after its SVID has expired an agent that joined with a token may come back by proving its last key. 0s for never.',
+  ),
   ca: ca.optional(),
   x509Svid: x509Svid.optional(),
   jwtSvid: jwtSvid.optional(),
@@ -442,6 +447,7 @@ export type ConfigFile = Section<{
     nodeAttestors: Section<{
       x509pop: Section<{ caBundle: string; agentPathTemplate: string }>;
     }>;
+    expiredAgentGrace: number;
     ca: Section<{
       ttl: number;
       keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';

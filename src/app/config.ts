@@ -36,6 +36,8 @@ export interface Config extends AgentConfig {
   readonly jwtSvidTtlMs: number;
   readonly jwtIssuer: string | undefined;
   readonly agentSvidTtlMs: number;
+  /** How long after its SVID an agent may come back with its last key. */
+  readonly expiredAgentGraceMs: number;
   /** Per second and address; 0: no limit. */
   readonly rateLimits: {
     readonly attestation: number;
@@ -114,6 +116,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     jwtSvidTtlMs: server?.jwtSvid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl, 300_000),
     jwtIssuer: server?.jwtSvid?.issuer,
     agentSvidTtlMs: server?.agentSvid?.ttl ?? x509SvidTtlMs,
+    expiredAgentGraceMs: server?.expiredAgentGrace ?? 2_592_000_000,
     rateLimits: {
       attestation: server?.rateLimits?.attestation ?? 1,
       signing: server?.rateLimits?.signing ?? 500,

@@ -67,7 +67,11 @@ export async function openFleet(
   const ca = withDefaultLife(server.ca, lives.x509Svid);
   const jwtCa = withDefaultJwtLife(server.jwtCa, lives.jwtSvid);
   const common = { trustDomain: config.trustDomain, ca, jwtCa, clock, log, metrics };
-  const agents = await AgentRegistry.load({ ...common, bucket: store.bucket('agents') });
+  const agents = await AgentRegistry.load({
+    ...common,
+    bucket: store.bucket('agents'),
+    graceMs: config.expiredAgentGraceMs,
+  });
   closing.defer(() => agents.close());
   const tokens = JoinTokens.create({ ...common, bucket: store.bucket('tokens'), randomBytes });
   closing.defer(() => tokens.close());

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { JoinTokens } from '../agents/index.ts';
 import {
   createJoinTokenAttestor,
+  createLastKeyAttestor,
   createX509PopAttestor,
   type NodeAttestor,
 } from '../attest/index.ts';
@@ -13,7 +14,7 @@ import type { Process } from './process.ts';
 const MAX_CA_BUNDLE_BYTES = 1_048_576;
 
 /**
- * The ways for nodes to join that are configured, read again at each reload; with a token they always may.
+ * The ways for nodes to join that are configured, read again at each reload; with a token, or back with their last key, they always may.
  * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
  * ERR_FILE_TOO_LARGE
  */
@@ -31,7 +32,7 @@ export async function openNodeAttestors(
 }
 
 /**
- * The ways for nodes to join that are configured; with a token they always may.
+ * The ways for nodes to join that are configured; with a token, or back with their last key, they always may.
  * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
  * ERR_FILE_TOO_LARGE
  */
@@ -40,13 +41,16 @@ export async function loadNodeAttestors(
   { clock, log }: Pick<Process, 'clock' | 'log'>,
   tokens: Pick<JoinTokens, 'spend'>,
 ): Promise<readonly NodeAttestor[]> {
-  const joinToken = createJoinTokenAttestor(tokens);
-  if (x509pop === undefined) return [joinToken];
+  const always = [
+    createJoinTokenAttestor(tokens),
+    createLastKeyAttestor({ trustDomain, randomBytes }),
+  ];
+  if (x509pop === undefined) return always;
   const { caBundle, agentPathTemplate } = x509pop;
   const authorities = await loadAuthorities(caBundle);
   const template = agentPathTemplate === undefined ? {} : { agentPathTemplate };
   const options = { trustDomain, authorities, clock, randomBytes, log, ...template };
-  return [joinToken, createX509PopAttestor(options)];
+  return [...always, createX509PopAttestor(options)];
 }
 
 async function loadAuthorities(file: string): Promise<readonly Uint8Array[]> {

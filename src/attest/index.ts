@@ -1,5 +1,6 @@
 /** Who is calling: attests workloads by facts of the kernel, nodes by what they can prove. */
 export { createJoinTokenAttestation, createJoinTokenAttestor } from './node/join-token.ts';
+export { createLastKeyAttestation, createLastKeyAttestor } from './node/last-key.ts';
 export type {
   AttestedNode,
   Challenge,

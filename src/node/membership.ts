@@ -45,6 +45,8 @@ export interface MembershipOptions {
   readonly bootstrap: Bootstrap | undefined;
   /** Undefined: the agent lives on what it was restored with. */
   readonly attestation: NodeAttestation | undefined;
+  /** How this node proves that an SVID that has expired was its own. */
+  readonly lastKey?: (identity: NodeIdentity) => NodeAttestation;
   readonly facts: NodeFacts;
   readonly restored: NodeIdentity | undefined;
   /** A banned agent has nothing to give to anybody. */
@@ -206,7 +208,7 @@ export class Membership {
       this.#mustAttest = true;
       this.#failures = 0;
     }
-    if (fault.code === 'ERR_AGENT_BANNED') this.#forget();
+    if (isBan(fault)) this.#forget();
     if (this.#identity !== undefined || isUnavailable(fault)) return false;
     this.#joined.reject(fault);
     return true;
@@ -291,12 +293,26 @@ export class Membership {
   }
 
   async #attestBelow(bundle: Bundle): Promise<NodeIdentity> {
-    const { trustDomain, attestation, clock } = this.#options;
+    const { attestation, lastKey, log } = this.#options;
+    const identity = this.#identity;
+    if (identity !== undefined && !identity.canReattest && lastKey !== undefined) {
+      try {
+        return await this.#attestBy(lastKey(identity), bundle);
+      } catch (error) {
+        if (isUnavailable(error) || isUntrusted(error) || isBan(error)) throw error;
+        log.warn({ error: messageOf(error) }, 'the last key is not enough to come back');
+      }
+    }
     if (attestation === undefined) {
       const message =
         'this agent has nothing to prove itself with: set agent.nodeAttestation, or --join-token';
       throw new TrustplaneError('ERR_NODE_ATTESTATION', message);
     }
+    return await this.#attestBy(attestation, bundle);
+  }
+
+  async #attestBy(attestation: NodeAttestation, bundle: Bundle): Promise<NodeIdentity> {
+    const { trustDomain, clock } = this.#options;
     const evidence = await beginAttestation(attestation);
     const trust = { serverId: this.#serverId, bundle: () => bundle };
     return await this.#withAnyServer(trust, async (link) => {
@@ -357,7 +373,7 @@ export class Membership {
     this.#mustAttest = true;
     this.#isLost = true;
     this.#fault = error;
-    if (error.code === 'ERR_AGENT_BANNED') this.#forget();
+    if (isBan(error)) this.#forget();
     this.#wake();
   }
 
@@ -380,9 +396,11 @@ export class Membership {
 }
 
 function isLost(error: unknown): error is TrustplaneError {
-  return (
-    error instanceof TrustplaneError && (LOST.has(error.code) || error.code === 'ERR_AGENT_BANNED')
-  );
+  return error instanceof TrustplaneError && (LOST.has(error.code) || isBan(error));
+}
+
+function isBan(error: unknown): boolean {
+  return error instanceof TrustplaneError && error.code === 'ERR_AGENT_BANNED';
 }
 
 function isUntrusted(error: unknown): boolean {

@@ -1,3 +1,4 @@
+import { copyFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { openFleet } from '../../test/fakes/open-fleet.ts';
 import { bundleFileOf, openTestNode, pathsOf } from '../../test/fakes/open-test-node.ts';
@@ -5,7 +6,14 @@ import { testDraft } from '../../test/fakes/test-entries.ts';
 import { until } from '../../test/fakes/unix-place.ts';
 import type { NodeAttestor } from '../api/attest-agent.ts';
 import { createJoinTokenAttestation } from '../attest/index.ts';
-import { buildCsr, generateP256KeyPair, parseX509Svid, SpiffeId } from '../spiffe/index.ts';
+import {
+  type AgentFacts,
+  buildCsr,
+  generateP256KeyPair,
+  parseX509Svid,
+  SpiffeId,
+} from '../spiffe/index.ts';
+import type { NodeIdentity } from './node-identity.ts';
 
 type Fleet = Awaited<ReturnType<typeof openFleet>>;
 
@@ -209,4 +217,70 @@ it('tells the servers what those it serves have, on each stream anew', async () 
   await fleet.stop();
   await fleet.restart();
   await inTime(fleet, () => fleet.confirmed.get(parentId) === 'ab'.repeat(32));
+});
+
+describe('a node that was away for long', () => {
+  const HOUR_MS = 3_600_000;
+
+  /** Lets the server live on for some hours; it has another SVID then. */
+  async function pass(fleet: Fleet, hours: number): Promise<void> {
+    await fleet.stop();
+    for (let hour = 0; hour < hours; hour++) await fleet.clock.advanceAsync(HOUR_MS);
+    await fleet.restart();
+  }
+
+  /** A node that joined with a token and ended; what it kept, and what it is configured with. */
+  async function left(fleet: Fleet) {
+    const saved: { identity?: NodeIdentity; facts?: AgentFacts } = {};
+    const attestation = createJoinTokenAttestation(await tokenOf(fleet));
+    const path = await bundleFileOf(fleet.trustMap.current().own);
+    const bootstrap = { kind: 'file', path } as const;
+    const node = await openTestNode(fleet, {
+      attestation,
+      bootstrap,
+      saveIdentity: async (identity) => void (saved.identity = identity),
+      saveFacts: (facts) => void (saved.facts = facts),
+    });
+    await node.ready;
+    const id = node.status().agentId;
+    if (id === undefined) throw new Error('no agent');
+    await node.close();
+    return { id, path, options: { attestation, bootstrap, restored: saved } };
+  }
+
+  it('comes back with its last key, without a new token (F2)', async () => {
+    const fleet = await openFleet({ pushes: true });
+    const { id, options } = await left(fleet);
+    await pass(fleet, 5);
+    const node = await openTestNode(fleet, options);
+    await inTime(fleet, () => node.status().agentId !== undefined);
+    await node.ready;
+    expect(node.status().agentId?.toString()).toBe(id.toString());
+    await inTime(fleet, () => fleet.agents.get(id)?.renewedSvid === undefined);
+  });
+
+  it('stays out when it was banned meanwhile (F2)', async () => {
+    const fleet = await openFleet({ pushes: true });
+    const { id, options } = await left(fleet);
+    await fleet.agents.ban(id);
+    await pass(fleet, 5);
+    const node = await openTestNode(fleet, options);
+    await inTime(fleet, () => node.status().faults.length > 0);
+    expect(node.status()).toMatchObject({
+      agentId: undefined,
+      faults: [{ code: 'ERR_AGENT_BANNED' }],
+    });
+  });
+
+  it('bootstraps again when it knows none of the authorities any more, and only as configured (F2)', async () => {
+    const fleet = await openFleet({ pushes: true });
+    const { path, options } = await left(fleet);
+    await pass(fleet, 60);
+    const node = await openTestNode(fleet, options);
+    await inTime(fleet, () => node.status().faults.length > 0);
+    expect(node.status().faults[0]?.code).toBe('ERR_NODE_SERVER');
+    await copyFile(await bundleFileOf(fleet.trustMap.current().own), path);
+    await inTime(fleet, () => node.status().agentId !== undefined);
+    await inTime(fleet, () => node.status().faults.length === 0);
+  });
 });

@@ -8,6 +8,7 @@ import type {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { Position } from '../sync/index.ts';
+import type { TlsIdentity } from '../wire/index.ts';
 import type { NodeAttestation } from './attest-node.ts';
 import type { Bootstrap } from './bootstrap.ts';
 import { FactsFeed } from './facts-feed.ts';
@@ -37,6 +38,8 @@ export interface NodeOptions {
   readonly bootstrap: Bootstrap | undefined;
   /** How this node proves what it is; undefined when it cannot. */
   readonly attestation: NodeAttestation | undefined;
+  /** How it proves that an SVID that has expired was its own. */
+  readonly lastKey?: (svid: TlsIdentity) => NodeAttestation;
   /** What it had before it was started again. */
   readonly restored?: RestoredNode | undefined;
   /** Resolves when the identity is where it outlives the process; before it is used. */

@@ -7,6 +7,7 @@ import { FakeClock } from './fake-clock.ts';
 
 export const agentTrustDomain: TrustDomain = TrustDomain.parse('a.test');
 export const HOUR_MS = 3_600_000;
+export const GRACE_MS: number = 30 * 24 * HOUR_MS;
 
 /** `spiffe://a.test/spire/agent/x509pop/<name>`. */
 export const agentId = (name: string): SpiffeId =>
@@ -38,7 +39,8 @@ export async function openAgents(place: Place = {}) {
   const clock = place.clock ?? new FakeClock();
   const store = place.store ?? createMemoryStore({ clock });
   const bucket = place.bucket ?? store.bucket('agents');
-  const options = { bucket, trustDomain: agentTrustDomain, clock, log: silentLog };
+  const common = { bucket, trustDomain: agentTrustDomain, clock, log: silentLog };
+  const options = { ...common, graceMs: GRACE_MS };
   const agents = await AgentRegistry.load({ ...options, metrics: createMetrics() });
   onTestFinished(() => agents.close());
   let serial = 0x10;

@@ -18,7 +18,7 @@ import {
   type NodeAttestor,
   SyncHub,
 } from '../../src/api/index.ts';
-import { createJoinTokenAttestor } from '../../src/attest/index.ts';
+import { createJoinTokenAttestor, createLastKeyAttestor } from '../../src/attest/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.ts';
 import {
@@ -98,7 +98,11 @@ export async function openFleet(options: FleetOptions = {}) {
       tokens,
       entries,
       authorization,
-      attestors: () => [createJoinTokenAttestor(tokens), ...(options.attestors ?? [])],
+      attestors: () => [
+        createJoinTokenAttestor(tokens),
+        createLastKeyAttestor({ ...common, randomBytes }),
+        ...(options.attestors ?? []),
+      ],
       issueAgentSvid: createAgentSvidIssuer(ca, () => 0),
     }),
     createBundleService({

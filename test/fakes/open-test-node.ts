@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { onTestFinished } from 'vitest';
+import { createLastKeyAttestation } from '../../src/attest/index.ts';
 import { type NodeOptions, openNode } from '../../src/node/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { type Bundle, encodePem, type RegistrationEntry } from '../../src/spiffe/index.ts';
@@ -27,6 +29,7 @@ export async function openTestNode(fleet: Fleet, options: Partial<NodeOptions> =
     servers: [{ host: '127.0.0.1', port: fleet.port }],
     bootstrap: { kind: 'file', path: await bundleFileOf(fleet.trustMap.current().own) },
     attestation: undefined,
+    lastKey: (svid) => createLastKeyAttestation(svid, randomBytes),
     agentVersion: '0.0.0-test',
     clock: fleet.clock,
     random: () => 0.5,

@@ -10,6 +10,16 @@ export interface AttestedNode {
   readonly canReattest: boolean;
   /** What the agent is to be known as as well. */
   readonly alias?: SpiffeId | undefined;
+  /** It is an agent already, of whatever attestor, and proved the key of this SVID of its own. */
+  readonly returning?: ReturningSvid | undefined;
+}
+
+/** The last SVID of an agent. */
+export interface ReturningSvid {
+  /** Lower-case hex. */
+  readonly serialNumber: string;
+  /** SubjectPublicKeyInfo DER. */
+  readonly publicKey: Uint8Array;
 }
 
 /** Sends a challenge to the node and resolves with what it answers. */
