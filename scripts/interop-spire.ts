@@ -8,6 +8,7 @@ import { findEnvoy } from '../test/programs/find-envoy.ts';
 import { ProgramMissingError } from '../test/programs/pip.ts';
 import { findSpire } from '../test/programs/spire/find-spire.ts';
 import { clockDrill } from './interop/clock-drill.ts';
+import { federationDrill } from './interop/federation-drill.ts';
 import { joinDrill } from './interop/join-drill.ts';
 import { type Drill, type Makers, runDrill } from './interop/run-drill.ts';
 import { x509popDrill } from './interop/x509pop-drill.ts';
@@ -27,6 +28,7 @@ async function main([pair, word = '']: readonly string[]): Promise<number> {
       failed += await run(joinDrill, makers);
       failed += await run(x509popDrill, makers);
       failed += await run(clockDrill, makers);
+      failed += await run(federationDrill, makers);
     }
     process.stdout.write(failed === 0 ? 'all passed\n' : `${failed} failed\n`);
     return failed === 0 ? 0 : 1;

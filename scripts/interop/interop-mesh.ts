@@ -51,9 +51,13 @@ export async function openMesh(
 }
 
 /** An entry for every workload of this user below that agent; returns its ID. */
-export async function createEntry({ admin }: InteropPlace, spiffeId: string): Promise<string> {
+export async function createEntry(
+  { admin }: InteropPlace,
+  spiffeId: string,
+  ...flags: readonly string[]
+): Promise<string> {
   const selector = ['-selector', `unix:uid:${process.getuid?.() ?? 0}`];
-  return await admin.createEntry(spiffeId, 'spiffe://example.org/node', ...selector);
+  return await admin.createEntry(spiffeId, 'spiffe://example.org/node', ...selector, ...flags);
 }
 
 /** How many authorities of the trust domain each Envoy trusts. */
