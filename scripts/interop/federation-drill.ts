@@ -20,7 +20,7 @@ interface World {
   readonly place: InteropPlace;
   readonly authorities: readonly [TestCertificate, TestCertificate];
   /** The authorities a workload was given of each foreign trust domain, in base64. */
-  federated(): Promise<Readonly<Record<string, string>>>;
+  readonly federated: () => Promise<Readonly<Record<string, string>>>;
 }
 
 /** Bundles of foreign trust domains and relationships, administered with SPIRE's command line. */
@@ -82,9 +82,9 @@ export const federationDrill: Drill<World> = {
 async function relationships({ place, authorities: [one] }: World): Promise<void> {
   const { admin } = place;
   const file = await writeDocument(place, 'd.test', 3n, one);
-  const to = (profile: string, url: string): readonly string[] => [
-    ...['-trustDomain', 'd.test', '-bundleEndpointURL', url, '-bundleEndpointProfile', profile],
-  ];
+  const target = ['-trustDomain', 'd.test'];
+  const to = (profile: string, url: string): readonly string[] =>
+    target.concat('-bundleEndpointURL', url, '-bundleEndpointProfile', profile);
   const id = ['-endpointSpiffeID', 'spiffe://d.test/spire/server'];
   const bundle = ['-trustDomainBundlePath', file, '-trustDomainBundleFormat', 'spiffe'];
   const spiffe = to('https_spiffe', 'https://127.0.0.1:1/');
@@ -93,7 +93,7 @@ async function relationships({ place, authorities: [one] }: World): Promise<void
   await assert.rejects(admin.run('federation', 'create', ...spiffe, ...id));
   await assert.rejects(admin.run('federation', 'update', ...to('https_web', 'http://d.test/')));
   await admin.run('federation', 'update', ...to('https_web', 'https://127.0.0.1:2/'));
-  const shown = await admin.run('federation', 'show', '-trustDomain', 'd.test');
+  const shown = await admin.run('federation', 'show', ...target);
   assert.match(shown, /https:\/\/127\.0\.0\.1:2\/[^]*https_web/u);
   assert.match(await admin.run('federation', 'list'), /Found 1 federation relationship/u);
   await admin.run('federation', 'delete', '-id', 'd.test');
