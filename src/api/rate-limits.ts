@@ -87,14 +87,15 @@ export class RateLimits {
   }
 
   #hold(limit: Limit, handler: UntypedHandleCall): UntypedHandleCall {
-    return async (call: Call, ...rest: unknown[]): Promise<unknown> => {
-      const caller = callerOf(call);
-      if (caller.kind !== 'local') {
-        const isHere = await this.#wait(limit, sourceNetwork(caller.address), call);
-        if (!isHere) return undefined;
-      }
-      return Reflect.apply(handler, undefined, [call, ...rest]);
-    };
+    return (call: Call, ...rest: unknown[]): unknown =>
+      this.#handle(limit, call, () => Reflect.apply(handler, undefined, [call, ...rest]));
+  }
+
+  async #handle(limit: Limit, call: Call, handle: () => unknown): Promise<unknown> {
+    const caller = callerOf(call);
+    if (caller.kind === 'local') return handle();
+    const isHere = await this.#wait(limit, sourceNetwork(caller.address), call);
+    return isHere ? handle() : undefined;
   }
 
   /** False when the caller has gone meanwhile. */

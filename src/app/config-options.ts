@@ -4,15 +4,18 @@ import type { ConfigFile } from './config-schema.ts';
 
 const node = z.object({
   reloadable: z.boolean().optional(),
+  secret: z.boolean().optional(),
   get properties() {
     return z.record(z.string(), node).optional();
   },
 });
 type SchemaNode = z.infer<typeof node>;
 
-/** The names of all options, such as `server.ca.ttl`; of those alone that can be reloaded if asked. */
-export function optionNames(filter: { readonly reloadable?: true } = {}): string[] {
-  return namesIn(node.parse(configJsonSchema()), '', filter.reloadable === true);
+type Mark = 'reloadable' | 'secret';
+
+/** The names of all options, such as `server.ca.ttl`, or of those alone that have the mark. */
+export function optionNames(filter: { readonly only?: Mark } = {}): string[] {
+  return namesIn(node.parse(configJsonSchema()), '', filter.only);
 }
 
 /** What is said of each option, as text that differs where the values do; options that are not mentioned are left out. */
@@ -23,14 +26,16 @@ export function saidOptions(said: ConfigFile): ReadonlyMap<string, string> {
   );
 }
 
-function namesIn({ properties, reloadable }: SchemaNode, name: string, only: boolean): string[] {
-  if (properties === undefined) return only && reloadable !== true ? [] : [name];
-  return Object.entries(properties).flatMap(([key, inner]) =>
-    namesIn(inner, name === '' ? key : `${name}.${key}`, only),
+function namesIn(inner: SchemaNode, name: string, only: Mark | undefined): string[] {
+  if (inner.properties === undefined)
+    return only === undefined || inner[only] === true ? [name] : [];
+  return Object.entries(inner.properties).flatMap(([key, next]) =>
+    namesIn(next, name === '' ? key : `${name}.${key}`, only),
   );
 }
 
-function valueAt(said: ConfigFile, name: string): unknown {
+/** What is said of an option; undefined: nothing. */
+export function valueAt(said: object, name: string): unknown {
   return name
     .split('.')
     .reduce<unknown>(

@@ -329,6 +329,7 @@ const bootstrap = z.strictObject({
 
 const nodeAttestation = z.strictObject({
   joinToken: z.string().min(1).max(255).optional().meta({
+    secret: true,
     description: 'Join token, as `trustplane token generate` prints it. Needed once.',
   }),
   joinTokenFile: absolutePath.optional().meta({

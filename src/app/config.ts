@@ -5,6 +5,7 @@ import {
   checkDocument,
   type Environment,
   formatDuration,
+  type LocatedYaml,
   type LogLevel,
   parseStrictYaml,
 } from '../ops/index.ts';
@@ -83,7 +84,12 @@ export interface ConfigFlags {
  * @throws TrustplaneError ERR_CONFIG_FILE when it cannot be read, ERR_YAML, ERR_CONFIG
  */
 export function loadConfigFile(file: string, env: Environment): ConfigFile {
-  return checkDocument(parseStrictYaml(readConfigText(file), file, env), configSchema);
+  return checkDocument(readConfigDocument(file, env), configSchema);
+}
+
+/** The file as it stands, with variables replaced. @throws TrustplaneError ERR_CONFIG_FILE, ERR_YAML */
+export function readConfigDocument(file: string, env: Environment): LocatedYaml {
+  return parseStrictYaml(readConfigText(file), file, env);
 }
 
 /**
