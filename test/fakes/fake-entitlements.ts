@@ -50,6 +50,12 @@ export class FakeEntitlements implements EntitlementSource {
     return this.#isComplete;
   }
 
+  /** A new process begins with what was kept. */
+  restart(isComplete: boolean): void {
+    this.#listeners.clear();
+    this.#isComplete = isComplete;
+  }
+
   complete(): void {
     this.#isComplete = true;
     for (const listener of this.#listeners) listener();

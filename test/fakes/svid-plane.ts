@@ -97,8 +97,8 @@ export function createSvidPlane(
 ): SvidPlane {
   const { after } = options;
   const clock = after?.clock ?? new FakeClock();
-  const entries = new FakeEntitlements(options.isComplete);
-  entries.put(...(after?.entries.all() ?? []));
+  const entries = after?.entries ?? new FakeEntitlements();
+  entries.restart(options.isComplete ?? true);
   const issuer =
     after?.issuer ??
     new FakeSvidIssuer(clock, TrustDomain.parse('a.test'), (id) => entries.get(id));

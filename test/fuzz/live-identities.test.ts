@@ -1,6 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseX509Svid, SpiffeId, TrustDomain, verifyX509Svid } from '../../src/spiffe/index.ts';
+import {
+  issueInstant,
+  parseX509Svid,
+  SpiffeId,
+  TrustDomain,
+  verifyX509Svid,
+} from '../../src/spiffe/index.ts';
 import { fakeEntry } from '../fakes/fake-entitlements.ts';
 import { FakeSvidIssuer } from '../fakes/fake-svid-issuer.ts';
 import {
@@ -21,8 +27,21 @@ interface Stream {
 
 /** The plane, what is attached to it, and whether its issuer is well. */
 interface World extends SvidPlane {
-  readonly streams: Stream[];
+  streams: Stream[];
   readonly foreign: FakeSvidIssuer;
+}
+
+function attach(world: World, process: FakeProcess): Stream {
+  const listener = new RecordingListener();
+  const attachment = world.source.attach(process, listener);
+  return { process, listener, close: () => attachment.close() };
+}
+
+/** The process dies and begins again with what it kept; its workloads come back. */
+function restart(world: World, isComplete: boolean): void {
+  world.source.close();
+  Object.assign(world, createSvidPlane({ after: world, isComplete }));
+  world.streams = world.streams.map(({ process }) => attach(world, process));
 }
 
 type Step = (world: World) => Promise<void> | void;
@@ -51,10 +70,7 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
     weight: 2,
     arbitrary: uid.map((uid) =>
       named(`attach ${uid}`, (world) => {
-        const process = fakeProcess(uid);
-        const listener = new RecordingListener();
-        const attachment = world.source.attach(process, listener);
-        world.streams.push({ process, listener, close: () => attachment.close() });
+        world.streams.push(attach(world, fakeProcess(uid)));
       }),
     ),
   },
@@ -87,6 +103,15 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
       issuer.prepareAuthority()();
       issuer.revoke(0);
       trust.set(issuer.bundle());
+    }),
+  ),
+  fc
+    .boolean()
+    .map((isComplete) => named(`restart ${isComplete}`, (world) => restart(world, isComplete))),
+  fc.constant(named('complete', ({ entries }) => entries.complete())),
+  fc.tuple(path, fc.constantFrom(0, 40_000)).map(([path, ago]) =>
+    named(`revoke ${path} ${ago}`, ({ revocations, clock }) => {
+      revocations.revokeId(SpiffeId.parse(`spiffe://a.test/${path}`), clock.now() - ago);
     }),
   ),
   fc
@@ -129,8 +154,10 @@ describe('the live identity model', () => {
 });
 
 /** True at every moment: leaves are valid below the bundle they came with, hints and IDs in order. */
-function checkLast(listener: RecordingListener, { clock }: World): void {
+function checkLast(listener: RecordingListener, { clock, entries }: World): void {
   const update = listener.updates.at(-1);
+  const isToldOfNone = update?.identities.length === 0;
+  expect(isToldOfNone && !entries.isComplete()).toBe(false);
   for (const identity of update?.identities ?? []) {
     const svid = parseX509Svid(identity.certificateChain);
     expect(svid.spiffeId.equals(identity.spiffeId)).toBe(true);
@@ -142,8 +169,9 @@ function checkLast(listener: RecordingListener, { clock }: World): void {
 /** True once the issuer is well and time has passed: everybody has exactly what the entries say, unexpired. */
 async function checkSettled(world: World): Promise<void> {
   world.issuer.failure = undefined;
+  world.entries.complete();
   world.trust.set(world.issuer.bundle(), world.foreign.bundle());
-  await world.clock.advanceAsync(60_000);
+  await world.clock.advanceAsync(90_000);
   world.entries.put(fakeEntry('poke', { selectors: uids.slice(0, 1) }));
   world.entries.put(fakeEntry('poke2', { selectors: uids.slice(1, 2) }));
   world.entries.put(fakeEntry('poke3', { selectors: uids.slice(2, 3) }));
@@ -158,8 +186,10 @@ async function checkSettled(world: World): Promise<void> {
     expect(listener.gone).toBeUndefined();
     expect(update?.identities.map(({ entryId }) => entryId)).toEqual(matching.map(({ id }) => id));
     expect(update?.bundle).toBe(world.trust.current().own);
-    for (const { expiresAt } of update?.identities ?? []) {
+    for (const { expiresAt, entryId, spiffeId, certificateChain } of update?.identities ?? []) {
       expect(expiresAt).toBeGreaterThan(world.clock.now());
+      const issuedAt = issueInstant(parseX509Svid(certificateChain).leaf);
+      expect(world.revocations.find({ spiffeId, issuedAt, entryId })).toBeUndefined();
     }
   }
 }
