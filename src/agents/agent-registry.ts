@@ -96,6 +96,11 @@ export class AgentRegistry {
       : undefined;
   }
 
+  /** In no particular order. */
+  get all(): readonly AttestedAgent[] {
+    return this.#view.all.map(({ agent }) => agent);
+  }
+
   /** In order of their IDs. @throws TrustplaneError ERR_AGENT_PAGE */
   list(filter: AgentFilter, request: PageRequest): RecordPage<AttestedAgent> {
     const isMeant = compileAgentFilter(filter);

@@ -4,3 +4,4 @@ export type { AgentFilter } from './agent-filter.ts';
 export { AgentRegistry, type AgentRegistryOptions, type PurgeRequest } from './agent-registry.ts';
 export type { AgentChange } from './agent-view.ts';
 export { type JoinToken, JoinTokens, type JoinTokensOptions } from './join-tokens.ts';
+export { RotationEvidence, type RotationEvidenceOptions } from './rotation-evidence.ts';
