@@ -31,7 +31,7 @@ export function checkConfig(
   const document = Object(readConfigDocument(file, env).value);
   const names = optionNames({ only: 'secret' });
   const values = names.map((name) => valueAt(document, name));
-  const secrets = new Set(values.filter((value) => value !== undefined));
+  const secrets = new Set<unknown>(values.filter((value) => value !== undefined));
   const shown = (value: unknown): unknown =>
     JSON.parse(
       JSON.stringify(value, (_, inner: unknown) => (secrets.has(inner) ? HIDDEN : inner)) ?? 'null',
