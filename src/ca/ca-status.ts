@@ -22,6 +22,8 @@ export interface CaHealth {
   readonly health: 'ok' | 'degraded' | 'failing';
   readonly canSign: boolean;
   readonly failure: RotationFailure | undefined;
+  /** The active authority signs although not everybody knows it yet. */
+  readonly alarm: RotationAlarm | undefined;
 }
 
 /** Where the authorities of one kind stand. */
@@ -32,19 +34,18 @@ export interface CaStatus extends CaHealth {
   readonly nextStepAt: number;
   /** Whether everybody knows the prepared authority; undefined when none is prepared. */
   readonly gate: GateState | undefined;
-  /** The active authority signs although not everybody knows it yet. */
-  readonly alarm: RotationAlarm | undefined;
 }
 
 /** `signer`: whose key is at hand. */
 export function describeHealth(
   signer: Authority | undefined,
-  failure: RotationFailure | undefined,
+  rotation: Pick<CaHealth, 'failure' | 'alarm'>,
   now: number,
 ): CaHealth {
   const canSign = signer !== undefined && now >= signer.notBefore && now < signer.notAfter;
+  const { failure, alarm } = rotation;
   const health = !canSign ? 'failing' : failure === undefined ? 'ok' : 'degraded';
-  return { health, canSign, failure };
+  return { health, canSign, failure, alarm };
 }
 
 export function describeAuthority(
@@ -66,7 +67,6 @@ export function describeStatus<A extends Authority>(options: {
   readonly health: CaHealth;
   readonly authorities: readonly A[];
   readonly step: RotationStep<A>;
-  readonly alarm: RotationAlarm | undefined;
   readonly find: (authority: A) => Publication | undefined;
   readonly gateOf: (authority: A) => GateState;
   readonly now: number;
@@ -81,6 +81,5 @@ export function describeStatus<A extends Authority>(options: {
     nextStep: step.type === 'wait' ? step.next : step.type,
     nextStepAt: step.type === 'wait' ? step.until : now,
     gate: prepared && options.gateOf(prepared),
-    alarm: options.alarm,
   };
 }

@@ -154,6 +154,32 @@ describe.each(['x509', 'jwt'] as const)('forced steps on %s authorities', (kind)
     await world.sign();
   });
 
+  it('prepare is refused when there are 32, until old ones are revoked', async () => {
+    const world = await start();
+    for (let made = 1; made < 32; made++) {
+      const { authorityId } = await world.ca.prepare();
+      await world.ca.activate(authorityId, { force: true });
+    }
+    await expect(world.ca.prepare()).rejects.toEqual(withCode('ERR_CA_AUTHORITY_LIMIT'));
+    const old = idOf(world, 'old');
+    await world.ca.taint(old);
+    await world.ca.revoke(old);
+    expect(await world.ca.prepare()).toMatchObject({ state: 'prepared' });
+    expect(await world.ca.prepare()).toMatchObject({ state: 'prepared' });
+  });
+
+  it('activate refuses a prepared one that has expired', async () => {
+    const world = await start();
+    const { authorityId } = await world.ca.prepare();
+    await settle();
+    world.clock.jump(world.clock.now() + 25 * HOUR_MS);
+    await expect(world.ca.activate(authorityId, { force: true })).rejects.toEqual(
+      withCode('ERR_CA_AUTHORITY_STATE'),
+    );
+    await settle();
+    expect((await world.sign()).authorityId).not.toBe(authorityId);
+  });
+
   it('are told to listeners and counted', async () => {
     const world = await startRotated();
     const events: string[] = [];

@@ -3,11 +3,15 @@ import { type Authority, type AuthorityKind, kindNames } from './authority.ts';
 import type { Publication } from './authority-publisher.ts';
 import type { GateState } from './gate.ts';
 
+/** Of one kind and server; the rotation by itself has three. */
+const MAX_AUTHORITIES = 32;
+
 /** What an operator forces on the authorities of one kind. Each step can be repeated: what is done already stays done. */
 export interface ForcedSteps<Status> {
   /**
    * Makes the next authority and puts it into the bundle; one that is prepared already is replaced.
-   * @throws TrustplaneError ERR_CA_EXPIRED while none is active, ERR_CA_CLOSED, ERR_STORE_*
+   * @throws TrustplaneError ERR_CA_EXPIRED while none is active, ERR_CA_AUTHORITY_LIMIT,
+   * ERR_CA_CLOSED, ERR_STORE_*
    */
   prepare(): Promise<Status>;
   /**
@@ -43,10 +47,29 @@ export function requireAuthority<A extends Authority>(
   );
 }
 
+/** @throws TrustplaneError ERR_CA_EXPIRED, ERR_CA_AUTHORITY_LIMIT */
+export function checkPrepare(authorities: readonly Authority[]): void {
+  if (!authorities.some(({ state }) => state === 'active')) {
+    throw new TrustplaneError('ERR_CA_EXPIRED', 'no authority is active yet; try again soon');
+  }
+  const kept = authorities.filter(({ state }) => state !== 'prepared').length;
+  if (kept < MAX_AUTHORITIES) return;
+  throw new TrustplaneError(
+    'ERR_CA_AUTHORITY_LIMIT',
+    `there are ${kept} authorities that are active or old, and at most ${MAX_AUTHORITIES} may be; taint and revoke old ones`,
+  );
+}
+
 /** @throws TrustplaneError ERR_CA_AUTHORITY_STATE, ERR_CA_CLOCK */
-export function checkActivate({ authorityId, state, notBefore }: Authority, now: number): void {
+export function checkActivate(authority: Authority, now: number): void {
+  const { authorityId, state, notBefore, notAfter } = authority;
   if (state !== 'prepared') {
     throw wrongState(`only a prepared authority can be activated; ${authorityId} is ${state}`);
+  }
+  if (now >= notAfter) {
+    throw wrongState(
+      `the prepared authority ${authorityId} expired at ${new Date(notAfter).toISOString()}; prepare another one`,
+    );
   }
   if (now >= notBefore) return;
   throw new TrustplaneError(

@@ -96,7 +96,7 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
   }
 
   health(): CaHealth {
-    return describeHealth(this.#signer, this.#rotation.failure, this.#options.clock.now());
+    return describeHealth(this.#signer, this.#rotation, this.#options.clock.now());
   }
 
   status(): CaStatus {
@@ -105,7 +105,6 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
       health: this.health(),
       authorities: this.#slots.authorities,
       step: this.#rotation.step,
-      alarm: this.#rotation.alarm,
       find: (authority) => publisher.find(authority),
       gateOf: (authority) => this.#rotation.gateOf(authority),
       now: clock.now(),

@@ -6,6 +6,7 @@ import type { AuthoritySlots } from './authority-slots.ts';
 import {
   checkActivate,
   checkGate,
+  checkPrepare,
   checkRevoke,
   checkTaint,
   type ForcedSteps,
@@ -124,7 +125,7 @@ export class Rotation<A extends Authority> implements ForcedSteps<A> {
   prepare(): Promise<A> {
     return this.#force(async () => {
       const { clock, slots } = this.#parts;
-      this.#requireActive();
+      checkPrepare(slots.authorities);
       const replaced = slots.authorities.find(({ state }) => state === 'prepared');
       if (replaced !== undefined) await slots.remove(replaced, 'prune');
       const authority = await slots.prepare(clock.now());
@@ -286,11 +287,6 @@ export class Rotation<A extends Authority> implements ForcedSteps<A> {
   #require(authorityId: string): A {
     const { kind, slots } = this.#parts;
     return requireAuthority(slots.authorities, authorityId, kind);
-  }
-
-  #requireActive(): void {
-    if (this.#parts.slots.authorities.some(({ state }) => state === 'active')) return;
-    throw new TrustplaneError('ERR_CA_EXPIRED', 'no authority is active yet; try again soon');
   }
 
   #requireOpen(): void {

@@ -319,6 +319,53 @@ describe('own bundle', () => {
     expect((await open(ground)).current()).toEqual(own.current());
   });
 
+  it('takes a thousand keys and no more', async () => {
+    const ground = createGround();
+    const own = await open(ground);
+    const publisher = own.publisherFor('s1');
+    await publisher.publish(one);
+    const { publicKey } = newJwtKey('any');
+    const text = Buffer.from((await ground.bucket.get('bundle'))?.value ?? []).toString();
+    const document = JSON.parse(text);
+    const key = { publicKey: Buffer.from(publicKey).toString('base64'), tainted: false };
+    const added = { publishedAt: 1, publishedBy: 's1' };
+    const jwtAuthorities = Array.from({ length: 999 }, (_, i) => ({
+      keyId: `k${i}`,
+      ...key,
+      ...added,
+    }));
+    const full = JSON.stringify({ ...document, sequence: '2', jwtAuthorities });
+    await ground.bucket.put('bundle', Buffer.from(full));
+    for (const publish of [() => publisher.publish(two), () => publisher.publishJwt(jwtKey)]) {
+      await expect(publish()).rejects.toMatchObject({ code: 'ERR_OWN_BUNDLE_LIMIT' });
+    }
+    await publisher.withdrawJwt('k7');
+    await publisher.publish(two);
+    expect(own.current().jwtAuthorities).toHaveLength(998);
+  });
+
+  it('loses what one server published and what has ended', async () => {
+    const own = await open(createGround());
+    const [publisher, other] = [own.publisherFor('s1'), own.publisherFor('s2')];
+    await publisher.publish(one);
+    await other.publish(two);
+    for (const [keyId, expiresAt] of [
+      ['early', 1_000],
+      ['late', 3_000],
+      ['never', undefined],
+    ] as const)
+      await publisher.publishJwt({ keyId, publicKey: generateP256KeyPair().publicKey, expiresAt });
+    const before = own.current().sequenceNumber ?? 0n;
+    await publisher.withdrawExpired(500);
+    expect(own.current().sequenceNumber).toBe(before);
+    await publisher.withdrawExpired(2_000);
+    expect(own.current().jwtAuthorities.map(({ keyId }) => keyId)).toEqual(['late', 'never']);
+    expect(certificates(own.current())).toEqual([one, two]);
+    await publisher.withdrawExpired(Date.parse('9999-01-01T00:00:00Z'));
+    expect(own.current().jwtAuthorities.map(({ keyId }) => keyId)).toEqual(['never']);
+    expect(certificates(own.current())).toEqual([two]);
+  });
+
   it('refuses to publish what is no certificate', async () => {
     const own = await open(createGround());
     await expect(own.publisherFor('s1').publish(Uint8Array.of(1))).rejects.toMatchObject({

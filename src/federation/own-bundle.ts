@@ -27,6 +27,8 @@ import { followRecord, type RecordFeed, type RecordState } from './record-feed.t
 
 const KEY = 'bundle';
 const MAX_ATTEMPTS = 32;
+/** As many as readers of bundle documents take. */
+const MAX_KEYS = 1_000;
 const DEFAULT_REFRESH_HINT_SECONDS = 300;
 const NO_KEYS: BundleKeys = { x509Authorities: [], jwtAuthorities: [] };
 
@@ -40,8 +42,8 @@ export interface Publication {
 /**
  * What one server may do to the bundle. X.509 authorities are named by their certificate (DER), JWT
  * authorities by their key ID. Once a change resolves it is durable and `current` shows it; all
- * reject with ERR_OWN_BUNDLE or ERR_STORE_* when it cannot be made. Taking out or tainting what is
- * not there does nothing.
+ * reject with ERR_OWN_BUNDLE, ERR_OWN_BUNDLE_LIMIT or ERR_STORE_* when it cannot be made. Taking out or
+ * tainting what is not there does nothing.
  */
 export interface OwnBundlePublisher {
   /** How it stands in the bundle as that is seen here; undefined when it is not in it. */
@@ -55,6 +57,8 @@ export interface OwnBundlePublisher {
   /** @throws TrustplaneError ERR_DER, ERR_PUBLIC_KEY; ERR_KEY_EXISTS when another key has the ID */
   publishJwt(key: Pick<TokenAuthority, 'keyId' | 'publicKey' | 'expiresAt'>): Promise<void>;
   withdrawJwt(keyId: string): Promise<void>;
+  /** Takes out what this server published and what ended before `instant` (milliseconds since the epoch). */
+  withdrawExpired(instant: number): Promise<void>;
   taintJwt(keyId: string): Promise<void>;
 }
 
@@ -136,6 +140,16 @@ class StoredOwnBundle implements OwnBundle {
         await this.#changeJwt((all) => withJwtAuthority(all, authority));
       },
       withdrawJwt: (keyId) => this.#changeJwt((all) => all.filter(isNot(hasKeyId(keyId)))),
+      withdrawExpired: (instant) =>
+        this.#change(({ x509Authorities, jwtAuthorities }) => {
+          const isOver = isOverBefore(instant, serverId);
+          return {
+            x509Authorities: x509Authorities.filter(
+              (one) => !isOver(one, () => parseCertificate(one.certificate).notAfter),
+            ),
+            jwtAuthorities: jwtAuthorities.filter((one) => !isOver(one, () => one.expiresAt)),
+          };
+        }),
       taintJwt: (keyId) => this.#changeJwt((all) => withTaint(all, hasKeyId(keyId))),
     };
   }
@@ -179,6 +193,7 @@ class StoredOwnBundle implements OwnBundle {
       sameItems(record.x509Authorities, x509Authorities) &&
       sameItems(record.jwtAuthorities, jwtAuthorities);
     if (isSame) return record;
+    checkSize(keys, record);
     const sequence = (record?.sequence ?? 0n) + 1n;
     return { sequence, refreshHintSeconds, x509Authorities, jwtAuthorities };
   }
@@ -209,6 +224,20 @@ class StoredOwnBundle implements OwnBundle {
   }
 }
 
+/** What is there already may stay, and go. @throws TrustplaneError ERR_OWN_BUNDLE_LIMIT */
+function checkSize(keys: BundleKeys, before: BundleKeys | undefined): void {
+  const count = countOf(keys);
+  if (count <= MAX_KEYS || count <= countOf(before ?? NO_KEYS)) return;
+  throw new TrustplaneError(
+    'ERR_OWN_BUNDLE_LIMIT',
+    `the bundle of the own trust domain holds at most ${MAX_KEYS} keys; this would be ${count}`,
+  );
+}
+
+function countOf({ x509Authorities, jwtAuthorities }: BundleKeys): number {
+  return x509Authorities.length + jwtAuthorities.length;
+}
+
 type Edit<Authority> = (all: readonly Authority[]) => readonly Authority[];
 type Test<Authority> = (authority: Authority) => boolean;
 
@@ -222,6 +251,11 @@ function hasKeyId(keyId: string): Test<Pick<PublishedJwtAuthority, 'keyId'>> {
 
 function isNot<Authority>(test: Test<Authority>): Test<Authority> {
   return (authority) => !test(authority);
+}
+
+function isOverBefore(instant: number, serverId: string) {
+  return ({ publishedBy }: Provenance, endOf: () => number | undefined): boolean =>
+    publishedBy === serverId && (endOf() ?? instant) < instant;
 }
 
 /** Marks those that pass the test; the others, and those marked before, stay the same objects. */

@@ -174,6 +174,7 @@ export const errorCodes = {
   ERR_CA_EXPIRED: ['unavailable', 'The authority has expired and the next is not active yet.'],
   ERR_CA_AUTHORITY_ID: ['not-found', 'This server has no such authority.'],
   ERR_CA_AUTHORITY_STATE: ['precondition', 'The authority is in another slot than the step needs.'],
+  ERR_CA_AUTHORITY_LIMIT: ['exhausted', 'The server has too many authorities of this kind.'],
   ERR_CA_GATE: ['precondition', 'Not everybody who has to know the authority knows it yet.'],
   ERR_CA_UPSTREAM: ['precondition', 'There is no upstream authority.'],
   ERR_CA_CLOSED: ['unavailable', 'The certificate authority is closed.'],
@@ -181,6 +182,7 @@ export const errorCodes = {
   ERR_CA_KEY_MISSING: ['data-loss', 'The key of the active authority is not in the key manager.'],
   // federation
   ERR_OWN_BUNDLE: ['data-loss', 'The stored bundle is damaged or of a newer release.'],
+  ERR_OWN_BUNDLE_LIMIT: ['exhausted', 'The bundle of the own trust domain holds too many keys.'],
   ERR_FEDERATION_TRUST_DOMAIN: ['invalid', 'The trust domain is not a foreign one.'],
   ERR_FEDERATION_PAGE: ['invalid', 'The page size or page token is not one of this list.'],
   ERR_FEDERATION_TOO_LARGE: ['invalid', 'The bundle or relationship is too large as a whole.'],

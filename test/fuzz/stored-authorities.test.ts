@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createJournal } from '../../src/ca/journal.ts';
+import { jwtJournalCodec } from '../../src/ca/jwt-journal.ts';
 import { openKey, sealKey } from '../../src/ca/sealed-key.ts';
 import { x509JournalCodec } from '../../src/ca/x509-journal.ts';
 import { decodeBundleRecord } from '../../src/federation/bundle-record.ts';
 import { generateP256KeyPair, TrustplaneError } from '../../src/spiffe/index.ts';
+import { startAuthorities } from '../fakes/authority-world.ts';
 import { createCaGround, startCa, testTrustDomain } from '../fakes/ca-world.ts';
 
 const ground = createCaGround();
@@ -13,6 +15,7 @@ const world = await startCa(ground);
 const { publicKey } = generateP256KeyPair();
 await world.ownBundle.publisherFor('s1').publishJwt({ keyId: 'k', publicKey, expiresAt: 1 });
 await world.close();
+await (await startAuthorities('jwt', ground)).close();
 
 async function stored(key: string): Promise<string> {
   return Buffer.from((await ground.bucket.get(key))?.value ?? []).toString();
@@ -55,6 +58,19 @@ describe('what the store holds of authorities', () => {
         const { bucket } = createCaGround();
         await bucket.put('x509.s1', Buffer.from(damaged));
         const journal = createJournal(bucket, 's1', x509JournalCodec(testTrustDomain));
+        expect([undefined, 'ERR_CA_JOURNAL']).toContain(await errorCode(() => journal.load()));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('is read, or refused as a damaged journal of JWT authorities', async () => {
+    const text = await stored('jwt.s1');
+    await fc.assert(
+      fc.asyncProperty(edited(text), async (damaged) => {
+        const { bucket } = createCaGround();
+        await bucket.put('jwt.s1', Buffer.from(damaged));
+        const journal = createJournal(bucket, 's1', jwtJournalCodec(testTrustDomain));
         expect([undefined, 'ERR_CA_JOURNAL']).toContain(await errorCode(() => journal.load()));
       }),
       { numRuns: 500 },
