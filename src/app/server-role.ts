@@ -120,8 +120,10 @@ function watchAuthorities(
     ca.health().canSign ? undefined : 'no authority can sign now',
   );
   readiness.observe(rotation, () => {
-    const { failure } = ca.health();
-    return failure === undefined ? undefined : messageOf(failure.error);
+    const { failure, alarm } = ca.health();
+    if (failure !== undefined) return messageOf(failure.error);
+    if (alarm === undefined) return undefined;
+    return `the authority ${alarm.authorityId} signs although ${alarm.behind.length} may not know it`;
   });
 }
 
