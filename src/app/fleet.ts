@@ -20,6 +20,7 @@ import {
   type SvidIssuance,
 } from '../api/index.ts';
 import type { AgentEntries } from '../entries/index.ts';
+import { withdrawExpiredAuthorities } from '../federation/index.ts';
 import { limitLog } from '../ops/index.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
@@ -120,7 +121,7 @@ export async function openFleet(
         createBundleService({
           trustMap: trust,
           foreignBundles,
-          ownBundle: server.ownBundle.publisherFor('administrator'),
+          ownBundle: openAppended(process, server),
           entries,
           log,
         }),
@@ -132,6 +133,14 @@ export async function openFleet(
       ),
     ],
   };
+}
+
+/** What administrators add to the own bundle; no server replaces it when it ends. */
+function openAppended({ clock, log, closing }: Process, { ownBundle }: ServerRole) {
+  const publisher = ownBundle.publisherFor('administrator');
+  const expiry = withdrawExpiredAuthorities({ publisher, clock, log });
+  closing.defer(() => expiry.close());
+  return publisher;
 }
 
 /** Follows reloads. */
