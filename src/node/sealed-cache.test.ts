@@ -101,6 +101,18 @@ describe('the cache', () => {
     expect(state.position).toBeUndefined();
   });
 
+  it('forgets SVIDs that expired a day ago', async () => {
+    const svid = fakeKeptSvid('web');
+    const old = { ...svid, expiresAt: systemClock.now() - 25 * 3_600_000 };
+    await using(await place.open(), async (cache) => {
+      await cache.saveSvid('old', old);
+      await cache.saveSvid('web', { ...svid, expiresAt: systemClock.now() - 3_600_000 });
+    });
+    expect((await reload()).svids.map(({ entryId }) => entryId)).toEqual(['web']);
+    expect((await tamper((_, value) => value)).records).toHaveLength(2);
+    expect(place.lines).toEqual([]);
+  });
+
   it('writes only what has changed', async () => {
     const facts = fakeFacts(Array.from({ length: 50 }, (_, index) => fakeEntry(`w${index}`)));
     await using(await place.open(), (cache) => cache.saveFacts(facts, position));

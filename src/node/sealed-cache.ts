@@ -34,6 +34,8 @@ const IDENTITY = 'identity';
 const POSITION = 'position';
 const ITEM = 'item.';
 const SVID = 'svid.';
+/** A clock that is ahead at the start of a machine takes nothing away. */
+const FORGET_AFTER_MS = 86_400_000;
 
 /** What an agent had when it ended. */
 export interface SealedState {
@@ -171,7 +173,8 @@ class SqliteSealedCache implements SealedCache {
   }
 
   async load(): Promise<SealedState> {
-    const { trustDomain } = this.#options;
+    const { trustDomain, clock } = this.#options;
+    const forgetBefore = clock.now() - FORGET_AFTER_MS;
     const { records } = await this.#store.bucket(BUCKET).list('');
     const items: HeldItem[] = [];
     const svids: KeptSvid[] = [];
@@ -185,7 +188,11 @@ class SqliteSealedCache implements SealedCache {
         if (key === IDENTITY) identity = decodeIdentity(value, trustDomain);
         else if (key === POSITION) position = decodePosition(value);
         else if (key.startsWith(ITEM)) items.push(readItem(textOf(key, ITEM), value, trustDomain));
-        else if (key.startsWith(SVID)) svids.push(decodeSvid(value, textOf(key, SVID)));
+        else if (key.startsWith(SVID)) {
+          const svid = decodeSvid(value, textOf(key, SVID));
+          if (svid.expiresAt < forgetBefore) dropped.push(key);
+          else svids.push(svid);
+        }
       } catch (error) {
         dropped.push(key);
         this.#options.log.error(

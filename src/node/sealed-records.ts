@@ -13,6 +13,7 @@ export interface KeptSvid {
   readonly privateKey: Uint8Array;
   /** When it came, milliseconds since the epoch. */
   readonly issuedAt: number;
+  readonly expiresAt: number;
   readonly profile: string;
 }
 
@@ -24,7 +25,7 @@ const keyed = {
   issuedAt: instant,
 };
 const identitySchema = z.strictObject({ ...keyed, canReattest: z.boolean() });
-const svidSchema = z.strictObject({ ...keyed, profile: z.string() });
+const svidSchema = z.strictObject({ ...keyed, expiresAt: instant, profile: z.string() });
 const positionSchema = z.strictObject({
   epoch: z.string(),
   revision: z.int().nonnegative(),
@@ -46,15 +47,16 @@ export function decodeIdentity(value: Uint8Array, trustDomain: TrustDomain): Nod
   });
 }
 
-export function encodeSvid({ profile, ...svid }: Omit<KeptSvid, 'entryId'>): Uint8Array {
-  return json<typeof svidSchema>({ ...encodeKeyed(svid), profile });
+export function encodeSvid(svid: Omit<KeptSvid, 'entryId'>): Uint8Array {
+  const { expiresAt, profile } = svid;
+  return json<typeof svidSchema>({ ...encodeKeyed(svid), expiresAt, profile });
 }
 
 /** @throws TrustplaneError ERR_CACHE_VALUE */
 export function decodeSvid(value: Uint8Array, entryId: string): KeptSvid {
   return decode(`svid of entry ${entryId}`, () => {
-    const { profile, ...record } = svidSchema.parse(parse(value));
-    return { entryId, ...decodeKeyed(record), profile };
+    const { expiresAt, profile, ...record } = svidSchema.parse(parse(value));
+    return { entryId, ...decodeKeyed(record), expiresAt, profile };
   });
 }
 
@@ -67,7 +69,7 @@ export function decodePosition(value: Uint8Array): Position {
   return decode('position', () => positionSchema.parse(parse(value)));
 }
 
-type Keyed = Omit<KeptSvid, 'entryId' | 'profile'>;
+type Keyed = Omit<KeptSvid, 'entryId' | 'expiresAt' | 'profile'>;
 
 function encodeKeyed({ certificateChain, privateKey, issuedAt }: Keyed) {
   const chain = certificateChain.map((der) => Buffer.from(der).toString('base64'));

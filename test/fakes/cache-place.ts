@@ -91,6 +91,7 @@ export function fakeKeptSvid(entryId: string): KeptSvid {
     certificateChain: [Uint8Array.from(randomBytes(600))],
     privateKey: Uint8Array.from(randomBytes(138)),
     issuedAt: systemClock.now(),
+    expiresAt: systemClock.now() + 3_600_000,
     profile: `of ${entryId}`,
   };
 }
