@@ -7,6 +7,7 @@ import type {
 import type { Log, Metrics } from '../ops/index.ts';
 import type { Clock, WorkloadSource } from '../spiffe/index.ts';
 import { type GrpcService, loadService, type PeerProcess, peerOf } from '../wire/index.ts';
+import type { BundleAudience } from './context-holder.ts';
 import { receiveDelta } from './delta-stream.ts';
 import {
   type DeltaRequest,
@@ -38,6 +39,8 @@ export interface SdsOptions {
    * trust domain that has no authorities.
    */
   readonly unmatchableCa: Uint8Array;
+  /** Told which clients have the own bundle; default: nobody. */
+  readonly audience?: BundleAudience | undefined;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -102,6 +105,7 @@ function createContext(
     metrics: createSdsMetrics(options.metrics),
     pacer: new Pacer(),
     nameQuota: new NameQuota(),
+    audience: options.audience,
   };
 }
 

@@ -10,7 +10,8 @@ import {
   type WorkloadUpdate,
 } from '../spiffe/index.ts';
 import { type PeerProcess, toServiceError } from '../wire/index.ts';
-import { type ClientNode, checkNameCount, sdsLimits } from './discovery-request.ts';
+import { type BundleAudience, ContextHolder } from './context-holder.ts';
+import { type ClientNode, checkNameCount, printable, sdsLimits } from './discovery-request.ts';
 import type { NackLog } from './nack-log.ts';
 import type { NameQuota } from './name-quota.ts';
 import type { Pacer } from './pacer.ts';
@@ -38,7 +39,10 @@ export interface SdsContext {
   readonly metrics: SdsMetrics;
   readonly pacer: Pacer;
   readonly nameQuota: NameQuota;
+  readonly audience: BundleAudience | undefined;
 }
+
+const MAX_NODE_CHARS = 100;
 
 /** What SotW and delta do differently. */
 export interface StreamProtocol<Request> {
@@ -73,6 +77,7 @@ export class SdsStream<Request extends AnyRequest> {
     this.#isAttaching = false;
     this.#guard(() => this.#pump(true));
   };
+  readonly #contexts: ContextHolder | undefined;
   #attachment: WorkloadAttachment | undefined;
   #isAttaching = false;
   #state: StreamState = initialStreamState;
@@ -97,6 +102,8 @@ export class SdsStream<Request extends AnyRequest> {
     this.#peer = peer;
     this.#protocol = protocol;
     this.#context = context;
+    const { audience } = context;
+    this.#contexts = audience && new ContextHolder(() => audience.join(this.#name));
     context.metrics.opened(protocol.kind);
     const close = (): void => this.#close();
     call.on('data', (bytes: Buffer) => this.#guard(() => this.#receive(bytes)));
@@ -136,6 +143,12 @@ export class SdsStream<Request extends AnyRequest> {
     this.#pump(false);
   }
 
+  /** Which stream this is, to an operator. */
+  get #name(): string {
+    const node = this.#nodeId === '' ? '' : ` (${printable(this.#nodeId, MAX_NODE_CHARS)})`;
+    return `SDS stream of pid ${this.#peer.pid}${node}`;
+  }
+
   #takeNames(state: StreamState): void {
     checkNameCount(state.names.size);
     const { nameQuota } = this.#context;
@@ -153,6 +166,7 @@ export class SdsStream<Request extends AnyRequest> {
 
   #note(verdict: Verdict, refusal: string | undefined): void {
     const { clock, metrics, nacks } = this.#context;
+    this.#contexts?.settle(verdict, refusal);
     metrics.settled(verdict, clock.now());
     if (refusal !== undefined) {
       nacks.note(verdict.refs, refusal, { pid: this.#peer.pid, node: this.#nodeId });
@@ -168,10 +182,13 @@ export class SdsStream<Request extends AnyRequest> {
     if (this.#writing || this.#closed || this.#update === undefined) return;
     const { clock, metrics, viewOf } = this.#context;
     const view = viewOf(this.#update, this.#mode);
-    const { state, response } = this.#protocol.respond(this.#state, view, clock.now());
+    const now = clock.now();
+    const { state, response } = this.#protocol.respond(this.#state, view, now);
     if (response !== undefined && !isAttested) return this.#attach();
     this.#state = state;
     this.#countWaiting(countWaiting(state));
+    this.#contexts?.send(response?.secrets ?? []);
+    this.#contexts?.report(state, view, this.#update.bundle, now);
     if (response === undefined) return;
     this.#writing = true;
     metrics.sent(response.secrets);
@@ -227,6 +244,7 @@ export class SdsStream<Request extends AnyRequest> {
     if (this.#closed) return;
     this.#closed = true;
     this.#pause?.cancel();
+    this.#contexts?.leave();
     this.#context.pacer.forget(this.#push);
     this.#countWaiting(0);
     this.#context.nameQuota.release(this.#peer.uid, this.#nameBytes);

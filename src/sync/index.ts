@@ -1,5 +1,10 @@
 /** How an agent keeps knowing what its server knows: updates, acknowledgements, resuming; no sockets. */
 export {
+  type BundleConfirmation,
+  BundleConfirmations,
+  type BundleConfirmationsOptions,
+} from './bundle-confirmations.ts';
+export {
   type BundleMask,
   buildBundleMessage,
   parseBundleMessage,

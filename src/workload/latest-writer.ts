@@ -3,6 +3,11 @@ export interface MessageSink {
   write(message: Buffer, done: () => void): unknown;
 }
 
+interface Offer {
+  readonly message: Buffer;
+  readonly onTaken: () => void;
+}
+
 /**
  * Writes full-state messages to one stream: one at a time, of those that wait only the latest, and
  * none that equals the one before. So a slow reader costs at most two messages of memory.
@@ -10,15 +15,16 @@ export interface MessageSink {
 export class LatestWriter {
   readonly #sink: MessageSink;
   #last: Buffer | undefined;
-  #waiting: Buffer | undefined;
+  #waiting: Offer | undefined;
   #isWriting = false;
 
   constructor(sink: MessageSink) {
     this.#sink = sink;
   }
 
-  offer(message: Buffer): void {
-    this.#waiting = message;
+  /** `onTaken` is called once the transport has the message, or has one that equals it. */
+  offer(message: Buffer, onTaken: () => void = () => {}): void {
+    this.#waiting = { message, onTaken };
     this.#next();
   }
 
@@ -28,14 +34,15 @@ export class LatestWriter {
   }
 
   #next(): void {
-    const message = this.#waiting;
-    if (message === undefined || this.#isWriting) return;
+    if (this.#waiting === undefined || this.#isWriting) return;
+    const { message, onTaken } = this.#waiting;
     this.#waiting = undefined;
-    if (this.#last === message || this.#last?.equals(message)) return;
+    if (this.#last === message || this.#last?.equals(message)) return onTaken();
     this.#last = message;
     this.#isWriting = true;
     this.#sink.write(message, () => {
       this.#isWriting = false;
+      onTaken();
       this.#next();
     });
   }

@@ -1,6 +1,7 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { Log } from '../ops/index.ts';
 import {
+  type Bundle,
   TrustplaneError,
   type WorkloadAttachment,
   type WorkloadSource,
@@ -17,6 +18,18 @@ import type { WorkloadMetrics } from './workload-metrics.ts';
 
 export type UpdateCall = ServerWritableStream<Buffer, Buffer>;
 
+/** Where it is noted which callers have the own trust domain's bundle. */
+export interface BundleAudience {
+  /** A caller is given the bundle for the first time. */
+  join(name: string): {
+    /** All the caller has is made with this bundle. */
+    has(bundle: Bundle): void;
+    /** It may hold an earlier one, because. */
+    lacks(reason: string): void;
+    leave(): void;
+  };
+}
+
 /** What all streams of one method share. */
 export interface UpdateStreamOptions {
   readonly method: string;
@@ -24,6 +37,8 @@ export interface UpdateStreamOptions {
   readonly encode: UpdateEncoder;
   /** Serve callers that have no identity. */
   readonly allowNoIdentity: boolean;
+  /** Told which callers have the own bundle, where the messages hold its X.509 authorities. */
+  readonly audience: BundleAudience | undefined;
   readonly quota: StreamQuota<PeerProcess>;
   readonly log: Log;
   readonly metrics: WorkloadMetrics;
@@ -49,6 +64,7 @@ class UpdateStream {
   readonly #options: UpdateStreamOptions;
   readonly #writer: LatestWriter;
   #attachment: WorkloadAttachment | undefined;
+  #holder: ReturnType<BundleAudience['join']> | undefined;
   #isOver = false;
 
   constructor(
@@ -87,8 +103,11 @@ class UpdateStream {
   #onUpdate(update: WorkloadUpdate): void {
     if (this.#isOver) return;
     const { allowNoIdentity, encode } = this.#options;
-    if (update.identities.length > 0 || allowNoIdentity) this.#writer.offer(encode(update));
-    else this.#end(noIdentity());
+    if (update.identities.length === 0 && !allowNoIdentity) return this.#end(noIdentity());
+    const { audience, method } = this.#options;
+    this.#holder ??= audience?.join(`${method} of pid ${this.#process.pid}`);
+    this.#holder?.lacks('does not read');
+    this.#writer.offer(encode(update), () => this.#holder?.has(update.bundle));
   }
 
   #end(reason: Error): void {
@@ -107,6 +126,7 @@ class UpdateStream {
     this.#isOver = true;
     this.#writer.clear();
     this.#attachment?.close();
+    this.#holder?.leave();
     this.#release();
     this.#options.metrics.streams.dec({ method: this.#options.method });
   }

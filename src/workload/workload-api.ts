@@ -13,7 +13,7 @@ import { requireSecurityHeader } from './security-header.ts';
 import { StreamQuota } from './stream-quota.ts';
 import { createUnaryHandler, type Question } from './unary-call.ts';
 import type { UpdateEncoder } from './update-encoder.ts';
-import { refuse, serveUpdates, type UpdateCall } from './update-stream.ts';
+import { type BundleAudience, refuse, serveUpdates, type UpdateCall } from './update-stream.ts';
 import { validateJwtSvid } from './validate-jwt-svid.ts';
 import { createWorkloadMetrics, type WorkloadMetrics } from './workload-metrics.ts';
 import { createX509BundlesEncoder, createX509SvidEncoder } from './x509-responses.ts';
@@ -31,6 +31,8 @@ export interface WorkloadApiOptions {
   readonly allowUnauthenticatedVerifiers?: boolean;
   /** Claims of foreign JWT-SVIDs that callers are told beside the registered ones. Default: none. */
   readonly allowedForeignJwtClaims?: readonly string[];
+  /** Told which callers have the own bundle. Default: nobody. */
+  readonly audience?: BundleAudience | undefined;
   /** Open calls of one process. Default: 1000. */
   readonly maxStreamsPerProcess?: number;
 }
@@ -44,9 +46,14 @@ export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
   const quota = new StreamQuota<PeerProcess>(
     options.maxStreamsPerProcess ?? MAX_STREAMS_PER_PROCESS,
   );
-  const { source, tokens, clock, log } = options;
-  const updates = (method: string, encode: UpdateEncoder, allowNoIdentity: boolean) => {
-    const shared = { method, source, encode, allowNoIdentity, quota, log, metrics };
+  const { source, tokens, audience, clock, log } = options;
+  const updates = (
+    method: string,
+    encode: UpdateEncoder,
+    allowNoIdentity: boolean,
+    audience?: BundleAudience,
+  ) => {
+    const shared = { method, source, encode, allowNoIdentity, audience, quota, log, metrics };
     return (call: UpdateCall) => serveUpdates(call, shared);
   };
   const unary = (method: string, answer: (question: Question) => Promise<Buffer>) =>
@@ -57,8 +64,13 @@ export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
   return {
     definition: withOwnCodec(loadService('workload.proto', 'SpiffeWorkloadAPI')),
     implementation: {
-      FetchX509SVID: updates('FetchX509SVID', createX509SvidEncoder(), false),
-      FetchX509Bundles: updates('FetchX509Bundles', createX509BundlesEncoder(), allowVerifiers),
+      FetchX509SVID: updates('FetchX509SVID', createX509SvidEncoder(), false, audience),
+      FetchX509Bundles: updates(
+        'FetchX509Bundles',
+        createX509BundlesEncoder(),
+        allowVerifiers,
+        audience,
+      ),
       FetchJWTSVID: unary('FetchJWTSVID', (question) => fetchJwtSvid(tokens, question)),
       FetchJWTBundles: updates('FetchJWTBundles', createJwtBundlesEncoder(), allowVerifiers),
       ValidateJWTSVID: unary('ValidateJWTSVID', (question) =>
