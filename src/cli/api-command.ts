@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander';
 import type { WorkloadApiClient, X509Context, X509WatchEvent } from '../client/index.ts';
+import { fetchJwtCommand, validateCommand } from './api-jwt-command.ts';
 import { type Io, print } from './io.ts';
 import { count, timeoutMs, type WorkloadOptions, withWorkloadSocket } from './options.ts';
 import { formatFields } from './table.ts';
@@ -16,6 +17,7 @@ interface WatchOptions extends WorkloadOptions {
 const EXAMPLES = `
 Examples:
   trustplane api fetch x509
+  trustplane api fetch jwt --audience spiffe://example.org/db
   trustplane api watch`;
 
 const FETCH_EXAMPLES = `
@@ -49,7 +51,8 @@ export function apiCommand(io: Io): Command {
         .action((options: FetchOptions) =>
           withClient(io, options, (client) => fetchX509(io, client, options)),
         ),
-    );
+    )
+    .addCommand(fetchJwtCommand(io, (options, act) => withClient(io, options, act)));
   const watch = withWorkloadSocket(new Command('watch'), io)
     .description('Print every update of the X509-SVIDs of this process until interrupted.')
     .option('--count <n>', 'end after this many updates', count(1))
@@ -61,6 +64,7 @@ export function apiCommand(io: Io): Command {
     .description('Use the Workload API as a workload would.')
     .addHelpText('after', EXAMPLES)
     .addCommand(fetch)
+    .addCommand(validateCommand(io, (options, act) => withClient(io, options, act)))
     .addCommand(watch);
 }
 

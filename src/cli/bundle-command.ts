@@ -4,6 +4,7 @@ import {
   type Bundle,
   type IgnoredKey,
   serializeBundleMap,
+  serializeJwks,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import {
@@ -18,7 +19,7 @@ import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { formatTable } from './table.ts';
 
 interface ShowOptions extends AdminOptions {
-  readonly format: BundleFormat;
+  readonly format: BundleFormat | 'jwks';
 }
 
 interface ListOptions extends AdminOptions {
@@ -48,7 +49,8 @@ Examples:
 const SHOW_EXAMPLES = `
 Examples:
   trustplane bundle show > bundle.pem
-  trustplane bundle show --format spiffe > bundle.json`;
+  trustplane bundle show --format spiffe > bundle.json
+  trustplane bundle show --format jwks > jwks.json     for whoever verifies JWT-SVIDs as JWTs`;
 
 const LIST_EXAMPLES = `
 Examples:
@@ -80,19 +82,23 @@ export function bundleCommand(io: Io): Command {
 function showCommand(io: Io): Command {
   return withAdminSocket(new Command('show'), io)
     .description(
-      'Print the bundle of the own trust domain: PEM certificates, or the SPIFFE bundle document.',
+      'Print the bundle of the own trust domain: PEM certificates, the SPIFFE bundle document, or a JWK Set.',
     )
     .addOption(
-      formatOption(
+      new Option(
         '--format <format>',
-        'pem, or spiffe for the SPIFFE bundle document (JWKS), which --output json means too',
-      ).default('pem'),
+        'pem, spiffe for the SPIFFE bundle document, which --output json means too, or jwks for the JWT keys alone',
+      )
+        .choices(['pem', 'spiffe', 'jwks'])
+        .default('pem'),
     )
     .addHelpText('after', SHOW_EXAMPLES)
     .action((options: ShowOptions) =>
       withClient(options, async (client) => {
+        const bundle = await client.own();
+        if (options.format === 'jwks') return io.out(`${serializeJwks(bundle, 2)}\n`);
         const format = options.output === 'json' ? 'spiffe' : options.format;
-        io.out(formatBundle(await client.own(), format));
+        io.out(formatBundle(bundle, format));
       }),
     );
 }

@@ -15,6 +15,7 @@ import { logLevelCommand } from './log-level-command.ts';
 import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
+import { svidCommand } from './svid-command.ts';
 import { tokenCommand } from './token-command.ts';
 import { upCommand } from './up-command.ts';
 
@@ -53,6 +54,7 @@ export function createProgram(io: Io): Command {
     rotationCommand,
     bundleCommand,
     federationCommand,
+    svidCommand,
     apiCommand,
     statusCommand,
     healthcheckCommand,

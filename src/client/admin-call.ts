@@ -12,6 +12,7 @@ const services = {
     'spire/api/server/trustdomain/v1/trustdomain.proto',
     'spire.api.server.trustdomain.v1.TrustDomain',
   ],
+  SVID: ['spire/api/server/svid/v1/svid.proto', 'spire.api.server.svid.v1.SVID'],
   Agent: ['spire/api/server/agent/v1/agent.proto', 'spire.api.server.agent.v1.Agent'],
   LocalAuthority: [
     'spire/api/server/localauthority/v1/localauthority.proto',

@@ -25,9 +25,11 @@ export {
   type RelationshipView,
 } from './federation-client.ts';
 export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
+export { createSvidClient, type SvidClient } from './svid-client.ts';
 export {
   createWorkloadApiClient,
   type WorkloadApiClient,
   type X509WatchEvent,
 } from './workload-api-client.ts';
+export type { FetchedJwt, ValidatedJwt } from './workload-jwt-calls.ts';
 export type { X509Context, X509ContextSvid } from './x509-context.ts';

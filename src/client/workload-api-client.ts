@@ -6,11 +6,12 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
-import { type Clock, TrustplaneError } from '../spiffe/index.ts';
+import { type Clock, type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Dial, dialUnix, loadService } from '../wire/index.ts';
 import type { EndpointAddress } from './endpoint-address.ts';
 import { remoteError } from './remote-error.ts';
 import { streamRetryDelayMs } from './retry-delay.ts';
+import { type FetchedJwt, fetchJwt, type ValidatedJwt, validateJwt } from './workload-jwt-calls.ts';
 import { parseX509Context, type X509Context, type X509SvidResponse } from './x509-context.ts';
 
 export interface WorkloadApiClientOptions {
@@ -33,7 +34,7 @@ export type X509WatchEvent =
   /** A message that is not valid was discarded; what came before stays in use. */
   | { readonly type: 'rejected'; readonly error: TrustplaneError };
 
-/** A Workload API client for the X.509 profile. */
+/** A Workload API client for the X.509 and JWT profiles. */
 export interface WorkloadApiClient {
   /**
    * The state now.
@@ -47,6 +48,17 @@ export interface WorkloadApiClient {
    * @throws TrustplaneError when the server says that trying again is of no use
    */
   watchX509(signal: AbortSignal): AsyncIterable<X509WatchEvent>;
+  /**
+   * JWT-SVIDs for the audience, of all the caller's identities or of one.
+   * @throws TrustplaneError as `fetchX509`
+   */
+  fetchJwt(
+    audience: readonly string[],
+    spiffeId: SpiffeId | undefined,
+    timeoutMs: number,
+  ): Promise<readonly FetchedJwt[]>;
+  /** Whose token it is, and what it claims. @throws TrustplaneError ERR_WORKLOAD_TOKEN; as `fetchX509` */
+  validateJwt(audience: string, token: string, timeoutMs: number): Promise<ValidatedJwt>;
   close(): void;
 }
 
@@ -56,9 +68,14 @@ export function createWorkloadApiClient(options: WorkloadApiClientOptions): Work
   const dial = dialAddress(options.address);
   const client = new Client(dial.target, dial.credentials, dial.options);
   const open = (): X509Stream => openX509Stream(client);
+  const address = describe(options.address);
   return {
     fetchX509: (timeoutMs) => fetchX509(open(), timeoutMs, options),
     watchX509: (signal) => watchX509(open, signal, options),
+    fetchJwt: (audience, spiffeId, timeoutMs) =>
+      fetchJwt({ client, address, timeoutMs }, audience, spiffeId),
+    validateJwt: (audience, token, timeoutMs) =>
+      validateJwt({ client, address, timeoutMs }, audience, token),
     close: () => client.close(),
   };
 }
