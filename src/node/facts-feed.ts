@@ -45,6 +45,7 @@ export class FactsFeed {
   #pushAgainAt = 0;
   #failures = 0;
   #fault: TrustplaneError | undefined;
+  #updatedAt: number | undefined;
   #pause: { readonly timer: Timer; readonly wake: () => void } | undefined;
   #isClosed = false;
 
@@ -69,6 +70,11 @@ export class FactsFeed {
   /** Why nothing comes, while that is so. */
   get fault(): TrustplaneError | undefined {
     return this.#fault;
+  }
+
+  /** When a server last told something, or that nothing changed; milliseconds since the epoch. */
+  get updatedAt(): number | undefined {
+    return this.#updatedAt;
   }
 
   async run(): Promise<void> {
@@ -116,7 +122,8 @@ export class FactsFeed {
     this.#failures = 0;
     this.#fault = undefined;
     metrics.updates.inc({ result: 'ok' });
-    metrics.updatedAt.set(clock.now() / 1_000);
+    this.#updatedAt = clock.now();
+    metrics.updatedAt.set(this.#updatedAt / 1_000);
     if (position !== undefined) metrics.pushed.set(1);
     this.#first.resolve();
     this.#asked.resolve();
@@ -133,6 +140,7 @@ export class FactsFeed {
     this.#failures++;
     this.#fault = fault;
     this.#asked.resolve();
+    if (fault.category === 'unavailable') this.#options.membership.doubt();
     metrics.updates.inc({ result: 'failed' });
     log.warn({ code: fault.code, error: fault.message }, 'nothing new from the servers');
   }

@@ -29,6 +29,8 @@ const LONGEST_SLEEP_MS = 86_400_000;
 /** After a refusal that only a person can change. */
 const REFUSED_RETRY_MS = 60_000;
 const JITTER = 0.1;
+/** Servers that do not answer are asked for the bundle, without an identity, no more often than this. */
+const DOUBT_MS = 10_000;
 
 /** What only another attestation can mend. */
 const LOST: ReadonlySet<ErrorCode> = new Set([
@@ -82,6 +84,7 @@ export class Membership {
   #fault: TrustplaneError | undefined;
   #failures = 0;
   #sleep: { readonly timer: Timer; readonly wake: () => void } | undefined;
+  #doubtAgainAt = 0;
   #isClosed = false;
 
   constructor(options: MembershipOptions) {
@@ -194,6 +197,29 @@ export class Membership {
     }
   }
 
+  /**
+   * Calls fail although servers may be there: one to which the agent's authority is unknown, since it was
+   * revoked, closes the connection without a word. The bundle it has now tells.
+   */
+  doubt(): void {
+    const now = this.#options.clock.now();
+    if (this.identity === undefined || now < this.#doubtAgainAt || this.#isClosed) return;
+    this.#doubtAgainAt = now + DOUBT_MS;
+    void this.#lookAgain();
+  }
+
+  async #lookAgain(): Promise<void> {
+    const { facts, trustDomain, log } = this.#options;
+    const trust = { serverId: this.#serverId, bundle: () => facts.current().own };
+    try {
+      facts.setOwnBundle(
+        await this.#withAnyServer(trust, (link) => fetchOwnBundle(link, trustDomain)),
+      );
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'no server tells the bundle');
+    }
+  }
+
   /** True when there is no use in going on. */
   #fail(error: unknown): boolean {
     const { log } = this.#options;
@@ -209,6 +235,7 @@ export class Membership {
       this.#failures = 0;
     }
     if (isBan(fault)) this.#forget();
+    if (isUnavailable(fault)) this.doubt();
     if (this.#identity !== undefined || isUnavailable(fault)) return false;
     this.#joined.reject(fault);
     return true;
@@ -356,13 +383,12 @@ export class Membership {
     const identity = this.#identity;
     if (identity === undefined) return;
     const sound = own.x509Authorities.filter(({ tainted }) => !tainted);
-    try {
-      const svid = parseX509Svid(identity.certificateChain);
-      verifyX509Svid(svid, { ...own, x509Authorities: sound }, this.#options.clock.now());
-    } catch {
-      this.#renewAt = 0;
-      this.#wake();
-    }
+    const now = this.#options.clock.now();
+    if (isBelow(identity, { ...own, x509Authorities: sound }, now)) return;
+    // No server takes it any more, not even to renew it.
+    if (!isBelow(identity, own, now)) this.#mustAttest = true;
+    this.#renewAt = 0;
+    this.#wake();
   }
 
   #lose(error: TrustplaneError): void {
@@ -392,6 +418,15 @@ export class Membership {
 
   #wake(): void {
     this.#sleep?.wake();
+  }
+}
+
+function isBelow({ certificateChain }: NodeIdentity, bundle: Bundle, now: number): boolean {
+  try {
+    verifyX509Svid(parseX509Svid(certificateChain), bundle, now);
+    return true;
+  } catch {
+    return false;
   }
 }
 

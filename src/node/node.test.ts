@@ -216,7 +216,27 @@ it('tells the servers what those it serves have, on each stream anew', async () 
   fleet.confirmed.clear();
   await fleet.stop();
   await fleet.restart();
-  await inTime(fleet, () => fleet.confirmed.get(parentId) === 'ab'.repeat(32));
+  await inTime(fleet, () => fleet.confirmed.has(parentId));
+  expect(fleet.confirmed.get(parentId)).toBe('ab'.repeat(32));
+});
+
+it('attests again when its authority was revoked while no server answered', async () => {
+  const { attestor, attestation, id } = vouched('n1');
+  const fleet = await openFleet({ pushes: true, attestors: [attestor] });
+  const node = await openTestNode(fleet, { attestation });
+  await node.ready;
+  const first = fleet.agents.get(id)?.svid.serialNumber;
+  const before = fleet.ca.status().authorities.find(({ state }) => state === 'active');
+  const next = await fleet.ca.prepare();
+  await inTime(fleet, () => node.trust.current().own.x509Authorities.length === 2);
+  await fleet.stop();
+  await fleet.ca.activate(next.authorityId, { force: true });
+  await fleet.ca.taint(before?.authorityId ?? '');
+  await fleet.ca.revoke(before?.authorityId ?? '');
+  await fleet.restart();
+  await inTime(fleet, () => fleet.agents.get(id)?.svid.serialNumber !== first);
+  await inTime(fleet, () => node.status().faults.length === 0);
+  expect(node.trust.current().own.x509Authorities).toHaveLength(1);
 });
 
 describe('a node that was away for long', () => {

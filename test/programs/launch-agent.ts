@@ -37,8 +37,12 @@ export function startAgent(folder: string, options: AgentOptions): LaunchedAgent
   if (config !== undefined) writeFileSync(at('agent.yaml'), config);
   const child = spawnTied(process.execPath, [
     program,
-    ...['agent', 'run', '--output', 'json', '--socket', socket],
-    ...['--data-dir', at('agent'), '--cache-key-file', at('agent-cache.key')],
+    'agent',
+    'run',
+    `--output=json`,
+    `--socket=${socket}`,
+    `--data-dir=${at('agent')}`,
+    `--cache-key-file=${at('agent-cache.key')}`,
     ...(config === undefined ? [] : ['--config', at('agent.yaml')]),
     ...servers.flatMap((server) => ['--server', server]),
     ...flags,
