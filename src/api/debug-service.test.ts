@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { serveForTest } from '../../test/fakes/admin-socket.ts';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { makeCertificate, testNow } from '../../test/fakes/test-certificates.ts';
-import { createDebugService } from './debug-service.ts';
+import { createAgentDebugService, createDebugService } from './debug-service.ts';
 
 const clock = new FakeClock();
 const counts = {
@@ -39,4 +39,26 @@ it('says how long a server runs, what it presents and how much it knows', async 
 it('says that nothing is presented where no agents are served', async () => {
   const call = await serveForTest(createDebugService({ ...counts, svidChain: () => [] }));
   expect(await call('GetInfo')).toMatchObject({ svid_chain: [], uptime: 61 });
+});
+
+it('says what an agent keeps, and since when', async () => {
+  const leaf = await makeCertificate({ uris: ['spiffe://a.test/spire/agent/x/y'] });
+  const { startedAt } = counts;
+  const svids = () => ({ x509: 3, jwt: 2 });
+  const common = { clock, startedAt, svids };
+  const joined = await serveForTest(
+    createAgentDebugService({ ...common, svidChain: () => [leaf.der], syncedAt: () => 5_000 }),
+  );
+  expect(await joined('GetInfo')).toMatchObject({
+    svid_chain: [{ id: { trust_domain: 'a.test', path: '/spire/agent/x/y' } }],
+    uptime: 61,
+    svids_count: 3,
+    last_sync_success: '5',
+    cached_x509_svids_count: 3,
+    cached_jwt_svids_count: 2,
+  });
+  const alone = await serveForTest(
+    createAgentDebugService({ ...common, svidChain: () => [], syncedAt: () => undefined }),
+  );
+  expect(await alone('GetInfo')).toMatchObject({ svid_chain: [], last_sync_success: '0' });
 });

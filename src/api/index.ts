@@ -7,7 +7,7 @@ export type { NodeAttestor } from './attest-agent.ts';
 export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 export { createBundleService } from './bundle-service.ts';
-export { createDebugService } from './debug-service.ts';
+export { createAgentDebugService, createDebugService } from './debug-service.ts';
 export { createEntryService } from './entry-service.ts';
 export { guardIssuance } from './issuance-guard.ts';
 export { createJwtIssuance, type JwtIssuance } from './jwt-issuance.ts';

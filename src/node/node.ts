@@ -56,11 +56,15 @@ export interface NodeOptions {
 /** How this host stands with its servers. */
 export interface NodeStatus {
   readonly agentId: SpiffeId | undefined;
+  /** Its SVID, leaf first (DER); empty while it has none. */
+  readonly certificateChain: readonly Uint8Array[];
   /** Of the agent's SVID, milliseconds since the epoch. */
   readonly expiresAt: number | undefined;
   /** `host:port` */
   readonly server: string | undefined;
   readonly entries: number;
+  /** When a server last told what there is, milliseconds since the epoch. */
+  readonly updatedAt: number | undefined;
   /** What is wrong, if anything. */
   readonly faults: readonly TrustplaneError[];
 }
@@ -123,9 +127,11 @@ export function openNode(options: NodeOptions): Node {
       const faults = [membership.fault, feed.fault].filter((fault) => fault !== undefined);
       return {
         agentId: identity?.agentId,
+        certificateChain: identity?.certificateChain ?? [],
         expiresAt: identity?.expiresAt,
         server: membership.server,
         entries: facts.facts.entries.size,
+        updatedAt: feed.updatedAt,
         faults,
       };
     },

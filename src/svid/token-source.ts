@@ -36,6 +36,8 @@ export interface TokenSourceOptions<P> {
 
 /** JWT-SVIDs of all workloads of a host. */
 export interface LiveTokenSource<P> extends TokenSource<P> {
+  /** JWT-SVIDs it keeps now. */
+  readonly size: number;
   /** Questions that wait are left without an answer. */
   close(): void;
 }
@@ -63,6 +65,10 @@ class CachedTokenSource<P> implements LiveTokenSource<P> {
       options.trust.watch(onChange),
       options.revocations?.watch(onChange) ?? (() => {}),
     ];
+  }
+
+  get size(): number {
+    return this.#cache.size;
   }
 
   async fetchJwtSvids(
