@@ -122,6 +122,13 @@ describe('an SVID of the last run', () => {
     expect([...after.kept.keys()]).toEqual([]);
   });
 
+  it('goes at once when it is known from the beginning that its entry has gone', async () => {
+    const { before } = await servedBefore();
+    before.entries.delete('web');
+    const after = createSvidPlane({ after: before });
+    expect([...after.kept.keys()]).toEqual([]);
+  });
+
   it('that nobody holds is kept and served as long as it is valid', async () => {
     const { before, identity } = await servedBefore();
     const after = createSvidPlane({ after: before });

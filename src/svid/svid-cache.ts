@@ -1,20 +1,18 @@
-import type { Log } from '../ops/index.ts';
 import {
   type Bundle,
   type Clock,
   messageOf,
   type P256KeyPair,
   type RegistrationEntry,
-  type Revocation,
-  type RevocationSubject,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { authorityIndex } from './authority-index.ts';
 import { checkGrant } from './check-grant.ts';
+import { checkRevoked, type FindRevocation, isSvidRevoked } from './check-revoked.ts';
 import { type IssueOrder, type IssueOutcome, IssueQueue } from './issue-queue.ts';
 import { type IssuedSvid, isServable, profileOf } from './issued-svid.ts';
 import { renewAt, retryDelayMs } from './renewal.ts';
-import { checkRestored, type RestoredSvid } from './restored-svid.ts';
+import { RestoredSvids, type RestoredSvidsOptions } from './restored-svid.ts';
 import type { SvidIssuer } from './svid-issuer.ts';
 import type { SvidMetrics } from './svid-metrics.ts';
 import {
@@ -32,22 +30,17 @@ import { TimerQueue } from './timer-queue.ts';
 /** SVIDs that nobody holds now but somebody may soon ask for again. */
 const MAX_IDLE = 1_000;
 
-export interface SvidCacheOptions<H> {
+export interface SvidCacheOptions<H> extends RestoredSvidsOptions {
   readonly issuer: SvidIssuer;
   readonly clock: Clock;
   /** From 0 to 1, for jitter. */
   readonly random: () => number;
   readonly generateKeyPair: () => P256KeyPair;
-  readonly log: Log;
   readonly metrics: SvidMetrics;
   /** The own bundle now; later ones come through `retrust`. */
   readonly bundle: Bundle;
   /** What refuses an SVID now; changes come through `rejudge`. Default: nothing is revoked. */
-  readonly findRevocation?: (subject: RevocationSubject) => Revocation | undefined;
-  /** From before this process began: in use again when somebody asks for their entries. */
-  readonly restored?: readonly RestoredSvid[];
-  /** Told of each SVID that comes into use, and that one is not used again (undefined). Does not throw. */
-  readonly onSvid?: (entryId: string, svid: IssuedSvid | undefined) => void;
+  readonly findRevocation?: FindRevocation;
   /** What `lookup` says has changed for these holders. */
   readonly onChange: (holders: ReadonlySet<H>) => void;
 }
@@ -72,8 +65,7 @@ export class SvidCache<H> {
   readonly #idle = new Set<string>();
   readonly #timers: TimerQueue<string>;
   readonly #queue: IssueQueue;
-  /** By entry id; taken out when the entry is first asked for. */
-  readonly #restored: Map<string, RestoredSvid>;
+  readonly #restored: RestoredSvids;
   #bundle: Bundle;
   #live = 0;
 
@@ -81,12 +73,26 @@ export class SvidCache<H> {
     this.#options = options;
     this.#bundle = options.bundle;
     this.#queue = new IssueQueue(options);
-    this.#restored = new Map((options.restored ?? []).map((each) => [each.entryId, each]));
+    options.metrics.watchAges(() => this.ages());
+    this.#restored = new RestoredSvids(options);
     this.#timers = new TimerQueue(
       options.clock,
       (ids) => this.#onDue(ids),
       () => this.#onRewind(),
     );
+  }
+
+  /** Of what somebody holds, in seconds. */
+  ages(): { readonly oldest: number | undefined; readonly leastLeft: number | undefined } {
+    const now = this.#options.clock.now();
+    let [issuedAt, expiresAt] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+    for (const { current, holders } of this.#slots.values()) {
+      if (current === undefined || holders.size === 0) continue;
+      issuedAt = Math.min(issuedAt, current.issuedAt);
+      expiresAt = Math.min(expiresAt, current.expiresAt);
+    }
+    if (expiresAt === Number.POSITIVE_INFINITY) return { oldest: undefined, leastLeft: undefined };
+    return { oldest: (now - issuedAt) / 1_000, leastLeft: (expiresAt - now) / 1_000 };
   }
 
   /** How many entries are known, held or idle. */
@@ -123,9 +129,7 @@ export class SvidCache<H> {
   /** Drops at once what nobody holds and no entry entitles to any more. */
   sweep(exists: (entryId: string) => boolean): void {
     for (const entryId of this.#idle) if (!exists(entryId)) this.#forgetId(entryId);
-    for (const entryId of this.#restored.keys()) {
-      if (!exists(entryId)) this.#dropRestored(entryId, 'no entry entitles to it any more');
-    }
+    this.#restored.sweep(exists);
     this.#count();
   }
 
@@ -150,8 +154,10 @@ export class SvidCache<H> {
 
   /** Drops at once what is revoked now; what is still needed is issued anew. */
   rejudge(): void {
+    const { findRevocation } = this.#options;
     for (const slot of this.#slots.values()) {
-      if (slot.current === undefined || !this.#isRevoked(slot.entry.id, slot.current)) continue;
+      const { current, entry } = slot;
+      if (current === undefined || !isSvidRevoked(entry.id, current, findRevocation)) continue;
       this.#options.log.warn(failureOf(slot), 'X509-SVID revoked');
       this.#replace(slot, undefined);
       this.#renewNow(slot);
@@ -180,7 +186,6 @@ export class SvidCache<H> {
     this.#queue.close();
     this.#slots.clear();
     this.#idle.clear();
-    this.#restored.clear();
     this.#live = 0;
     this.#count();
   }
@@ -247,12 +252,12 @@ export class SvidCache<H> {
    * @throws TrustplaneError why it is not in use, or should not stay there
    */
   #place(slot: SvidSlot<H>, staged: StagedSvid): void {
-    const { clock, random } = this.#options;
+    const { clock, random, findRevocation } = this.#options;
     slot.staged = staged;
     const authorities = authorityIndex(this.#bundle);
     const authority = authorities.find(staged.parsed, clock.now());
     slot.staged = undefined;
-    this.#checkRevoked(slot.entry.id, staged.svid);
+    checkRevoked(slot.entry.id, staged.svid, findRevocation);
     const isTainted = authorities.isTainted(authority);
     if (!isTainted || !this.#isServable(slot)) this.#replace(slot, { ...staged.svid, authority });
     if (isTainted) {
@@ -274,41 +279,13 @@ export class SvidCache<H> {
 
   /** Brings the entry's SVID from before into use, if it is good. */
   #restore(slot: SvidSlot<H>): void {
-    const { clock, random } = this.#options;
-    const restored = this.#restored.get(slot.entry.id);
-    if (restored === undefined) return;
-    try {
-      const { parsed, svid } = checkRestored(restored, slot.entry);
+    const { clock, random, findRevocation } = this.#options;
+    this.#restored.take(slot.entry, ({ parsed, svid }) => {
       const authority = authorityIndex(this.#bundle).find(parsed, clock.now());
-      this.#checkRevoked(slot.entry.id, svid);
-      this.#restored.delete(slot.entry.id);
+      checkRevoked(slot.entry.id, svid, findRevocation);
       this.#use(slot, { ...svid, authority });
       slot.nextAttemptAt = renewAt(svid.issuedAt, svid.expiresAt, random());
-    } catch (error) {
-      this.#dropRestored(slot.entry.id, messageOf(error));
-    }
-  }
-
-  #dropRestored(entryId: string, why: string): void {
-    this.#restored.delete(entryId);
-    this.#options.log.info({ entryId, why }, 'X509-SVID of the last run is not used again');
-    this.#options.onSvid?.(entryId, undefined);
-  }
-
-  #isRevoked(entryId: string, svid: StagedSvid['svid']): boolean {
-    const { spiffeId, serialNumber, signedAt: issuedAt } = svid;
-    const subject = { spiffeId, serialNumber, issuedAt, entryId };
-    return this.#options.findRevocation?.(subject) !== undefined;
-  }
-
-  /** @throws TrustplaneError ERR_SVID_REVOKED */
-  #checkRevoked(entryId: string, svid: StagedSvid['svid']): void {
-    if (!this.#isRevoked(entryId, svid)) return;
-    const { serialNumber } = svid;
-    throw new TrustplaneError(
-      'ERR_SVID_REVOKED',
-      `the SVID with serial ${serialNumber} is revoked`,
-    );
+    });
   }
 
   #fail(slot: SvidSlot<H>, error: unknown): void {
@@ -328,9 +305,13 @@ export class SvidCache<H> {
     for (const id of ids) {
       const slot = this.#slots.get(id);
       if (slot === undefined) continue;
-      if (slot.current !== undefined && slot.current.expiresAt <= now) this.#expire(slot);
-      if (slot.holders.size === 0 && slot.current === undefined) this.#forget(slot);
-      else if (wakeAt(slot) <= now) this.#enqueue(slot);
+      const isOver = (slot.current?.expiresAt ?? 0) <= now;
+      if (slot.holders.size === 0 && isOver) {
+        this.#forget(slot);
+        continue;
+      }
+      if (slot.current !== undefined && isOver) this.#expire(slot);
+      if (wakeAt(slot) <= now) this.#enqueue(slot);
       else this.#arm(slot);
     }
     this.#count();

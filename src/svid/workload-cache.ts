@@ -79,6 +79,7 @@ export class WorkloadCache {
       findRevocation: (subject) => revocations?.find(subject),
       onChange: (views) => this.#onSvids(views),
     });
+    this.#sweep();
     const onExpiry = (): void => this.#onEntries();
     this.#expiries = new TimerQueue(options.clock, onExpiry, onExpiry);
     this.#unwatch = [
@@ -192,6 +193,10 @@ export class WorkloadCache {
   #rematch(): void {
     this.#entriesChanged = false;
     for (const view of this.#views.values()) this.#match(view);
+    this.#sweep();
+  }
+
+  #sweep(): void {
     const { entitlements } = this.#options;
     if (this.#isComplete) this.#svids.sweep((entryId) => entitlements.get(entryId) !== undefined);
   }
