@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { startAgent } from '../src/app/agent-run.ts';
 import { buildConfig } from '../src/app/config.ts';
 import { createProcess } from '../src/app/process.ts';
 import { startServer } from '../src/app/server-run.ts';
@@ -25,16 +26,18 @@ export function formatMetricTable(metrics: readonly Metric[]): string {
   return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 
-/** Every metric that `trustplane up` and `trustplane server run` register, found by starting them. */
+/** Every metric that `trustplane up`, `server run` and `agent run` register, found by starting them. */
 export async function findMetrics(): Promise<Metric[]> {
   const found = new Map<string, Metric>();
-  for (const start of [startUp, startServer]) {
+  for (const start of [startUp, startServer, startAgent]) {
     for (const metric of await metricsOf(start)) found.set(metric.name, metric);
   }
   return [...found.values()];
 }
 
-async function metricsOf(start: typeof startUp | typeof startServer): Promise<Metric[]> {
+async function metricsOf(
+  start: typeof startUp | typeof startServer | typeof startAgent,
+): Promise<Metric[]> {
   const found: Metric[] = [];
   const folder = createRunFolder();
   const paths = {
@@ -68,6 +71,10 @@ function recording(metrics: Metrics, found: Metric[]): Metrics {
     histogram(name, help, buckets, labels = []) {
       found.push({ type: 'histogram', name, help, labels });
       return metrics.histogram(name, help, buckets, labels);
+    },
+    readGauge(name, help, read, labels = []) {
+      found.push({ type: 'gauge', name, help, labels });
+      metrics.readGauge(name, help, read, labels);
     },
     render: () => metrics.render(),
   };

@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { AgentRegistry } from '../agents/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
-import type { Log } from '../ops/index.ts';
+import type { Log, Metrics } from '../ops/index.ts';
 import {
   type Clock,
   type Selector,
@@ -56,6 +56,7 @@ export interface AttestAgentOptions {
   readonly issueAgentSvid: AgentSvidIssuer;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 /** AttestAgentRequest; one of both. */
@@ -74,6 +75,11 @@ interface Step {
 export function createAttestAgent(
   options: AttestAgentOptions,
 ): (call: ServerDuplexStream<Step, object>) => Promise<void> {
+  const refusals = options.metrics.counter(
+    'trustplane_api_attestation_refusals_total',
+    'Attestations of agents that were refused or failed, by error code.',
+    ['code'],
+  );
   return async (call) => {
     const reader = new MessageReader<Step>(call);
     const timer = options.clock.setTimer(attestationLimits.durationMs, () =>
@@ -90,6 +96,9 @@ export function createAttestAgent(
       const result = await admit(options, attestor, node, csr);
       call.write({ result });
       call.end();
+    } catch (error) {
+      refusals.inc({ code: error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL' });
+      throw error;
     } finally {
       timer.cancel();
     }

@@ -30,6 +30,11 @@ export async function runProcess<Served extends object>(
         'X509-SVIDs that live longer than a sixth of the CA are cut short before a rotation',
       );
     }
+    process.metrics.readGauge(
+      'trustplane_app_ready',
+      '1 while the process is ready, else 0.',
+      (set) => set({}, readiness.check().isReady ? 1 : 0),
+    );
     await openMetrics(config, process);
     reloader.add(['log.level'], (next) => {
       logLevel.configuredLevel = next.logLevel;

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { RotationEvidence } from '../agents/index.ts';
 import {
-  type AuthorityControl,
   createJwtCa,
   createMemoryKeyManager,
   createX509Ca,
@@ -12,13 +12,14 @@ import {
 import { EntryRegistry } from '../entries/index.ts';
 import { createTrustMapSource, type OwnBundle, openOwnBundle } from '../federation/index.ts';
 import { RevocationRegistry } from '../revocations/index.ts';
-import { messageOf, type TrustMapSource } from '../spiffe/index.ts';
+import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { type Federation, openFederation } from './open-federation.ts';
 import { keyFolder } from './open-state.ts';
 import type { Process } from './process.ts';
+import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 
 /** Of the only server of its control plane. */
 const SERVER_ID = 'local';
@@ -30,6 +31,8 @@ export interface ServerRole extends Federation {
   readonly ca: X509Ca;
   readonly jwtCa: JwtCa;
   readonly revocations: RevocationRegistry;
+  /** Who has which bundle; to be told which agents there are before it can tell anything. */
+  readonly evidence: RotationEvidence;
   readonly trust: TrustMapSource;
 }
 
@@ -68,9 +71,11 @@ export async function openServerRole(
     metrics,
   });
   closing.defer(() => revocations.close());
-  const { ca, jwtCa } = await openAuthorities(config, process, bucket, ownBundle);
+  const evidence = new RotationEvidence({ ...process, ownBundle, hasAnonymousReaders: false });
+  closing.defer(() => evidence.close());
+  const { ca, jwtCa } = await openAuthorities(config, process, bucket, { ownBundle, evidence });
   const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
-  return { ...federation, ownBundle, entries, ca, jwtCa, revocations, trust };
+  return { ...federation, ownBundle, entries, ca, jwtCa, revocations, evidence, trust };
 }
 
 /** One after the other: both write the bundle and the folder of the keys. */
@@ -78,7 +83,7 @@ async function openAuthorities(
   config: Config,
   { log, metrics, clock, closing, readiness }: Process,
   bucket: Bucket,
-  ownBundle: OwnBundle,
+  { ownBundle, evidence }: Pick<ServerRole, 'ownBundle' | 'evidence'>,
 ): Promise<Pick<ServerRole, 'ca' | 'jwtCa'>> {
   const common = {
     trustDomain: config.trustDomain,
@@ -97,6 +102,7 @@ async function openAuthorities(
     x509SvidTtlSeconds: Math.ceil(config.x509SvidTtlMs / 1_000),
     backdateSeconds: Math.ceil(config.backdateMs / 1_000),
     keyType: config.caKeyType,
+    gate: evidence,
   });
   closing.defer(() => ca.close());
   watchAuthorities(['ca', 'rotation'], ca, readiness);
@@ -108,23 +114,8 @@ async function openAuthorities(
   });
   closing.defer(() => jwtCa.close());
   watchAuthorities(['jwt-ca', 'jwt-rotation'], jwtCa, readiness);
+  watchRunway({ x509: ca, jwt: jwtCa }, metrics, clock);
   return { ca, jwtCa };
-}
-
-function watchAuthorities(
-  [authorities, rotation]: readonly [string, string],
-  ca: AuthorityControl,
-  readiness: Process['readiness'],
-): void {
-  readiness.require(authorities, () =>
-    ca.health().canSign ? undefined : 'no authority can sign now',
-  );
-  readiness.observe(rotation, () => {
-    const { failure, alarm } = ca.health();
-    if (failure !== undefined) return messageOf(failure.error);
-    if (alarm === undefined) return undefined;
-    return `the authority ${alarm.authorityId} signs although ${alarm.behind.length} may not know it`;
-  });
 }
 
 async function openKeyManager(config: Config): Promise<KeyManager> {

@@ -13,6 +13,13 @@ export interface Metrics {
     buckets: readonly number[],
     labels?: readonly L[],
   ): Histogram<L>;
+  /** A gauge that is read at each scrape: `read` calls `set` for each label set that there is now. */
+  readGauge<L extends string>(
+    name: string,
+    help: string,
+    read: (set: (labels: Readonly<Record<L, string>>, value: number) => void) => void,
+    labels?: readonly L[],
+  ): void;
   /** Prometheus text format. */
   render(): Promise<string>;
 }
@@ -26,6 +33,25 @@ export function createMetrics(): Metrics {
     gauge: (name, help, labels = []) => new Gauge({ name, help, labelNames: labels, registers }),
     histogram: (name, help, buckets, labels = []) =>
       new Histogram({ name, help, buckets: [...buckets], labelNames: labels, registers }),
+    readGauge<L extends string>(
+      name: string,
+      help: string,
+      read: (set: (labels: Readonly<Record<L, string>>, value: number) => void) => void,
+      labels: readonly L[] = [],
+    ) {
+      const gauge: Gauge<L> = new Gauge({
+        name,
+        help,
+        labelNames: labels,
+        registers,
+        collect() {
+          gauge.reset();
+          // One without labels begins at 0, which may be wrong.
+          if (labels.length === 0) gauge.remove({});
+          read((of, value) => gauge.set(of, value));
+        },
+      });
+    },
     render: () => registry.metrics(),
   };
 }

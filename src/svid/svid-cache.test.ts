@@ -43,6 +43,16 @@ describe('renewal', () => {
     expect(await plane.metric('trustplane_svid_expired_total')).toBe(0);
   });
 
+  it('shows the age of the oldest SVID in use, and what is left of the one that expires first', async () => {
+    const plane = createSvidPlane();
+    expect(await plane.metric('trustplane_svid_oldest_age_seconds')).toBeNaN();
+    plane.entries.put(fakeEntry('web'), fakeEntry('fast', { x509SvidTtlSeconds: 600 }));
+    await plane.attach(fakeProcess());
+    await plane.clock.advanceAsync(100_000);
+    expect(await plane.metric('trustplane_svid_oldest_age_seconds')).toBe(100);
+    expect(await plane.metric('trustplane_svid_least_left_seconds')).toBe(500);
+  });
+
   it.each([3, 5])('keeps up with lives of %i s', async (x509SvidTtlSeconds) => {
     const plane = createSvidPlane();
     plane.entries.put(fakeEntry('web', { x509SvidTtlSeconds }));

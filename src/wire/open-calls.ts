@@ -1,10 +1,16 @@
 import type { EventEmitter } from 'node:events';
-import type { sendUnaryData, UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  type sendUnaryData,
+  status,
+  type UntypedHandleCall,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js';
 import type { Log } from '../ops/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { GrpcService } from './protos.ts';
 import { Room } from './room.ts';
 import { toServiceError } from './status.ts';
+import type { CallTimer } from './wire-metrics.ts';
 
 export interface CallLimits {
   /** Calls open at one time. */
@@ -23,6 +29,7 @@ type Call = EventEmitter & { getPeer(): string };
  */
 export class OpenCalls {
   readonly #log: Log;
+  readonly #timerOf: (path: string) => CallTimer;
   readonly #limits: CallLimits;
   readonly #room: Room<string | undefined>;
   readonly #owners = new Map<EventEmitter, string | undefined>();
@@ -30,8 +37,10 @@ export class OpenCalls {
   /** One function for all calls; `this` is the call. */
   readonly #forget: (this: EventEmitter) => void;
 
-  constructor(log: Log, limits: CallLimits) {
+  /** @param timerOf for each method, by its path */
+  constructor(log: Log, limits: CallLimits, timerOf: (path: string) => CallTimer) {
     this.#log = log;
+    this.#timerOf = timerOf;
     this.#limits = limits;
     this.#room = new Room({ max: limits.maxCalls, maxPerOwner: limits.maxCallsPerOwner });
     const leave = (call: EventEmitter): void => this.#leave(call);
@@ -74,8 +83,18 @@ export class OpenCalls {
       this.#enter(call);
       return Reflect.apply(handler, undefined, [call, respond]);
     };
-    return (call: Call, respond: sendUnaryData<unknown>) =>
-      this.#run(path, admitted, [call, respond], respond);
+    const time = this.#timerOf(path);
+    return (call: Call, respond: sendUnaryData<unknown>) => {
+      const startedAt = performance.now();
+      const answer: typeof respond = (error, ...rest) => {
+        time(
+          error === null ? status.OK : (error.code ?? status.UNKNOWN),
+          (performance.now() - startedAt) / 1_000,
+        );
+        respond(error, ...rest);
+      };
+      this.#run(path, admitted, [call, answer], answer);
+    };
   }
 
   /** @throws TrustplaneError ERR_TOO_MANY_CALLS */

@@ -6,18 +6,20 @@ import {
   ServerCredentials,
   type ServerOptions,
 } from '@grpc/grpc-js';
-import { type Log, systemClock } from '../ops/index.ts';
+import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import { type Clock, TrustplaneError } from '../spiffe/index.ts';
 import { unfinishedLimits } from './grpc-limits.ts';
 import { type CallLimits, OpenCalls } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
 import { UnfinishedRequests } from './unfinished-requests.ts';
+import { callTimersOf } from './wire-metrics.ts';
 
 export interface RpcHostOptions {
   readonly services: readonly GrpcService[];
   readonly grpc: ServerOptions;
   readonly calls: CallLimits;
   readonly log: Log;
+  readonly metrics: Metrics;
   readonly clock?: Clock;
 }
 
@@ -28,7 +30,7 @@ export class RpcHost {
   readonly #injector: ConnectionInjector;
 
   constructor(options: RpcHostOptions) {
-    this.#calls = new OpenCalls(options.log, options.calls);
+    this.#calls = new OpenCalls(options.log, options.calls, callTimersOf(options.metrics));
     const unfinished = new UnfinishedRequests(
       { ...unfinishedLimits, ownerOf: (peer) => options.calls.ownerOf(peer) },
       options.clock ?? systemClock,

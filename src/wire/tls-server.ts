@@ -73,14 +73,14 @@ export interface GrpcTlsServer {
  */
 export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer> {
   const log = options.log.child({ socket: `${options.host}:${options.port}` });
-  const { services, limits = {} } = options;
+  const { services, metrics, limits = {} } = options;
+  const common = { services, metrics, log };
   const hosts: Hosts = {
-    svid: new RpcHost({ services, grpc: grpcTcpServerOptions, calls: callLimits(limits), log }),
+    svid: new RpcHost({ ...common, grpc: grpcTcpServerOptions, calls: callLimits(limits) }),
     anonymous: new RpcHost({
-      services,
+      ...common,
       grpc: grpcAnonymousServerOptions,
       calls: anonymousCallLimits(limits),
-      log,
     }),
   };
   const gate = createGate(hosts, log, options);

@@ -14,6 +14,7 @@ import {
   UnixPlace,
   until,
 } from '../../test/fakes/unix-place.ts';
+import { createMetrics } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { createHealth } from './health.ts';
 import { peers } from './peers.ts';
@@ -249,4 +250,30 @@ describe('close', () => {
     await server.close(10);
     expect(await answer).toMatchObject({ code: expect.any(Number) });
   });
+});
+
+it('times calls by method and outcome', async () => {
+  const metrics = createMetrics();
+  let failure: Error | undefined;
+  await place.serve({
+    metrics,
+    services: [
+      echoService({
+        unary: (call, respond) => {
+          if (failure !== undefined) throw failure;
+          respond(null, call.request);
+        },
+      }),
+    ],
+  });
+  const client = place.dial();
+  await echo(client);
+  failure = new TrustplaneError('ERR_SHUTTING_DOWN', 'no');
+  await expect(echo(client)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+  const text = await metrics.render();
+  for (const code of ['OK', 'UNAVAILABLE']) {
+    expect(text).toContain(
+      `trustplane_wire_call_seconds_count{method="Echo/Unary",code="${code}"} 1`,
+    );
+  }
 });

@@ -62,7 +62,8 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
   const { services } = options;
   const calls = callLimits(options);
   const grpc = grpcOptions(options);
-  const host = new RpcHost({ services, grpc, calls, log, clock: options.clock ?? systemClock });
+  const { metrics, clock = systemClock } = options;
+  const host = new RpcHost({ services, grpc, calls, log, metrics, clock });
   const gate = createGate(host, log, options);
   const listener = createServer((socket) => gate.admit(socket));
   const file = await listenOnSocketFile(listener, {

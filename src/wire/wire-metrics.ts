@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import type { Metrics } from '../ops/index.ts';
 
 type SocketKind = 'unix' | 'tls';
@@ -39,6 +40,37 @@ const refusals: Readonly<Record<SocketKind, readonly Refusal[]>> = {
     'client_certificate',
   ],
 };
+
+const CALL_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10];
+
+/** How long unary calls of one method take, by what came of them. */
+export type CallTimer = (code: number, seconds: number) => void;
+
+const timed = new WeakMap<Metrics, (path: string) => CallTimer>();
+
+/** The timers of a process's methods, by path such as `/pkg.Service/Method`. */
+export function callTimersOf(metrics: Metrics): (path: string) => CallTimer {
+  const known = timed.get(metrics) ?? createCallTimers(metrics);
+  timed.set(metrics, known);
+  return known;
+}
+
+function createCallTimers(metrics: Metrics): (path: string) => CallTimer {
+  const seconds = metrics.histogram(
+    'trustplane_wire_call_seconds',
+    'Time from a request to its answer, of calls that have one of each.',
+    CALL_SECONDS,
+    ['method', 'code'],
+  );
+  return (path) => {
+    const method = path.split(/[./]/u).slice(-2).join('/');
+    const ok = seconds.labels({ method, code: 'OK' });
+    return (code, duration) => {
+      if (code === status.OK) ok.observe(duration);
+      else seconds.observe({ method, code: status[code] ?? 'UNKNOWN' }, duration);
+    };
+  };
+}
 
 /** The figures of one socket. */
 export interface SocketMetrics {
