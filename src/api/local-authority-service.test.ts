@@ -38,7 +38,7 @@ async function open() {
     Object(await answer(method, request));
   const slots = async (kind: string): Promise<Slots> =>
     Object(await answer(`Get${kind}AuthorityState`));
-  return { ...world, call, slots };
+  return { ...world, jwtCa, call, slots };
 }
 
 describe.each(['X509', 'JWT'])('LocalAuthority for %s', (kind) => {
@@ -107,14 +107,14 @@ describe('LocalAuthority', () => {
     });
   });
 
-  it('does not activate a JWT authority that consumers may not know', async () => {
-    const { call } = await open();
+  it('activates at once, as SPIRE does, with an alarm while consumers may not know the authority', async () => {
+    const { call, jwtCa } = await open();
     const { prepared_authority: prepared } = await call('PrepareJWTAuthority');
-    await expect(
-      call('ActivateJWTAuthority', { authority_id: prepared?.authority_id }),
-    ).rejects.toMatchObject({
-      code: status.FAILED_PRECONDITION,
-      details: expect.stringContaining('who keeps the JWKS: may hold an earlier bundle until'),
+    const next = { authority_id: prepared?.authority_id ?? '' };
+    expect(await call('ActivateJWTAuthority', next)).toEqual({ activated_authority: prepared });
+    expect(jwtCa.status().alarm).toMatchObject({
+      authorityId: next.authority_id,
+      behind: [{ who: 'who keeps the JWKS' }],
     });
   });
 });
