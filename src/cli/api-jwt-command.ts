@@ -6,6 +6,7 @@ import { collect, timeoutMs, type WorkloadOptions, withWorkloadSocket } from './
 import { formatFields } from './table.ts';
 
 interface FetchOptions extends WorkloadOptions {
+  readonly write?: string;
   readonly audience?: readonly string[];
   readonly spiffeId?: string;
   readonly timeout: number;
@@ -28,6 +29,7 @@ const FETCH_EXAMPLES = `
 Examples:
   trustplane api fetch jwt --audience spiffe://example.org/db
   trustplane api fetch jwt --audience db --spiffe-id spiffe://example.org/web
+  trustplane api fetch jwt --audience db --write token.jwt
   trustplane api fetch jwt --audience db --output json | jq -r .svids[0].token`;
 
 const VALIDATE_EXAMPLES = `
@@ -41,13 +43,16 @@ export function fetchJwtCommand(io: Io, withClient: WithClient): Command {
     .description('Fetch JWT-SVIDs of this process.')
     .option('--audience <name>', 'who the tokens are for (repeatable)', collect)
     .option('--spiffe-id <id>', 'of this identity only')
+    .option('--write <file>', 'write the first token to a file (0600) instead of printing it')
     .addOption(timeoutOption())
     .addHelpText('after', FETCH_EXAMPLES)
     .action((options: FetchOptions) =>
       withClient(options, async (client) => {
         const audience = required(options.audience);
         const id = options.spiffeId === undefined ? undefined : SpiffeId.parse(options.spiffeId);
-        const svids = (await client.fetchJwt(audience, id, options.timeout)).map(describe);
+        const fetched = await client.fetchJwt(audience, id, options.timeout);
+        if (options.write !== undefined) return await write(io, options, fetched);
+        const svids = fetched.map(describe);
         print(io, options.output, { svids }, svids.map(format).join('\n\n'));
       }),
     );
@@ -80,6 +85,19 @@ export function validateCommand(io: Io, withClient: WithClient): Command {
     .description('Have the Workload API verify what others have sent.')
     .addHelpText('after', VALIDATE_EXAMPLES)
     .addCommand(jwt);
+}
+
+/** The first is the default identity's. */
+async function write(
+  io: Io,
+  { write: file = '', output }: FetchOptions,
+  [first]: readonly FetchedJwt[],
+): Promise<void> {
+  if (first === undefined) throw new TrustplaneError('ERR_INTERNAL', 'an answer without a token');
+  const { writeFileAtomic } = await import('../ops/index.ts');
+  await writeFileAtomic(file, Buffer.from(first.token), { mode: 0o600 });
+  const { token: _, ...facts } = describe(first);
+  print(io, output, { ...facts, files: [file] }, `wrote ${file}`);
 }
 
 interface JwtView {

@@ -234,7 +234,7 @@ describe('verifyJwtSvid', () => {
     }
   });
 
-  it('takes keys of the bundle of the own trust domain of the subject only (JWT-10, F14)', async () => {
+  it('takes keys of the bundle of the own trust domain of the subject only (JWT-10)', async () => {
     const text = await token({ claims: { sub: ids.other }, key: foreign });
     expect(outcome(text)).toBe(ids.other);
     expect(outcome(await token({ claims: { sub: ids.other } }))).toBe('ERR_JWT_AUTHORITY');
@@ -246,7 +246,7 @@ describe('verifyJwtSvid', () => {
     );
   });
 
-  it('refuses the key ID of one trust domain with the key of another (F14)', async () => {
+  it('refuses the key ID of one trust domain with the key of another', async () => {
     const twin = makeKey('p256');
     const text = await token({ claims: { sub: ids.other }, key: p256 });
     const b = bundleOf(TrustDomain.parse('b.test'), [twin]);

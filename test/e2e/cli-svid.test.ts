@@ -66,6 +66,15 @@ describe('api fetch jwt', () => {
     expect(answer).toMatchObject({ svids: [{ token }] });
   });
 
+  it('writes the first token for the owner alone', async () => {
+    const file = path.join(folder.path, 'web.jwt');
+    const answer = await ask('api', 'fetch', 'jwt', '--audience', 'db', '--write', file);
+    const svid = { spiffeId: WEB, hint: 'internal', audience: ['db'], expiresAt: aTime };
+    expect(answer).toEqual({ ...svid, files: [file] });
+    expect(modeOf(file)).toBe('600');
+    expect((await verify(readFileSync(file, 'utf8'), 'db')).payload.sub).toBe(WEB);
+  });
+
   it.each([
     [[], 2, '--audience is required'],
     [['--audience', ''], 2, 'ERR_JWT_AUDIENCE_LIST'],
