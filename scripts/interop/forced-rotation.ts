@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { eventually } from '../../test/programs/eventually.ts';
-import { CLIENT, countTrusted, type InteropMesh, presentedSigners, slow } from './interop-mesh.ts';
+import type { AuthorityCommands } from '../../test/programs/spire/server-commands.ts';
+import {
+  CLIENT,
+  countTrusted,
+  type InteropMesh,
+  presentedSigners,
+  serialOfAgent,
+  slow,
+} from './interop-mesh.ts';
 
 /** Prepare, activate, taint, revoke; each waits until workload and Envoys have what it is for. */
 export async function rotateX509Authority(mesh: InteropMesh): Promise<void> {
@@ -9,8 +17,11 @@ export async function rotateX509Authority(mesh: InteropMesh): Promise<void> {
   const next = await x509.prepare();
   await trust(mesh, 2);
   const [before] = await workload.fetchX509();
-  const old = await x509.activate(next);
+  const agent = await serialOfAgent(place);
+  const old = await activated(x509, next);
   await x509.taint(old);
+  const isRenewed = async () => (await serialOfAgent(place)) !== agent;
+  await eventually('the agent has an SVID of the new authority', isRenewed, slow);
   const isReissued = async () =>
     (await workload.fetchX509()).every(({ authority }) => authority !== before?.authority);
   await eventually('SVIDs of the new authority', isReissued, slow);
@@ -24,6 +35,12 @@ export async function rotateX509Authority(mesh: InteropMesh): Promise<void> {
   assert.notEqual(await workload.serialOf(CLIENT), undefined);
 }
 
+/** A server may refuse as long as somebody cannot know the authority yet. Returns the old one. */
+async function activated(authorities: AuthorityCommands, authorityId: string): Promise<string> {
+  const old = async () => await authorities.activate(authorityId);
+  return await eventually('the authority is activated', old, slow);
+}
+
 async function trust(mesh: InteropMesh, authorities: number): Promise<void> {
   const isTrusted = async () => (await countTrusted(mesh)).every((each) => each === authorities);
   await eventually(`both Envoys trust ${authorities}`, isTrusted, slow);
@@ -34,7 +51,7 @@ export async function rotateJwtAuthority({ workload, place }: InteropMesh): Prom
   const { jwt } = place.admin;
   const before = await workload.fetchJwt('rotation');
   const next = await jwt.prepare();
-  const old = await jwt.activate(next);
+  const old = await activated(jwt, next);
   await workload.validateJwt('rotation', before);
   await jwt.taint(old);
   const reissued = async () => {

@@ -60,6 +60,12 @@ export async function createEntry(
   return await admin.createEntry(spiffeId, 'spiffe://example.org/node', ...selector, ...flags);
 }
 
+/** Of the SVID of the one agent there is. */
+export async function serialOfAgent({ admin }: InteropPlace): Promise<string | undefined> {
+  const [agent] = await admin.agents();
+  return agent?.serialNumber;
+}
+
 /** How many authorities of the trust domain each Envoy trusts. */
 export async function countTrusted({ pair }: InteropMesh): Promise<readonly number[]> {
   const secrets = await secretsOf(pair);

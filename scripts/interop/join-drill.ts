@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { eventually } from '../../test/programs/eventually.ts';
-import type { InteropPlace } from '../../test/programs/spire/interop-place.ts';
 import { rotateJwtAuthority, rotateX509Authority } from './forced-rotation.ts';
-import { CLIENT, createEntry, type InteropMesh, openMesh, SERVER, slow } from './interop-mesh.ts';
+import {
+  CLIENT,
+  createEntry,
+  type InteropMesh,
+  openMesh,
+  SERVER,
+  serialOfAgent,
+  slow,
+} from './interop-mesh.ts';
 import type { Drill } from './run-drill.ts';
 
 /** An agent that joined with a token: from the join to the ban, under traffic between two Envoys. */
@@ -44,16 +51,11 @@ async function listAgent({ place }: InteropMesh): Promise<void> {
 
 async function renew({ place, workload }: InteropMesh): Promise<void> {
   const before = await workload.serialOf(CLIENT);
-  const agent = await agentSerial(place);
+  const agent = await serialOfAgent(place);
   const isNewSvid = async () => (await workload.serialOf(CLIENT)) !== before;
   await eventually('a renewed X509-SVID', isNewSvid, slow);
-  const isNewAgent = async () => (await agentSerial(place)) !== agent;
+  const isNewAgent = async () => (await serialOfAgent(place)) !== agent;
   await eventually('a renewed agent', isNewAgent, slow);
-}
-
-async function agentSerial({ admin }: InteropPlace): Promise<string | undefined> {
-  const [agent] = await admin.agents();
-  return agent?.serialNumber;
 }
 
 async function restartServer({ place, workload }: InteropMesh): Promise<void> {

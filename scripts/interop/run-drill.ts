@@ -37,10 +37,24 @@ export async function runDrill<World>(
     const fault = await step(world)
       .then(() => drill.check(world))
       .then(() => undefined, explain);
-    if (fault !== undefined) failed += 1;
     process.stdout.write(fault === undefined ? `  ok: ${name}\n` : `  FAILED: ${name}: ${fault}\n`);
+    if (fault === undefined) continue;
+    failed += 1;
+    printLogs(place);
   }
   return failed;
+}
+
+const LINES = 20;
+
+function printLogs(place: InteropPlace): void {
+  for (const [name, lines] of place.logs())
+    process.stdout.write(
+      `    ${name}:\n${lines
+        .slice(-LINES)
+        .map((line) => `      ${line}\n`)
+        .join('')}`,
+    );
 }
 
 /** An error and what caused it. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { eventually } from '../../test/programs/eventually.ts';
 import type { InteropAgent, InteropPlace } from '../../test/programs/spire/interop-place.ts';
 import { createSpireWorkload } from '../../test/programs/spire/spire-workload.ts';
-import { slow } from './interop-mesh.ts';
+import { serialOfAgent, slow } from './interop-mesh.ts';
 import type { Drill } from './run-drill.ts';
 
 interface World {
@@ -38,8 +38,8 @@ export const x509popDrill: Drill<World> = {
       await eventually('the workload is served', isServed, slow);
     },
     'the agent renews itself': async ({ place }) => {
-      const before = await serials(place);
-      const isRenewed = async () => (await serials(place)) !== before;
+      const before = await serialOfAgent(place);
+      const isRenewed = async () => (await serialOfAgent(place)) !== before;
       await eventually('another serial number', isRenewed, slow);
     },
     'an evicted agent attests again': async ({ place }) => {
@@ -57,7 +57,3 @@ export const x509popDrill: Drill<World> = {
     },
   },
 };
-
-async function serials({ admin }: InteropPlace): Promise<string> {
-  return (await admin.agents()).map(({ serialNumber }) => serialNumber).join(' ');
-}

@@ -33,6 +33,8 @@ export interface InteropPlace extends AsyncDisposable {
   createAgent(name: string, proof: NodeProof): Promise<InteropAgent>;
   /** A certificate that x509pop accepts. */
   createNodeCertificate(commonName: string): Promise<NodeProof>;
+  /** What the server and every agent have logged, by their names. */
+  logs(): ReadonlyMap<string, readonly string[]>;
 }
 
 export interface InteropAgent extends Restartable {
@@ -63,6 +65,7 @@ export async function openInteropPlace(
   const admin = createServerCommands(spire.server, server.adminSocket);
   const bundle = path.join(folder, 'bundle.pem');
   await writeFile(bundle, await admin.run('bundle', 'show'));
+  const logs = new Map([['server', server.lines]]);
   const stack = opening.move();
   return {
     folder,
@@ -75,10 +78,12 @@ export async function openInteropPlace(
         makers.agent === 'spire'
           ? await createSpireAgent({ program: spire.agent, ...agentOptions })
           : await createOurAgent(agentOptions);
+      logs.set(name, agent.lines);
       stack.defer(async () => void (await agent.stop().catch(() => {})));
       return agent;
     },
     createNodeCertificate: pki.createNode,
+    logs: () => logs,
     [Symbol.asyncDispose]: async () => await stack.disposeAsync(),
   };
 }

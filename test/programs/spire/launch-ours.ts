@@ -31,6 +31,8 @@ export async function createOurServer(
       nodeAttestors: { x509pop: { caBundle: nodeAuthorities } },
       ca: { ttl: `${caSeconds}s` },
       x509Svid: { ttl: `${x509SvidSeconds}s` },
+      // An authority waits for those who poll: three times, or two, as long as they are asked to.
+      bundle: { refreshHint: '1s' },
       agentSvid: { ttl: `${agentSeconds}s` },
     },
     log: { level: 'debug' },
