@@ -63,6 +63,17 @@ describe('adding', () => {
     }
   });
 
+  it('knows a serial number in whatever form', async () => {
+    const { clock, revocations } = await openRevocations();
+    const now = clock.now();
+    await revocations.add(draft({ now, kind: 'serial', value: '00AB' }));
+    await revocations.add(draft({ now, kind: 'serial', value: 'ab' }));
+    expect(revocations.list().map(({ value }) => value)).toEqual(['ab']);
+    expect(
+      revocations.find({ spiffeId: web, issuedAt: now - 1, serialNumber: '0aB' }),
+    ).toBeDefined();
+  });
+
   it.each([
     { value: '' },
     { value: 'x'.repeat(2_049) },

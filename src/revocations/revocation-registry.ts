@@ -26,6 +26,12 @@ export interface RevocationRegistryOptions {
   readonly metrics: Metrics;
 }
 
+interface Stored {
+  /** Undefined: it cannot be read. */
+  readonly revocation: Revocation | undefined;
+  readonly revision: number;
+}
+
 const MAX_ATTEMPTS = 32;
 const MAX_REVOCATIONS = 100_000;
 const MAX_TEXT_BYTES = 2_048;
@@ -119,24 +125,27 @@ export class RevocationRegistry {
    * @throws TrustplaneError ERR_REVOCATION, ERR_REVOCATION_LIMIT, ERR_REVOCATION_CONFLICT,
    * ERR_REVOCATION_CLOSED, ERR_STORE_*
    */
-  async add(draft: RevocationDraft): Promise<Revocation> {
-    checkDraft(draft);
+  async add(given: RevocationDraft): Promise<Revocation> {
+    checkDraft(given);
+    const draft = { ...given, value: normalizeValue(given) };
     const { bucket } = this.#options;
     const id = revocationKey(draft);
+    let stored: Stored | undefined = this.#view.at(id);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const stored = await bucket.get(id);
-      const before = stored && this.#readable(id, stored.value);
-      const after = join({ id, ...draft }, before);
-      if (stored !== undefined && before === after) {
+      const after = join({ id, ...draft }, stored?.revocation);
+      if (stored !== undefined && after === stored.revocation) {
         await this.#feed.reached(stored.revision);
         return after;
       }
       if (stored === undefined) this.#requireRoom();
       const value = encodeRevocation(after);
-      const revision = await unlessConflict(() => bucket.put(id, value, stored?.revision ?? 0));
-      if (revision === undefined) continue;
-      await this.#feed.reached(revision);
-      return after;
+      const expected = stored?.revision ?? 0;
+      const revision = await unlessConflict(() => bucket.put(id, value, expected));
+      if (revision !== undefined) {
+        await this.#feed.reached(revision);
+        return after;
+      }
+      stored = await this.#read(id);
     }
     const message = `the revocation of ${draft.value} was changed by others ${MAX_ATTEMPTS} times meanwhile; try again`;
     throw new TrustplaneError('ERR_REVOCATION_CONFLICT', message);
@@ -150,12 +159,15 @@ export class RevocationRegistry {
     await this.#following;
   }
 
-  /** A record that cannot be read gives way to one that can. */
-  #readable(id: string, value: Uint8Array): Revocation | undefined {
+  /** What another server wrote meanwhile. A record that cannot be read gives way to one that can. */
+  async #read(id: string): Promise<Stored | undefined> {
+    const stored = await this.#options.bucket.get(id);
+    if (stored === undefined) return undefined;
+    const { value, revision } = stored;
     try {
-      return decodeRevocation(id, value);
+      return { revocation: decodeRevocation(id, value), revision };
     } catch {
-      return undefined;
+      return { revocation: undefined, revision };
     }
   }
 
@@ -199,6 +211,11 @@ function join(next: Revocation, before: Revocation | undefined): Revocation {
     issuedBefore: Math.max(before.issuedBefore, next.issuedBefore),
     expiresAt: Math.max(before.expiresAt, next.expiresAt),
   };
+}
+
+/** Serial numbers are hex with and without leading zeros, in both cases. */
+function normalizeValue({ kind, value }: RevocationDraft): string {
+  return kind === 'serial' ? value.toLowerCase().replace(/^0+(?=.)/u, '') : value;
 }
 
 function checkDraft({ value, reason, issuedBefore, expiresAt }: RevocationDraft): void {

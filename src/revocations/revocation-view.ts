@@ -1,9 +1,9 @@
 import type { Log, Metrics } from '../ops/index.ts';
 import {
-  buildRevocationIndex,
   messageOf,
   type Revocation,
   type RevocationIndex,
+  revocationIndexKey,
 } from '../spiffe/index.ts';
 import type { FeedTarget, StoredRecord, StoreEvent, StoreSnapshot } from '../store/index.ts';
 import { decodeRevocation } from './revocation-record.ts';
@@ -23,11 +23,13 @@ interface Held {
 export class RevocationView implements FeedTarget {
   readonly #log: Log;
   readonly #held = new Map<string, Held>();
+  readonly #index = new Map<string, Revocation>();
   readonly #listeners = new Set<(changes: readonly RevocationChange[]) => void>();
+  /** What listeners were not told of yet, by ID. */
+  readonly #untold = new Map<string, RevocationChange>();
   readonly #count;
   readonly #unreadable;
   #list: readonly Revocation[] | undefined;
-  #index: RevocationIndex | undefined;
 
   constructor({ log, metrics }: { readonly log: Log; readonly metrics: Metrics }) {
     this.#log = log;
@@ -49,8 +51,11 @@ export class RevocationView implements FeedTarget {
   }
 
   get index(): RevocationIndex {
-    this.#index ??= buildRevocationIndex(this.list);
     return this.#index;
+  }
+
+  at(id: string): Held | undefined {
+    return this.#held.get(id);
   }
 
   /** What has expired by `instant`. */
@@ -65,44 +70,48 @@ export class RevocationView implements FeedTarget {
 
   onSnapshot({ records }: StoreSnapshot): void {
     const gone = new Set(this.#held.keys());
-    const changes: RevocationChange[] = [];
     for (const record of records) {
       gone.delete(record.key);
-      if (this.#held.get(record.key)?.revision === record.revision) continue;
-      const change = this.#put(record);
-      if (change !== undefined) changes.push(change);
+      if (this.#held.get(record.key)?.revision !== record.revision) this.#put(record);
     }
-    for (const id of gone) if (this.#held.delete(id)) changes.push({ id, revocation: undefined });
-    this.#publish(changes);
+    for (const id of gone) this.#drop(id);
   }
 
   onEvent(event: StoreEvent): void {
-    const { key: id } = event;
-    if (event.type === 'put') {
-      const change = this.#put(event);
-      if (change !== undefined) this.#publish([change]);
-    } else if (this.#held.delete(id)) {
-      this.#publish([{ id, revocation: undefined }]);
-    }
+    if (event.type === 'put') this.#put(event);
+    else this.#drop(event.key);
   }
 
-  #put({ key, value, revision }: StoredRecord): RevocationChange | undefined {
+  #put({ key, value, revision }: StoredRecord): void {
     try {
       const revocation = decodeRevocation(key, value);
       this.#held.set(key, { revocation, revision });
-      return { id: key, revocation };
+      this.#index.set(revocationIndexKey(revocation), revocation);
+      this.#tell({ id: key, revocation });
     } catch (error) {
       this.#unreadable.inc();
       this.#log.error({ key, revision, error: messageOf(error) }, 'a stored revocation is ignored');
-      return undefined;
     }
   }
 
-  #publish(changes: readonly RevocationChange[]): void {
-    if (changes.length === 0) return;
+  #drop(id: string): void {
+    const held = this.#held.get(id);
+    if (held === undefined) return;
+    this.#held.delete(id);
+    this.#index.delete(revocationIndexKey(held.revocation));
+    this.#tell({ id, revocation: undefined });
+  }
+
+  /** What one turn of the event loop brings is told together. */
+  #tell(change: RevocationChange): void {
     this.#list = undefined;
-    this.#index = undefined;
     this.#count.set(this.#held.size);
-    for (const listener of this.#listeners) listener(changes);
+    this.#untold.set(change.id, change);
+    if (this.#untold.size > 1) return;
+    setImmediate(() => {
+      const changes = [...this.#untold.values()];
+      this.#untold.clear();
+      for (const listener of this.#listeners) listener(changes);
+    });
   }
 }

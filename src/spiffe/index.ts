@@ -73,6 +73,7 @@ export {
   type RevocationIndex,
   type RevocationKind,
   type RevocationSubject,
+  revocationIndexKey,
   revocationKinds,
 } from './revocation.ts';
 export {

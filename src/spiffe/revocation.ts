@@ -31,7 +31,7 @@ export interface RevocationSubject {
   readonly agentId?: SpiffeId | undefined;
 }
 
-/** Revocations by what they name. */
+/** Revocations by what they name; see revocationIndexKey. */
 export type RevocationIndex = ReadonlyMap<string, Revocation>;
 
 export const noRevocations: RevocationIndex = new Map();
@@ -40,7 +40,7 @@ export const noRevocations: RevocationIndex = new Map();
 export function buildRevocationIndex(revocations: Iterable<Revocation>): RevocationIndex {
   const index = new Map<string, Revocation>();
   for (const revocation of revocations) {
-    const key = keyOf(revocation.kind, revocation.value);
+    const key = revocationIndexKey(revocation);
     const other = index.get(key);
     if (other === undefined || other.issuedBefore < revocation.issuedBefore) {
       index.set(key, revocation);
@@ -58,7 +58,7 @@ export function findRevocation(
   const { spiffeId, entryId, agentId, serialNumber } = subject;
   const find = (kind: RevocationKind, value: string | undefined): Revocation | undefined => {
     if (value === undefined) return undefined;
-    const found = index.get(keyOf(kind, value));
+    const found = index.get(revocationIndexKey({ kind, value }));
     return found !== undefined && subject.issuedAt < found.issuedBefore ? found : undefined;
   };
   return (
@@ -92,7 +92,8 @@ export function issueInstant(
   return isOwn ? instant : notBefore;
 }
 
-function keyOf(kind: RevocationKind, value: string): string {
+/** One key for each subject. */
+export function revocationIndexKey({ kind, value }: Pick<Revocation, 'kind' | 'value'>): string {
   return `${kind} ${kind === 'serial' ? normalizeSerial(value) : value}`;
 }
 
