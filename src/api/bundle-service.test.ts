@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { status } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { serveForTest } from '../../test/fakes/admin-socket.ts';
@@ -9,6 +10,7 @@ import {
   testTokenAuthority,
 } from '../../test/fakes/open-federation.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
+import { createThrowawayCa } from '../ca/index.ts';
 import { type Log, silentLog } from '../ops/index.ts';
 import { TrustDomain } from '../spiffe/index.ts';
 import { buildBundleMessage } from '../sync/index.ts';
@@ -215,6 +217,30 @@ describe('federated bundles', () => {
     ]);
     await call('BatchSetFederatedBundle', { bundle: [wire('c.test', 2)] });
     expect(warnings).toHaveLength(1);
+  });
+
+  it('of 200 authorities each pass whole, and lists of them page by page (F18)', async () => {
+    const { call } = await open();
+    const x509_authorities = Array.from({ length: 200 }, () => ({
+      asn1: Buffer.from(createThrowawayCa(Date.now(), randomBytes)),
+    }));
+    const bundle = Array.from({ length: 12 }, (_, i) => ({
+      trust_domain: `d${i}.test`,
+      x509_authorities,
+    }));
+    for (const each of bundle) {
+      expect(await call('BatchSetFederatedBundle', { bundle: [each] })).toMatchObject({
+        results: [{ status: ok, bundle: each }],
+      });
+    }
+    const names: string[] = [];
+    let page_token = '';
+    do {
+      const page = Object(await call('ListFederatedBundles', { page_size: 5, page_token }));
+      names.push(...page.bundles.map(({ trust_domain }: { trust_domain: string }) => trust_domain));
+      page_token = page.next_page_token;
+    } while (page_token !== '');
+    expect(names.toSorted()).toEqual(bundle.map(({ trust_domain }) => trust_domain).toSorted());
   });
 
   it('more than 1000 at once are refused', async () => {

@@ -9,7 +9,13 @@ import {
   testTokenAuthority,
 } from '../../test/fakes/open-federation.ts';
 import { overBucket } from '../../test/fakes/over-bucket.ts';
-import { type Bundle, type ErrorCode, emptyBundle, TrustDomain } from '../spiffe/index.ts';
+import {
+  type Bundle,
+  type ErrorCode,
+  emptyBundle,
+  TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { createMemoryStore } from '../store/index.ts';
 import type { ForeignBundles } from './foreign-bundles.ts';
 import { createTrustMapSource } from './trust-map.ts';
@@ -87,6 +93,17 @@ describe('foreign bundles', () => {
     const { bundles } = await openFederation();
     await bundles.set(foreignBundle('b.test', [0, 1, 0]));
     expect(bundles.get(b)?.x509Authorities).toHaveLength(2);
+  });
+
+  it('stay as they are when the store takes nothing', async () => {
+    const ground = await openFederation();
+    await ground.bundles.set(foreignBundle('b.test', [0]));
+    const full = overBucket(ground.bucket, {
+      put: () => Promise.reject(new TrustplaneError('ERR_STORE_FULL', 'no room')),
+    });
+    const { bundles } = await openFederation({ ...ground, bucket: full });
+    await expect(bundles.set(foreignBundle('b.test', [1]))).rejects.toEqual(code('ERR_STORE_FULL'));
+    expect(bundles.get(b)).toEqual(foreignBundle('b.test', [0]));
   });
 
   it('are deleted once', async () => {
