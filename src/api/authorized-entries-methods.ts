@@ -23,6 +23,8 @@ export const syncLimits = {
 export interface AuthorizedEntriesOptions {
   readonly authorization: Pick<Authorization, 'agentOf' | 'requireAgent'>;
   readonly entitlements: { of(agentId: SpiffeId): Pick<AgentEntries, 'all' | 'get'> | undefined };
+  /** An agent asks, and so is not told. */
+  readonly onPolled: (agentId: SpiffeId) => void;
 }
 
 interface SyncRequest {
@@ -98,8 +100,9 @@ async function entriesNow(options: AuthorizedEntriesOptions, call: CallOfSomebod
   return entriesOf(options, id);
 }
 
-function entriesOf({ entitlements }: AuthorizedEntriesOptions, id: SpiffeId) {
+function entriesOf({ entitlements, onPolled }: AuthorizedEntriesOptions, id: SpiffeId) {
   const entries = entitlements.of(id);
+  onPolled(id);
   if (entries !== undefined) return entries;
   // Evicted or banned since it was authorized.
   throw new TrustplaneError('ERR_AGENT_NOT_ATTESTED', `agent ${id.toString()} is not attested`);

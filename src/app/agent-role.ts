@@ -14,6 +14,7 @@ import {
   type RevocationSource,
   type SvidIssuer,
 } from '../svid/index.ts';
+import { type BundleConfirmation, BundleConfirmations } from '../sync/index.ts';
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import type { Config } from './config.ts';
@@ -35,6 +36,8 @@ export interface AgentSources {
   readonly restored?: readonly RestoredSvid[];
   /** Told of each SVID that comes into use, and that one is not used again (undefined). */
   readonly onSvid?: (entryId: string, svid: IssuedSvid | undefined) => void;
+  /** Told whenever all who are served have the own bundle, save those who are named. */
+  readonly onBundleConfirmed: (confirmation: BundleConfirmation) => void;
   /** DER of a CA certificate that signed nothing. */
   readonly unmatchableCa: Uint8Array;
 }
@@ -56,6 +59,12 @@ export async function serveAgentRole(
   const { workloads, tokens } = createSources(config, { ...process, log }, sources);
   closing.defer(() => workloads.close());
   closing.defer(() => tokens.close());
+  const audience = new BundleConfirmations({
+    trust: sources.trust,
+    clock,
+    onConfirmed: sources.onBundleConfirmed,
+  });
+  closing.defer(() => audience.close());
   process.readiness.observe('svids', () => {
     const { isOk, failing } = workloads.health();
     return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
@@ -66,6 +75,7 @@ export async function serveAgentRole(
       tokens,
       allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
       allowedForeignJwtClaims: config.allowedForeignJwtClaims,
+      audience,
       clock,
       log,
       metrics,
@@ -78,6 +88,7 @@ export async function serveAgentRole(
       names: config.sdsNames,
       disableSpiffeCertValidation: config.disableSpiffeCertValidation,
       unmatchableCa: sources.unmatchableCa,
+      audience,
       clock,
       log,
       metrics,

@@ -76,6 +76,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     restored: before?.svids ?? [],
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
     unmatchableCa: createThrowawayCa(clock.now(), randomBytes),
+    onBundleConfirmed: (confirmation) => node.confirm(confirmation),
   });
   // Last: what a token was spent for must not fail on a socket.
   if (!isRestored) node.start();

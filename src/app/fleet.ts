@@ -27,6 +27,7 @@ import type { Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { lastSvidEnd } from './last-svid-end.ts';
 import { openNodeAttestors } from './node-attestors.ts';
+import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
@@ -102,7 +103,11 @@ export async function openFleet(
     issueAgentSvid: createAgentSvidIssuer(ca, lives.agentSvid),
   });
   const limits = openRateLimits(config, process);
-  const forAgents = createAuthorizedEntriesMethods({ authorization, entitlements });
+  const forAgents = createAuthorizedEntriesMethods({
+    authorization,
+    entitlements,
+    onPolled: (id) => server.evidence.onPolled(id),
+  });
   const guarded = (name: string, service: ServedService['service']): ServedService => ({
     service: authorization.guard(limits.guard(service)),
     file: `spire/api/server/${name}/v1/${name}.proto`,
@@ -131,6 +136,7 @@ export async function openFleet(
         'trustdomain',
         createTrustDomainService({ ...common, relationships, foreignBundles }),
       ),
+      openSync(process, server, { agents, entitlements, authorization }),
     ],
   };
 }

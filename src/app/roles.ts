@@ -27,6 +27,8 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     agentId: id,
     nodeSelectors: process.noSelectors,
   });
+  // Before the others are known: what is signed next waits for it too.
+  role.evidence.onConnected(id);
   const fleet = await openFleet(config, process, store, role, { id, entries });
   const server = { role, fleet };
   const agent = await serveAgentRole(config, process, {
@@ -35,6 +37,8 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     jwtIssuer: { issue: (request) => fleet.jwtIssuance.issue(id, request) },
     trust: role.trust,
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
+    onBundleConfirmed: ({ bundleDigest, laggards }) =>
+      role.evidence.onConfirmed(id, bundleDigest, laggards),
   });
   const { bindAddress } = config;
   const listener =

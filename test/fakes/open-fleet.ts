@@ -21,6 +21,7 @@ import {
 import { createJoinTokenAttestor, createLastKeyAttestor } from '../../src/attest/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.ts';
+import type { WireSyncResponse } from '../../src/sync/index.ts';
 import {
   dialTls,
   type GrpcTlsServer,
@@ -32,6 +33,7 @@ import { startCa, startJwtCa } from './ca-world.ts';
 import { openAgents, openTokens } from './open-agents.ts';
 import { openFederation } from './open-federation.ts';
 import { openRegistry } from './open-registry.ts';
+import { openRevocations } from './open-revocations.ts';
 import { testTrustDomain } from './test-entries.ts';
 
 const services = {
@@ -39,6 +41,7 @@ const services = {
   Bundle: 'spire.api.server.bundle.v1.Bundle',
   Entry: 'spire.api.server.entry.v1.Entry',
   SVID: 'spire.api.server.svid.v1.SVID',
+  Sync: 'trustplane.sync.v1.Sync',
   TrustDomain: 'spire.api.server.trustdomain.v1.TrustDomain',
 } as const;
 
@@ -51,7 +54,7 @@ export interface FleetIdentity extends TlsIdentity {
 }
 
 /** The names that messages of tests need; all are optional on the wire. */
-interface Message {
+interface Message extends WireSyncResponse {
   readonly challenge?: Uint8Array;
   readonly result?: { readonly svid: WireSvid; readonly reattestable?: boolean };
 }
@@ -82,6 +85,7 @@ export async function openFleet(options: FleetOptions = {}) {
   const authorization = new Authorization({ agents, entries, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
   const common = { trustDomain: testTrustDomain, ca, jwtCa, clock, log: silentLog, metrics };
+  const polled = new Set<string>();
   const issuance = createSvidIssuance({
     ...common,
     authorizedEntriesOf: (id) => entitlements.of(id),
@@ -90,7 +94,11 @@ export async function openFleet(options: FleetOptions = {}) {
     ...common,
     authorizedEntriesOf: (id) => entitlements.of(id),
   });
-  const forAgents = createAuthorizedEntriesMethods({ authorization, entitlements });
+  const forAgents = createAuthorizedEntriesMethods({
+    authorization,
+    entitlements,
+    onPolled: (id) => void polled.add(id.toString()),
+  });
   const served = [
     createAgentService({
       ...common,
@@ -117,8 +125,9 @@ export async function openFleet(options: FleetOptions = {}) {
     createSvidService({ ...common, issuance, jwtIssuance, authorization }),
   ];
   const confirmed = new Map<string, string>();
+  const connections: string[] = [];
+  const { revocations } = await openRevocations({ clock });
   if (options.pushes === true) {
-    const revocations = { list: () => [], watch: () => () => {} };
     const hub = new SyncHub({
       ...common,
       agents,
@@ -129,9 +138,9 @@ export async function openFleet(options: FleetOptions = {}) {
     });
     onTestFinished(() => hub.close());
     const confirmations: ConfirmationSink = {
-      onConnected: () => {},
+      onConnected: (id) => void connections.push(`+${id.path}`),
       onConfirmed: (id, digest) => void confirmed.set(id.toString(), digest),
-      onDisconnected: () => {},
+      onDisconnected: (id) => void connections.push(`-${id.path}`),
     };
     served.push(createSyncService({ hub, agents, authorization, confirmations, clock }));
   }
@@ -209,12 +218,23 @@ export async function openFleet(options: FleetOptions = {}) {
     ownBundle: world.ownBundle,
     /** Bundle digests by agent. */
     confirmed,
+    /** `+` and `-` with the path of an agent whose sync stream began or ended. */
+    connections,
+    /** Agents that asked what they may serve. */
+    polled,
+    revocations,
     jwtCa,
     port,
     /** Nobody answers on its port any more. */
     stop: () => server.close(0),
     async restart() {
       server = await listen(port);
+    },
+    /** The same on another port. */
+    async listenToo() {
+      const another = await listen(0);
+      onTestFinished(() => another.close(0));
+      return another;
     },
     dial,
     join,
@@ -301,7 +321,8 @@ export function csrFor(id: string, keys = generateP256KeyPair()): Uint8Array {
 function definitionOf(name: Method) {
   const [service = '', method = ''] = name.split('.');
   const qualified = Object.entries(services).find(([short]) => short === service)?.[1] ?? '';
-  const file = `spire/api/server/${service.toLowerCase()}/v1/${service.toLowerCase()}.proto`;
+  const room = service === 'Sync' ? 'trustplane' : 'spire/api/server';
+  const file = `${room}/${service.toLowerCase()}/v1/${service.toLowerCase()}.proto`;
   const definition = loadService(file, qualified)[method];
   if (definition === undefined) throw new Error(`no method ${name}`);
   return definition;
