@@ -10,15 +10,18 @@ it('the runway ends with the last authority that could sign', async () => {
   const clock = new FakeClock();
   const metrics = createMetrics();
   const authority = (state: Authority['state'], leftSeconds: number, isTainted = false) => ({
-    ...{ authorityId: state, state, isTainted, isPublished: true, issuedAt: 0, notBefore: 0 },
+    authorityId: state,
+    state,
+    isTainted,
+    isPublished: true,
+    issuedAt: 0,
+    notBefore: 0,
     notAfter: clock.now() + leftSeconds * 1_000,
   });
   let x509: readonly Authority[] = [authority('active', 100)];
-  const status = (authorities: readonly Authority[]) => ({
-    ...({ health: 'ok', canSign: true, failure: undefined, alarm: undefined } as const),
-    ...({ nextStep: 'prepare', nextStepAt: 0, gate: undefined } as const),
-    authorities,
-  });
+  const health = { health: 'ok', canSign: true, failure: undefined, alarm: undefined } as const;
+  const next = { nextStep: 'prepare', nextStepAt: 0, gate: undefined } as const;
+  const status = (authorities: readonly Authority[]) => ({ ...health, ...next, authorities });
   const kinds = { x509: { status: () => status(x509) }, jwt: { status: () => status([]) } };
   watchRunway(kinds, metrics, clock);
   const runway = async () =>

@@ -44,7 +44,7 @@ const refusals: Readonly<Record<SocketKind, readonly Refusal[]>> = {
 const CALL_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10];
 
 /** How long unary calls of one method take, by what came of them. */
-export type CallTimer = (code: number, seconds: number) => void;
+export type CallTimer = (code: status, seconds: number) => void;
 
 const timed = new WeakMap<Metrics, (path: string) => CallTimer>();
 

@@ -31,8 +31,14 @@ async function launch(role: 'server run' | 'up'): Promise<TlsIdentity> {
   const agent = await joinServer(server);
   client = server.dial(agent);
   const made = await server.ask(
-    ...['entry', 'create', '--parent-id', agent.id.toString()],
-    ...['--spiffe-id', 'spiffe://example.org/web', '--selector', 'unix:uid:0'],
+    'entry',
+    'create',
+    '--parent-id',
+    agent.id.toString(),
+    '--spiffe-id',
+    'spiffe://example.org/web',
+    '--selector',
+    'unix:uid:0',
   );
   entryId = String(made.id);
   return agent;

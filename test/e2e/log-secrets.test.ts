@@ -40,14 +40,33 @@ it('tokens, requests and keys are in no log, however much is logged', async () =
   const bundle = await runTrustplane('bundle', 'show', '--admin-socket', server.adminSocket);
   writeFileSync(at('bundle.pem'), bundle.stdout);
   const agent = createFleetProcess([
-    ...['agent', 'run', '--server', `127.0.0.1:${server.port}`, '--bundle-file', at('bundle.pem')],
-    ...['--join-token', kept, '--data-dir', at('agent'), '--socket', at('agent.sock')],
-    ...['--cache-key-file', at('cache.key'), '--log-level', 'trace'],
+    'agent',
+    'run',
+    '--server',
+    `127.0.0.1:${server.port}`,
+    '--bundle-file',
+    at('bundle.pem'),
+    '--join-token',
+    kept,
+    '--data-dir',
+    at('agent'),
+    '--socket',
+    at('agent.sock'),
+    '--cache-key-file',
+    at('cache.key'),
+    '--log-level',
+    'trace',
   ]);
   const { agentId } = await agent.start();
   await server.ask(
-    ...['entry', 'create', '--parent-id', String(agentId), '--spiffe-id', 'spiffe://example.org/w'],
-    ...['--selector', `unix:uid:${process.getuid?.() ?? 0}`],
+    'entry',
+    'create',
+    '--parent-id',
+    String(agentId),
+    '--spiffe-id',
+    'spiffe://example.org/w',
+    '--selector',
+    `unix:uid:${process.getuid?.() ?? 0}`,
   );
   const socket = ['--socket', at('agent.sock')];
   await eventually('the workload has its SVID', async () => {

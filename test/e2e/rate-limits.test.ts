@@ -43,7 +43,7 @@ describe('agents that join at once from one address', () => {
     const refusal = Promise.withResolvers<unknown>();
     const streams = Array.from({ length: 40 }, () => server.dial().stream('Agent.AttestAgent'));
     for (const stream of streams) {
-      stream.read().catch((error: { code: number }) => {
+      stream.read().catch((error: { code: status }) => {
         if (error.code === status.RESOURCE_EXHAUSTED) refusal.resolve(error);
       });
     }
