@@ -41,7 +41,7 @@ export async function loadCacheKey(options: CacheKeyOptions): Promise<CacheKey> 
     if (secret !== undefined) return { file, bytes: derive(secret, file) };
   }
   const file = await locate(keyFile, options.dataDir);
-  if ((await statsOf(file)) === undefined) await create(file, options.random(KEY_BYTES));
+  if ((await statsOf(file)) === undefined) await create(file, options.random);
   checkPrivate(file, await statsOf(file));
   return { file, bytes: derive((await read(file)) ?? new Uint8Array(), file) };
 }
@@ -63,12 +63,12 @@ async function locate(keyFile: string, dataDir: string): Promise<string> {
 }
 
 /** Makes the file whole, or leaves the one that another process made meanwhile. */
-async function create(file: string, secret: Uint8Array): Promise<void> {
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}.tmp`);
+async function create(file: string, random: CacheKeyOptions['random']): Promise<void> {
+  const suffix = Buffer.from(random(6)).toString('hex');
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${suffix}.tmp`);
   try {
-    await rm(temporary, { force: true });
     await using handle = await open(temporary, 'wx', PRIVATE);
-    await handle.writeFile(secret);
+    await handle.writeFile(random(KEY_BYTES));
     await handle.sync();
     await chmod(temporary, PRIVATE);
     await link(temporary, file).catch(unlessExists);

@@ -1,6 +1,6 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { type DataDir, type Log, openDataDir } from '../ops/index.ts';
+import { type DataDir, type Log, type Metrics, openDataDir } from '../ops/index.ts';
 import {
   type AgentFacts,
   type Clock,
@@ -65,6 +65,7 @@ export interface SealedCacheOptions extends CacheKeyOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 /**
@@ -169,7 +170,7 @@ class SqliteSealedCache implements SealedCache {
     this.#seal = seal;
     this.#dataDir = dataDir;
     this.#options = options;
-    this.#writer = new SealedWriter(store.bucket(BUCKET), seal, options.clock, options.log);
+    this.#writer = new SealedWriter({ ...options, bucket: store.bucket(BUCKET), seal });
   }
 
   async load(): Promise<SealedState> {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
 import { patchedBucket } from '../../test/fakes/open-registry.ts';
-import { createLog } from '../ops/index.ts';
+import { createLog, createMetrics } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { createMemoryStore } from '../store/memory-store.ts';
 import { openValue } from './sealed-value.ts';
@@ -24,14 +24,15 @@ function open() {
       return await bucket.put(key, value);
     },
   });
-  const writer = new SealedWriter(patched, seal, clock, log);
+  const metrics = createMetrics();
+  const writer = new SealedWriter({ bucket: patched, seal, clock, log, metrics });
   const read = async () => {
     const { records } = await bucket.list('');
     return Object.fromEntries(
       records.map(({ key, value }) => [key, openValue(seal, key, value).toString()]),
     );
   };
-  return { clock, world, writer, lines, read };
+  return { clock, world, writer, lines, read, metrics };
 }
 
 describe('writing', () => {
@@ -52,7 +53,7 @@ describe('writing', () => {
   });
 
   it('that fails is said, survived, and tried again with what is the latest then', async () => {
-    const { writer, world, clock, lines, read } = open();
+    const { writer, world, clock, lines, read, metrics } = open();
     world.failure = new TrustplaneError('ERR_STORE_FULL', 'no room');
     await writer.write([
       ['a', text('1')],
@@ -62,6 +63,9 @@ describe('writing', () => {
     await clock.advanceAsync(5_000);
     await writer.write([['a', text('2')]]);
     expect(await read()).toEqual({});
+    const rendered = await metrics.render();
+    expect(rendered).toMatch(/^trustplane_node_cache_failures_total 3$/m);
+    expect(rendered).toMatch(/^trustplane_node_cache_waiting_values 2$/m);
     world.failure = undefined;
     await clock.advanceAsync(5_000);
     await settle();

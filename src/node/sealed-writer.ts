@@ -1,4 +1,4 @@
-import type { Log } from '../ops/index.ts';
+import type { Log, Metrics } from '../ops/index.ts';
 import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import { type Seal, sealValue } from './sealed-value.ts';
@@ -9,26 +9,39 @@ const RETRY_MS = 5_000;
 /** What a name is to hold; undefined: nothing. */
 type Make = () => Uint8Array | undefined;
 
+export interface SealedWriterOptions {
+  readonly bucket: Bucket;
+  readonly seal: Seal;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
 /**
  * Brings the records of a bucket to what they are to be: sealed, the latest of each name only, what
  * failed again after 5 s.
  */
 export class SealedWriter {
-  readonly #bucket: Bucket;
-  readonly #seal: Seal;
-  readonly #clock: Clock;
-  readonly #log: Log;
+  readonly #options: SealedWriterOptions;
+  readonly #failures: { inc(): void };
   /** By name, in the order they are written. */
   readonly #pending = new Map<string, Make>();
   #running: Promise<void> | undefined;
   #retry: Timer | undefined;
   #isClosed = false;
 
-  constructor(bucket: Bucket, seal: Seal, clock: Clock, log: Log) {
-    this.#bucket = bucket;
-    this.#seal = seal;
-    this.#clock = clock;
-    this.#log = log;
+  constructor(options: SealedWriterOptions) {
+    this.#options = options;
+    const { metrics } = options;
+    this.#failures = metrics.counter(
+      'trustplane_node_cache_failures_total',
+      "Attempts to write the agent's cache that failed.",
+    );
+    metrics.readGauge(
+      'trustplane_node_cache_waiting_values',
+      "Values that are not in the agent's cache yet and would be lost with the process.",
+      (set) => set({}, this.#pending.size),
+    );
   }
 
   /** Resolves when the records are durable, or could not be written this time. */
@@ -76,10 +89,11 @@ export class SealedWriter {
 
   /** Returns why it failed. */
   async #put(name: string, make: Make): Promise<unknown> {
+    const { bucket, seal } = this.#options;
     try {
       const value = make();
-      if (value === undefined) await this.#bucket.delete(name);
-      else await this.#bucket.put(name, sealValue(this.#seal, name, value));
+      if (value === undefined) await bucket.delete(name);
+      else await bucket.put(name, sealValue(seal, name, value));
       return undefined;
     } catch (error) {
       return error ?? new Error('it failed');
@@ -90,8 +104,10 @@ export class SealedWriter {
     for (const [name, make] of failed) if (!this.#pending.has(name)) this.#pending.set(name, make);
     const code = error instanceof TrustplaneError ? error.code : undefined;
     const { size: waiting } = this.#pending;
-    this.#log.error({ code, error: messageOf(error), waiting }, 'the cache cannot be written');
+    const { clock, log } = this.#options;
+    this.#failures.inc();
+    log.error({ code, error: messageOf(error), waiting }, 'the cache cannot be written');
     if (code === 'ERR_STORE_UNAVAILABLE') return;
-    this.#retry = this.#clock.setTimer(RETRY_MS, () => void this.#run());
+    this.#retry = clock.setTimer(RETRY_MS, () => void this.#run());
   }
 }

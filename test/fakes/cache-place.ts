@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { openSealedCache, type SealedCache } from '../../src/node/sealed-cache.ts';
 import type { KeptSvid } from '../../src/node/sealed-records.ts';
-import { createLog, systemClock } from '../../src/ops/index.ts';
+import { createLog, createMetrics, systemClock } from '../../src/ops/index.ts';
 import {
   type AgentFacts,
   buildCsr,
@@ -49,6 +49,7 @@ export function createCachePlace(): CachePlace {
         credentialsFolder: options.credentialsFolder,
         clock: systemClock,
         log,
+        metrics: createMetrics(),
         random: randomBytes,
       }),
     remove: () => folder.remove(),

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import path from 'node:path';
 import { openSealedCache } from '../../src/node/sealed-cache.ts';
-import { silentLog, systemClock } from '../../src/ops/index.ts';
+import { createMetrics, silentLog, systemClock } from '../../src/ops/index.ts';
 import { TrustDomain } from '../../src/spiffe/index.ts';
 import { fakeFacts, fakeKeptSvid } from '../fakes/cache-place.ts';
 import { fakeEntry } from '../fakes/fake-entitlements.ts';
@@ -24,6 +24,7 @@ const cache = await openSealedCache({
   credentialsFolder: undefined,
   clock: systemClock,
   log: silentLog,
+  metrics: createMetrics(),
   random: randomBytes,
 });
 await cache.load();

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSealedCache } from '../../src/node/sealed-cache.ts';
-import { createLog, systemClock } from '../../src/ops/index.ts';
+import { createLog, createMetrics, systemClock } from '../../src/ops/index.ts';
 import { TrustDomain } from '../../src/spiffe/index.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 
@@ -63,6 +63,7 @@ async function load(folder: string) {
     credentialsFolder: undefined,
     clock: systemClock,
     log: createLog({ level: 'info', destination: { write: (line) => lines.push(line) } }),
+    metrics: createMetrics(),
     random: randomBytes,
   });
   const state = await cache.load();
