@@ -20,7 +20,7 @@ export function requireAdmin(
       if (caller === uid || caller === 0) return Reflect.apply(handler, undefined, [call, ...rest]);
       throw new TrustplaneError(
         'ERR_API_ADMIN',
-        `the admin socket admits user ${uid} and root; the caller is user ${caller}`,
+        `only user ${uid} and root are admitted; the caller is user ${caller}`,
       );
     };
   return {

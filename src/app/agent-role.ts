@@ -40,6 +40,8 @@ export interface AgentSources {
   readonly onBundleConfirmed: (confirmation: BundleConfirmation) => void;
   /** DER of a CA certificate that signed nothing. */
   readonly unmatchableCa: Uint8Array;
+  /** What else is served on the agent's socket. */
+  readonly services?: readonly ServedService[];
 }
 
 /** The agent of one host: attests local workloads, serves them the Workload API and SDS on one Unix socket. */
@@ -98,7 +100,7 @@ export async function serveAgentRole(
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
-    services: withHealth([workloadApi, sds], process),
+    services: withHealth([workloadApi, sds, ...(sources.services ?? [])], process),
     maxReceiveBytes: MAX_REQUEST_BYTES,
     name: 'agent',
     log,

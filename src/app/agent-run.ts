@@ -1,8 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { env } from 'node:process';
+import { requireAdmin } from '../api/index.ts';
 import { createLastKeyAttestation } from '../attest/index.ts';
 import { createThrowawayCa } from '../ca/index.ts';
-import { type Node, openNode, openSealedCache, type SealedCache } from '../node/index.ts';
+import {
+  createNodeStatusService,
+  type Node,
+  openNode,
+  openSealedCache,
+  type SealedCache,
+} from '../node/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { AgentEntitlements } from './agent-entitlements.ts';
@@ -13,6 +20,7 @@ import type { Config } from './config.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
+import type { ServedService } from './served-service.ts';
 import { version } from './version.ts';
 
 /** How long a server that may be there is waited for. */
@@ -77,11 +85,29 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
     unmatchableCa: createThrowawayCa(clock.now(), randomBytes),
     onBundleConfirmed: (confirmation) => node.confirm(confirmation),
+    services: [statusService(config, process, node)],
   });
   // Last: what a token was spent for must not fail on a socket.
   if (!isRestored) node.start();
   watchNode(node, process);
   return { agent, node };
+}
+
+/** For administrators of this host. */
+function statusService(
+  { trustDomain }: Config,
+  { clock, readiness, uid }: Process,
+  node: Node,
+): ServedService {
+  const service = createNodeStatusService({
+    version: version(),
+    trustDomain,
+    node,
+    checks: () => readiness.check().checks,
+    clock,
+    startedAt: clock.now(),
+  });
+  return { service: requireAdmin(service, uid), file: 'trustplane/agent/v1/agent.proto' };
 }
 
 /** A server may know better than what was kept: it has its say before that is served, if it answers soon. */
@@ -116,13 +142,11 @@ function watchNode(node: Node, { readiness, log, fail }: Process): void {
   let isReady = false;
   readiness.require('node', () => (isReady ? undefined : 'it has not joined yet'));
   readiness.observe('servers', () => node.status().faults[0]?.message);
-  node.ready.then(
-    () => {
-      isReady = true;
-      readiness.check();
-      const { agentId, server, entries } = node.status();
-      log.info({ agentId: agentId?.toString(), server, entries }, 'ready');
-    },
-    (error: Error) => fail(error),
-  );
+  const onReady = (): void => {
+    isReady = true;
+    readiness.check();
+    const { agentId, server, entries } = node.status();
+    log.info({ agentId: agentId?.toString(), server, entries }, 'ready');
+  };
+  node.ready.then(onReady, (error: Error) => fail(error));
 }

@@ -26,7 +26,7 @@ async function attestorsOf(text: string | undefined) {
 
 it('lets nodes of the configured authorities in, over TLS, and again', async () => {
   const { root, middle, node } = await makeNodePki();
-  const [, x509pop] = await attestorsOf(encodePem('CERTIFICATE', root.der));
+  const [, , x509pop] = await attestorsOf(encodePem('CERTIFICATE', root.der));
   if (x509pop === undefined) throw new Error('no x509pop');
   const { dial, agents } = await openFleet({ attestors: [x509pop] });
   const attestation = attestationWith([await node(), middle]);
@@ -55,9 +55,9 @@ it.each([
   });
 });
 
-it('lets nodes in with tokens alone where nothing else is configured', async () => {
+it('lets nodes in with tokens, and back with their last key, where nothing else is configured', async () => {
   const process = { clock: new FakeClock(), log: silentLog };
   const config = { trustDomain: testTrustDomain, x509pop: undefined };
   const attestors = await loadNodeAttestors(config, process, openTokens().tokens);
-  expect(attestors.map(({ name }) => name)).toEqual(['join_token']);
+  expect(attestors.map(({ name }) => name)).toEqual(['join_token', 'last_key']);
 });

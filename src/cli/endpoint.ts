@@ -7,6 +7,7 @@ import {
   findEndpointAddress,
   parseEndpointAddress,
 } from '../client/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 import type { Io } from './io.ts';
 
 /**
@@ -24,4 +25,11 @@ export function resolveEndpoint(io: Io, flag: string | undefined): EndpointAddre
   const { socket } = defaultPaths(io.uid, io.env);
   checkFallbackFolder(io.uid, [socket]);
   return { kind: 'unix', path: socket };
+}
+
+/** The same, for what is on Unix sockets alone. @throws TrustplaneError ERR_USAGE, … as `resolveEndpoint` */
+export function resolveUnixSocket(io: Io, flag: string | undefined): string {
+  const endpoint = resolveEndpoint(io, flag);
+  if (endpoint.kind === 'unix') return endpoint.path;
+  throw new TrustplaneError('ERR_USAGE', `--socket names a Unix socket; got ${endpoint.host}`);
 }

@@ -8,44 +8,45 @@ import {
   timeoutMs,
   type WorkloadOptions,
   withAdminSocket,
-  withWorkloadSocket,
+  withSocket,
 } from './options.ts';
 
 interface HealthOptions extends AdminOptions, WorkloadOptions {
   readonly wait: number;
+  readonly only?: 'server' | 'agent';
 }
 
 const EXAMPLES = `
 Examples:
   trustplane healthcheck
   trustplane healthcheck --wait 30s                   after a start, in a script or unit file
+  trustplane healthcheck --only agent                 on a host that runs no server
   trustplane healthcheck --output json`;
 const BETWEEN_TRIES_MS = 100;
 
 export function healthcheckCommand(io: Io): Command {
-  const command = withAdminSocket(new Command('healthcheck'), io)
+  return withSocket(withAdminSocket(new Command('healthcheck'), io), io)
     .description(
       'Exit with 0 when the server API and the Workload API are serving, else say which is not.',
     )
     .addOption(
-      new Option('--wait <duration>', 'try again until both are serving, for at most this long')
+      new Option('--only <part>', 'where one runs without the other').choices(['server', 'agent']),
+    )
+    .addOption(
+      new Option('--wait <duration>', 'try again until they are serving, for at most this long')
         .argParser(timeoutMs)
         .default(0, 'once'),
     )
-    .addHelpText('after', EXAMPLES);
-  const socket = withWorkloadSocket(new Command(), io).options.find(
-    (option) => option.long === '--socket',
-  );
-  if (socket !== undefined) command.addOption(socket);
-  return command.action((options: HealthOptions) => check(io, options));
+    .addHelpText('after', EXAMPLES)
+    .action((options: HealthOptions) => check(io, options));
 }
 
 async function check(io: Io, options: HealthOptions): Promise<void> {
-  const { resolveEndpoint } = await import('./endpoint.ts');
-  const endpoint = resolveEndpoint(io, options.socket);
-  if (endpoint.kind !== 'unix')
-    throw new TrustplaneError('ERR_USAGE', `--socket names a Unix socket; got ${endpoint.host}`);
-  const sockets = { server: options.adminSocket, agent: endpoint.path };
+  const { resolveUnixSocket } = await import('./endpoint.ts');
+  const sockets = {
+    ...(options.only !== 'agent' && { server: options.adminSocket }),
+    ...(options.only !== 'server' && { agent: resolveUnixSocket(io, options.socket) }),
+  };
   const end = systemClock.now() + options.wait;
   let faults = await findFaults(sockets);
   while (faults.length > 0 && systemClock.now() < end) {
@@ -53,12 +54,10 @@ async function check(io: Io, options: HealthOptions): Promise<void> {
     faults = await findFaults(sockets);
   }
   if (faults.length > 0) throw new TrustplaneError('ERR_UNHEALTHY', faults.join('; '));
-  print(
-    io,
-    options.output,
-    { healthy: true, server: 'serving', agent: 'serving' },
-    'the server and the agent are serving',
-  );
+  const parts = Object.keys(sockets);
+  const serving = Object.fromEntries(parts.map((part) => [part, 'serving']));
+  const text = `the ${parts.join(' and the ')} ${parts.length === 1 ? 'is' : 'are'} serving`;
+  print(io, options.output, { healthy: true, ...serving }, text);
 }
 
 /** What is wrong with each part that is not serving. */

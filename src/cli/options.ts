@@ -38,7 +38,11 @@ export function withAdminSocket(command: Command, io: Io): Command {
 }
 
 export function withWorkloadSocket(command: Command, io: Io): Command {
-  return withOutput(command).addOption(
+  return withSocket(withOutput(command), io);
+}
+
+export function withSocket(command: Command, io: Io): Command {
+  return command.addOption(
     new Option(
       '--socket <address>',
       `Unix socket of the Workload API, a path or unix:///path (default: $SPIFFE_ENDPOINT_SOCKET, else ${defaultPaths(io.uid, io.env).socket})`,

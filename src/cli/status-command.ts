@@ -1,14 +1,49 @@
 import { Command } from 'commander';
 import type { ServerStatus } from '../client/index.ts';
 import { type Io, print } from './io.ts';
-import { type AdminOptions, withAdminSocket } from './options.ts';
+import { type AdminOptions, type WorkloadOptions, withAdminSocket, withSocket } from './options.ts';
 import { formatFields, formatTable } from './table.ts';
 
+interface StatusOptions extends AdminOptions, WorkloadOptions {
+  readonly agent?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  trustplane status
+  trustplane status --agent                           of the agent of this host
+  trustplane status --output json`;
+
 export function statusCommand(io: Io): Command {
-  return withAdminSocket(new Command('status'), io)
-    .description('Show what the server is doing: authorities and their slots, entries, health.')
-    .addHelpText('after', '\nExamples:\n  trustplane status\n  trustplane status --output json')
-    .action((options: AdminOptions) => showStatus(io, options));
+  return withSocket(withAdminSocket(new Command('status'), io), io)
+    .description('Show what the server is doing, or the agent: authorities, entries, health.')
+    .option('--agent', 'of the agent at --socket')
+    .addHelpText('after', EXAMPLES)
+    .action((options: StatusOptions) =>
+      options.agent === true ? showAgent(io, options) : showStatus(io, options),
+    );
+}
+
+async function showAgent(io: Io, options: WorkloadOptions): Promise<void> {
+  const [{ fetchAgentStatus }, { formatDuration }, { resolveUnixSocket }] = await Promise.all([
+    import('../client/index.ts'),
+    import('../ops/duration.ts'),
+    import('./endpoint.ts'),
+  ]);
+  const status = await fetchAgentStatus(resolveUnixSocket(io, options.socket));
+  const told = status.isTold ? 'the server tells' : 'the server is asked';
+  const fields = formatFields([
+    ['Trust domain', status.trustDomain],
+    ['Version', status.version],
+    ['Up for', formatDuration(status.uptimeSeconds * 1_000)],
+    ['Agent', status.agentId === '' ? 'has no valid SVID' : status.agentId],
+    ['Valid until', status.expiresAt],
+    ['Server', status.server === '' ? 'none answers' : status.server],
+    ['Changes', status.updatedAt === '' ? '' : `${told}; last word ${status.updatedAt}`],
+    ['Entries', String(status.entries)],
+    ['Health', status.healthy ? 'healthy' : status.problems.join('; ')],
+  ]);
+  print(io, options.output, status, fields);
 }
 
 async function showStatus(io: Io, options: AdminOptions): Promise<void> {

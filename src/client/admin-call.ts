@@ -20,6 +20,7 @@ const services = {
   ],
   Logger: ['spire/api/server/logger/v1/logger.proto', 'spire.api.server.logger.v1.Logger'],
   Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],
+  AgentStatus: ['trustplane/agent/v1/agent.proto', 'trustplane.agent.v1.Agent'],
 } as const;
 
 type Service = keyof typeof services;

@@ -1,6 +1,7 @@
 /** Talks to trustplane and to any Workload API: the admin client, the Workload API client, health. */
 export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
 export { type AgentClient, type AgentView, createAgentClient } from './agent-client.ts';
+export { type AgentStatus, fetchAgentStatus } from './agent-status.ts';
 export {
   type AuthorityClient,
   type AuthorityKind,

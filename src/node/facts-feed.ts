@@ -43,6 +43,7 @@ export class FactsFeed {
   readonly #first = Promise.withResolvers<void>();
   readonly #asked = Promise.withResolvers<void>();
   #pushAgainAt = 0;
+  #isTold = false;
   #failures = 0;
   #fault: TrustplaneError | undefined;
   #updatedAt: number | undefined;
@@ -67,6 +68,11 @@ export class FactsFeed {
     return this.#asked.promise;
   }
 
+  /** A server tells what changes. */
+  get isTold(): boolean {
+    return this.#isTold;
+  }
+
   /** Why nothing comes, while that is so. */
   get fault(): TrustplaneError | undefined {
     return this.#fault;
@@ -78,7 +84,7 @@ export class FactsFeed {
   }
 
   async run(): Promise<void> {
-    const { membership, metrics, clock } = this.#options;
+    const { membership, clock } = this.#options;
     await membership.joined.catch(() => this.close());
     while (!this.#isClosed) {
       const isPush = clock.now() >= this.#pushAgainAt;
@@ -88,7 +94,7 @@ export class FactsFeed {
       } catch (error) {
         if (!this.#isClosed) this.#fail(error);
       }
-      metrics.pushed.set(0);
+      this.#setTold(false);
       await this.#sleep(this.#delayMs(isPush));
     }
   }
@@ -124,9 +130,14 @@ export class FactsFeed {
     metrics.updates.inc({ result: 'ok' });
     this.#updatedAt = clock.now();
     metrics.updatedAt.set(this.#updatedAt / 1_000);
-    if (position !== undefined) metrics.pushed.set(1);
+    this.#setTold(position !== undefined);
     this.#first.resolve();
     this.#asked.resolve();
+  }
+
+  #setTold(isTold: boolean): void {
+    this.#isTold = isTold;
+    this.#options.metrics.pushed.set(isTold ? 1 : 0);
   }
 
   #fail(error: unknown): void {

@@ -11,4 +11,5 @@ export {
 export type { NodeIdentity } from './node-identity.ts';
 export { openSealedCache, type SealedCache } from './sealed-cache.ts';
 export type { ServerAddress } from './server-link.ts';
+export { createNodeStatusService } from './status-service.ts';
 export type { Confirmation } from './sync-follower.ts';

@@ -62,6 +62,8 @@ export interface NodeStatus {
   readonly expiresAt: number | undefined;
   /** `host:port` */
   readonly server: string | undefined;
+  /** The server tells what changes; else it is asked. */
+  readonly isTold: boolean;
   readonly entries: number;
   /** When a server last told what there is, milliseconds since the epoch. */
   readonly updatedAt: number | undefined;
@@ -130,6 +132,7 @@ export function openNode(options: NodeOptions): Node {
         certificateChain: identity?.certificateChain ?? [],
         expiresAt: identity?.expiresAt,
         server: membership.server,
+        isTold: feed.isTold,
         entries: facts.facts.entries.size,
         updatedAt: feed.updatedAt,
         faults,

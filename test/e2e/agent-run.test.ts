@@ -17,6 +17,7 @@ import {
   type LaunchOptions,
   launchServer,
 } from '../programs/launch-server.ts';
+import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 import { launchSidecars } from '../programs/sidecar-pair.ts';
 
@@ -54,6 +55,12 @@ async function place(options: LaunchOptions = {}) {
   };
 }
 
+async function ask(...args: readonly string[]): Promise<unknown> {
+  const { code, stdout, stderr } = await runTrustplane(...args, '--output', 'json');
+  if (code !== 0) throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
 async function createEntry(server: LaunchedServer, spiffeId: string, parentId: string) {
   const what = ['--spiffe-id', spiffeId, '--parent-id', parentId, '--selector', UID];
   return await server.ask('entry', 'create', ...what);
@@ -71,12 +78,20 @@ async function served(agent: LaunchedAgent, ...ids: readonly string[]): Promise<
 }
 
 it('joins with a token, serves its workloads, and goes on when the server dies', async () => {
-  const { server, agent: start, joinFlags, restart } = await place();
+  const { server, agent: start, joinFlags, restart, address } = await place();
   const agent = start('a', { flags: await joinFlags() });
   const id = await agent.id;
   expect(id).toMatch(/^spiffe:\/\/example\.org\/spire\/agent\/join_token\//u);
   await createEntry(server(), WEB, id);
   await served(agent, WEB);
+  expect(await ask('status', '--agent', '--socket', agent.socket)).toMatchObject({
+    agentId: id,
+    server: address(),
+    entries: 1,
+    healthy: true,
+  });
+  const check = ['healthcheck', '--only', 'agent', '--socket', agent.socket];
+  expect(await ask(...check)).toEqual({ healthy: true, agent: 'serving' });
   server().kill('SIGKILL');
   await server().ended;
   expect((await agent.fetch()).stdout).toContain(WEB);
