@@ -1,12 +1,23 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { generateP256KeyPair } from '../../src/spiffe/index.ts';
 import type { TlsIdentity } from '../../src/wire/index.ts';
 import { csrWithoutId, type FleetClient } from '../fakes/open-fleet.ts';
 import { eventually } from '../programs/eventually.ts';
-import { joinServer, type LaunchedServer, launchServer } from '../programs/launch-server.ts';
+import {
+  joinServer,
+  type LaunchedServer,
+  launchServer,
+  logOf,
+  program,
+} from '../programs/launch-server.ts';
+import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { listeningPorts } from '../programs/listening-ports.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
+import { spawnTied } from '../programs/tied-child.ts';
+import { watchHealth } from '../programs/watch-health.ts';
 
 /** One SVID a second, so that calls are in flight for as long as a test wants. */
 const CONFIG = "server: { rateLimits: { signing: 1 } }\nmetrics: { address: '127.0.0.1:0' }\n";
@@ -102,5 +113,44 @@ describe.each(['server run', 'up'] as const)('SIGTERM to %s', (role) => {
     const how = await ended.finally(() => clearInterval(again));
     expect(how).toBe(128 + 15);
     expect(await inFlight).toMatchObject({ code: status.UNAVAILABLE });
+  });
+});
+
+describe('agent run', () => {
+  it('takes up a new configuration, is not serving from SIGTERM on, and ends its streams', async () => {
+    server = await launchServer(folder.path, { config: CONFIG });
+    client = server.dial();
+    const at = (name: string): string => path.join(folder.path, name);
+    const bundle = await runTrustplane('bundle', 'show', '--admin-socket', server.adminSocket);
+    writeFileSync(at('bundle.pem'), bundle.stdout);
+    const config = at('agent.yaml');
+    writeFileSync(config, 'log: { level: info }\nagent: { servers: ["${SERVER}"] }\n');
+    const socket = at('agent.sock');
+    const args = [
+      ['agent', 'run', '--config', config, '--bundle-file', at('bundle.pem'), '--socket', socket],
+      ['--join-token', await server.makeToken(), '--data-dir', at('agent'), '--output', 'json'],
+      ['--cache-key-file', at('cache.key')],
+    ].flat();
+    const env = { ...process.env, SERVER: `127.0.0.1:${server.port}` };
+    const agent = spawnTied(process.execPath, [program, ...args], { env });
+    const log = logOf(agent);
+    await log.line('{"ready":true');
+
+    writeFileSync(config, 'log: { level: debug }\nagent: { servers: ["other.test:1"] }\n');
+    agent.kill('SIGHUP');
+    expect(JSON.parse(await log.line('the configuration was reloaded'))).toMatchObject({
+      changed: ['log.level'],
+      kept: ['agent.servers'],
+    });
+    const names = ['', 'SpiffeWorkloadAPI', 'envoy.service.secret.v3.SecretDiscoveryService'];
+    const watches = names.map((name) => watchHealth(socket, name));
+    await eventually('each is serving', () => watches.every(({ statuses }) => statuses.length > 0));
+    agent.kill('SIGTERM');
+    expect(await agent.ended).toBe(0);
+    for (const { statuses, ended, close } of watches) {
+      expect(await ended).toContain('shutting down');
+      expect(statuses).toEqual(['SERVING', 'NOT_SERVING']);
+      close();
+    }
   });
 });

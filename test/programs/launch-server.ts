@@ -8,7 +8,8 @@ import { FleetClient } from '../fakes/open-fleet.ts';
 import { runTrustplane } from './launch-trustplane.ts';
 import { spawnTied, type TiedChild } from './tied-child.ts';
 
-const program = path.join(import.meta.dirname, '..', '..', 'bin', 'trustplane.js');
+/** The program itself, to be run with this Node. */
+export const program: string = path.join(import.meta.dirname, '..', '..', 'bin', 'trustplane.js');
 
 /** A running `trustplane server run`, or `trustplane up` that serves agents too. */
 export interface LaunchedServer extends TiedChild {
@@ -74,9 +75,7 @@ export async function launchServer(
     ...bind,
   ];
   const child = spawnTied(command, args, { env: { ...process.env, ...env } });
-  const log: string[] = [];
-  child.onLine((line) => void log.push(line));
-  const line = (text: string): Promise<string> => firstLine(child, log, text);
+  const { lines: log, line } = logOf(child);
   const ready: Answer = JSON.parse(await line('{"ready":true'));
   const bound = Number(String(ready.address).split(':').at(-1));
   const ask = async (...words: readonly string[]): Promise<Answer> => {
@@ -101,7 +100,7 @@ export async function launchServer(
 }
 
 /** A client of the server at a port of this host, which it believes. */
-export function dialServer(port: number, identity?: TlsIdentity): FleetClient {
+function dialServer(port: number, identity?: TlsIdentity): FleetClient {
   const { target, credentials, options } = dialTls({
     host: '127.0.0.1',
     port,
@@ -127,14 +126,28 @@ export async function joinServer(server: LaunchedServer): Promise<JoinedAgent> {
   }
 }
 
-async function firstLine(child: TiedChild, log: readonly string[], text: string): Promise<string> {
-  const known = log.find((line) => line.includes(text));
-  if (known !== undefined) return known;
-  const said = new Promise<string>((resolve) => {
-    child.onLine((line) => void (line.includes(text) && resolve(line)));
-  });
-  const early = child.ended.then((how) => {
-    throw new Error(`it ended with ${how} before "${text}":\n${log.join('\n')}`);
-  });
-  return await Promise.race([said, early]);
+/** Every line of a child's output from now on. */
+export interface ChildLog {
+  readonly lines: readonly string[];
+  /** Resolves with the first line, past or to come, that has `text`; rejects when the child ends before. */
+  line(text: string): Promise<string>;
+}
+
+export function logOf(child: TiedChild): ChildLog {
+  const lines: string[] = [];
+  child.onLine((line) => void lines.push(line));
+  return {
+    lines,
+    async line(text) {
+      const known = lines.find((line) => line.includes(text));
+      if (known !== undefined) return known;
+      const said = new Promise<string>((resolve) => {
+        child.onLine((line) => void (line.includes(text) && resolve(line)));
+      });
+      const early = child.ended.then((how) => {
+        throw new Error(`it ended with ${how} before "${text}":\n${lines.join('\n')}`);
+      });
+      return await Promise.race([said, early]);
+    },
+  };
 }
