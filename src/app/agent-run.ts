@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { env } from 'node:process';
-import { requireAdmin } from '../api/index.ts';
+import { createLoggerService, requireAdmin } from '../api/index.ts';
 import { createLastKeyAttestation } from '../attest/index.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import {
@@ -68,6 +68,8 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
   closing.defer(() => node.close());
   const isRestored = before?.facts !== undefined && node.status().agentId !== undefined;
   if (isRestored) {
+    const { facts, svids } = before;
+    log.info({ entries: facts?.entries.size, svids: svids.length }, 'the last run is remembered');
     node.start();
     await askFirst(node, clock);
   }
@@ -83,9 +85,10 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     revocations,
     restored: before?.svids ?? [],
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
+    status: () => node.status(),
     unmatchableCa: createThrowawayCa(clock.now(), randomBytes),
     onBundleConfirmed: (confirmation) => node.confirm(confirmation),
-    services: [statusService(config, process, node)],
+    services: [statusService(config, process, node), loggerService(process)],
   });
   // Last: what a token was spent for must not fail on a socket.
   if (!isRestored) node.start();
@@ -110,6 +113,13 @@ function statusService(
   return { service: requireAdmin(service, uid), file: 'trustplane/agent/v1/agent.proto' };
 }
 
+function loggerService({ logLevel, log, uid }: Process): ServedService {
+  return {
+    service: requireAdmin(createLoggerService('agent', logLevel, log), uid),
+    file: 'spire/api/agent/logger/v1/logger.proto',
+  };
+}
+
 /** A server may know better than what was kept: it has its say before that is served, if it answers soon. */
 async function askFirst(node: Node, clock: Clock): Promise<void> {
   await new Promise<void>((resolve) => {
@@ -121,7 +131,7 @@ async function askFirst(node: Node, clock: Clock): Promise<void> {
 /** Holds the data directory, where there is one. @throws TrustplaneError ERR_DATA_DIR*, ERR_CACHE_*, ERR_STORE_* */
 async function openCache(
   { trustDomain, agentDataDir, agentCache }: Config,
-  { clock, log, closing }: Process,
+  { clock, log, metrics, closing }: Process,
 ): Promise<SealedCache | undefined> {
   if (agentCache === undefined) return undefined;
   const cache = await openSealedCache({
@@ -131,6 +141,7 @@ async function openCache(
     credentialsFolder: env.CREDENTIALS_DIRECTORY,
     clock,
     log,
+    metrics,
     random: randomBytes,
   });
   closing.defer(() => cache.close());

@@ -12,6 +12,7 @@ import { fakeEntry } from '../../test/fakes/fake-entitlements.ts';
 import { systemClock } from '../ops/index.ts';
 import { type Revocation, TrustDomain } from '../spiffe/index.ts';
 import { openSqliteStore, type StoreSnapshot } from '../store/index.ts';
+import { ReplicaState } from '../sync/replica-state.ts';
 import type { SealedCache } from './sealed-cache.ts';
 
 const position = { epoch: 'e1', revision: 7, digest: 'ab'.repeat(32) };
@@ -86,6 +87,16 @@ describe('the cache', () => {
     const { identity, facts, svids } = await fill();
     expect(await reload()).toEqual({ identity, facts, position, svids });
     expect(place.lines).toEqual([]);
+  });
+
+  it('gives back facts that a server goes on from without sending them again', async () => {
+    const entry = fakeEntry('web', { hint: 'h', expiresAt: 5e12, jwtSvidIncludeJti: true });
+    const facts = fakeFacts([entry, fakeEntry('db', { dnsNames: ['db.test'] })], [revocation]);
+    const { digest } = ReplicaState.of(facts);
+    await using(await place.open(), (cache) => cache.saveFacts(facts, { ...position, digest }));
+    const state = await reload();
+    expect(state.position?.digest).toBe(digest);
+    expect(state.facts && ReplicaState.of(state.facts).digest).toBe(digest);
   });
 
   it('forgets what is not used again', async () => {
