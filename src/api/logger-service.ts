@@ -14,8 +14,12 @@ const levels: Readonly<Record<string, LogLevel>> = {
   TRACE: 'trace',
 };
 
-/** spire.api.server.logger.v1.Logger, for the admin socket alone. */
-export function createLoggerService(logLevel: LevelControl, log: Log): GrpcService {
+/** spire.api.server.logger.v1.Logger or that of an agent, for local administrators alone. */
+export function createLoggerService(
+  role: 'server' | 'agent',
+  logLevel: LevelControl,
+  log: Log,
+): GrpcService {
   const answer = (): object => ({
     current_level: logLevel.level.toUpperCase(),
     launch_level: logLevel.configuredLevel.toUpperCase(),
@@ -27,8 +31,8 @@ export function createLoggerService(logLevel: LevelControl, log: Log): GrpcServi
   };
   return {
     definition: loadService(
-      'spire/api/server/logger/v1/logger.proto',
-      'spire.api.server.logger.v1.Logger',
+      `spire/api/${role}/logger/v1/logger.proto`,
+      `spire.api.${role}.logger.v1.Logger`,
     ),
     implementation: {
       GetLogger: unary(answer),

@@ -25,6 +25,8 @@ interface Source {
   at: number;
   /** First come, first served. */
   readonly waiting: Set<Waiting>;
+  /** The tokens of all who wait. */
+  owed: number;
   timer: Timer | undefined;
 }
 
@@ -71,11 +73,14 @@ export class RateLimit {
     const { promise, resolve } = Promise.withResolvers<void>();
     const waiting: Waiting = { tokens, admit: resolve };
     source.waiting.add(waiting);
+    source.owed += tokens;
     this.#advance(source);
     return {
       admitted: promise,
       leave: () => {
-        if (source.waiting.delete(waiting)) this.#advance(source);
+        if (!source.waiting.delete(waiting)) return;
+        source.owed -= tokens;
+        this.#advance(source);
       },
     };
   }
@@ -85,7 +90,13 @@ export class RateLimit {
     if (known !== undefined) return known;
     if (this.#sources.size >= MANY_SOURCES) this.#forgetFull();
     const now = this.#options.clock.now();
-    const source: Source = { tokens: this.#rate, at: now, waiting: new Set(), timer: undefined };
+    const source: Source = {
+      tokens: this.#rate,
+      at: now,
+      waiting: new Set(),
+      owed: 0,
+      timer: undefined,
+    };
     this.#sources.set(name, source);
     return source;
   }
@@ -115,8 +126,8 @@ export class RateLimit {
   /** @throws TrustplaneError ERR_API_RATE_LIMIT */
   #checkLine(name: string, source: Source, tokens: number): void {
     const { what, maxWaiting, maxWaitMs } = this.#options;
-    const line = [...source.waiting].reduce((sum, waiting) => sum + waiting.tokens, 0);
-    const waitMs = ((line + Math.min(tokens, this.#rate) - source.tokens) / this.#rate) * 1_000;
+    const waitMs =
+      ((source.owed + Math.min(tokens, this.#rate) - source.tokens) / this.#rate) * 1_000;
     if (source.waiting.size < maxWaiting && waitMs <= maxWaitMs) return;
     const wait = `${source.waiting.size} calls of ${name} wait already, the last for ${Math.ceil(waitMs / 1_000)} s`;
     throw new TrustplaneError(
@@ -133,6 +144,7 @@ export class RateLimit {
     for (const waiting of source.waiting) {
       if (!this.#spend(source, waiting.tokens)) return this.#sleep(source, waiting);
       source.waiting.delete(waiting);
+      source.owed -= waiting.tokens;
       waiting.admit();
     }
   }

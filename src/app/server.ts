@@ -91,7 +91,7 @@ export async function serveAdministrators(
       file: 'spire/api/server/debug/v1/debug.proto',
     },
     {
-      service: createLoggerService(process.logLevel, log),
+      service: createLoggerService('server', process.logLevel, log),
       file: 'spire/api/server/logger/v1/logger.proto',
     },
   ];

@@ -19,6 +19,7 @@ const services = {
     'spire.api.server.localauthority.v1.LocalAuthority',
   ],
   Logger: ['spire/api/server/logger/v1/logger.proto', 'spire.api.server.logger.v1.Logger'],
+  AgentLogger: ['spire/api/agent/logger/v1/logger.proto', 'spire.api.agent.logger.v1.Logger'],
   Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],
   AgentStatus: ['trustplane/agent/v1/agent.proto', 'trustplane.agent.v1.Agent'],
 } as const;

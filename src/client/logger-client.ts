@@ -7,7 +7,7 @@ export interface LoggerState {
   readonly configured: string;
 }
 
-/** The log of a server, over its admin socket. Every call fails with a TrustplaneError. */
+/** The log of a server, over its admin socket, or of an agent, over its socket. Every call fails with a TrustplaneError. */
 export interface LoggerClient {
   get(): Promise<LoggerState>;
   set(level: string): Promise<LoggerState>;
@@ -21,10 +21,11 @@ interface LoggerMessage {
 }
 
 /** @throws TrustplaneError ERR_SOCKET_PATH, ERR_SOCKET_PATH_TOO_LONG */
-export function createLoggerClient(socket: string): LoggerClient {
+export function createLoggerClient(socket: string, role: 'server' | 'agent'): LoggerClient {
   const { call, close } = dialAdmin(socket);
+  const service = role === 'agent' ? 'AgentLogger' : 'Logger';
   const ask = async (method: string, request: object): Promise<LoggerState> => {
-    const message = await call<LoggerMessage>('Logger', method, request);
+    const message = await call<LoggerMessage>(service, method, request);
     const [current = '', configured = ''] = [message.current_level, message.launch_level];
     return { current: current.toLowerCase(), configured: configured.toLowerCase() };
   };

@@ -142,6 +142,11 @@ describe('agent run', () => {
       changed: ['log.level'],
       kept: ['agent.servers'],
     });
+    const level = ['log-level', 'set', 'error', '--agent', '--socket', socket, '--output', 'json'];
+    expect(JSON.parse((await runTrustplane(...level)).stdout)).toEqual({
+      current: 'error',
+      configured: 'debug',
+    });
     const names = ['', 'SpiffeWorkloadAPI', 'envoy.service.secret.v3.SecretDiscoveryService'];
     const watches = names.map((name) => watchHealth(socket, name));
     await eventually('each is serving', () => watches.every(({ statuses }) => statuses.length > 0));
