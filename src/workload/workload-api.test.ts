@@ -13,7 +13,12 @@ import {
   serveWorkloadApi,
   type WorkloadEndpoint,
 } from '../../test/fakes/workload-endpoint.ts';
-import { splitDerSequence, TrustDomain, type WorkloadSource } from '../spiffe/index.ts';
+import {
+  type Bundle,
+  splitDerSequence,
+  TrustDomain,
+  type WorkloadSource,
+} from '../spiffe/index.ts';
 import type { PeerProcess } from '../wire/index.ts';
 import type { WorkloadApiOptions } from './workload-api.ts';
 
@@ -323,6 +328,31 @@ describe('bounds', () => {
       seen.push(Number.parseInt(svids?.[0]?.x509_svid.toString() ?? '', 10));
     } while (seen.at(-1) !== 200);
     expect(seen.length).toBeLessThan(10);
+  });
+
+  it('tells which callers have the own bundle', async () => {
+    const held: string[] = [];
+    const audience = {
+      join: (name: string) => ({
+        has: (bundle: Bundle) => void held.push(`${bundle.x509Authorities.length}`),
+        lacks: (reason: string) => void held.push(`${name.split(' ')[0]} ${reason}`),
+        leave: () => void held.push('leave'),
+      }),
+    };
+    const big = 'x'.repeat(512 * 1024);
+    const source = new FakeWorkloadSource<PeerProcess>(textUpdate([textIdentity('/web')]));
+    const { client } = await serve(source, { audience });
+    const fetching = fetchStream(client, 'FetchX509SVID');
+    await svidsOf(fetching);
+    await expect.poll(() => held.splice(0)).toEqual(['FetchX509SVID does not read', '1']);
+    fetching.stream.pause();
+    source.publish(textUpdate([textIdentity('/web')], [textBundle('a.test', ['one', big])]));
+    source.publish(textUpdate([textIdentity('/web')], [textBundle('a.test', ['one', big, 'x'])]));
+    expect(held.at(-1)).toBe('FetchX509SVID does not read');
+    fetching.stream.resume();
+    await expect.poll(() => held.at(-1)).toBe('3');
+    fetching.stream.cancel();
+    await expect.poll(() => held.at(-1)).toBe('leave');
   });
 
   it('writes nothing more for a process that has exited while its messages waited', async () => {
