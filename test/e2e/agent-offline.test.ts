@@ -56,7 +56,7 @@ it('has the same identity after each kill while the server lives', async () => {
 });
 
 it('lets a workload it does not know wait until a server has told everything', async () => {
-  await createEntry('/other', 'uid:4000000000');
+  await createEntry('/other', { uid: 4_000_000_000 });
   await Promise.all([fleet.server.kill(), fleet.agent.kill()]);
   await fleet.agent.start();
   await expect(fetch(1_500)).rejects.toMatchObject({ code: 'ERR_UNREACHABLE' });
@@ -69,11 +69,26 @@ it('does not serve what was taken away while it was dead, when the server can be
   const id = await createEntry('/web');
   await arrival('/web');
   await fleet.agent.kill();
-  const admin = createAdminClient(fleet.adminSocket);
-  await admin.deleteEntries([id]);
-  admin.close();
+  await deleteEntry(id);
   const [answer] = await Promise.all([firstAnswer(), fleet.agent.start()]);
   expect(answer).toBe('ERR_WORKLOAD_NO_IDENTITY');
+});
+
+it('replaces what was issued before an entry was deleted, also when the same one is made again', async () => {
+  await createEntry('/web', { id: 'web' });
+  const first = await arrival('/web');
+  await deleteEntry('web');
+  await createEntry('/web', { id: 'web' });
+  const second = await eventually('another SVID', async () => {
+    const serial = (await fetch()).get('/web');
+    return serial === first ? undefined : serial;
+  });
+  await fleet.agent.kill();
+  await deleteEntry('web');
+  await createEntry('/web', { id: 'web' });
+  await fleet.agent.start();
+  const third = await arrival('/web');
+  expect(new Set([first, second, third]).size).toBe(3);
 });
 
 /** The serial number of an identity, once the agent knows of it. */
@@ -115,17 +130,28 @@ function serialsOf({ svids }: X509Context): ReadonlyMap<string, string> {
   return new Map(svids.map(({ svid }) => [svid.spiffeId.path, svid.leaf.serialNumber]));
 }
 
+async function deleteEntry(id: string): Promise<void> {
+  const admin = createAdminClient(fleet.adminSocket);
+  try {
+    await admin.deleteEntries([id]);
+  } finally {
+    admin.close();
+  }
+}
+
 /** An entry below the agent, for this user unless told otherwise; returns its ID. */
 async function createEntry(
   path: string,
-  selector = `uid:${process.getuid?.() ?? 0}`,
+  options: { readonly id?: string; readonly uid?: number } = {},
 ): Promise<string> {
+  const { uid = process.getuid?.() ?? 0, ...fixed } = options;
   const admin = createAdminClient(fleet.adminSocket);
   try {
     const { id } = await admin.createEntry({
       spiffe_id: { trust_domain: 'example.org', path },
       parent_id: { trust_domain: 'example.org', path: fleet.agentPath },
-      selectors: [{ type: 'unix', value: selector }],
+      selectors: [{ type: 'unix', value: `uid:${uid}` }],
+      ...fixed,
     });
     return id;
   } finally {
