@@ -1,4 +1,5 @@
 import type { EnvoySecret } from '../../test/programs/envoy-admin.ts';
+import { eventually } from '../../test/programs/eventually.ts';
 import { launchSidecars, type SidecarPair } from '../../test/programs/sidecar-pair.ts';
 import type { InteropAgent, InteropPlace } from '../../test/programs/spire/interop-place.ts';
 import {
@@ -64,6 +65,19 @@ export async function createEntry(
 export async function serialOfAgent({ admin }: InteropPlace): Promise<string | undefined> {
   const [agent] = await admin.agents();
   return agent?.serialNumber;
+}
+
+/** A banned agent ends, or stays and has nothing for anybody; starting it again changes nothing. */
+export async function servesNobody(agent: InteropAgent, workload: SpireWorkload): Promise<void> {
+  const isRefused = async () =>
+    await workload.fetchX509().then(
+      () => false,
+      () => true,
+    );
+  await eventually('the workload gets nothing any more', isRefused, slow);
+  await agent.stop();
+  await agent.start().catch(() => {});
+  await eventually('nor after a restart', isRefused, slow);
 }
 
 /** How many authorities of the trust domain each Envoy trusts. */
