@@ -31,7 +31,8 @@ async function showAgent(io: Io, options: WorkloadOptions): Promise<void> {
     import('./endpoint.ts'),
   ]);
   const status = await fetchAgentStatus(resolveUnixSocket(io, options.socket));
-  const told = status.isTold ? 'the server tells' : 'the server is asked';
+  const how = status.isTold ? 'the server tells; ' : 'the server is asked; ';
+  const changes = `${status.server === '' ? '' : how}last word ${status.updatedAt}`;
   const fields = formatFields([
     ['Trust domain', status.trustDomain],
     ['Version', status.version],
@@ -39,7 +40,7 @@ async function showAgent(io: Io, options: WorkloadOptions): Promise<void> {
     ['Agent', status.agentId === '' ? 'has no valid SVID' : status.agentId],
     ['Valid until', status.expiresAt],
     ['Server', status.server === '' ? 'none answers' : status.server],
-    ['Changes', status.updatedAt === '' ? '' : `${told}; last word ${status.updatedAt}`],
+    ['Changes', status.updatedAt === '' ? '' : changes],
     ['Entries', String(status.entries)],
     ['Health', status.healthy ? 'healthy' : status.problems.join('; ')],
   ]);

@@ -95,6 +95,10 @@ export class Membership {
       ...options,
       identity: () => this.identity,
       trust: { serverId: this.#serverId, bundle: () => facts.current().own },
+      onCurrent(server) {
+        options.metrics.server.reset();
+        if (server !== undefined) options.metrics.server.set({ server }, 1);
+      },
     });
     this.#unwatch = facts.watch(({ own }) => this.#onTrust(own));
     // Rejected only when nobody could do anything else about it.

@@ -6,6 +6,7 @@ export interface NodeMetrics {
     inc(labels: { kind: 'attestation' | 'renewal'; result: 'ok' | 'failed' }): void;
   };
   readonly expiresAt: { set(seconds: number): void };
+  readonly server: { reset(): void; set(labels: { server: string }, value: 1): void };
   readonly pushed: { set(value: 0 | 1): void };
   readonly updates: { inc(labels: { result: 'ok' | 'failed' }): void };
   readonly updatedAt: { set(seconds: number): void };
@@ -22,6 +23,9 @@ export function createNodeMetrics(metrics: Metrics): NodeMetrics {
       'trustplane_node_svid_expiry_timestamp_seconds',
       "When the agent's own SVID expires, Unix time.",
     ),
+    server: metrics.gauge('trustplane_node_server_connected', '1 for the server in use.', [
+      'server',
+    ]),
     pushed: metrics.gauge(
       'trustplane_node_sync_streams',
       'Streams on which a server tells this agent what changes: 1, or 0 while it asks or none answers.',

@@ -17,6 +17,8 @@ export interface ServerPoolOptions {
   /** From 0 to 1: agents spread over servers. */
   readonly random: () => number;
   readonly log: Log;
+  /** Called when another server is in use, or none (undefined). */
+  readonly onCurrent?: (server: string | undefined) => void;
 }
 
 /**
@@ -75,8 +77,10 @@ export class ServerPool {
     try {
       const attempts = order.map((link) => () => link.connect().then(() => link));
       const link = await raceInTurn(clock, STAGGER_MS, attempts);
-      if (link !== this.#current) log.info({ server: link.name }, 'using a server');
-      this.#current = link;
+      if (link !== this.#current) {
+        log.info({ server: link.name }, 'using a server');
+        this.#setCurrent(link);
+      }
       return link;
     } catch (error) {
       throw failure ?? error;
@@ -86,7 +90,12 @@ export class ServerPool {
   #leave(link: ServerLink, error: unknown): void {
     if (this.#current !== link) return;
     this.#options.log.warn({ server: link.name, error: messageOf(error) }, 'a server failed');
-    this.#current = undefined;
+    this.#setCurrent(undefined);
+  }
+
+  #setCurrent(link: ServerLink | undefined): void {
+    this.#current = link;
+    this.#options.onCurrent?.(link?.name);
   }
 }
 
