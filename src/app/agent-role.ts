@@ -1,4 +1,5 @@
 import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.ts';
+import type { NodeStatus } from '../node/index.ts';
 import { limitLog } from '../ops/index.ts';
 import { createSds } from '../sds/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
@@ -17,6 +18,7 @@ import {
 import { type BundleConfirmation, BundleConfirmations } from '../sync/index.ts';
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
+import { createAgentDebug } from './agent-debug.ts';
 import type { Config } from './config.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
@@ -36,6 +38,8 @@ export interface AgentSources {
   readonly restored?: readonly RestoredSvid[];
   /** Told of each SVID that comes into use, and that one is not used again (undefined). */
   readonly onSvid?: (entryId: string, svid: IssuedSvid | undefined) => void;
+  /** This host as a member of the trust domain; default: an agent in the server's process. */
+  readonly status?: () => Pick<NodeStatus, 'certificateChain' | 'updatedAt'>;
   /** Told whenever all who are served have the own bundle, save those who are named. */
   readonly onBundleConfirmed: (confirmation: BundleConfirmation) => void;
   /** DER of a CA certificate that signed nothing. */
@@ -58,7 +62,9 @@ export async function serveAgentRole(
   const { metrics, clock, closing } = process;
   // Any local user may ask, and be refused, as often as they like.
   const log = limitLog(process.log, clock);
-  const { workloads, tokens } = createSources(config, { ...process, log }, sources);
+  const debug = createAgentDebug(process, sources.status, sources.onSvid);
+  const told = { ...sources, onSvid: debug.onSvid };
+  const { workloads, tokens } = createSources(config, { ...process, log }, told);
   closing.defer(() => workloads.close());
   closing.defer(() => tokens.close());
   const audience = new BundleConfirmations({
@@ -71,36 +77,32 @@ export async function serveAgentRole(
     const { isOk, failing } = workloads.health();
     return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
   });
+  const common = { source: workloads, audience, clock, log, metrics };
   const workloadApi: ServedService = {
     service: createWorkloadApi({
-      source: workloads,
+      ...common,
       tokens,
       allowUnauthenticatedVerifiers: config.allowUnauthenticatedVerifiers,
       allowedForeignJwtClaims: config.allowedForeignJwtClaims,
-      audience,
-      clock,
-      log,
-      metrics,
     }),
     file: 'workload.proto',
   };
   const sds: ServedService = {
     service: createSds({
-      source: workloads,
+      ...common,
       names: config.sdsNames,
       disableSpiffeCertValidation: config.disableSpiffeCertValidation,
       unmatchableCa: sources.unmatchableCa,
-      audience,
-      clock,
-      log,
-      metrics,
     }),
     file: 'envoy/service/secret/v3/sds.proto',
   };
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
-    services: withHealth([workloadApi, sds, ...(sources.services ?? [])], process),
+    services: withHealth(
+      [workloadApi, sds, debug.service(tokens), ...(sources.services ?? [])],
+      process,
+    ),
     maxReceiveBytes: MAX_REQUEST_BYTES,
     name: 'agent',
     log,
