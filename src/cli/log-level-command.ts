@@ -17,7 +17,10 @@ Examples:
 
 export function logLevelCommand(io: Io): Command {
   const subcommand = (name: string, description: string): Command =>
-    withAdminSocket(new Command(name), io).description(description).addHelpText('after', EXAMPLES);
+    withSocket(withAdminSocket(new Command(name), io), io)
+      .option('--agent', 'of the agent at --socket')
+      .description(description)
+      .addHelpText('after', EXAMPLES);
   return new Command('log-level')
     .description('Show or change what a running server or agent logs.')
     .addHelpText('after', EXAMPLES)
