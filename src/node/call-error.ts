@@ -14,6 +14,13 @@ const codesByReason: Readonly<Record<number, ErrorCode | undefined>> = {
   5: 'ERR_AGENT_MUST_REATTEST',
 };
 
+const lost: ReadonlySet<ErrorCode> = new Set([
+  'ERR_AGENT_EXPIRED',
+  'ERR_AGENT_NOT_ATTESTED',
+  'ERR_AGENT_NOT_ACTIVE',
+  'ERR_AGENT_MUST_REATTEST',
+]);
+
 /** For answers without a code of trustplane's, as those of a SPIRE server. */
 const codesByStatus: Readonly<Record<number, ErrorCode | undefined>> = {
   [status.CANCELLED]: 'ERR_NODE_UNREACHABLE',
@@ -42,6 +49,20 @@ export function itemError(code: number, message: string): TrustplaneError {
 /** True when another server, or this one later, may well answer. */
 export function isUnavailable(error: unknown): boolean {
   return error instanceof TrustplaneError && error.category === 'unavailable';
+}
+
+export function isBan(error: unknown): boolean {
+  return error instanceof TrustplaneError && error.code === 'ERR_AGENT_BANNED';
+}
+
+/** A server answered that is none of the trust domain, as far as the agent can tell. */
+export function isUntrusted(error: unknown): boolean {
+  return error instanceof TrustplaneError && error.code === 'ERR_NODE_SERVER';
+}
+
+/** What only another attestation can mend, or a ban. */
+export function isLost(error: unknown): error is TrustplaneError {
+  return error instanceof TrustplaneError && (lost.has(error.code) || isBan(error));
 }
 
 function sentCode({ metadata }: ServiceError): ErrorCode | undefined {

@@ -3,7 +3,6 @@ import {
   type AgentFacts,
   type Clock,
   messageOf,
-  type Timer,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
@@ -11,6 +10,7 @@ import { type Position, SyncReplica } from '../sync/index.ts';
 import { backoffMs } from './backoff.ts';
 import { fetchFacts } from './fetch-facts.ts';
 import type { Membership } from './membership.ts';
+import { Nap } from './nap.ts';
 import type { NodeFacts } from './node-facts.ts';
 import type { NodeMetrics } from './node-metrics.ts';
 import { type Confirmation, SyncFollower } from './sync-follower.ts';
@@ -47,11 +47,12 @@ export class FactsFeed {
   #failures = 0;
   #fault: TrustplaneError | undefined;
   #updatedAt: number | undefined;
-  #pause: { readonly timer: Timer; readonly wake: () => void } | undefined;
+  readonly #nap: Nap;
   #isClosed = false;
 
   constructor(options: FactsFeedOptions) {
     this.#options = options;
+    this.#nap = new Nap(options.clock);
     this.#follower = new SyncFollower({
       replica: new SyncReplica(options),
       onFacts: (facts, position) => this.#take(facts, position),
@@ -95,7 +96,7 @@ export class FactsFeed {
         if (!this.#isClosed) this.#fail(error);
       }
       this.#setTold(false);
-      await this.#sleep(this.#delayMs(isPush));
+      await this.#nap.sleep(this.#delayMs(isPush));
     }
   }
 
@@ -111,7 +112,7 @@ export class FactsFeed {
   close(): void {
     this.#isClosed = true;
     this.#follower.leave();
-    this.#pause?.wake();
+    this.#nap.stop();
   }
 
   async #poll(): Promise<void> {
@@ -162,17 +163,6 @@ export class FactsFeed {
       return backoffMs(this.#failures, random(), { longestMs: LONGEST_RETRY_MS });
     }
     return wasPush ? 0 : POLL_MS * (1 - JITTER + 2 * JITTER * random());
-  }
-
-  async #sleep(ms: number): Promise<void> {
-    if (this.#isClosed || ms <= 0) return;
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        this.#pause?.timer.cancel();
-        resolve();
-      };
-      this.#pause = { timer: this.#options.clock.setTimer(ms, wake), wake };
-    });
   }
 }
 

@@ -6,7 +6,7 @@ import {
   type WireBundle,
   type WireEntry,
 } from '../sync/index.ts';
-import type { ServerLink, ServerStream } from './server-link.ts';
+import type { ServerCalls, ServerStream } from './server-link.ts';
 
 const TIMEOUT_MS = 30_000;
 const IDS_PER_REQUEST = 10_000;
@@ -36,7 +36,7 @@ export interface FetchContext {
  * @throws as `ServerLink.call`; ERR_SYNC_*
  */
 export async function fetchFacts(
-  link: ServerLink,
+  link: ServerCalls,
   before: AgentFacts,
   context: FetchContext,
 ): Promise<AgentFacts> {
@@ -47,7 +47,7 @@ export async function fetchFacts(
 }
 
 /** @throws as `ServerLink.call`; ERR_SYNC_BUNDLE, ERR_NODE_ANSWER */
-export async function fetchOwnBundle(link: ServerLink, trustDomain: TrustDomain): Promise<Bundle> {
+export async function fetchOwnBundle(link: ServerCalls, trustDomain: TrustDomain): Promise<Bundle> {
   const bundle = parseBundleMessage(await link.call<WireBundle>('Bundle.GetBundle', {}));
   if (bundle.trustDomain.equals(trustDomain) && bundle.x509Authorities.length > 0) return bundle;
   const what = `a bundle of ${bundle.trustDomain.name} with ${bundle.x509Authorities.length} X.509 authorities`;
@@ -55,7 +55,7 @@ export async function fetchOwnBundle(link: ServerLink, trustDomain: TrustDomain)
 }
 
 async function fetchEntries(
-  link: ServerLink,
+  link: ServerCalls,
   before: Entries,
   context: FetchContext,
 ): Promise<Entries> {
@@ -69,7 +69,7 @@ async function fetchEntries(
 }
 
 async function syncEntries(
-  link: ServerLink,
+  link: ServerCalls,
   before: Entries,
   { trustDomain, clock }: FetchContext,
 ): Promise<Entries> {
@@ -101,7 +101,7 @@ async function syncEntries(
 }
 
 /** The pages of one answer. */
-async function readAll(stream: ServerStream<EntriesAnswer>) {
+async function readAll(stream: Pick<ServerStream<EntriesAnswer>, 'read'>) {
   const revisions: EntryRevision[] = [];
   const entries: WireEntry[] = [];
   let hasMore = true;
@@ -138,7 +138,7 @@ function isAt(
 
 /** The bundles that the entries ask for; one that cannot be had now is kept as it was. */
 async function fetchFederated(
-  link: ServerLink,
+  link: ServerCalls,
   entries: Entries,
   before: ReadonlyMap<string, Bundle>,
   { trustDomain }: FetchContext,
@@ -156,7 +156,7 @@ async function fetchFederated(
 }
 
 async function fetchForeignBundle(
-  link: ServerLink,
+  link: ServerCalls,
   name: string,
   before: Bundle | undefined,
 ): Promise<Bundle | undefined> {

@@ -1,55 +1,22 @@
-import type { Log } from '../ops/index.ts';
-import {
-  type Bundle,
-  type Clock,
-  type ErrorCode,
-  generateP256KeyPair,
-  messageOf,
-  parseX509Svid,
-  SpiffeId,
-  type Timer,
-  type TrustDomain,
-  TrustplaneError,
-  verifyX509Svid,
-} from '../spiffe/index.ts';
-import type { ServerTrust } from '../wire/index.ts';
-import { attestNode, beginAttestation, type NodeAttestation, renewNode } from './attest-node.ts';
+import { type Bundle, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { backoffMs } from './backoff.ts';
-import { type Bootstrap, fetchBootstrapBundle } from './bootstrap.ts';
-import { isUnavailable } from './call-error.ts';
-import { fetchOwnBundle } from './fetch-facts.ts';
-import type { NodeFacts } from './node-facts.ts';
-import { acceptIdentity, type NodeIdentity } from './node-identity.ts';
+import { isBan, isLost, isUnavailable } from './call-error.ts';
+import { IdentitySource, type IdentitySourceOptions } from './identity-source.ts';
+import { Nap } from './nap.ts';
+import { isBelow, type NodeIdentity } from './node-identity.ts';
 import type { NodeMetrics } from './node-metrics.ts';
-import type { ServerAddress, ServerLink } from './server-link.ts';
+import type { ServerLink } from './server-link.ts';
 import { ServerPool } from './server-pool.ts';
 
-/** Timers hold no longer than this. */
-const LONGEST_SLEEP_MS = 86_400_000;
+/** So that it is noticed when the clock has jumped, as after the machine has slept. */
+const LONGEST_SLEEP_MS = 30_000;
 /** After a refusal that only a person can change. */
 const REFUSED_RETRY_MS = 60_000;
 const JITTER = 0.1;
 /** Servers that do not answer are asked for the bundle, without an identity, no more often than this. */
 const DOUBT_MS = 10_000;
 
-/** What only another attestation can mend. */
-const LOST: ReadonlySet<ErrorCode> = new Set([
-  'ERR_AGENT_EXPIRED',
-  'ERR_AGENT_NOT_ATTESTED',
-  'ERR_AGENT_NOT_ACTIVE',
-  'ERR_AGENT_MUST_REATTEST',
-]);
-
-export interface MembershipOptions {
-  readonly trustDomain: TrustDomain;
-  /** At least one. */
-  readonly servers: readonly ServerAddress[];
-  readonly bootstrap: Bootstrap | undefined;
-  /** Undefined: the agent lives on what it was restored with. */
-  readonly attestation: NodeAttestation | undefined;
-  /** How this node proves that an SVID that has expired was its own. */
-  readonly lastKey?: (identity: NodeIdentity) => NodeAttestation;
-  readonly facts: NodeFacts;
+export interface MembershipOptions extends IdentitySourceOptions {
   readonly restored: NodeIdentity | undefined;
   /** A banned agent has nothing to give to anybody. */
   readonly onBanned: () => void;
@@ -57,10 +24,6 @@ export interface MembershipOptions {
   readonly onIdentity: (identity: NodeIdentity) => Promise<void>;
   /** It is in use: calls are made with it from now on. */
   readonly onRenewed: () => void;
-  readonly clock: Clock;
-  /** From 0 to 1. */
-  readonly random: () => number;
-  readonly log: Log;
   readonly metrics: NodeMetrics;
 }
 
@@ -71,7 +34,7 @@ export interface MembershipOptions {
  */
 export class Membership {
   readonly #options: MembershipOptions;
-  readonly #serverId: SpiffeId;
+  readonly #source: IdentitySource;
   readonly #pool: ServerPool;
   readonly #joined = Promise.withResolvers<NodeIdentity>();
   readonly #unwatch: () => void;
@@ -83,18 +46,19 @@ export class Membership {
   #isLost = false;
   #fault: TrustplaneError | undefined;
   #failures = 0;
-  #sleep: { readonly timer: Timer; readonly wake: () => void } | undefined;
+  readonly #nap: Nap;
   #doubtAgainAt = 0;
   #isClosed = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
-    const { trustDomain, facts, restored } = options;
-    this.#serverId = SpiffeId.of(trustDomain, '/spire/server');
+    const { facts, restored } = options;
+    this.#source = new IdentitySource(options);
+    this.#nap = new Nap(options.clock);
     this.#pool = new ServerPool({
       ...options,
       identity: () => this.identity,
-      trust: { serverId: this.#serverId, bundle: () => facts.current().own },
+      trust: this.#source.trust,
       onCurrent(server) {
         options.metrics.server.reset();
         if (server !== undefined) options.metrics.server.set({ server }, 1);
@@ -133,7 +97,7 @@ export class Membership {
     this.#isClosed = true;
     this.#joined.reject(new TrustplaneError('ERR_NODE_NO_IDENTITY', 'this agent is stopping'));
     this.#unwatch();
-    this.#wake();
+    this.#nap.stop();
     this.#pool.close();
   }
 
@@ -144,6 +108,7 @@ export class Membership {
   async use<T>(work: (link: ServerLink) => Promise<T>): Promise<T> {
     const { identity } = this;
     if (identity === undefined || this.#isLost) {
+      if (this.#failures === 0) this.#nap.wake();
       const why = this.#fault === undefined ? '' : `: ${this.#fault.message}`;
       throw new TrustplaneError('ERR_NODE_NO_IDENTITY', `this agent has no good SVID now${why}`);
     }
@@ -164,7 +129,7 @@ export class Membership {
     while (!this.#isClosed) {
       const wait = this.#renewAt - this.#options.clock.now();
       if (this.identity !== undefined && !this.#mustAttest && wait > 0) {
-        await this.#pause(wait);
+        await this.#nap.sleep(Math.min(wait, LONGEST_SLEEP_MS));
         continue;
       }
       try {
@@ -174,7 +139,7 @@ export class Membership {
       } catch (error) {
         if (this.#isClosed) return;
         if (this.#fail(error)) return;
-        await this.#pause(this.#retryDelayMs());
+        await this.#nap.sleep(this.#retryDelayMs());
       }
     }
   }
@@ -185,7 +150,9 @@ export class Membership {
     const isRenewal = identity !== undefined && !identity.canReattest && !this.#mustAttest;
     const kind = isRenewal ? 'renewal' : 'attestation';
     try {
-      const next = isRenewal ? await this.#renew(identity) : await this.#attest();
+      const next = isRenewal
+        ? await this.#pool.use((link) => this.#source.renew(link, identity))
+        : await this.#source.attest(this.#identity, identity === undefined);
       await this.#options.onIdentity(next);
       this.#take(next);
       this.#options.onRenewed();
@@ -213,12 +180,13 @@ export class Membership {
   }
 
   async #lookAgain(): Promise<void> {
-    const { facts, trustDomain, log } = this.#options;
-    const trust = { serverId: this.#serverId, bundle: () => facts.current().own };
+    const { facts, clock, log } = this.#options;
     try {
-      facts.setOwnBundle(
-        await this.#withAnyServer(trust, (link) => fetchOwnBundle(link, trustDomain)),
-      );
+      const bundle = await this.#source.askBundle();
+      const { identity } = this;
+      if (identity !== undefined && !isBelow(identity, bundle, clock.now())) {
+        facts.setOwnBundle(bundle);
+      }
     } catch (error) {
       log.debug({ error: messageOf(error) }, 'no server tells the bundle');
     }
@@ -259,117 +227,6 @@ export class Membership {
     return Math.max(100, Math.min(backoffMs(this.#failures, random()), left / 4));
   }
 
-  async #renew({ agentId }: NodeIdentity): Promise<NodeIdentity> {
-    const { trustDomain, facts, clock } = this.#options;
-    const keys = generateP256KeyPair();
-    return await this.#pool.use(async (link) => {
-      const svid = await renewNode(link, agentId, keys);
-      const context = { trustDomain, keys, now: clock.now(), canReattest: false };
-      return await this.#accept(
-        link,
-        (bundle) => acceptIdentity(svid, { ...context, bundle }),
-        facts.current().own,
-      );
-    });
-  }
-
-  /** Below the bundle that is known, else the one the server has now. */
-  async #accept(
-    link: ServerLink,
-    accept: (bundle: Bundle) => NodeIdentity,
-    known: Bundle,
-  ): Promise<NodeIdentity> {
-    const { facts, trustDomain } = this.#options;
-    try {
-      const identity = accept(known);
-      facts.setOwnBundle(known);
-      return identity;
-    } catch {
-      const bundle = await fetchOwnBundle(link, trustDomain);
-      const identity = accept(bundle);
-      facts.setOwnBundle(bundle);
-      return identity;
-    }
-  }
-
-  /** Servers are judged by the bundle that is known; when there is none, or no server fits it any more, by the configured one. */
-  async #attest(): Promise<NodeIdentity> {
-    const { facts, trustDomain, bootstrap, log } = this.#options;
-    const { own } = facts.current();
-    if (own.x509Authorities.length > 0) {
-      try {
-        return await this.#attestBelow(own);
-      } catch (error) {
-        if (this.identity !== undefined || !isUntrusted(error) || bootstrap === undefined)
-          throw error;
-        log.warn({ error: messageOf(error) }, 'no server is trusted any more; bootstrapping again');
-      }
-    }
-    if (bootstrap === undefined) {
-      const message =
-        'there is nothing to trust a server by: set agent.bootstrap, or --bundle-file';
-      throw new TrustplaneError('ERR_NODE_BOOTSTRAP', message);
-    }
-    const bundle = await fetchBootstrapBundle(bootstrap, trustDomain);
-    return await this.#attestBelow(bundle ?? (await this.#believe()));
-  }
-
-  /** The bundle of whoever answers. */
-  async #believe(): Promise<Bundle> {
-    const { log, trustDomain } = this.#options;
-    log.warn({}, 'INSECURE: believing the first server that answers, whoever that is');
-    return await this.#withAnyServer({ onUnverified: () => {} }, (link) =>
-      fetchOwnBundle(link, trustDomain),
-    );
-  }
-
-  async #attestBelow(bundle: Bundle): Promise<NodeIdentity> {
-    const { attestation, lastKey, log } = this.#options;
-    const identity = this.#identity;
-    if (identity !== undefined && !identity.canReattest && lastKey !== undefined) {
-      try {
-        return await this.#attestBy(lastKey(identity), bundle);
-      } catch (error) {
-        if (isUnavailable(error) || isUntrusted(error) || isBan(error)) throw error;
-        log.warn({ error: messageOf(error) }, 'the last key is not enough to come back');
-      }
-    }
-    if (attestation === undefined) {
-      const message =
-        'this agent has nothing to prove itself with: set agent.nodeAttestation, or --join-token';
-      throw new TrustplaneError('ERR_NODE_ATTESTATION', message);
-    }
-    return await this.#attestBy(attestation, bundle);
-  }
-
-  async #attestBy(attestation: NodeAttestation, bundle: Bundle): Promise<NodeIdentity> {
-    const { trustDomain, clock } = this.#options;
-    const evidence = await beginAttestation(attestation);
-    const trust = { serverId: this.#serverId, bundle: () => bundle };
-    return await this.#withAnyServer(trust, async (link) => {
-      // Before anything is spent.
-      const own = await fetchOwnBundle(link, trustDomain);
-      const keys = generateP256KeyPair();
-      const { svid, canReattest } = await attestNode(link, evidence, keys, clock);
-      const context = { trustDomain, keys, now: clock.now(), canReattest };
-      return await this.#accept(
-        link,
-        (below) => acceptIdentity(svid, { ...context, bundle: below }),
-        own,
-      );
-    });
-  }
-
-  /** Without an identity, over connections of its own. */
-  async #withAnyServer<T>(trust: ServerTrust, work: (link: ServerLink) => Promise<T>): Promise<T> {
-    const pool = new ServerPool({ ...this.#options, identity: () => undefined, trust });
-    try {
-      return await pool.use(work);
-    } finally {
-      pool.close();
-    }
-  }
-
   #take(identity: NodeIdentity): void {
     const { random, metrics } = this.#options;
     const { issuedAt, expiresAt } = identity;
@@ -392,7 +249,7 @@ export class Membership {
     // No server takes it any more, not even to renew it.
     if (!isBelow(identity, own, now)) this.#mustAttest = true;
     this.#renewAt = 0;
-    this.#wake();
+    this.#nap.wake();
   }
 
   #lose(error: TrustplaneError): void {
@@ -404,44 +261,6 @@ export class Membership {
     this.#isLost = true;
     this.#fault = error;
     if (isBan(error)) this.#forget();
-    this.#wake();
+    this.#nap.wake();
   }
-
-  async #pause(ms: number): Promise<void> {
-    if (this.#isClosed || ms <= 0) return;
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        this.#sleep?.timer.cancel();
-        this.#sleep = undefined;
-        resolve();
-      };
-      const timer = this.#options.clock.setTimer(Math.min(ms, LONGEST_SLEEP_MS), wake);
-      this.#sleep = { timer, wake };
-    });
-  }
-
-  #wake(): void {
-    this.#sleep?.wake();
-  }
-}
-
-function isBelow({ certificateChain }: NodeIdentity, bundle: Bundle, now: number): boolean {
-  try {
-    verifyX509Svid(parseX509Svid(certificateChain), bundle, now);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function isLost(error: unknown): error is TrustplaneError {
-  return error instanceof TrustplaneError && (LOST.has(error.code) || isBan(error));
-}
-
-function isBan(error: unknown): boolean {
-  return error instanceof TrustplaneError && error.code === 'ERR_AGENT_BANNED';
-}
-
-function isUntrusted(error: unknown): boolean {
-  return error instanceof TrustplaneError && error.code === 'ERR_NODE_SERVER';
 }

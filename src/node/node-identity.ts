@@ -69,3 +69,13 @@ export function acceptIdentity(
     });
   }
 }
+
+/** Whether servers and peers that have this bundle take the identity. */
+export function isBelow({ certificateChain }: NodeIdentity, bundle: Bundle, now: number): boolean {
+  try {
+    verifyX509Svid(parseX509Svid(certificateChain), bundle, now);
+    return true;
+  } catch {
+    return false;
+  }
+}

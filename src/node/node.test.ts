@@ -239,6 +239,19 @@ it('attests again when its authority was revoked while no server answered', asyn
   expect(node.trust.current().own.x509Authorities).toHaveLength(1);
 });
 
+it('notices at the next use that it slept over the end of its SVID', async () => {
+  const fleet = await openFleet({ pushes: true });
+  const { node } = await joined(fleet);
+  fleet.clock.jump(fleet.clock.now() + 2 * 3_600_000);
+  await fleet.stop();
+  await fleet.restart();
+  const nothing = { code: 'ERR_NODE_NO_IDENTITY' };
+  await expect(node.issuer.issue([])).rejects.toMatchObject(nothing);
+  await inTime(fleet, () => node.status().agentId !== undefined);
+  await inTime(fleet, () => node.status().faults.length === 0);
+  expect(await node.issuer.issue([])).toEqual([]);
+});
+
 describe('a node that was away for long', () => {
   const HOUR_MS = 3_600_000;
 

@@ -131,6 +131,14 @@ export class ServerLink {
   }
 }
 
+/** What is asked of a server. */
+export interface ServerCalls {
+  call<Response>(name: ServerMethod, request: object): Promise<Response>;
+  stream<Response>(
+    name: ServerMethod,
+  ): Pick<ServerStream<Response>, 'send' | 'read' | 'end' | 'cancel'>;
+}
+
 /** One bidirectional call. */
 export class ServerStream<Response> {
   readonly #call: ClientDuplexStream<object, Response>;
