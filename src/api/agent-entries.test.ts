@@ -178,7 +178,7 @@ describe('MintX509SVID', () => {
     const { leaf, spiffeId } = parseX509Svid(svid.cert_chain);
     expect(spiffeId.toString()).toBe('spiffe://a.test/minted');
     expect(leaf.notAfter).toBe(Number(svid.expires_at) * 1000);
-    expect(leaf.notAfter - leaf.notBefore).toBe(90_000);
+    expect(leaf.notAfter - leaf.notBefore).toBe(75_000);
   });
 
   it.each([

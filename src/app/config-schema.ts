@@ -145,7 +145,7 @@ const x509Svid = z.strictObject({
   backdate: option(
     duration(0, 3_600 * SECOND),
     '30s',
-    'How far notBefore lies before the instant of issue, for peers whose clocks are behind.',
+    'How far notBefore lies before the instant of issue, for peers whose clocks are behind; at most a quarter of the life.',
   ),
 });
 

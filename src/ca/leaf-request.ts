@@ -54,7 +54,8 @@ function badDnsName(got: string): TrustplaneError {
 }
 
 /**
- * The validity of an SVID issued `now`: backdated, but not before its issuer; for `ttlSeconds`, but
+ * The validity of an SVID issued `now`: backdated, by no more than a quarter of its life, since many
+ * renew at half of the time between both ends, and not before its issuer; for `ttlSeconds`, but
  * neither beyond its issuer nor `notAfterLimit`.
  * @throws TrustplaneError ERR_CA_CLOCK, ERR_CA_EXPIRED, ERR_CA_TTL
  */
@@ -87,8 +88,9 @@ export function leafValidity(options: {
       `a lifetime is a whole number of seconds from 1 and ends after now; got ${ttlSeconds} s, ending by ${notAfterLimit}`,
     );
   }
+  const backdateMs = Math.min(options.backdateSeconds, ttlSeconds / 4) * 1000;
   return {
-    notBefore: Math.max(wholeSecond(now - options.backdateSeconds * 1000), issuer.notBefore),
+    notBefore: Math.max(wholeSecond(now - backdateMs), issuer.notBefore),
     notAfter: Math.min(
       wholeSecond(now + ttlSeconds * 1000),
       issuer.notAfter,

@@ -54,6 +54,15 @@ describe('CA certificate', () => {
 });
 
 describe('X509-SVID', () => {
+  it('is never past half of its time when it is made, for agents that renew at half of it', async () => {
+    const { ca, clock } = await start();
+    for (const ttlSeconds of [2, 10, 30, 59, 3600]) {
+      const { notBefore, expiresAt } = await ca.issueX509Svid({ ...request, ttlSeconds });
+      expect(notBefore).toBeLessThanOrEqual(clock.now());
+      expect((notBefore + expiresAt) / 2).toBeGreaterThan(clock.now());
+    }
+  });
+
   it('has the profile of a leaf (X509-8, X509-10, X509-11, X509-13, X509-20, X509-21)', async () => {
     const { ca, clock, trustMap } = await start();
     const svid = await ca.issueX509Svid({ ...request, dnsNames: ['web.a.test', '*.web.a.test'] });
