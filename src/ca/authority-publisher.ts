@@ -33,6 +33,8 @@ export interface JwtAuthorityPublisher {
 /** The same for authorities of any kind. */
 export interface AuthorityPublisher<A extends Authority> {
   find(authority: A): Publication | undefined;
+  /** True when it has to be replaced whatever its time, because of what stands above it. */
+  isRefused(authority: A): boolean;
   publish(authority: A): Promise<void>;
   withdraw(authority: A): Promise<void>;
   taint(authority: A): Promise<void>;

@@ -19,6 +19,8 @@ export interface Authority {
   readonly notAfter: number;
   /** SubjectPublicKeyInfo DER. */
   readonly publicKey: Uint8Array;
+  /** Subject key identifier of the root above it, in hex; undefined when it is its own root. */
+  readonly upstreamId?: string | undefined;
 }
 
 /** What an authority signs. */

@@ -26,6 +26,7 @@ const THROWAWAY_LIFE_MS = 20 * 365 * 86_400_000;
 
 /** What differs from authority to authority. */
 export interface CaFields {
+  /** Signs the certificate: the authority's own key, or its issuer's. */
   readonly key: SigningKey;
   /** Unsigned big-endian; it also makes the subject unique. */
   readonly serialNumber: Uint8Array;
@@ -35,11 +36,20 @@ export interface CaFields {
   readonly notAfter: number;
   /** Whose ID the certificate carries; none only for a certificate that nothing may match. */
   readonly trustDomain: TrustDomain | undefined;
+  /** Of a certificate that is not self-signed. */
+  readonly issued?: {
+    /** SubjectPublicKeyInfo DER. */
+    readonly publicKey: Uint8Array;
+    /** DER of the issuer's subject. */
+    readonly issuerName: Uint8Array;
+    readonly issuerKeyId: Uint8Array;
+    readonly pathLength: number;
+  };
 }
 
 /**
- * Writes and signs a self-signed CA certificate (X509-SVID §3.2, §4): key usage keyCertSign and
- * cRLSign, cA, SKI, AKI, the trust domain's ID as the only SAN, no extended key usage.
+ * Writes and signs a CA certificate (X509-SVID §3.2, §4), self-signed by default: key usage keyCertSign
+ * and cRLSign, cA, SKI, AKI, the trust domain's ID as the only SAN, no extended key usage.
  */
 export async function writeCaCertificate(fields: CaFields): Promise<Uint8Array> {
   const tbs = buildCaTbs(fields);
@@ -48,14 +58,15 @@ export async function writeCaCertificate(fields: CaFields): Promise<Uint8Array> 
 
 /** What is signed of a CA certificate. */
 export function buildCaTbs(fields: CaFields): Uint8Array {
-  const { key } = fields;
+  const { key, issued } = fields;
   const name = caName(fields.serialNumber);
-  const keyId = keyIdentifier(key.publicKey);
+  const publicKey = issued?.publicKey ?? key.publicKey;
+  const keyId = keyIdentifier(publicKey);
   const extensions = [
     writeKeyUsage(['keyCertSign', 'crlSign']),
-    writeBasicConstraints(true),
+    writeBasicConstraints(true, issued?.pathLength),
     writeSubjectKeyId(keyId),
-    writeAuthorityKeyId(keyId),
+    writeAuthorityKeyId(issued?.issuerKeyId ?? keyId),
   ];
   if (fields.trustDomain !== undefined) {
     extensions.push(writeSubjectAltName(fields.trustDomain.id, [], false));
@@ -64,15 +75,15 @@ export function buildCaTbs(fields: CaFields): Uint8Array {
     VERSION_3,
     writeUnsignedInteger(fields.serialNumber),
     signatureAlgorithms[key.keyType],
-    name,
+    issued?.issuerName ?? name,
     writeSequence(writeTime(fields.notBefore), writeTime(fields.notAfter)),
     name,
-    key.publicKey,
+    publicKey,
     writeExtensions(...extensions),
   );
 }
 
-/** Subject and issuer; unique, because the serial number is. */
+/** Unique, because the serial number is. */
 function caName(serialNumber: Uint8Array): Uint8Array {
   return writeName([
     { type: 'organization', value: ORGANIZATION },

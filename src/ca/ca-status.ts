@@ -14,6 +14,8 @@ export interface AuthorityStatus {
   readonly notAfter: number;
   readonly isPublished: boolean;
   readonly isTainted: boolean;
+  /** The authority above it that is in the bundle in its place; undefined when it is in the bundle itself. */
+  readonly upstreamId?: string | undefined;
 }
 
 /** Whether authorities do their work. */
@@ -49,7 +51,7 @@ export function describeHealth(
 }
 
 export function describeAuthority(
-  { authorityId, state, issuedAt, notBefore, notAfter }: Authority,
+  { authorityId, state, issuedAt, notBefore, notAfter, upstreamId }: Authority,
   publication: Publication | undefined,
 ): AuthorityStatus {
   return {
@@ -60,6 +62,7 @@ export function describeAuthority(
     notAfter,
     isPublished: publication !== undefined,
     isTainted: publication?.isTainted === true,
+    upstreamId,
   };
 }
 

@@ -9,6 +9,7 @@ import {
   writePrimitive,
   writeSequence,
   writeTrue,
+  writeUnsignedInteger,
 } from '../spiffe/index.ts';
 
 /** Bits of KeyUsage (RFC 5280 §4.2.1.3). */
@@ -50,9 +51,12 @@ export const writeKeyUsage = (usages: readonly KeyUsage[]): Uint8Array =>
 export const writeExtendedKeyUsage = (): Uint8Array =>
   plain(EXTENDED_KEY_USAGE, writeSequence(SERVER_AUTH, CLIENT_AUTH));
 
-/** Critical. */
-export const writeBasicConstraints = (isCa: boolean): Uint8Array =>
-  critical(BASIC_CONSTRAINTS, isCa ? writeSequence(TRUE) : writeSequence());
+/** Critical. `pathLength`: how many authorities may stand below a CA; any number by default. */
+export function writeBasicConstraints(isCa: boolean, pathLength?: number): Uint8Array {
+  if (!isCa) return critical(BASIC_CONSTRAINTS, writeSequence());
+  const limit = pathLength === undefined ? [] : [writeUnsignedInteger(Uint8Array.of(pathLength))];
+  return critical(BASIC_CONSTRAINTS, writeSequence(TRUE, ...limit));
+}
 
 /** The leftmost 160 bits of SHA-256 over the subjectPublicKey bits (RFC 7093 §2, method 1). */
 export function keyIdentifier(publicKey: Uint8Array): Uint8Array {

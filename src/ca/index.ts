@@ -3,10 +3,18 @@ export type { AuthorityKind } from './authority.ts';
 export { createThrowawayCa } from './ca-certificate.ts';
 export type { AuthorityStatus, CaStatus } from './ca-status.ts';
 export { loadDiskKeyManager } from './disk-key-manager.ts';
+export { createDiskUpstream } from './disk-upstream.ts';
 export type { GatedX509Authority, GateState, Laggard, X509Gate } from './gate.ts';
 export { createJwtCa, type IssuedJwtSvid, type JwtCa, type JwtCaOptions } from './jwt-ca.ts';
 export type { KeyManager } from './key-manager.ts';
 export type { AuthorityControl } from './managed-authorities.ts';
 export { createMemoryKeyManager } from './memory-key-manager.ts';
+export type {
+  MintedAuthority,
+  MintRequest,
+  UpstreamAuthority,
+  UpstreamTrust,
+} from './upstream-authority.ts';
+export { openUpstreamFollower, type UpstreamFollower } from './upstream-follower.ts';
 export { createX509Ca, type IssuedX509Svid, type X509Ca } from './x509-ca.ts';
 export type { X509CaOptions } from './x509-ca-options.ts';

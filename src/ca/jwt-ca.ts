@@ -173,6 +173,7 @@ function holdMs({ refreshHintSeconds, caTtlSeconds, log }: SettledOptions): numb
 function publisherOver(bundle: JwtAuthorityPublisher): AuthorityPublisher<JwtCaAuthority> {
   return {
     find: ({ authorityId }) => bundle.findJwt(authorityId),
+    isRefused: () => false,
     publish: ({ authorityId, publicKey, notAfter }) =>
       bundle.publishJwt({ keyId: authorityId, publicKey, expiresAt: notAfter }),
     withdraw: ({ authorityId }) => bundle.withdrawJwt(authorityId),

@@ -95,6 +95,11 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
     if (now < notBefore || now >= notAfter) this.#rotation.pokeUnlessFailing();
   }
 
+  /** Does what is due; resolves when that is done, or has failed. */
+  protected async settle(): Promise<void> {
+    await this.#rotation.settle();
+  }
+
   health(): CaHealth {
     return describeHealth(this.#signer, this.#rotation, this.#options.clock.now());
   }

@@ -40,7 +40,7 @@ export interface RotationAlarm {
 export interface RotationParts<A extends Authority> {
   readonly kind: AuthorityKind;
   readonly slots: AuthoritySlots<A>;
-  readonly publisher: Pick<AuthorityPublisher<A>, 'find'>;
+  readonly publisher: Pick<AuthorityPublisher<A>, 'find' | 'isRefused'>;
   /** Without one, only time decides. */
   readonly gate: Gate<A> | undefined;
   readonly clock: Clock;
@@ -83,6 +83,7 @@ export class Rotation<A extends Authority> implements ForcedSteps<A> {
       slots.authorities,
       {
         isPublished: (authority) => publisher.find(authority) !== undefined,
+        isRefused: (authority) => publisher.isRefused(authority),
         knownAt: (prepared) => this.#knownAt(prepared),
       },
       clock.now(),
@@ -115,6 +116,12 @@ export class Rotation<A extends Authority> implements ForcedSteps<A> {
       this.#isPoked = false;
       await this.#advanceOrFail();
     });
+  }
+
+  /** Does what is due; resolves when that is done, or has failed. */
+  async settle(): Promise<void> {
+    this.poke();
+    await this.#work;
   }
 
   /** Like `poke`, but a rotation that fails keeps to its pauses. */

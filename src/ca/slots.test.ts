@@ -34,7 +34,7 @@ function authority(
 
 type Facts = SlotFacts<X509CaAuthority>;
 const untold = (): number => Number.POSITIVE_INFINITY;
-const published: Facts = { isPublished: () => true, knownAt: untold };
+const published: Facts = { isPublished: () => true, isRefused: () => false, knownAt: untold };
 const active = authority('active', T0);
 const prepared = authority('prepared', hours(12));
 
@@ -91,7 +91,7 @@ describe('nextStep with evidence', () => {
       { type: 'activate', authority: early },
     ],
   ])('%s', (_, next, knownAt, now, step) => {
-    const facts: Facts = { isPublished: () => true, knownAt: () => knownAt };
+    const facts: Facts = { ...published, knownAt: () => knownAt };
     expect(nextStep([active, next], facts, now)).toEqual(step);
   });
 });
@@ -154,7 +154,7 @@ describe('nextStep', () => {
   it('publishes before anything else', () => {
     const step = nextStep(
       [active, prepared],
-      { isPublished: (a) => a !== prepared, knownAt: untold },
+      { ...published, isPublished: (a) => a !== prepared },
       hours(23),
     );
     expect(step).toEqual({ type: 'publish', authority: prepared });
@@ -204,7 +204,7 @@ describe('nextStep', () => {
   it('prunes what is old and not in the bundle any more, whatever its age', () => {
     const old = { ...active, state: 'old' } as const;
     const current = authority('active', hours(1));
-    const revoked = { isPublished: (a: X509CaAuthority) => a !== old, knownAt: untold };
+    const revoked = { ...published, isPublished: (a: X509CaAuthority) => a !== old };
     expect(nextStep([old, current], revoked, hours(2))).toEqual({ type: 'prune', authority: old });
   });
 
@@ -248,6 +248,7 @@ class Model {
   authorities: readonly X509CaAuthority[] = [];
   readonly #facts: Facts = {
     isPublished: ({ authorityId }) => this.bundle.has(authorityId),
+    isRefused: () => false,
     knownAt: untold,
   };
 

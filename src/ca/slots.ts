@@ -15,6 +15,8 @@ export type RotationStep<A extends Authority> =
 export interface SlotFacts<A extends Authority> {
   /** True when the bundle holds it. */
   readonly isPublished: (authority: A) => boolean;
+  /** True when what it signs is refused, or soon is, whatever its time: it is replaced at once. */
+  readonly isRefused: (authority: A) => boolean;
   /** From when on everybody who has to know a prepared one knows it; Infinity while that cannot be told. */
   readonly knownAt: (prepared: A) => number;
 }
@@ -43,9 +45,11 @@ export function nextStep<A extends Authority>(
 ): RotationStep<A> {
   const inState = (state: A['state']): A | undefined =>
     authorities.find((authority) => authority.state === state);
-  const active = presentOne(inState('active'), now);
+  const good = (authority: A | undefined): A | undefined =>
+    authority === undefined || facts.isRefused(authority) ? undefined : presentOne(authority, now);
+  const active = good(inState('active'));
   const prepared = inState('prepared');
-  const current = presentOne(prepared, now);
+  const current = good(prepared);
   const usable = current !== undefined && now < current.notAfter ? current : undefined;
   for (const authority of [usable, active]) {
     if (authority !== undefined && !isOver(authority, now) && !facts.isPublished(authority)) {
@@ -116,8 +120,7 @@ export function without<A extends Authority>(
 }
 
 /** The authority, unless the clock stands so far before it that whoever has the same time refuses it. */
-function presentOne<A extends Authority>(authority: A | undefined, now: number): A | undefined {
-  if (authority === undefined) return undefined;
+function presentOne<A extends Authority>(authority: A, now: number): A | undefined {
   const { issuedAt, notBefore } = authority;
   const tolerance = Math.max(issuedAt - notBefore, CLOCK_STEP_MS);
   return now < notBefore - tolerance ? undefined : authority;

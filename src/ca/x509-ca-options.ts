@@ -2,6 +2,7 @@ import type { X509AuthorityPublisher } from './authority-publisher.ts';
 import { type CaOptions, checkTtl, settleCaOptions } from './ca-options.ts';
 import type { X509Gate } from './gate.ts';
 import { defaultX509SvidProfile, type X509SvidProfile } from './leaf-template.ts';
+import type { UpstreamSigner } from './upstream-authority.ts';
 
 const DEFAULT_X509_SVID_TTL_SECONDS = 3600;
 const DEFAULT_BACKDATE_SECONDS = 30;
@@ -15,10 +16,13 @@ export interface X509CaOptions extends CaOptions {
   readonly profile?: X509SvidProfile;
   /** Who has to know an authority before it signs; without one it becomes active at 5/6 of the life of its predecessor. */
   readonly gate?: X509Gate | undefined;
+  /** Signs new authorities; without one they are self-signed. */
+  readonly upstream?: UpstreamSigner | undefined;
 }
 
 /** Options with the defaults filled in. */
-export type SettledOptions = Required<Omit<X509CaOptions, 'gate'>> & Pick<X509CaOptions, 'gate'>;
+export type SettledOptions = Required<Omit<X509CaOptions, 'gate' | 'upstream'>> &
+  Pick<X509CaOptions, 'gate' | 'upstream'>;
 
 /** @throws TrustplaneError ERR_CA_TTL */
 export function settleOptions(options: X509CaOptions): SettledOptions {

@@ -2,26 +2,32 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { keyPrefixOf } from './authority.ts';
 import type { AuthorityPublisher, X509AuthorityPublisher } from './authority-publisher.ts';
 import { writeCaCertificate } from './ca-certificate.ts';
+import { writeCaCsr } from './ca-csr.ts';
 import { type CaMetrics, caMetricsOf } from './ca-metrics.ts';
+import type { AuthorityStatus } from './ca-status.ts';
 import type { Gate, X509Gate } from './gate.ts';
 import { createJournal } from './journal.ts';
 import type { SigningKey } from './key-manager.ts';
 import {
   checkX509SvidRequest,
   leafValidity,
+  type Validity,
   wholeSecond,
   type X509SvidRequest,
 } from './leaf-request.ts';
 import { buildLeafTemplate, type LeafTemplate } from './leaf-template.ts';
 import { writeLeaf } from './leaf-writer.ts';
 import { type AuthorityControl, ManagedAuthorities } from './managed-authorities.ts';
+import { pathLengthBelow } from './path-length.ts';
 import { createSerialNumbers } from './serial-number.ts';
-import { createX509Authority, type X509CaAuthority } from './x509-authority.ts';
+import type { UpstreamSigner } from './upstream-authority.ts';
+import { type CheckedAuthority, checkMinted } from './upstream-path.ts';
+import { anchorOf, chainOf, createX509Authority, type X509CaAuthority } from './x509-authority.ts';
 import { type SettledOptions, settleOptions, type X509CaOptions } from './x509-ca-options.ts';
 import { x509JournalCodec } from './x509-journal.ts';
 
 export interface IssuedX509Svid {
-  /** DER, leaf first, without the root. */
+  /** DER, the one that was asked for first, without the root. */
   readonly certificateChain: readonly Uint8Array[];
   /** Lower-case hex, an even number of digits. */
   readonly serialNumber: string;
@@ -29,6 +35,14 @@ export interface IssuedX509Svid {
   readonly notBefore: number;
   /** Milliseconds since the epoch. */
   readonly expiresAt: number;
+}
+
+/** An authority to sign. */
+export interface DownstreamCaRequest {
+  /** SubjectPublicKeyInfo DER. */
+  readonly publicKey: Uint8Array;
+  /** 0 takes the life of this server's authorities. */
+  readonly ttlSeconds: number;
 }
 
 /** Signs X509-SVIDs with authorities that it rotates (design D3, D4, D10). */
@@ -40,6 +54,12 @@ export interface X509Ca extends AuthorityControl {
    * ERR_CA_CLOCK, ERR_CA_EXPIRED, ERR_CA_CLOSED
    */
   issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid>;
+  /**
+   * Signs an authority of the same trust domain that stands below this one; it ends no later.
+   * @throws TrustplaneError ERR_CA_TTL, ERR_PUBLIC_KEY, ERR_DER, ERR_CA_PATH_LENGTH, ERR_CA_CLOCK,
+   * ERR_CA_EXPIRED, ERR_CA_CLOSED
+   */
+  issueDownstreamCa(request: DownstreamCaRequest): Promise<IssuedX509Svid>;
   /** Ends the rotation after the step under way; nothing is signed any more. */
   close(): Promise<void>;
 }
@@ -58,6 +78,8 @@ export async function createX509Ca(options: X509CaOptions): Promise<X509Ca> {
 
 interface Issuer {
   readonly authority: X509CaAuthority;
+  /** Between its leaves and the bundle, DER. */
+  readonly chain: readonly Uint8Array[];
   readonly template: LeafTemplate;
 }
 
@@ -66,6 +88,7 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
   readonly #makeSerialNumber: (now: number) => Uint8Array;
   readonly #metrics: CaMetrics;
   #issuer: Issuer | undefined;
+  #stopWatching: (() => void) | undefined;
 
   constructor(options: SettledOptions) {
     const { bucket, serverId, trustDomain, ownBundle } = options;
@@ -74,7 +97,7 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
       ...options,
       kind: 'x509',
       journal: createJournal(bucket, serverId, x509JournalCodec(trustDomain)),
-      publisher: publisherOver(ownBundle),
+      publisher: publisherOver(ownBundle, options.upstream),
       gate: options.gate && gateOver(options.gate, ownBundle),
       metrics,
     });
@@ -83,30 +106,77 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
     this.#metrics = metrics;
   }
 
+  override async start(): Promise<void> {
+    this.#stopWatching = this.#options.upstream?.watch(() => this.settle());
+    await super.start();
+  }
+
   async issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid> {
     checkX509SvidRequest(request, this.#options.trustDomain);
-    const { authority, template } = this.#requireIssuer();
-    const now = this.#options.clock.now();
+    const issuer = this.#requireIssuer();
+    const { ttlSeconds: asked, notAfterLimit } = request;
+    const ttlSeconds = asked === 0 ? this.#options.x509SvidTtlSeconds : asked;
+    const fields = this.#beginCertificate(issuer, ttlSeconds, notAfterLimit);
+    const leaf = await writeLeaf(issuer.template, { ...request, ...fields });
+    this.#metrics.x509Svids.inc();
+    return issued([leaf, ...issuer.chain], fields);
+  }
+
+  async issueDownstreamCa({ publicKey, ttlSeconds }: DownstreamCaRequest): Promise<IssuedX509Svid> {
+    const issuer = this.#requireIssuer();
+    const { authority, template } = issuer;
+    const pathLength = pathLengthBelow(authority.parsed);
+    const life = ttlSeconds === 0 ? this.#options.caTtlSeconds : ttlSeconds;
+    const fields = this.#beginCertificate(issuer, life);
+    const certificate = await writeCaCertificate({
+      ...fields,
+      key: template.key,
+      trustDomain: this.#options.trustDomain,
+      issued: { publicKey, pathLength, ...namesOf(authority) },
+    });
+    return issued([certificate, ...issuer.chain], fields);
+  }
+
+  override async taint(authorityId: string): Promise<AuthorityStatus> {
+    this.#requireOwned(authorityId);
+    return await super.taint(authorityId);
+  }
+
+  override async revoke(authorityId: string): Promise<AuthorityStatus> {
+    this.#requireOwned(authorityId);
+    return await super.revoke(authorityId);
+  }
+
+  override async close(): Promise<void> {
+    this.#stopWatching?.();
+    await super.close();
+  }
+
+  /** The signature alone is left to be made. */
+  #beginCertificate({ authority }: Issuer, ttlSeconds: number, notAfterLimit?: number) {
+    const { clock, backdateSeconds } = this.#options;
+    const now = clock.now();
     this.checkTime(authority, now);
-    const { notBefore, notAfter } = leafValidity({
+    const validity = leafValidity({
       now,
       issuer: authority,
-      ttlSeconds: request.ttlSeconds === 0 ? this.#options.x509SvidTtlSeconds : request.ttlSeconds,
-      backdateSeconds: this.#options.backdateSeconds,
-      notAfterLimit: request.notAfterLimit,
+      ttlSeconds,
+      backdateSeconds,
+      notAfterLimit,
       kind: 'x509',
     });
-    const serialNumber = this.#makeSerialNumber(now);
-    const leaf = await writeLeaf(template, { ...request, serialNumber, notBefore, notAfter });
-    this.#metrics.x509Svids.inc();
-    return {
-      certificateChain: [leaf],
-      serialNumber: Buffer.from(serialNumber)
-        .toString('hex')
-        .replace(/^(00)+/u, ''),
-      notBefore,
-      expiresAt: notAfter,
-    };
+    return { serialNumber: this.#makeSerialNumber(now), ...validity };
+  }
+
+  /** What is signed upstream is in no bundle that could say it is tainted, or that it is not there any more. */
+  #requireOwned(authorityId: string): void {
+    const { upstreamId } =
+      this.status().authorities.find((authority) => authority.authorityId === authorityId) ?? {};
+    if (upstreamId === undefined) return;
+    throw new TrustplaneError(
+      'ERR_CA_UPSTREAM_OWNED',
+      `the authority ${authorityId} is signed by the upstream authority ${upstreamId}, and only that can be tainted or revoked`,
+    );
   }
 
   #requireIssuer(): Issuer {
@@ -119,29 +189,82 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
     const { keyManager, trustDomain, keyType, caTtlSeconds, backdateSeconds } = this.#options;
     const serialNumber = this.#makeSerialNumber(now);
     const keyId = `${keyPrefixOf('x509')}${Buffer.from(serialNumber).toString('hex')}`;
+    const key = await keyManager.generateKey(keyId, keyType);
+    const common = { keyId, state: 'prepared', issuedAt: now } as const;
+    const { upstream } = this.#options;
+    if (upstream !== undefined) {
+      return createX509Authority({ ...common, ...(await this.#mint(upstream, key)) });
+    }
     const certificate = await writeCaCertificate({
-      key: await keyManager.generateKey(keyId, keyType),
+      key,
       serialNumber,
       notBefore: wholeSecond(now - backdateSeconds * 1000),
       notAfter: wholeSecond(now + caTtlSeconds * 1000),
       trustDomain,
     });
-    return createX509Authority({ keyId, state: 'prepared', issuedAt: now, certificate });
+    return createX509Authority({ ...common, certificate });
+  }
+
+  async #mint(upstream: UpstreamSigner, key: SigningKey): Promise<CheckedAuthority> {
+    const { trustDomain, caTtlSeconds, clock } = this.#options;
+    const csr = await writeCaCsr(key, trustDomain);
+    const minted = await upstream.mint({ csr, ttlSeconds: caTtlSeconds });
+    const { publicKey } = key;
+    const checked = checkMinted(minted, { publicKey, trustDomain }, clock.now());
+    if (!upstream.isRefused(checked.upstream.root)) return checked;
+    throw new TrustplaneError(
+      'ERR_CA_UPSTREAM_ANSWER',
+      'the upstream authority still signs below a root that is tainted or revoked',
+    );
   }
 
   protected override useAuthority(authority: X509CaAuthority, key: SigningKey): void {
-    const { subject, subjectKeyId } = authority.parsed;
-    const issuer = { key, name: subject.der, keyId: subjectKeyId ?? new Uint8Array() };
-    this.#issuer = { authority, template: buildLeafTemplate(issuer, this.#options.profile) };
+    const { issuerName: name, issuerKeyId: keyId } = namesOf(authority);
+    const template = buildLeafTemplate({ key, name, keyId }, this.#options.profile);
+    this.#issuer = { authority, template, chain: chainOf(authority) };
   }
 }
 
-function publisherOver(bundle: X509AuthorityPublisher): AuthorityPublisher<X509CaAuthority> {
+/** How what an authority signs names it. */
+function namesOf({ parsed }: X509CaAuthority) {
+  return { issuerName: parsed.subject.der, issuerKeyId: parsed.subjectKeyId ?? new Uint8Array() };
+}
+
+function issued(
+  certificateChain: readonly Uint8Array[],
+  fields: Validity & { readonly serialNumber: Uint8Array },
+): IssuedX509Svid {
+  const serialNumber = Buffer.from(fields.serialNumber)
+    .toString('hex')
+    .replace(/^(00)+/u, '');
   return {
-    find: ({ certificate }) => bundle.find(certificate),
-    publish: ({ certificate }) => bundle.publish(certificate),
-    withdraw: ({ certificate }) => bundle.withdraw(certificate),
-    taint: ({ certificate }) => bundle.taint(certificate),
+    certificateChain,
+    serialNumber,
+    notBefore: fields.notBefore,
+    expiresAt: fields.notAfter,
+  };
+}
+
+/** Of what is signed upstream the root stands in the bundle, which is not this server's to take out. */
+function publisherOver(
+  bundle: X509AuthorityPublisher,
+  signer: UpstreamSigner | undefined,
+): AuthorityPublisher<X509CaAuthority> {
+  return {
+    find: (authority) => bundle.find(anchorOf(authority)),
+    isRefused: ({ upstream }) =>
+      upstream !== undefined &&
+      (bundle.find(upstream.root)?.isTainted === true || signer?.isRefused(upstream.root) === true),
+    async publish({ certificate, upstream }) {
+      if (upstream === undefined) await bundle.publish(certificate);
+      else await (signer?.adopt(upstream.root) ?? bundle.publish(upstream.root));
+    },
+    async withdraw({ certificate, upstream }) {
+      if (upstream === undefined) await bundle.withdraw(certificate);
+    },
+    async taint({ certificate, upstream }) {
+      if (upstream === undefined) await bundle.taint(certificate);
+    },
   };
 }
 
@@ -151,7 +274,9 @@ function gateOver(
   bundle: Pick<X509AuthorityPublisher, 'find'>,
 ): Gate<X509CaAuthority> {
   return {
-    check({ authorityId, certificate }) {
+    check(authority) {
+      const { authorityId } = authority;
+      const certificate = anchorOf(authority);
       const publishedAt = bundle.find(certificate)?.publishedAt;
       if (publishedAt !== undefined) return gate.check({ authorityId, certificate, publishedAt });
       return { isOpen: false, behind: [{ who: 'the bundle', why: 'does not hold it yet' }] };

@@ -1,7 +1,12 @@
 /** Which bundles are trusted now: the own one, kept in the store and seen live, and those of federated trust domains. */
 export { withdrawExpiredAuthorities } from './expired-authorities.ts';
 export { type BundleEdit, ForeignBundles } from './foreign-bundles.ts';
-export { type OwnBundle, type OwnBundlePublisher, openOwnBundle } from './own-bundle.ts';
+export {
+  type MergedKeys,
+  type OwnBundle,
+  type OwnBundlePublisher,
+  openOwnBundle,
+} from './own-bundle.ts';
 export {
   type EndpointProfile,
   type FederationRelationship,

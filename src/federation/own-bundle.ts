@@ -11,6 +11,7 @@ import {
   type TokenAuthority,
   type TrustDomain,
   TrustplaneError,
+  type X509Authority,
 } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import {
@@ -60,6 +61,20 @@ export interface OwnBundlePublisher {
   /** Takes out what this server published and what ended before `instant` (milliseconds since the epoch). */
   withdrawExpired(instant: number): Promise<void>;
   taintJwt(keyId: string): Promise<void>;
+  /**
+   * Adds what is missing, takes over taints, and with `isComplete` takes out what this publisher
+   * published and `keys` does not hold.
+   */
+  merge(keys: MergedKeys): Promise<void>;
+  /** How many JWT authorities it published. */
+  countJwt(): number;
+}
+
+/** What a publisher that follows somebody else knows of. */
+export interface MergedKeys {
+  readonly x509Authorities: readonly X509Authority[];
+  readonly jwtAuthorities: readonly TokenAuthority[];
+  readonly isComplete: boolean;
 }
 
 /** The bundle of the own trust domain: one record, shared by all servers, seen live. */
@@ -151,6 +166,22 @@ class StoredOwnBundle implements OwnBundle {
           };
         }),
       taintJwt: (keyId) => this.#changeJwt((all) => withTaint(all, hasKeyId(keyId))),
+      merge: async ({ x509Authorities, jwtAuthorities, isComplete }) => {
+        for (const { certificate } of x509Authorities) parseCertificate(certificate);
+        for (const { publicKey } of jwtAuthorities) parsePublicKey(publicKey);
+        const by = { ...provenance(), isComplete };
+        await this.#change((keys) => ({
+          x509Authorities: merged(keys.x509Authorities, x509Authorities, by, (one) =>
+            isOf(one.certificate),
+          ),
+          jwtAuthorities: merged(keys.jwtAuthorities, jwtAuthorities, by, (one) =>
+            hasKeyId(one.keyId),
+          ),
+        }));
+      },
+      countJwt: () =>
+        this.#record?.jwtAuthorities.filter(({ publishedBy }) => publishedBy === serverId).length ??
+        0,
     };
   }
 
@@ -266,6 +297,23 @@ function withTaint<Authority extends { readonly tainted: boolean }>(
   return all.map((authority) =>
     test(authority) && !authority.tainted ? { ...authority, tainted: true } : authority,
   );
+}
+
+/** What others published stays, but for a taint. */
+function merged<Authority extends { readonly tainted: boolean }>(
+  all: readonly (Authority & Provenance)[],
+  known: readonly Authority[],
+  { isComplete, ...provenance }: Provenance & { readonly isComplete: boolean },
+  isSame: (authority: Authority) => Test<Authority>,
+): readonly (Authority & Provenance)[] {
+  const { publishedBy } = provenance;
+  const kept = all.filter(
+    (one) => !isComplete || one.publishedBy !== publishedBy || known.some(isSame(one)),
+  );
+  const added = known.filter((one) => !all.some(isSame(one)));
+  const isTainted = (one: Authority): boolean =>
+    known.some((other) => other.tainted && isSame(one)(other));
+  return [...withTaint(kept, isTainted), ...added.map((one) => ({ ...one, ...provenance }))];
 }
 
 function withJwtAuthority(

@@ -18,7 +18,7 @@ export {
   parseBundleDocument,
 } from './bundle-document.ts';
 export { parseBundleMap, serializeBundleMap, serializeEnvoyBundleMap } from './bundle-map.ts';
-export { type Certificate, parseCertificate } from './certificate.ts';
+export { type Certificate, parseCertificate, sameBytes } from './certificate.ts';
 export { verifyCertificateChain } from './certificate-path.ts';
 export { checkBundle } from './check-bundle.ts';
 export type { Clock, Timer } from './clock.ts';
@@ -105,5 +105,6 @@ export type {
   WorkloadUpdate,
   X509Identity,
 } from './workload-update.ts';
+export { authorityFault } from './x509-authority.ts';
 export { verifyX509Svid } from './x509-path.ts';
 export { parseX509Svid, type X509Svid } from './x509-svid.ts';
