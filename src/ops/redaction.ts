@@ -26,9 +26,17 @@ export const secretPaths: string[] = SECRET_NAMES.flatMap((name) => [
   `*.*.${name}`,
 ]);
 
-/** Private keys as PEM, signed tokens (JWS compact), and what follows `Authorization:` or `Bearer`. */
-const SECRET_TEXT =
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z ]*PRIVATE KEY-----)?|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=\b(?:authorization["'\\:= ]+(?:[a-z]+ )?|bearer ))[\w.~+/-]+=*/giu;
+/**
+ * In a line of JSON: private keys as PEM up to their end or that of the string, signed tokens (JWS
+ * compact), what follows `Authorization:` or `Bearer` in a text, and members of that name.
+ */
+const SECRET_TEXTS = [
+  String.raw`-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^"\\]|\\.)*?(?:-----END [A-Z ]*PRIVATE KEY-----|(?="|$))`,
+  String.raw`\beyJ[\w-]+\.[\w-]+\.[\w-]*`,
+  String.raw`(?<=\b(?:authorization(?:\\["'])?[:=] ?(?:\\["'])?(?:[a-z]+ )?|bearer ))[\w.~+/-]+=*`,
+  String.raw`(?<="authorization":")[^"\\]+`,
+];
+const SECRET_TEXT = new RegExp(SECRET_TEXTS.join('|'), 'giu');
 
 /** One line without what looks like a secret, wherever in it that stands: the messages of other programs' errors quote much. */
 export function redactText(line: string): string {
