@@ -3,6 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { parseStrictYaml } from '../../src/ops/index.ts';
 import { TrustplaneError } from '../../src/spiffe/index.ts';
 
+const attempt = (parse: () => unknown): unknown => {
+  try {
+    return parse();
+  } catch (error) {
+    return error;
+  }
+};
 const name = fc.stringMatching(/^[A-Za-z_][A-Za-z0-9_]{0,8}$/u);
 const environment = fc.dictionary(name, fc.string({ unit: 'binary', maxLength: 20 }));
 
@@ -24,11 +31,9 @@ describe('variables in a file', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 30 }), (given) => {
         const { value } = parseStrictYaml('a: ${X}', 'c.yaml', { X: given });
-        expect(value).toEqual({ a: expect.anything() });
         const read: unknown = Reflect.get(Object(value), 'a');
-        expect(['string', 'number', 'boolean']).toContain(typeof read);
-        if (typeof read === 'string') expect(read).toBe(given);
-        else expect(String(read).length).toBeGreaterThan(0);
+        const isPlain = typeof read === 'number' || typeof read === 'boolean';
+        expect(isPlain || read === given).toBe(true);
       }),
       { numRuns: 1_000 },
     );
@@ -52,15 +57,10 @@ describe('variables in a file', () => {
     );
     fc.assert(
       fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
-        try {
-          parseStrictYaml(parts.join(''), 'c.yaml', { X: 'x' });
-        } catch (error) {
-          expect(error).toBeInstanceOf(TrustplaneError);
-          expect(error).toMatchObject({
-            code: 'ERR_YAML',
-            message: expect.stringMatching(/^c\.yaml:\d+:\d+: /u),
-          });
-        }
+        const outcome = attempt(() => parseStrictYaml(parts.join(''), 'c.yaml', { X: 'x' }));
+        const isRefused = outcome instanceof TrustplaneError && outcome.code === 'ERR_YAML';
+        const hasPlace = isRefused && /^c\.yaml:\d+:\d+: /u.test(outcome.message);
+        expect(!(outcome instanceof Error) || hasPlace).toBe(true);
       }),
       { numRuns: 3_000 },
     );
