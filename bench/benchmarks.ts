@@ -1,6 +1,8 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { coldStart } from './cold-start.ts';
 import { entryToStream } from './entry-to-stream.ts';
+import { fleetDeleteToStream } from './fleet-delete-to-stream.ts';
+import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
@@ -11,6 +13,8 @@ export const benchmarks: readonly Benchmark[] = [
   coldStart,
   agentSealedRestart,
   entryToStream,
+  fleetEntryToStream,
+  fleetDeleteToStream,
   rotationToEnvoy,
   sdsStreamMemory,
   sdsFanout,

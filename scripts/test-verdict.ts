@@ -6,7 +6,7 @@ export interface TestVerdict {
 
 /** A skipped test lacks a program or a right; who wants it to run is told what to get. */
 const SKIPPED =
-  'skipped tests need what is missing here: openssl, unshare (util-linux), pip or root; see CONTRIBUTING.md';
+  'skipped tests need what is missing here: openssl, ip (iproute2), unshare and nsenter (util-linux), pip or root; see CONTRIBUTING.md';
 
 /** What is read of vitest's JSON report. */
 interface Report {

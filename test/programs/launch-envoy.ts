@@ -28,17 +28,19 @@ export interface LaunchOptions {
   /** Holds the bootstrap and every socket; the only folder that a container sees. */
   readonly folder: string;
   readonly name: string;
+  /** Starts it on another host; default on this one. A container stays here. */
+  readonly spawn?: (command: string, args: readonly string[]) => TiedChild;
 }
 
 /** Starts an Envoy that cannot outlive this process, with no port and no shared memory of its own. */
 export async function launchEnvoy(options: LaunchOptions): Promise<RunningEnvoy> {
-  const { folder, name } = options;
+  const { folder, name, spawn = spawnTied } = options;
   const envoy = await findEnvoy();
   const file = path.join(folder, `${name}.yaml`);
   await writeFile(file, options.bootstrap);
   const args = ['--config-path', file, '--disable-hot-restart', '--concurrency', '1'];
   const [command, ...rest] = commandOf(envoy, folder);
-  const child = spawnTied(command, [...rest, ...args]);
+  const child = spawn(command, [...rest, ...args]);
   return {
     ...createEnvoyAdmin(adminSocketOf(folder, name), child),
     name,

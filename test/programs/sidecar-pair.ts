@@ -4,11 +4,15 @@ import { createServer } from 'node:http';
 import path from 'node:path';
 import type { RunningEnvoy } from './launch-envoy.ts';
 import { adminSocketOf, launchEnvoy } from './launch-envoy.ts';
+import type { NetworkHost } from './network-hosts.ts';
 import { renderBootstrap } from './render-bootstrap.ts';
 import type { HttpAnswer } from './unix-http.ts';
 import { requestUnix } from './unix-http.ts';
 
-/** client → client Envoy → mTLS → server Envoy → application, all on Unix sockets in one folder. */
+/**
+ * client → client Envoy → mTLS → server Envoy → application, on Unix sockets in one folder; between
+ * two hosts mTLS goes over TCP.
+ */
 export interface SidecarPair {
   readonly client: RunningEnvoy;
   readonly server: RunningEnvoy;
@@ -21,11 +25,19 @@ export interface SidecarPair {
   stop(): Promise<void>;
 }
 
+/** One for each of the two Envoys. */
+export interface PerSide<T> {
+  readonly client: T;
+  readonly server: T;
+}
+
 /** Options of `launchSidecars`. */
 export interface SidecarOptions {
   readonly folder: string;
-  /** The agent's socket. */
-  readonly agentSocket: string;
+  /** The socket of the agent, or of each host's agent. */
+  readonly agentSocket: string | PerSide<string>;
+  /** Where each Envoy runs; default both here. */
+  readonly hosts?: PerSide<NetworkHost>;
   readonly clientId: string;
   readonly serverId: string;
   readonly protocol: 'sotw' | 'delta';
@@ -45,11 +57,13 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
     folder,
     name: 'server',
     bootstrap: await serverBootstrap(options),
+    ...(options.hosts && { spawn: options.hosts.server.spawn }),
   });
   const client = await launchEnvoy({
     folder,
     name: 'client',
     bootstrap: await clientBootstrap(options),
+    ...(options.hosts && { spawn: options.hosts.client.spawn }),
   });
   return {
     client,
@@ -74,9 +88,9 @@ async function serverBootstrap(options: SidecarOptions): Promise<string> {
     [`spiffe://example.org/client`]: options.allowedId ?? options.clientId,
     [`spiffe://example.org/${own}`]: options.serverId,
     '127.0.0.1:9901': adminSocketOf(folder, 'server'),
-    '0.0.0.0:8443': path.join(folder, 'inbound.sock'),
+    ...(options.hosts === undefined && { '0.0.0.0:8443': path.join(folder, 'inbound.sock') }),
     '127.0.0.1:8080': path.join(folder, 'application.sock'),
-    '/run/trustplane/agent.sock': options.agentSocket,
+    '/run/trustplane/agent.sock': agentSocketOf(options, 'server'),
     '3600s': '60s',
     ...(protocol === 'delta' && unusedOutbound(folder)),
   });
@@ -84,10 +98,9 @@ async function serverBootstrap(options: SidecarOptions): Promise<string> {
 
 async function clientBootstrap(options: SidecarOptions): Promise<string> {
   const { folder, protocol } = options;
-  const inboundSocket = path.join(folder, 'inbound.sock');
   const shared = {
     '127.0.0.1:8081': path.join(folder, 'outbound.sock'),
-    '/run/trustplane/agent.sock': options.agentSocket,
+    '/run/trustplane/agent.sock': agentSocketOf(options, 'client'),
     '1800s': options.connectionDuration ?? '1s',
   };
   if (protocol === 'sotw')
@@ -96,7 +109,7 @@ async function clientBootstrap(options: SidecarOptions): Promise<string> {
       'spiffe://example.org/client': options.clientId,
       'spiffe://example.org/server': options.serverId,
       '127.0.0.1:9902': adminSocketOf(folder, 'client'),
-      '127.0.0.1:8443': inboundSocket,
+      ...inboundOf(options, 8443),
     });
   return await renderBootstrap('delta-sds', {
     ...shared,
@@ -104,8 +117,19 @@ async function clientBootstrap(options: SidecarOptions): Promise<string> {
     'spiffe://example.org/backend': options.serverId,
     '127.0.0.1:9901': adminSocketOf(folder, 'client'),
     '0.0.0.0:8443': path.join(folder, 'client-inbound.sock'),
-    '127.0.0.1:8444': inboundSocket,
+    ...inboundOf(options, 8444),
   });
+}
+
+/** Where the client Envoy finds the server's. */
+function inboundOf({ folder, hosts }: SidecarOptions, port: number): Record<string, string> {
+  if (hosts === undefined) return { [`127.0.0.1:${port}`]: path.join(folder, 'inbound.sock') };
+  const there = `address: ${hosts.server.address}, port_value: 8443`;
+  return { [`address: 127.0.0.1, port_value: ${port}`]: there };
+}
+
+function agentSocketOf({ agentSocket }: SidecarOptions, side: keyof PerSide<string>): string {
+  return typeof agentSocket === 'string' ? agentSocket : agentSocket[side];
 }
 
 /** The direction that the delta bootstrap has and the server does not use. */
