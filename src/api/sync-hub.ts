@@ -1,6 +1,7 @@
 import type { AgentChange, AgentRegistry } from '../agents/index.ts';
 import type { Metrics } from '../ops/index.ts';
 import {
+  type Bundle,
   type Clock,
   type Revocation,
   type SpiffeId,
@@ -10,6 +11,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import {
+  bundleItem,
   type ItemKey,
   type Position,
   revocationItem,
@@ -69,7 +71,8 @@ interface Peer {
   staleSince: number | undefined;
   /** The same of what is in flight. */
   sentSince: number | undefined;
-  expiry: Timer | undefined;
+  /** Until when it is remembered without a stream. */
+  keptUntil: number;
 }
 
 export const hubLimits = {
@@ -91,6 +94,8 @@ export class SyncHub {
   readonly #absent = new Set<Peer>();
   readonly #due = new Set<Peer>();
   readonly #stops: (() => void)[];
+  /** Runs while an agent is absent, for the one that is absent longest. */
+  #expiry: Timer | undefined;
   #shared: SharedFacts;
   #revision = 0;
   #isFlushing = false;
@@ -115,7 +120,7 @@ export class SyncHub {
   connect(id: SpiffeId, resume: Position | undefined, stream: SyncStream): SyncLink {
     const peer = this.#peers.get(id.path) ?? this.#open(id);
     const former = peer.stream;
-    this.#recall(peer);
+    this.#absent.delete(peer);
     peer.stream = stream;
     peer.publisher.resume(resume);
     former?.end(replaced(id));
@@ -133,6 +138,7 @@ export class SyncHub {
     for (const stop of this.#stops) stop();
     const reason = new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down');
     for (const peer of this.#peers.values()) this.#drop(peer, reason);
+    this.#expiry?.cancel();
   }
 
   #open(id: SpiffeId): Peer {
@@ -149,7 +155,7 @@ export class SyncHub {
       stream: undefined,
       staleSince: undefined,
       sentSince: undefined,
-      expiry: undefined,
+      keptUntil: 0,
     };
     this.#peers.set(id.path, peer);
     return peer;
@@ -182,9 +188,9 @@ export class SyncHub {
     if (peer.stream !== stream) return false;
     peer.stream = undefined;
     if (this.#peers.get(peer.id.path) !== peer) return true;
+    peer.keptUntil = this.#options.clock.now() + hubLimits.retentionMs;
     this.#absent.add(peer);
-    const { clock } = this.#options;
-    peer.expiry = clock.setTimer(hubLimits.retentionMs, () => this.#drop(peer));
+    this.#expireLater();
     for (const oldest of this.#absent) {
       if (this.#absent.size <= hubLimits.absent) break;
       this.#drop(oldest);
@@ -192,14 +198,25 @@ export class SyncHub {
     return true;
   }
 
-  #recall(peer: Peer): void {
-    this.#absent.delete(peer);
-    peer.expiry?.cancel();
-    peer.expiry = undefined;
+  #expireLater(): void {
+    const [oldest] = this.#absent;
+    if (oldest === undefined || this.#expiry !== undefined) return;
+    const { clock } = this.#options;
+    this.#expiry = clock.setTimer(oldest.keptUntil - clock.now(), () => this.#expire());
+  }
+
+  #expire(): void {
+    this.#expiry = undefined;
+    const now = this.#options.clock.now();
+    for (const peer of this.#absent) {
+      if (peer.keptUntil > now) break;
+      this.#drop(peer);
+    }
+    this.#expireLater();
   }
 
   #drop(peer: Peer, reason: TrustplaneError = notAttested(peer.id)): void {
-    this.#recall(peer);
+    this.#absent.delete(peer);
     this.#due.delete(peer);
     peer.stopWatching();
     if (this.#peers.get(peer.id.path) === peer) this.#peers.delete(peer.id.path);
@@ -282,7 +299,11 @@ function bundleChanges(before: TrustMap, after: TrustMap): readonly BundleChange
   for (const name of names) {
     changes.push({ before: before.federated.get(name), after: after.federated.get(name) });
   }
-  return changes.filter((change) => change.before !== change.after);
+  return changes.filter((change) => hashOf(change.before) !== hashOf(change.after));
+}
+
+function hashOf(bundle: Bundle | undefined): bigint | undefined {
+  return bundle && bundleItem(bundle).hash;
 }
 
 function notAttested(id: SpiffeId): TrustplaneError {
