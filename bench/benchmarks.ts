@@ -7,6 +7,7 @@ import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
 import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
+import { sync1000 } from './sync-1000.ts';
 
 /** Every figure of `npm run bench`, in the order in which they run. */
 export const benchmarks: readonly Benchmark[] = [
@@ -15,6 +16,7 @@ export const benchmarks: readonly Benchmark[] = [
   entryToStream,
   fleetEntryToStream,
   fleetDeleteToStream,
+  sync1000,
   rotationToEnvoy,
   sdsStreamMemory,
   sdsFanout,
