@@ -1,12 +1,8 @@
-/**
- * How long to wait after the `failures`th failure in a row (from 1): `firstMs` doubling to
- * `longestMs`, ±25 % by `random` (from 0 to 1).
- */
-export function backoffMs(
-  failures: number,
-  random: number,
-  { firstMs = 250, longestMs = 30_000 }: { firstMs?: number; longestMs?: number } = {},
-): number {
+const FIRST_MS = 250;
+const LONGEST_MS = 10_000;
+
+/** How long to wait after the `failures`th failure in a row (from 1): 250 ms doubling to 10 s, ±25 % by `random` (from 0 to 1). */
+export function backoffMs(failures: number, random: number): number {
   const doublings = Math.min(Math.max(failures - 1, 0), 20);
-  return Math.round(Math.min(longestMs, firstMs * 2 ** doublings) * (0.75 + 0.5 * random));
+  return Math.round(Math.min(LONGEST_MS, FIRST_MS * 2 ** doublings) * (0.75 + 0.5 * random));
 }

@@ -17,7 +17,6 @@ import { type Confirmation, SyncFollower } from './sync-follower.ts';
 
 const POLL_MS = 5_000;
 const JITTER = 0.1;
-const LONGEST_RETRY_MS = 10_000;
 /** How often a server that does not tell by itself is asked whether it does now. */
 const PUSH_RETRY_MS = 600_000;
 
@@ -103,6 +102,7 @@ export class FactsFeed {
   /** The agent has another identity: later calls are made with it. */
   renew(): void {
     this.#follower.leave();
+    this.#nap.wake();
   }
 
   confirm(confirmation: Confirmation): void {
@@ -160,7 +160,7 @@ export class FactsFeed {
   #delayMs(wasPush: boolean): number {
     const { random } = this.#options;
     if (this.#failures > 0) {
-      return backoffMs(this.#failures, random(), { longestMs: LONGEST_RETRY_MS });
+      return backoffMs(this.#failures, random());
     }
     return wasPush ? 0 : POLL_MS * (1 - JITTER + 2 * JITTER * random());
   }

@@ -17,7 +17,7 @@ import { fetchOwnBundle } from './fetch-facts.ts';
 import type { NodeFacts } from './node-facts.ts';
 import { acceptIdentity, type NodeIdentity, type WireX509Svid } from './node-identity.ts';
 import type { ServerAddress, ServerLink } from './server-link.ts';
-import { ServerPool } from './server-pool.ts';
+import { withAnyServer } from './server-pool.ts';
 
 export interface IdentitySourceOptions {
   readonly trustDomain: TrustDomain;
@@ -149,12 +149,7 @@ export class IdentitySource {
 
   /** Without an identity, over connections of its own. */
   async #ask<T>(trust: ServerTrust, work: (link: ServerLink) => Promise<T>): Promise<T> {
-    const pool = new ServerPool({ ...this.#options, identity: () => undefined, trust });
-    try {
-      return await pool.use(work);
-    } finally {
-      pool.close();
-    }
+    return await withAnyServer({ ...this.#options, identity: () => undefined, trust }, work);
   }
 }
 

@@ -12,6 +12,7 @@ import { ServerPool } from './server-pool.ts';
 const LONGEST_SLEEP_MS = 30_000;
 /** After a refusal that only a person can change. */
 const REFUSED_RETRY_MS = 60_000;
+const SHORTEST_RETRY_MS = 100;
 const JITTER = 0.1;
 /** Servers that do not answer are asked for the bundle, without an identity, no more often than this. */
 const DOUBT_MS = 10_000;
@@ -30,7 +31,7 @@ export interface MembershipOptions extends IdentitySourceOptions {
 /**
  * This host's place in the trust domain: gets the agent's SVID by attestation, renews it at half of
  * its life or when its authority is tainted, and attests anew when the servers say so. What cannot
- * be had is tried again: after 250 ms doubling to 30 s, or each minute where a server has refused.
+ * be had is tried again: after 250 ms doubling to 10 s, or each minute where a server has refused.
  */
 export class Membership {
   readonly #options: MembershipOptions;
@@ -223,8 +224,12 @@ export class Membership {
     const { clock, random } = this.#options;
     if (this.#failures === 0) return 0;
     if (!isUnavailable(this.#fault)) return REFUSED_RETRY_MS * (1 + JITTER * random());
+    const backoff = backoffMs(this.#failures, random());
     const left = (this.identity?.expiresAt ?? Number.POSITIVE_INFINITY) - clock.now();
-    return Math.max(100, Math.min(backoffMs(this.#failures, random()), left / 4));
+    if (backoff <= left / 4) return backoff;
+    // Hurried attempts are no reason to wait longer afterwards.
+    this.#failures = Math.max(1, this.#failures - 1);
+    return Math.max(SHORTEST_RETRY_MS, left / 4);
   }
 
   #take(identity: NodeIdentity): void {
