@@ -14,6 +14,7 @@ export const clockDrill: Drill<InteropMesh> = {
     return await openMesh(place, stack, await place.createAgent('node', { token }));
   },
   check: ({ traffic }) => assert.deepEqual(traffic.counts().failures, []),
+  summary: ({ traffic }) => `${traffic.counts().ok} requests, ${traffic.counts().failed} failed`,
   steps: {
     'both Envoys follow two rotations': async (mesh) => {
       for (let rotation = 0; rotation < ROTATIONS; rotation++) {

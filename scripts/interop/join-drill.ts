@@ -22,6 +22,7 @@ export const joinDrill: Drill<InteropMesh> = {
     return await openMesh(place, stack, await place.createAgent('node', { token }));
   },
   check: ({ traffic }) => assert.deepEqual(traffic.counts().failures, []),
+  summary: ({ traffic }) => `${traffic.counts().ok} requests, ${traffic.counts().failed} failed`,
   steps: {
     'the server lists the agent': listAgent,
     'a workload fetches X509-SVIDs': async ({ workload }) => {
@@ -91,7 +92,9 @@ async function appearAndDisappear({ place, workload }: InteropMesh): Promise<voi
   }
 }
 
-async function ban({ place, agent, workload }: InteropMesh): Promise<void> {
+/** What becomes of the Envoys' secrets then is a matter of taste, so no more requests are sent. */
+async function ban({ place, agent, workload, traffic }: InteropMesh): Promise<void> {
+  await traffic.stop();
   const [{ spiffeId } = { spiffeId: '' }] = await place.admin.agents();
   await place.admin.run('agent', 'ban', '-spiffeID', spiffeId);
   await servesNobody(agent, workload);

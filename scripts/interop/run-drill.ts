@@ -13,6 +13,8 @@ export interface Drill<World> {
   open(place: InteropPlace, stack: AsyncDisposableStack): Promise<World>;
   /** After each step. */
   check(world: World): void;
+  /** Printed at the end. */
+  summary?(world: World): string;
   readonly steps: Readonly<Record<string, (world: World) => Promise<void>>>;
 }
 
@@ -42,6 +44,7 @@ export async function runDrill<World>(
     failed += 1;
     printLogs(place);
   }
+  if (drill.summary !== undefined) process.stdout.write(`  ${drill.summary(world)}\n`);
   return failed;
 }
 

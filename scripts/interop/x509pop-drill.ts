@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { eventually } from '../../test/programs/eventually.ts';
 import type { InteropAgent, InteropPlace } from '../../test/programs/spire/interop-place.ts';
 import { createSpireWorkload } from '../../test/programs/spire/spire-workload.ts';
@@ -41,6 +42,14 @@ export const x509popDrill: Drill<World> = {
       const before = await serialOfAgent(place);
       const isRenewed = async () => (await serialOfAgent(place)) !== before;
       await eventually('another serial number', isRenewed, slow);
+    },
+    'an agent that was away until its SVID expired attests again': async ({ place, agent }) => {
+      const before = await serialOfAgent(place);
+      await agent.stop();
+      await delay(x509popDrill.lives.agentSeconds * 1_000 + 1_000);
+      await agent.start();
+      const isBack = async () => (await serialOfAgent(place)) !== before;
+      await eventually('it has another SVID', isBack, slow);
     },
     'an evicted agent attests again': async ({ place }) => {
       const [agent] = await place.admin.agents();
