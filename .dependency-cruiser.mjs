@@ -49,6 +49,7 @@ export const rooms = {
     'sds',
     'workload',
     'api',
+    'client',
   ],
   cli: ['spiffe', 'ops', 'wire', 'client', 'app'],
 };

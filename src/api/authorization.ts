@@ -2,12 +2,17 @@ import type { UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc
 import type { AgentRegistry, AttestedAgent } from '../agents/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import type { Metrics } from '../ops/index.ts';
-import { type Clock, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type Clock,
+  type RegistrationEntry,
+  type SpiffeId,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { type Caller, callerOf, type GrpcService, type SvidCaller } from '../wire/index.ts';
 import { withReason } from './denial-reason.ts';
 
-/** Anybody; an attested agent; the admin socket and workloads with an `admin` entry; one of the latter two. */
-type Audience = 'anyone' | 'agent' | 'admin' | 'agent or admin';
+/** Anybody; an attested agent; the admin socket and workloads with an `admin` entry; one of the latter two; a server below this one. */
+type Audience = 'anyone' | 'agent' | 'admin' | 'agent or admin' | 'downstream';
 
 const AGENT_PATH = '/spire/agent/';
 
@@ -28,6 +33,7 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
     GetBundle: 'anyone',
     CountBundles: 'admin',
     AppendBundle: 'admin',
+    PublishJWTAuthority: 'downstream',
     ListFederatedBundles: 'admin',
     GetFederatedBundle: 'agent or admin',
     BatchCreateFederatedBundle: 'admin',
@@ -56,6 +62,7 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
   'spire.api.server.svid.v1.SVID': {
     BatchNewX509SVID: 'agent',
     NewJWTSVID: 'agent',
+    NewDownstreamX509CA: 'downstream',
     MintX509SVID: 'admin',
     MintJWTSVID: 'admin',
   },
@@ -83,6 +90,13 @@ export interface AuthorizationOptions {
   readonly entries: Pick<EntryRegistry, 'list'>;
   readonly clock: Clock;
   readonly metrics: Metrics;
+}
+
+/** A server below this one. */
+export interface Downstream {
+  readonly spiffeId: SpiffeId;
+  /** Why it may be one. */
+  readonly entry: RegistrationEntry;
 }
 
 /** A call, as far as who makes it matters. */
@@ -143,8 +157,18 @@ export class Authorization {
     return await this.#options.agents.authorize(svid.spiffeId, presented);
   }
 
+  /** The server below this one that makes a call; undefined when somebody else makes it. */
+  downstreamOf(call: CallOfSomebody): Downstream | undefined {
+    const caller = callerOf(call);
+    if (caller.kind !== 'svid') return undefined;
+    const { spiffeId } = caller.svid;
+    const entry = this.#entryOf(caller, ({ downstream }) => downstream);
+    return entry && { spiffeId, entry };
+  }
+
   async #admit(audience: Audience, call: CallOfSomebody): Promise<void> {
     if (audience === 'anyone') return;
+    if (audience === 'downstream') return this.#requireDownstream(call);
     const isForAgent = audience === 'agent' || (audience !== 'admin' && isAgent(callerOf(call)));
     if (isForAgent) this.#agents.set(call, await this.requireAgent(call));
     else this.#requireAdmin(call);
@@ -153,17 +177,29 @@ export class Authorization {
   #requireAdmin(call: CallOfSomebody): void {
     const caller = callerOf(call);
     if (caller.kind === 'local') return;
-    if (caller.kind === 'svid' && this.#hasAdminEntry(caller)) return;
+    if (caller.kind === 'svid' && this.#entryOf(caller, ({ admin }) => admin)) return;
     throw new TrustplaneError('ERR_API_CALLER', 'only an administrator may call this');
   }
 
-  #hasAdminEntry({ svid }: SvidCaller): boolean {
+  #requireDownstream(call: CallOfSomebody): void {
+    if (this.downstreamOf(call) !== undefined) return;
+    throw new TrustplaneError(
+      'ERR_API_CALLER',
+      'only a workload with a downstream entry may call this',
+    );
+  }
+
+  /** An entry of the caller's ID, as it is now, that passes the test. */
+  #entryOf(
+    { svid }: SvidCaller,
+    test: (entry: RegistrationEntry) => boolean,
+  ): RegistrationEntry | undefined {
     const { entries, clock } = this.#options;
     const page = { pageSize: 0, pageToken: '' };
     return entries
       .list({ spiffeId: svid.spiffeId }, page)
-      .entries.some(
-        ({ admin, expiresAt }) => admin && (expiresAt === undefined || expiresAt > clock.now()),
+      .entries.find(
+        (entry) => test(entry) && (entry.expiresAt === undefined || entry.expiresAt > clock.now()),
       );
   }
 

@@ -91,7 +91,7 @@ describe('the own bundle', () => {
     expect(ownBundle.current().x509Authorities).toEqual([]);
   });
 
-  it.each(['PublishJWTAuthority', 'PublishWITAuthority'])('%s is not offered', async (method) => {
+  it.each(['PublishWITAuthority'])('%s is not offered', async (method) => {
     const { call } = await open();
     await expect(call(method)).rejects.toEqual(refused(status.UNIMPLEMENTED, method));
   });

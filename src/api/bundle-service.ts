@@ -8,12 +8,17 @@ import {
 } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import {
+  type DownstreamJwtOptions,
+  type PublishJwtRequest,
+  publishDownstreamJwt,
+} from './downstream-jwt.ts';
+import {
   createFederatedBundleMethods,
   type FederatedBundleOptions,
 } from './federated-bundle-methods.ts';
 import { unary } from './unary.ts';
 
-export interface BundleServiceOptions extends FederatedBundleOptions {
+export interface BundleServiceOptions extends FederatedBundleOptions, DownstreamJwtOptions {
   readonly trustMap: TrustMapSource;
   /** Of what administrators add to the own bundle. */
   readonly ownBundle: Pick<OwnBundlePublisher, 'publish' | 'publishJwt'>;
@@ -34,13 +39,18 @@ export function createBundleService(options: BundleServiceOptions): GrpcService 
     ),
     implementation: {
       CountBundles: unary(() => ({ count: 1 + trustMap.current().federated.size })),
-      GetBundle: unary((request: { output_mask?: BundleMask }) =>
-        buildBundleMessage(trustMap.current().own, request.output_mask),
-      ),
+      GetBundle: unary((request: { output_mask?: BundleMask }, call) => {
+        const downstream = options.authorization.downstreamOf(call);
+        if (downstream !== undefined) options.onDownstream(downstream.spiffeId);
+        return buildBundleMessage(trustMap.current().own, request.output_mask);
+      }),
       AppendBundle: unary(async (request: AppendRequest) => {
         await append(options, request);
         return buildBundleMessage(trustMap.current().own, request.output_mask);
       }),
+      PublishJWTAuthority: unary((request: PublishJwtRequest, call) =>
+        publishDownstreamJwt(options, request, call),
+      ),
       ...createFederatedBundleMethods(options),
     },
   };

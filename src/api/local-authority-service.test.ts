@@ -33,7 +33,9 @@ async function open() {
     metrics: createMetrics(),
   });
   onTestFinished(() => jwtCa.close());
-  const answer = await serveForTest(createLocalAuthorityService({ ca: world.ca, jwtCa }));
+  const answer = await serveForTest(
+    createLocalAuthorityService({ ca: world.ca, jwtCa, upstream: undefined }),
+  );
   const call = async (method: string, request: object = {}): Promise<Record<string, State>> =>
     Object(await answer(method, request));
   const slots = async (kind: string): Promise<Slots> =>

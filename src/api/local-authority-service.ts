@@ -1,4 +1,4 @@
-import type { AuthorityControl, AuthorityStatus } from '../ca/index.ts';
+import type { AuthorityControl, AuthorityStatus, UpstreamFollower } from '../ca/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { buildSeconds } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
@@ -10,10 +10,16 @@ type Control = Pick<AuthorityControl, 'status' | 'prepare' | 'activate' | 'taint
 export interface LocalAuthorityServiceOptions {
   readonly ca: Control;
   readonly jwtCa: Control;
+  /** What stands above the X.509 authorities; undefined when they are self-signed. */
+  readonly upstream: Pick<UpstreamFollower, 'taintRoot' | 'revokeRoot'> | undefined;
 }
 
 interface IdRequest {
   readonly authority_id?: string;
+}
+
+interface UpstreamRequest {
+  readonly subject_key_id?: string;
 }
 
 type Methods = GrpcService['implementation'];
@@ -32,8 +38,8 @@ export function createLocalAuthorityService(options: LocalAuthorityServiceOption
     implementation: {
       ...methodsFor('X509', options.ca),
       ...methodsFor('JWT', options.jwtCa),
-      TaintX509UpstreamAuthority: unary(refuseUpstream),
-      RevokeX509UpstreamAuthority: unary(refuseUpstream),
+      TaintX509UpstreamAuthority: upstreamMethod(options, 'taintRoot'),
+      RevokeX509UpstreamAuthority: upstreamMethod(options, 'revokeRoot'),
     },
   };
 }
@@ -74,12 +80,28 @@ function buildState(ca: Control): object {
 }
 
 /** AuthorityState */
-function buildAuthority({ authorityId, notAfter }: AuthorityStatus): object {
-  return { authority_id: authorityId, expires_at: buildSeconds(notAfter) };
+function buildAuthority({ authorityId, notAfter, upstreamId = '' }: AuthorityStatus): object {
+  return {
+    authority_id: authorityId,
+    expires_at: buildSeconds(notAfter),
+    upstream_authority_subject_key_id: upstreamId,
+  };
 }
 
-function refuseUpstream(): never {
-  throw new TrustplaneError(
+function upstreamMethod(
+  { upstream }: LocalAuthorityServiceOptions,
+  step: 'taintRoot' | 'revokeRoot',
+): ReturnType<typeof unary<UpstreamRequest, object>> {
+  return unary(async ({ subject_key_id: id }) => {
+    if (upstream === undefined) throw noUpstream();
+    const upstreamId = parseAuthorityId(id, 'subject_key_id');
+    await upstream[step](upstreamId);
+    return { upstream_authority_subject_key_id: upstreamId };
+  });
+}
+
+function noUpstream(): TrustplaneError {
+  return new TrustplaneError(
     'ERR_CA_UPSTREAM',
     'this server has no upstream authority: its authorities are self-signed; use the commands for the local ones',
   );

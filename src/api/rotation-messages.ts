@@ -47,9 +47,12 @@ export function parseKind(kind: string | undefined): AuthorityKind {
 }
 
 /** @throws TrustplaneError ERR_API_REQUEST */
-export function parseAuthorityId(authorityId: string | undefined): string {
+export function parseAuthorityId(
+  authorityId: string | undefined,
+  field: string = 'authority_id',
+): string {
   if (authorityId !== undefined && authorityId !== '') return authorityId;
-  throw new TrustplaneError('ERR_API_REQUEST', 'authority_id: expected one; got none');
+  throw new TrustplaneError('ERR_API_REQUEST', `${field}: expected one; got none`);
 }
 
 function buildBehind(behind: readonly Laggard[]): object {

@@ -7,6 +7,8 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
+import type { Authorization } from './authorization.ts';
+import { type DownstreamOptions, type DownstreamRequest, signDownstream } from './downstream-ca.ts';
 import { createJwtSvidMethods, type JwtSvidMethodsOptions } from './jwt-svid-methods.ts';
 import type { SvidIssuance } from './svid-issuance.ts';
 import { buildX509Svid } from './svid-message.ts';
@@ -14,9 +16,12 @@ import { unary } from './unary.ts';
 import { errorStatus, okStatus } from './wire-values.ts';
 import { requireWorkloadId } from './workload-id.ts';
 
-export interface SvidServiceOptions extends JwtSvidMethodsOptions {
+export interface SvidServiceOptions
+  extends Omit<JwtSvidMethodsOptions, 'authorization'>,
+    DownstreamOptions {
   readonly ca: Pick<X509Ca, 'issueX509Svid'>;
   readonly issuance: SvidIssuance;
+  readonly authorization: Pick<Authorization, 'agentOf' | 'downstreamOf'>;
 }
 
 interface BatchRequest {
@@ -51,6 +56,9 @@ export function createSvidService(options: SvidServiceOptions): GrpcService {
       }),
       MintX509SVID: unary((request: MintRequest) => mint(options, request)),
       ...createJwtSvidMethods(options),
+      NewDownstreamX509CA: unary((request: DownstreamRequest, call) =>
+        signDownstream(options, request, call),
+      ),
     },
   };
 }

@@ -106,6 +106,44 @@ const serverAddress = parsed(
 const SECOND = 1_000;
 const DAY = 86_400_000;
 
+const diskUpstream = z.strictObject({
+  certificateFile: absolutePath.meta({
+    description:
+      'PEM file of the CA that signs the X.509 authorities of this server, then of what leads from it to a root. Read each time.',
+    examples: ['/etc/trustplane/upstream/ca.pem'],
+  }),
+  privateKeyFile: absolutePath.meta({
+    description: 'PEM file of its private key, unencrypted; mode 0600.',
+    examples: ['/etc/trustplane/upstream/ca.key'],
+  }),
+  bundleFile: absolutePath.optional().meta({
+    description: 'PEM file of the roots. Without it the CA has to be one.',
+    examples: ['/etc/trustplane/upstream/roots.pem'],
+  }),
+});
+
+const spireUpstream = z.strictObject({
+  servers: z
+    .array(serverAddress)
+    .min(1)
+    .max(16)
+    .meta({
+      description:
+        'Servers of the same trust domain, trustplane or SPIRE, that sign the X.509 authorities of this one.',
+      examples: [['root-server.example:8081']],
+    }),
+  workloadApiSocket: absolutePath.meta({
+    description:
+      'Unix socket of the Workload API that gives this server the SVID it calls them with; its entry has to be downstream.',
+    examples: ['/run/trustplane/root-agent.sock'],
+  }),
+});
+
+const upstream = z.strictObject({
+  disk: diskUpstream.optional(),
+  spire: spireUpstream.optional(),
+});
+
 const ca = z.strictObject({
   ttl: option(
     duration(10 * SECOND, 3_650 * DAY),
@@ -132,6 +170,7 @@ const ca = z.strictObject({
     '/var/lib/trustplane/seal.key',
     'File with the key that seals the private keys on disk, made when it is missing. Elsewhere <dataDir>/seal.key.',
   ),
+  upstream: upstream.optional(),
 });
 
 const x509Svid = z.strictObject({
@@ -455,6 +494,17 @@ export type ConfigFile = Section<{
       jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
       keyStorage: 'disk' | 'memory';
       sealKeyFile: string;
+      upstream: Section<{
+        disk: {
+          readonly certificateFile: string;
+          readonly privateKeyFile: string;
+          readonly bundleFile?: string | undefined;
+        };
+        spire: {
+          readonly servers: readonly { readonly host: string; readonly port: number }[];
+          readonly workloadApiSocket: string;
+        };
+      }>;
     }>;
     x509Svid: Section<{ ttl: number; backdate: number }>;
     jwtSvid: Section<{ ttl: number; issuer: string }>;

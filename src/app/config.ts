@@ -13,6 +13,7 @@ import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
+import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
 
 const MAX_CONFIG_BYTES = 1_048_576;
 
@@ -33,6 +34,8 @@ export interface Config extends AgentConfig {
   readonly jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
   readonly keyStorage: 'disk' | 'memory';
   readonly sealKeyFile: string;
+  /** What signs the X.509 authorities; undefined: they are self-signed. */
+  readonly upstream: UpstreamConfig | undefined;
   readonly x509SvidTtlMs: number;
   readonly jwtSvidTtlMs: number;
   readonly jwtIssuer: string | undefined;
@@ -118,6 +121,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     jwtKeyType: server?.ca?.jwtKeyType ?? 'ec-p256',
     keyStorage: server?.ca?.keyStorage ?? 'disk',
     sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
+    upstream: buildUpstream(server?.ca?.upstream),
     x509SvidTtlMs,
     jwtSvidTtlMs: server?.jwtSvid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl, 300_000),
     jwtIssuer: server?.jwtSvid?.issuer,

@@ -72,6 +72,8 @@ export async function openFleet(
   const agents = await AgentRegistry.load({
     ...common,
     bucket: store.bucket('agents'),
+    // The data directory is locked by this process.
+    isSoleWriter: true,
     graceMs: config.expiredAgentGraceMs,
   });
   closing.defer(() => agents.close());
@@ -102,6 +104,12 @@ export async function openFleet(
     attestors: await openNodeAttestors(config, process, tokens),
     issueAgentSvid: createAgentSvidIssuer(ca, lives.agentSvid),
   });
+  const forDownstream = {
+    trustMap: trust,
+    downstreamCa: server.ca,
+    // They ask for the bundle as agents without a sync stream do.
+    onDownstream: (id: SpiffeId) => server.evidence.onPolled(id),
+  };
   const limits = openRateLimits(config, process);
   const forAgents = createAuthorizedEntriesMethods({
     authorization,
@@ -119,15 +127,21 @@ export async function openFleet(
     jwtIssuance,
     services: [
       guarded('agent', agentService),
-      guarded('svid', createSvidService({ ...common, issuance, jwtIssuance, authorization })),
+      guarded(
+        'svid',
+        createSvidService({ ...common, ...forDownstream, issuance, jwtIssuance, authorization }),
+      ),
       guarded('entry', createEntryService({ entries, log, forAgents })),
       guarded(
         'bundle',
         createBundleService({
-          trustMap: trust,
+          ...forDownstream,
+          authorization,
+          downstreamBundle: server.downstreamBundle,
           foreignBundles,
           ownBundle: openAppended(process, server),
           entries,
+          clock,
           log,
         }),
       ),

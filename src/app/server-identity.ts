@@ -4,13 +4,14 @@ import {
   type Clock,
   generateP256KeyPair,
   messageOf,
-  parseCertificate,
   parseX509Svid,
   SpiffeId,
   type Timer,
   type TrustDomain,
   type TrustMapSource,
   TrustplaneError,
+  verifyX509Svid,
+  type X509Svid,
 } from '../spiffe/index.ts';
 import type { TlsIdentity } from '../wire/index.ts';
 
@@ -36,8 +37,7 @@ export interface ServerIdentity {
 
 interface Held {
   readonly identity: TlsIdentity;
-  /** Key identifier of the authority, in hex. */
-  readonly authorityId: string;
+  readonly svid: X509Svid;
   readonly issuedAt: number;
   /** Of the SVID. */
   readonly expiresAt: number;
@@ -115,11 +115,14 @@ class RenewedIdentity implements ServerIdentity {
   }
 
   #judge(): void {
-    const { x509Authorities } = this.#options.trust.current().own;
-    this.#isTrusted = x509Authorities.some(
-      ({ certificate, tainted }) =>
-        !tainted && keyIdOf(parseCertificate(certificate).subjectKeyId) === this.#held.authorityId,
-    );
+    const { own } = this.#options.trust.current();
+    const x509Authorities = own.x509Authorities.filter(({ tainted }) => !tainted);
+    try {
+      verifyX509Svid(this.#held.svid, { ...own, x509Authorities }, this.#options.clock.now());
+      this.#isTrusted = true;
+    } catch {
+      this.#isTrusted = false;
+    }
   }
 
   /** Never throws. */
@@ -147,12 +150,8 @@ async function issue({ trustDomain, ca, clock }: ServerIdentityOptions): Promise
   const issuedAt = clock.now();
   const { publicKey, privateKey } = generateP256KeyPair();
   const spiffeId = SpiffeId.of(trustDomain, '/spire/server');
-  const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] });
-  const { certificateChain, expiresAt } = svid;
-  const authorityId = keyIdOf(parseX509Svid(certificateChain).leaf.authorityKeyId);
-  return { identity: { certificateChain, privateKey }, authorityId, issuedAt, expiresAt };
-}
-
-function keyIdOf(bytes: Uint8Array | undefined): string {
-  return Buffer.from(bytes ?? []).toString('hex');
+  const request = { spiffeId, publicKey, ttlSeconds: 0, dnsNames: [] };
+  const { certificateChain, expiresAt } = await ca.issueX509Svid(request);
+  const svid = parseX509Svid(certificateChain);
+  return { identity: { certificateChain, privateKey }, svid, issuedAt, expiresAt };
 }

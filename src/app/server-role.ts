@@ -7,10 +7,18 @@ import {
   type JwtCa,
   type KeyManager,
   loadDiskKeyManager,
+  type UpstreamFollower,
   type X509Ca,
 } from '../ca/index.ts';
 import { EntryRegistry } from '../entries/index.ts';
-import { createTrustMapSource, type OwnBundle, openOwnBundle } from '../federation/index.ts';
+import {
+  createTrustMapSource,
+  type OwnBundle,
+  type OwnBundlePublisher,
+  openOwnBundle,
+  withdrawExpiredAuthorities,
+} from '../federation/index.ts';
+import { withSteadyHeap } from '../ops/index.ts';
 import { RevocationRegistry } from '../revocations/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
@@ -18,11 +26,14 @@ import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { type Federation, openFederation } from './open-federation.ts';
 import { keyFolder } from './open-state.ts';
+import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
 import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 
 /** Of the only server of its control plane. */
 const SERVER_ID = 'local';
+/** Who publishes in the own bundle what servers below this one have. */
+const DOWNSTREAM = 'downstream';
 
 /** The control plane of one trust domain: what it owns, before it serves anybody. */
 export interface ServerRole extends Federation {
@@ -34,6 +45,10 @@ export interface ServerRole extends Federation {
   /** Who has which bundle; to be told which agents there are before it can tell anything. */
   readonly evidence: RotationEvidence;
   readonly trust: TrustMapSource;
+  /** What stands above this server; undefined when its authorities are self-signed. */
+  readonly upstream: UpstreamFollower | undefined;
+  /** Of what servers below this one publish. */
+  readonly downstreamBundle: Pick<OwnBundlePublisher, 'publishJwt' | 'jwtAuthorities'>;
 }
 
 /** Opens what the server owns, in the order in which each thing needs the last. What is opened is closed with `process`. */
@@ -53,14 +68,16 @@ export async function openServerRole(
       clock,
       log,
     }),
-    EntryRegistry.load({
-      bucket: store.bucket('entries'),
-      trustDomain: config.trustDomain,
-      clock,
-      randomBytes,
-      log,
-      metrics,
-    }),
+    withSteadyHeap(() =>
+      EntryRegistry.load({
+        bucket: store.bucket('entries'),
+        trustDomain: config.trustDomain,
+        clock,
+        randomBytes,
+        log,
+        metrics,
+      }),
+    ),
   );
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
@@ -73,41 +90,52 @@ export async function openServerRole(
   closing.defer(() => revocations.close());
   const evidence = new RotationEvidence({ ...process, ownBundle, hasAnonymousReaders: false });
   closing.defer(() => evidence.close());
-  const { ca, jwtCa } = await openAuthorities(config, process, bucket, { ownBundle, evidence });
+  const authorities = await openAuthorities(config, process, bucket, { ownBundle, evidence });
   const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
-  return { ...federation, ownBundle, entries, ca, jwtCa, revocations, evidence, trust };
+  return { ...federation, ...authorities, ownBundle, entries, revocations, evidence, trust };
 }
 
 /** One after the other: both write the bundle and the folder of the keys. */
 async function openAuthorities(
   config: Config,
-  { log, metrics, clock, closing, readiness }: Process,
+  process: Process,
   bucket: Bucket,
   { ownBundle, evidence }: Pick<ServerRole, 'ownBundle' | 'evidence'>,
-): Promise<Pick<ServerRole, 'ca' | 'jwtCa'>> {
+): Promise<Pick<ServerRole, 'ca' | 'jwtCa' | 'upstream' | 'downstreamBundle'>> {
+  const { log, metrics, clock, closing, readiness } = process;
+  let ca: X509Ca | undefined;
+  const upstream = await openUpstream(config, process, bucket, {
+    ownBundle,
+    publishers: [SERVER_ID, DOWNSTREAM],
+    ca: () => ca,
+  });
+  const publisher = ownBundle.publisherFor(SERVER_ID);
   const common = {
     trustDomain: config.trustDomain,
     serverId: SERVER_ID,
     bucket,
     keyManager: await openKeyManager(config),
-    ownBundle: ownBundle.publisherFor(SERVER_ID),
+    ownBundle: publisher,
     clock,
     random: randomBytes,
     log,
     metrics,
     caTtlSeconds: Math.ceil(config.caTtlMs / 1_000),
   };
-  const ca = await createX509Ca({
+  ca = await createX509Ca({
     ...common,
     x509SvidTtlSeconds: Math.ceil(config.x509SvidTtlMs / 1_000),
     backdateSeconds: Math.ceil(config.backdateMs / 1_000),
     keyType: config.caKeyType,
     gate: evidence,
+    upstream,
   });
-  closing.defer(() => ca.close());
+  const x509Ca = ca;
+  closing.defer(() => x509Ca.close());
   watchAuthorities(['ca', 'rotation'], ca, readiness);
   const jwtCa = await createJwtCa({
     ...common,
+    ownBundle: upstream?.publishing(publisher) ?? publisher,
     refreshHintSeconds: Math.ceil(config.refreshHintMs / 1_000),
     keyType: config.jwtKeyType,
     issuer: config.jwtIssuer,
@@ -115,7 +143,23 @@ async function openAuthorities(
   closing.defer(() => jwtCa.close());
   watchAuthorities(['jwt-ca', 'jwt-rotation'], jwtCa, readiness);
   watchRunway({ x509: ca, jwt: jwtCa }, metrics, clock);
-  return { ca, jwtCa };
+  return { ca, jwtCa, upstream, downstreamBundle: openDownstream(process, ownBundle, upstream) };
+}
+
+/** What servers below publish is known upstream too, and gone soon after it has ended. */
+function openDownstream(
+  process: Process,
+  ownBundle: OwnBundle,
+  upstream: UpstreamFollower | undefined,
+): ServerRole['downstreamBundle'] {
+  const publisher = ownBundle.publisherFor(DOWNSTREAM);
+  const expiry = withdrawExpiredAuthorities({ ...process, publisher, graceMs: 60_000 });
+  process.closing.defer(() => expiry.close());
+  const told = upstream?.publishing(publisher) ?? publisher;
+  return {
+    publishJwt: (key) => told.publishJwt(key),
+    jwtAuthorities: () => publisher.jwtAuthorities(),
+  };
 }
 
 async function openKeyManager(config: Config): Promise<KeyManager> {

@@ -6,6 +6,7 @@ import {
   parseCertificate,
   quote,
   type Timer,
+  type TokenAuthority,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
@@ -36,6 +37,8 @@ export interface UpstreamFollowerOptions {
   readonly publisher: UpstreamPublisher;
   /** Subject key identifiers, in hex, of the roots above what signs now or is to sign next. */
   readonly rootsInUse: () => readonly string[];
+  /** What `publishing` published, as it stands in the own bundle. */
+  readonly ownJwtAuthorities: () => readonly TokenAuthority[];
   /** The bucket `authorities`. */
   readonly bucket: Bucket;
   readonly clock: Clock;
@@ -77,15 +80,11 @@ export async function openUpstreamFollower(
   return follower;
 }
 
-type JwtKey = Parameters<NonNullable<UpstreamAuthority['publishJwt']>>[0];
-
 class Follower implements UpstreamFollower {
   readonly #options: UpstreamFollowerOptions;
   readonly #refused: RefusedKeys;
   readonly #listeners = new Set<() => Promise<void>>();
   readonly #failures;
-  /** Own JWT authorities that upstream has been told of, by key ID. */
-  readonly #published = new Map<string, JwtKey>();
   #trust: UpstreamTrust | undefined;
   #failure: Error | undefined;
   #timer: Timer | undefined;
@@ -136,11 +135,10 @@ class Follower implements UpstreamFollower {
       findJwt: (keyId) => own.findJwt(keyId),
       taintJwt: (keyId) => own.taintJwt(keyId),
       publishJwt: async (key) => {
-        await this.#publishUpstream(key);
+        await this.#options.upstream.publishJwt?.(key);
         await own.publishJwt(key);
       },
       withdrawJwt: async (keyId) => {
-        this.#published.delete(keyId);
         await this.#refused.revoke(jwtName(keyId));
         await own.withdrawJwt(keyId);
       },
@@ -236,18 +234,14 @@ class Follower implements UpstreamFollower {
     );
   }
 
-  async #publishUpstream(key: JwtKey): Promise<void> {
-    await this.#options.upstream.publishJwt?.(key);
-    this.#published.set(key.keyId, key);
-  }
-
   /** An upstream server that was restored from a backup may have lost them. */
   async #publishMissing({ jwtAuthorities, isComplete }: UpstreamTrust): Promise<void> {
-    const now = this.#options.clock.now();
-    for (const key of isComplete ? this.#published.values() : []) {
-      if ((key.expiresAt ?? now) <= now) this.#published.delete(key.keyId);
-      else if (!jwtAuthorities.some(({ keyId }) => keyId === key.keyId))
-        await this.#publishUpstream(key);
+    if (!isComplete) return;
+    const { clock, upstream } = this.#options;
+    for (const key of this.#options.ownJwtAuthorities()) {
+      const isKnown = jwtAuthorities.some(({ keyId }) => keyId === key.keyId);
+      const isOver = (key.expiresAt ?? 0) <= clock.now();
+      if (!isKnown && !isOver) await upstream.publishJwt?.(key);
     }
   }
 

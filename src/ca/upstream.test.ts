@@ -44,6 +44,7 @@ async function startBelow(ground: CaGround, upstream: UpstreamAuthority): Promis
     upstream,
     publisher: bundle.publisherFor('upstream'),
     rootsInUse: () => rootsInUse(world),
+    ownJwtAuthorities: () => bundle.publisherFor('s1').jwtAuthorities(),
     bucket,
     clock,
     log: silentLog,

@@ -43,6 +43,8 @@ export interface DownstreamCaRequest {
   readonly publicKey: Uint8Array;
   /** 0 takes the life of this server's authorities. */
   readonly ttlSeconds: number;
+  /** It ends by then, whatever its lifetime; milliseconds since the epoch. */
+  readonly notAfterLimit?: number;
 }
 
 /** Signs X509-SVIDs with authorities that it rotates (design D3, D4, D10). */
@@ -122,12 +124,13 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
     return issued([leaf, ...issuer.chain], fields);
   }
 
-  async issueDownstreamCa({ publicKey, ttlSeconds }: DownstreamCaRequest): Promise<IssuedX509Svid> {
+  async issueDownstreamCa(request: DownstreamCaRequest): Promise<IssuedX509Svid> {
+    const { publicKey, ttlSeconds, notAfterLimit } = request;
     const issuer = this.#requireIssuer();
     const { authority, template } = issuer;
     const pathLength = pathLengthBelow(authority.parsed);
     const life = ttlSeconds === 0 ? this.#options.caTtlSeconds : ttlSeconds;
-    const fields = this.#beginCertificate(issuer, life);
+    const fields = this.#beginCertificate(issuer, life, notAfterLimit);
     const certificate = await writeCaCertificate({
       ...fields,
       key: template.key,

@@ -28,6 +28,11 @@ export {
 export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
 export { createSvidClient, type SvidClient } from './svid-client.ts';
 export {
+  openUpstreamServers,
+  type UpstreamServers,
+  type UpstreamServersOptions,
+} from './upstream-servers.ts';
+export {
   createWorkloadApiClient,
   type WorkloadApiClient,
   type X509WatchEvent,

@@ -66,8 +66,8 @@ export interface OwnBundlePublisher {
    * published and `keys` does not hold.
    */
   merge(keys: MergedKeys): Promise<void>;
-  /** How many JWT authorities it published. */
-  countJwt(): number;
+  /** The JWT authorities it published. */
+  jwtAuthorities(): readonly TokenAuthority[];
 }
 
 /** What a publisher that follows somebody else knows of. */
@@ -179,9 +179,8 @@ class StoredOwnBundle implements OwnBundle {
           ),
         }));
       },
-      countJwt: () =>
-        this.#record?.jwtAuthorities.filter(({ publishedBy }) => publishedBy === serverId).length ??
-        0,
+      jwtAuthorities: () =>
+        this.#record?.jwtAuthorities.filter(({ publishedBy }) => publishedBy === serverId) ?? [],
     };
   }
 

@@ -284,6 +284,8 @@ export const errorCodes = {
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
   // client and cli
   ERR_USAGE: ['invalid', 'A required flag or argument is missing.'],
+  ERR_UPSTREAM_UNREACHABLE: ['unavailable', 'No server above this one answers.'],
+  ERR_UPSTREAM_IDENTITY: ['unavailable', 'There is no SVID to call servers above this one with.'],
   ERR_UNREACHABLE: ['unavailable', 'Nothing answers at the socket.'],
   ERR_UNHEALTHY: ['unavailable', 'A part of trustplane is not serving.'],
   ERR_REMOTE: ['internal', 'The server failed without saying more.'],
@@ -335,6 +337,7 @@ export const errorCodes = {
   ERR_API_RATE_LIMIT: ['exhausted', 'More calls come from one address than are allowed.'],
   ERR_SVID_ENTRY: ['permission', 'The agent is not authorized for the entry.'],
   ERR_SVID_CSR_ID: ['permission', 'The request names another identity than the entry.'],
+  ERR_DOWNSTREAM_LIMIT: ['exhausted', 'Servers below this one published too many keys.'],
   ERR_SVID_BATCH: ['exhausted', 'There are more requests than one call may have.'],
   // node
   ERR_NODE_UNREACHABLE: ['unavailable', 'A server does not answer this agent.'],

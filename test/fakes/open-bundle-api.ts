@@ -21,7 +21,11 @@ export async function openBundleApi(log = silentLog) {
     trustMap,
     foreignBundles,
     ownBundle: ownBundle.publisherFor('administrator'),
+    downstreamBundle: ownBundle.publisherFor('downstream'),
+    authorization: { downstreamOf: () => undefined },
+    onDownstream: () => {},
     entries,
+    clock,
     log,
   });
   const trustDomainService = createTrustDomainService({

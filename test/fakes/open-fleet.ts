@@ -94,6 +94,11 @@ export async function openFleet(options: FleetOptions = {}) {
     ...common,
     authorizedEntriesOf: (id) => entitlements.of(id),
   });
+  const forDownstream = {
+    trustMap,
+    downstreamCa: ca,
+    onDownstream: (id: SpiffeId) => void polled.add(id.toString()),
+  };
   const forAgents = createAuthorizedEntriesMethods({
     authorization,
     entitlements,
@@ -114,15 +119,18 @@ export async function openFleet(options: FleetOptions = {}) {
       issueAgentSvid: createAgentSvidIssuer(ca, () => 0),
     }),
     createBundleService({
-      trustMap,
       foreignBundles,
       ownBundle: world.ownBundle.publisherFor('administrator'),
+      ...forDownstream,
+      authorization,
+      downstreamBundle: world.ownBundle.publisherFor('downstream'),
       entries,
+      clock,
       log: silentLog,
     }),
     createTrustDomainService({ ...common, relationships, foreignBundles }),
     createEntryService({ entries, log: silentLog, forAgents }),
-    createSvidService({ ...common, issuance, jwtIssuance, authorization }),
+    createSvidService({ ...common, ...forDownstream, issuance, jwtIssuance, authorization }),
   ];
   const confirmed = new Map<string, string>();
   const connections: string[] = [];
