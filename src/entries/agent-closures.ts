@@ -76,6 +76,7 @@ export class AgentClosures {
 
   #follow(changes: readonly EntryChange[]): void {
     const aliases = this.#followAliases(changes);
+    if (this.#members.size === 0) return;
     const touched = this.#above(changes);
     for (const { closure } of touched) closure.follow(changes);
     const former = new Map<Member, readonly EntryClosure[]>();

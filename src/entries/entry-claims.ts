@@ -20,7 +20,8 @@ export interface EntryClaim {
  */
 export class EntryClaims {
   readonly #byKey = new Map<string, EntryClaim>();
-  readonly #byId = new Map<string, readonly EntryClaim[]>();
+  /** Nearly always one. */
+  readonly #byId = new Map<string, EntryClaim | readonly EntryClaim[]>();
 
   get keys(): Iterable<string> {
     return this.#byKey.keys();
@@ -32,41 +33,58 @@ export class EntryClaims {
 
   /** The claims of one entry ID; the first stands. */
   of(entryId: string): readonly EntryClaim[] {
-    return this.#byId.get(entryId) ?? [];
+    const claims = this.#byId.get(entryId) ?? [];
+    return isSeveral(claims) ? claims : [claims];
   }
 
   stands(claim: EntryClaim): boolean {
-    return this.of(claim.entry.id)[0] === claim;
+    return this.#standing(claim.entry.id) === claim;
   }
 
   /** Sets or (undefined) removes what is at a key; says what that changes among the entries that stand. */
   set(key: string, claim: EntryClaim | undefined): readonly EntryChange[] {
     const old = this.#byKey.get(key);
-    const ids = new Set([old?.entry.id, claim?.entry.id].filter((id) => id !== undefined));
-    const before = new Map([...ids].map((id) => [id, this.of(id)[0]?.entry]));
-    if (old !== undefined) this.#replace(old.entry.id, (claims) => claims.filter((c) => c !== old));
     if (claim === undefined) this.#byKey.delete(key);
-    else {
-      this.#byKey.set(key, claim);
-      this.#replace(claim.entry.id, (claims) => [...claims, claim].sort(byPrecedence));
-    }
-    return [...ids]
-      .map((id) => ({ before: before.get(id), after: this.of(id)[0]?.entry }))
-      .filter((change) => change.before !== change.after);
+    else this.#byKey.set(key, claim);
+    const ids = new Set<string>();
+    if (old !== undefined) ids.add(old.entry.id);
+    if (claim !== undefined) ids.add(claim.entry.id);
+    return [...ids].flatMap((id) => this.#replace(id, old, claim));
   }
 
   /** Claims that a move of their entry to another key has left behind. */
   *leftovers(): Iterable<EntryClaim> {
-    for (const [first, ...others] of this.#byId.values()) {
+    for (const claims of this.#byId.values()) {
+      if (!isSeveral(claims)) continue;
+      const [first, ...others] = claims;
       for (const other of others) if (other.firstRevision === first?.firstRevision) yield other;
     }
   }
 
-  #replace(entryId: string, edit: (claims: readonly EntryClaim[]) => readonly EntryClaim[]): void {
-    const claims = edit(this.of(entryId));
-    if (claims.length === 0) this.#byId.delete(entryId);
-    else this.#byId.set(entryId, claims);
+  #standing(entryId: string): EntryClaim | undefined {
+    const claims = this.#byId.get(entryId);
+    return claims !== undefined && isSeveral(claims) ? claims[0] : claims;
   }
+
+  #replace(
+    entryId: string,
+    old: EntryClaim | undefined,
+    claim: EntryClaim | undefined,
+  ): readonly EntryChange[] {
+    const before = this.#standing(entryId)?.entry;
+    const kept = before === undefined ? [] : this.of(entryId).filter((other) => other !== old);
+    const added = claim?.entry.id === entryId ? [claim] : [];
+    const claims = [...kept, ...added].sort(byPrecedence);
+    const [first] = claims;
+    if (first === undefined) this.#byId.delete(entryId);
+    else this.#byId.set(entryId, claims.length === 1 ? first : claims);
+    const after = first?.entry;
+    return before === after ? [] : [{ before, after }];
+  }
+}
+
+function isSeveral(claims: EntryClaim | readonly EntryClaim[]): claims is readonly EntryClaim[] {
+  return Array.isArray(claims);
 }
 
 function byPrecedence(a: EntryClaim, b: EntryClaim): number {

@@ -10,6 +10,9 @@ export interface EntryChange {
 type ChangeListener = (changes: readonly EntryChange[]) => void;
 type PathIndex = Map<string, Bag<RegistrationEntry>>;
 
+/** With more changes, sorting all IDs anew costs less than remembering them. */
+const MAX_NOTED = 10_000;
+
 /**
  * The entries that stand now, by ID, by parent and by SPIFFE ID. All are of one trust domain, so the
  * path alone stands for a SPIFFE ID.
@@ -19,8 +22,8 @@ export class EntryGraph {
   readonly #byParent: PathIndex = new Map();
   readonly #bySpiffeId: PathIndex = new Map();
   readonly #listeners = new Set<ChangeListener>();
-  /** As of the last time they were asked for; the changes since then are in the two sets. */
-  #ids: readonly string[] = [];
+  /** As of the last time they were asked for, with the changes since then in the two sets; undefined after many. */
+  #ids: readonly string[] | undefined = [];
   readonly #newIds = new Set<string>();
   readonly #goneIds = new Set<string>();
 
@@ -30,11 +33,12 @@ export class EntryGraph {
 
   /** All entry IDs, sorted. Costs a pass over all of them after a change. */
   get ids(): readonly string[] {
-    if (this.#newIds.size + this.#goneIds.size > 0) {
+    if (this.#ids === undefined) this.#ids = [...this.#byId.keys()].sort();
+    else if (this.#newIds.size + this.#goneIds.size > 0) {
       this.#ids = merge(this.#ids, this.#goneIds, [...this.#newIds].sort());
-      this.#newIds.clear();
-      this.#goneIds.clear();
     }
+    this.#newIds.clear();
+    this.#goneIds.clear();
     return this.#ids;
   }
 
@@ -75,14 +79,23 @@ export class EntryGraph {
     this.#byId.set(entry.id, entry);
     put(this.#byParent, entry.parentId.path, (bag) => bagWith(bag, entry));
     put(this.#bySpiffeId, entry.spiffeId.path, (bag) => bagWith(bag, entry));
-    if (!this.#goneIds.delete(entry.id)) this.#newIds.add(entry.id);
+    if (!this.#goneIds.delete(entry.id)) this.#note(this.#newIds, entry.id);
   }
 
   #remove(entry: RegistrationEntry): void {
     this.#byId.delete(entry.id);
     put(this.#byParent, entry.parentId.path, (bag) => bagWithout(bag, entry));
     put(this.#bySpiffeId, entry.spiffeId.path, (bag) => bagWithout(bag, entry));
-    if (!this.#newIds.delete(entry.id)) this.#goneIds.add(entry.id);
+    if (!this.#newIds.delete(entry.id)) this.#note(this.#goneIds, entry.id);
+  }
+
+  #note(ids: Set<string>, id: string): void {
+    if (this.#ids === undefined) return;
+    ids.add(id);
+    if (this.#newIds.size + this.#goneIds.size <= MAX_NOTED) return;
+    this.#ids = undefined;
+    this.#newIds.clear();
+    this.#goneIds.clear();
   }
 }
 

@@ -4,6 +4,10 @@ import type { FeedTarget, StoreEvent, StoreSnapshot } from '../store/index.ts';
 import { type EntryClaim, EntryClaims } from './entry-claims.ts';
 import { type EntryChange, EntryGraph } from './entry-graph.ts';
 import { decodeEntryRecord } from './entry-record.ts';
+import { SharedValues } from './shared-values.ts';
+
+/** Entries of the first snapshot that are taken in together; nobody follows them yet. */
+const SLICE = 1_000;
 
 export interface EntryViewOptions {
   readonly trustDomain: TrustDomain;
@@ -20,6 +24,7 @@ export class EntryView implements FeedTarget {
   readonly graph: EntryGraph = new EntryGraph();
   readonly #options: EntryViewOptions;
   readonly #timers = new Map<string, Timer>();
+  readonly #shared = new SharedValues();
   readonly #unreadable;
   readonly #count;
   #isLoaded = false;
@@ -45,6 +50,7 @@ export class EntryView implements FeedTarget {
       gone.delete(key);
       if (this.claims.at(key)?.revision === revision) continue;
       changes.push(...this.#set(key, this.#read(key, value, revision)));
+      if (!this.#isLoaded && changes.length >= SLICE) this.#publish(changes.splice(0));
     }
     for (const key of gone) changes.push(...this.#set(key, undefined));
     this.#isLoaded = true;
@@ -70,7 +76,8 @@ export class EntryView implements FeedTarget {
 
   #read(key: string, value: Uint8Array, revision: number): EntryClaim | undefined {
     try {
-      const { entry, firstRevision } = decodeEntryRecord(key, value, this.#options.trustDomain);
+      const { trustDomain } = this.#options;
+      const { entry, firstRevision } = decodeEntryRecord(key, value, trustDomain, this.#shared);
       return {
         key,
         entry,

@@ -2,7 +2,7 @@ import type { StoredRecord } from './store.ts';
 
 const MAX_PACK_BYTES = 1024 * 1024;
 
-/** Records in few objects, so that 100,000 of them cross a thread boundary in one move. */
+/** Records in few objects, so that 100,000 of them cross a thread boundary in few moves. */
 export interface PackedRecords {
   /** Joined by line feeds. */
   readonly keys: string;
@@ -13,20 +13,18 @@ export interface PackedRecords {
 }
 
 /** Packs of at most about 1 MiB each. */
-export function packRecords(records: Iterable<StoredRecord>): PackedRecords[] {
-  const packs: PackedRecords[] = [];
+export function* packRecords(records: Iterable<StoredRecord>): Generator<PackedRecords> {
   let group: StoredRecord[] = [];
   let groupBytes = 0;
   for (const record of records) {
     group.push(record);
     groupBytes += record.value.length;
     if (groupBytes < MAX_PACK_BYTES) continue;
-    packs.push(packGroup(group, groupBytes));
+    yield packGroup(group, groupBytes);
     group = [];
     groupBytes = 0;
   }
-  if (group.length > 0) packs.push(packGroup(group, groupBytes));
-  return packs;
+  if (group.length > 0) yield packGroup(group, groupBytes);
 }
 
 /** The records of `packRecords`. Their values share the memory of their pack. */
@@ -34,9 +32,9 @@ export function unpackRecords(packs: readonly PackedRecords[]): StoredRecord[] {
   return packs.flatMap(unpackGroup);
 }
 
-/** The memory that may move with the packs instead of being copied. */
-export function transferablesOf(packs: readonly PackedRecords[]): ArrayBuffer[] {
-  return packs.flatMap((pack) => [pack.revisions.buffer, pack.ends.buffer, pack.bytes.buffer]);
+/** The memory that may move with a pack instead of being copied. */
+export function movableOf({ revisions, ends, bytes }: PackedRecords): ArrayBuffer[] {
+  return [revisions.buffer, ends.buffer, bytes.buffer];
 }
 
 function packGroup(group: readonly StoredRecord[], byteLength: number): PackedRecords {

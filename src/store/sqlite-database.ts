@@ -2,7 +2,7 @@ import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { TrustplaneError } from '../spiffe/errors.ts';
 import type { ChangePage } from './change-feed.ts';
-import { packRecords } from './packed-records.ts';
+import { type PackedRecords, packRecords } from './packed-records.ts';
 import { damagedError, failedAnswer } from './sqlite-errors.ts';
 import type { Answer, ReadOperation, WriteOperation } from './sqlite-protocol.ts';
 import { buildBucketName } from './sqlite-schema.ts';
@@ -60,9 +60,10 @@ export class SqliteDatabase {
     }
   }
 
-  read(operation: ReadOperation): Answer {
+  /** What a list finds goes to `onPack` as it is found; without one it is in the answer. */
+  read(operation: ReadOperation, onPack?: (pack: PackedRecords) => void): Answer {
     try {
-      return this.#perform(operation);
+      return this.#perform(operation, onPack);
     } catch (error) {
       return failedAnswer(this.#path, error);
     }
@@ -109,13 +110,17 @@ export class SqliteDatabase {
     }
   }
 
-  #perform(operation: ReadOperation): Answer {
+  #perform(operation: ReadOperation, onPack: ((pack: PackedRecords) => void) | undefined): Answer {
     const { type, bucket } = operation;
     if (type === 'get') return { type, record: this.#get(bucket, operation.key) };
     if (type === 'changes') {
       return { type, page: this.#changes(bucket, operation.prefix, operation.after) };
     }
-    const packed = packRecords(this.#live(bucket, operation.prefix));
+    const packed: PackedRecords[] = [];
+    for (const pack of packRecords(this.#live(bucket, operation.prefix))) {
+      if (onPack === undefined) packed.push(pack);
+      else onPack(pack);
+    }
     return { type, packed, revision: this.#bucket(bucket).revision };
   }
 

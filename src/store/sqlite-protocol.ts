@@ -59,9 +59,13 @@ export type Answer =
   | { readonly type: 'changes'; readonly page: ChangePage }
   | FailedAnswer;
 
-/** From the worker: it is open; or it cannot open, and ends; or answers, in order of the batch. */
+/**
+ * From the worker: it is open; or it cannot open, and ends; or answers, in order of the batch. What a
+ * list finds comes pack by pack before the answers.
+ */
 export type WorkerMessage =
   | { readonly type: 'open' }
   | FailedAnswer
+  | { readonly type: 'packed'; readonly read: number; readonly pack: PackedRecords }
   | { readonly type: 'written'; readonly answers: readonly Answer[] }
   | { readonly type: 'read'; readonly answers: readonly Answer[] };

@@ -1,5 +1,6 @@
 import type { Clock } from '../spiffe/clock.ts';
 import { TrustplaneError } from '../spiffe/errors.ts';
+import type { PackedRecords } from './packed-records.ts';
 import type {
   Answer,
   Batch,
@@ -41,6 +42,8 @@ export class SqliteQueue {
   #waitingBytes = 0;
   #sentWrites: readonly Pending<WriteOperation>[] = [];
   #sentReads: readonly Pending<ReadOperation>[] = [];
+  /** What the lists among `#sentReads` have found so far, by their place there. */
+  readonly #packs = new Map<number, PackedRecords[]>();
   #isFlushing = false;
   #sentAt = 0;
   #refusal: TrustplaneError | undefined;
@@ -128,6 +131,7 @@ export class SqliteQueue {
   }
 
   #receive(message: WorkerMessage): void {
+    if (message.type === 'packed') return this.#collect(message.read, message.pack);
     if (message.type !== 'written' && message.type !== 'read') return;
     const answered = message.type === 'written' ? this.#sentWrites : this.#sentReads;
     if (message.type === 'written') {
@@ -137,8 +141,21 @@ export class SqliteQueue {
       this.#sentReads = [];
     }
     this.#monitor.answered(message.answers);
-    for (const [i, answer] of message.answers.entries()) answered[i]?.settle(answer);
+    for (const [i, answer] of message.answers.entries()) {
+      answered[i]?.settle(answer.type === 'list' ? this.#complete(answer, i) : answer);
+    }
+    this.#packs.clear();
     this.#flush();
+  }
+
+  #collect(read: number, pack: PackedRecords): void {
+    const packs = this.#packs.get(read);
+    if (packs === undefined) this.#packs.set(read, [pack]);
+    else packs.push(pack);
+  }
+
+  #complete(answer: Extract<Answer, { type: 'list' }>, read: number): Answer {
+    return { ...answer, packed: this.#packs.get(read) ?? answer.packed };
   }
 
   #wakeIdle(): void {

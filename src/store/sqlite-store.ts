@@ -12,6 +12,8 @@ import { type Bucket, type BucketName, bucketNames, type Store } from './store.t
 import { createStoreMonitor } from './store-monitor.ts';
 import { closedError } from './store-rules.ts';
 
+/** What it reads lives as long as it takes to hand it on: with room for more it would only be left lying. */
+const YOUNG_MIB = 4;
 const WORKER = import.meta.url.endsWith('.ts') ? './sqlite-worker.ts' : './sqlite-worker.js';
 
 export interface SqliteStoreOptions {
@@ -40,7 +42,11 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 }
 
 export function startSqliteWorker(workerData: SqliteWorkerOptions): Worker {
-  return new Worker(new URL(WORKER, import.meta.url), { workerData, execArgv: [] });
+  return new Worker(new URL(WORKER, import.meta.url), {
+    workerData,
+    execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+  });
 }
 
 async function opened(worker: Worker, path: string): Promise<void> {

@@ -1,6 +1,6 @@
 /** The thread that owns the database, so that waiting for the disk stops nobody else. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { transferablesOf } from './packed-records.ts';
+import { movableOf } from './packed-records.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { failedAnswer } from './sqlite-errors.ts';
 import { openDatabase } from './sqlite-open.ts';
@@ -23,12 +23,10 @@ try {
 function perform(database: SqliteDatabase, { writes, reads, now }: Batch): void {
   if (writes.length > 0) send({ type: 'written', answers: database.write(writes, now) });
   if (reads.length === 0) return;
-  const answers = reads.map((operation) => database.read(operation));
-  send({ type: 'read', answers }, answers.flatMap(movable));
-}
-
-function movable(answer: Answer): ArrayBuffer[] {
-  return answer.type === 'list' ? transferablesOf(answer.packed) : [];
+  const answers = reads.map((operation, read) =>
+    database.read(operation, (pack) => send({ type: 'packed', read, pack }, movableOf(pack))),
+  );
+  send({ type: 'read', answers });
 }
 
 function send(message: WorkerMessage, moved: ArrayBuffer[] = []): void {
