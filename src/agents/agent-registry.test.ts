@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { settle } from '../../test/fakes/fake-clock.ts';
+import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
 import {
   agentId,
   attestationOf,
@@ -9,6 +9,7 @@ import {
 } from '../../test/fakes/open-agents.ts';
 import { overBucket } from '../../test/fakes/over-bucket.ts';
 import { type ErrorCode, parseSelector, SpiffeId } from '../spiffe/index.ts';
+import { createMemoryStore } from '../store/index.ts';
 import { agentKey } from './agent-record.ts';
 import type { AgentChange } from './agent-view.ts';
 
@@ -234,6 +235,52 @@ describe('authorize', () => {
     await agents.ban(a);
     expect(other.get(a)?.banned).toBe(false);
     await expect(other.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+  });
+});
+
+describe('authorize of a registry that nobody writes beside', () => {
+  async function withSoleAgent() {
+    const store = createMemoryStore({ clock: new FakeClock() });
+    let reads = 0;
+    const bucket = overBucket(store.bucket('agents'), {
+      get: async (key) => {
+        reads++;
+        return await store.bucket('agents').get(key);
+      },
+    });
+    const world = await openAgents({ store, bucket, isSoleWriter: true });
+    const svid = await world.agents.attest(attestationOf('a'), world.issue);
+    return {
+      ...world,
+      svid,
+      readsOf: async (run: () => Promise<unknown>) => {
+        const before = reads;
+        await run();
+        return reads - before;
+      },
+    };
+  }
+
+  it('reads the view, which has a ban and an eviction when they are acknowledged', async () => {
+    const { agents, svid, readsOf } = await withSoleAgent();
+    expect(await readsOf(() => agents.authorize(a, svid))).toBe(0);
+    await agents.ban(a);
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await agents.delete(a);
+    await expect(agents.authorize(a, svid)).rejects.toEqual(code('ERR_AGENT_NOT_ATTESTED'));
+  });
+
+  it('judges as any other: serial numbers, expiry, the renewed SVID that ends the one before', async () => {
+    const { agents, svid, issue, clock } = await withSoleAgent();
+    const other = { ...svid, serialNumber: 'ff' };
+    await expect(agents.authorize(a, other)).rejects.toEqual(code('ERR_AGENT_NOT_ACTIVE'));
+    const again = await agents.attest(attestationOf('a', { canReattest: false }), issue);
+    const renewed = await agents.renew(a, Buffer.from('key'), issue);
+    await agents.authorize(a, again);
+    await agents.authorize(a, renewed);
+    await expect(agents.authorize(a, again)).rejects.toEqual(code('ERR_AGENT_NOT_ACTIVE'));
+    clock.advance(HOUR_MS + 1);
+    await expect(agents.authorize(a, renewed)).rejects.toEqual(code('ERR_AGENT_EXPIRED'));
   });
 });
 

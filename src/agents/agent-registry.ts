@@ -37,6 +37,8 @@ export interface AgentRegistryOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Nobody but this registry writes the bucket, so its view is never behind what is acknowledged. Default: false. */
+  readonly isSoleWriter?: boolean;
   /** How long after its last SVID an agent that cannot attest again may come back with its last key; default never. */
   readonly graceMs?: number;
 }
@@ -52,8 +54,8 @@ export interface PurgeRequest {
 }
 
 /**
- * The attested agents of a trust domain. Whatever decides on an agent reads the store or ends in a
- * compare-and-set there; `get`, `list`, `count` and `watch` are of the view in memory, which has each
+ * The attested agents of a trust domain. Whatever decides on an agent reads the store (unless nobody
+ * else writes it) or ends in a compare-and-set there; `get`, `list`, `count` and `watch` are of the view in memory, which has each
  * write of this registry before that resolves.
  */
 export class AgentRegistry {
@@ -136,7 +138,7 @@ export class AgentRegistry {
   async authorize(id: SpiffeId, presented: AgentSvid): Promise<AttestedAgent> {
     const { trustDomain, clock } = this.#options;
     checkAgentId(id, trustDomain);
-    const agent = requireAttested(await this.#standings.read(id.path), id);
+    const agent = requireAttested(await this.#standingOf(id), id);
     if (judgeSvid(agent, presented, clock.now()) === 'current') return agent;
     return await this.#change(id, (before) => {
       const renewed = requireAttested(before, id);
@@ -267,6 +269,12 @@ export class AgentRegistry {
   async close(): Promise<void> {
     this.#feed.close();
     await this.#following;
+  }
+
+  /** An agent that is not in the view is looked for, to tell why. */
+  async #standingOf({ path }: SpiffeId): Promise<AttestedAgent | undefined> {
+    const held = this.#options.isSoleWriter === true ? this.#view.at(path) : undefined;
+    return held === undefined ? await this.#standings.read(path) : held.agent;
   }
 
   async #deleteUnchanged({ agent, revision }: HeldAgent): Promise<boolean> {

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
 import type { Log, Metrics } from '../ops/index.ts';
 import {
   type Bundle,
-  bundleDigest,
   bundleRefreshSeconds,
   type Clock,
   type SpiffeId,
@@ -10,6 +8,7 @@ import {
 } from '../spiffe/index.ts';
 import { type AttestedAgent, agentExpiresAt } from './agent.ts';
 import type { AgentChange } from './agent-view.ts';
+import { BundleHistory } from './bundle-history.ts';
 
 /** Somebody who does not have an authority, and why. */
 export interface BehindAuthority {
@@ -43,13 +42,11 @@ export interface RotationEvidenceOptions {
   readonly metrics: Metrics;
 }
 
-export const evidenceLimits = {
+const evidenceLimits = {
   /** How long an agent counts as live after its stream was seen last, and is waited for after a start. */
   liveMs: 30_000,
   /** How many refresh hints a bundle takes to those who ask for it by themselves. */
   refreshes: 3,
-  /** Bundles that confirmations may be about. */
-  bundles: 64,
   /** Changes are told together. */
   tellMs: 20,
 } as const;
@@ -78,8 +75,7 @@ export class RotationEvidence {
   #awaited: Map<string, AttestedAgent> | undefined;
   /** When agents without a stream last asked, by ID. */
   readonly #polled = new Map<string, number>();
-  /** Fingerprints of the authorities in each bundle, the oldest bundle first. */
-  readonly #bundles = new Map<string, ReadonlySet<string>>();
+  readonly #bundles = new BundleHistory();
   readonly #listeners = new Set<() => void>();
   readonly #stops: (() => void)[];
   readonly #metrics;
@@ -98,8 +94,13 @@ export class RotationEvidence {
         'Live agents that have not confirmed the present bundle of the own trust domain.',
       ),
     };
-    this.#note(options.ownBundle.current());
-    this.#stops = [options.ownBundle.watch((bundle) => this.#note(bundle))];
+    this.#bundles.add(options.ownBundle.current());
+    this.#stops = [
+      options.ownBundle.watch((bundle) => {
+        this.#bundles.add(bundle);
+        this.#tell();
+      }),
+    ];
   }
 
   /** Takes up who was attested before, to be called once; until then nothing is ready. */
@@ -169,7 +170,7 @@ export class RotationEvidence {
     readonly behind: readonly BehindAuthority[];
     readonly opensAt?: number;
   } {
-    const agents = [...this.#notBack(), ...this.#unconfirmed(fingerprint(certificate))];
+    const agents = [...this.#notBack(), ...this.#unconfirmed(certificate)];
     const { behind, opensAt } = this.#byTime(publishedAt);
     const all = [...agents, ...behind];
     const opens = agents.length === 0 ? { opensAt } : {};
@@ -206,10 +207,11 @@ export class RotationEvidence {
     );
   }
 
-  #unconfirmed(authority: string): readonly BehindAuthority[] {
+  #unconfirmed(certificate: Uint8Array): readonly BehindAuthority[] {
+    const isWithIt = this.#bundles.holding(certificate);
     const behind: BehindAuthority[] = [];
     for (const { id, streams, endedAt, confirmed } of this.#witnesses.values()) {
-      if (this.#bundles.get(confirmed ?? '')?.has(authority) === true) continue;
+      if (isWithIt(confirmed)) continue;
       const why =
         streams > 0
           ? 'has not confirmed a bundle with it'
@@ -251,18 +253,6 @@ export class RotationEvidence {
     this.#tell();
   }
 
-  #note(bundle: Bundle): void {
-    const authorities = bundle.x509Authorities.map(({ certificate }) => fingerprint(certificate));
-    const digest = bundleDigest(bundle);
-    this.#bundles.delete(digest);
-    this.#bundles.set(digest, new Set(authorities));
-    for (const oldest of this.#bundles.keys()) {
-      if (this.#bundles.size <= evidenceLimits.bundles) break;
-      this.#bundles.delete(oldest);
-    }
-    this.#tell();
-  }
-
   #tell(): void {
     this.#telling ??= this.#options.clock.setTimer(evidenceLimits.tellMs, () => {
       this.#telling = undefined;
@@ -272,18 +262,14 @@ export class RotationEvidence {
   }
 
   #count(): void {
-    const digest = [...this.#bundles.keys()].at(-1);
+    const { present } = this.#bundles;
     const all = [...this.#witnesses.values()];
     this.#metrics.live.set(all.length);
-    this.#metrics.unconfirmed.set(all.filter(({ confirmed }) => confirmed !== digest).length);
+    this.#metrics.unconfirmed.set(all.filter(({ confirmed }) => confirmed !== present).length);
   }
 }
 
 function newWitness(id: string): Witness {
   const expiry = undefined;
   return { id, streams: 0, endedAt: 0, confirmed: undefined, laggards: [], expiry };
-}
-
-function fingerprint(certificate: Uint8Array): string {
-  return createHash('sha256').update(certificate).digest('base64');
 }

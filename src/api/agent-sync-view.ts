@@ -14,20 +14,7 @@ import {
   withHash,
   withoutHash,
 } from '../sync/index.ts';
-
-/** What all agents are to know alike. */
-export interface SharedFacts {
-  /** Of the revocations. */
-  readonly digest: StateDigest;
-  readonly revocations: ReadonlyMap<ItemKey, SyncItem>;
-  readonly trust: TrustMap;
-}
-
-/** A bundle before and after a change of the trust map. */
-export interface BundleChange {
-  readonly before: Bundle | undefined;
-  readonly after: Bundle | undefined;
-}
+import type { BundleChange, SharedFacts } from './shared-facts.ts';
 
 /**
  * What one agent is to know now: its entries, the own bundle and those its entries federate with,
@@ -35,24 +22,24 @@ export interface BundleChange {
  */
 export class AgentSyncView implements SyncView {
   readonly #entries: AgentEntries;
-  readonly #shared: () => SharedFacts;
+  readonly #shared: SharedFacts;
   /** How many entries federate with each trust domain. */
   readonly #federated = new Map<string, number>();
   #digest: StateDigest = 0n;
 
-  constructor(entries: AgentEntries, shared: () => SharedFacts) {
+  constructor(entries: AgentEntries, shared: SharedFacts) {
     this.#entries = entries;
     this.#shared = shared;
-    this.#put(bundleItem(shared().trust.own));
+    this.#put(bundleItem(shared.trust.own));
     for (const after of entries.held()) this.#change({ before: undefined, after }, new Set());
   }
 
   digest(): string {
-    return formatDigest(withHash(this.#digest, this.#shared().digest));
+    return formatDigest(withHash(this.#digest, this.#shared.digest));
   }
 
   get(key: ItemKey): SyncItem | undefined {
-    const { trust, revocations } = this.#shared();
+    const { trust, revocations } = this.#shared;
     const id = itemIdOf(key);
     if (key.startsWith('r:')) return revocations.get(key);
     if (key.startsWith('b:')) {
@@ -64,7 +51,7 @@ export class AgentSyncView implements SyncView {
   }
 
   *items(): Generator<SyncItem> {
-    const { trust, revocations } = this.#shared();
+    const { trust, revocations } = this.#shared;
     yield bundleItem(trust.own);
     for (const name of this.#federated.keys()) {
       const bundle = trust.federated.get(name);
@@ -84,7 +71,7 @@ export class AgentSyncView implements SyncView {
   /** As `changeEntries`; the trust map is the one after the changes. */
   changeBundles(changes: readonly BundleChange[]): ReadonlySet<ItemKey> {
     const keys = new Set<ItemKey>();
-    const own = this.#shared().trust.own.trustDomain.name;
+    const own = this.#shared.trust.own.trustDomain.name;
     for (const { before, after } of changes) {
       const name = (before ?? after)?.trustDomain.name ?? '';
       if (name !== own && !this.#federated.has(name)) continue;
@@ -110,7 +97,7 @@ export class AgentSyncView implements SyncView {
     if (count === 0) this.#federated.delete(name);
     else this.#federated.set(name, count);
     const isMoved = count === 0 || (count === 1 && step === 1);
-    const bundle = isMoved ? this.#shared().trust.federated.get(name) : undefined;
+    const bundle = isMoved ? this.#shared.trust.federated.get(name) : undefined;
     if (bundle === undefined) return;
     if (count === 0) this.#remove(bundleItem(bundle));
     else this.#put(bundleItem(bundle));

@@ -21,6 +21,6 @@ export {
   type SvidIssuance,
 } from './svid-issuance.ts';
 export { createSvidService } from './svid-service.ts';
-export { type RevocationSource, SyncHub, type SyncHubOptions } from './sync-hub.ts';
+export { SyncHub, type SyncHubOptions } from './sync-hub.ts';
 export { type ConfirmationSink, createSyncService } from './sync-service.ts';
 export { createTrustDomainService } from './trust-domain-service.ts';

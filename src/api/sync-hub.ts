@@ -1,35 +1,18 @@
 import type { AgentChange, AgentRegistry } from '../agents/index.ts';
 import type { Metrics } from '../ops/index.ts';
 import {
-  type Bundle,
   type Clock,
-  type Revocation,
   type SpiffeId,
-  type Timer,
   type TrustMap,
   type TrustMapSource,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import {
-  bundleItem,
-  type ItemKey,
-  type Position,
-  revocationItem,
-  type SyncItem,
-  SyncPublisher,
-  type SyncUpdate,
-  withHash,
-  withoutHash,
-} from '../sync/index.ts';
+import { type ItemKey, type Position, SyncPublisher, type SyncUpdate } from '../sync/index.ts';
+import { Absentees } from './absentees.ts';
 import type { AgentEntitlements } from './agent-entitlements.ts';
-import { AgentSyncView, type BundleChange, type SharedFacts } from './agent-sync-view.ts';
+import { AgentSyncView } from './agent-sync-view.ts';
+import { type RevocationSource, SharedFacts } from './shared-facts.ts';
 import { SyncMetrics } from './sync-metrics.ts';
-
-/** The revocations that are current. `watch` calls the listener after each change. */
-export interface RevocationSource {
-  list(): readonly Revocation[];
-  watch(listener: () => void): () => void;
-}
 
 export interface SyncHubOptions {
   readonly agents: Pick<AgentRegistry, 'watch'>;
@@ -71,8 +54,6 @@ interface Peer {
   staleSince: number | undefined;
   /** The same of what is in flight. */
   sentSince: number | undefined;
-  /** Until when it is remembered without a stream. */
-  keptUntil: number;
 }
 
 export const hubLimits = {
@@ -90,22 +71,24 @@ export class SyncHub {
   readonly #options: SyncHubOptions;
   readonly #metrics: SyncMetrics;
   readonly #peers = new Map<string, Peer>();
-  /** Peers without a stream, the longest absent first. */
-  readonly #absent = new Set<Peer>();
+  readonly #absentees: Absentees<Peer>;
+  readonly #shared: SharedFacts;
   readonly #due = new Set<Peer>();
   readonly #stops: (() => void)[];
-  /** Runs while an agent is absent, for the one that is absent longest. */
-  #expiry: Timer | undefined;
-  #shared: SharedFacts;
   #revision = 0;
   #isFlushing = false;
 
   constructor(options: SyncHubOptions) {
     this.#options = options;
     this.#metrics = new SyncMetrics(options.metrics);
-    const { agents, trustMap, revocations } = options;
-    this.#shared = { digest: 0n, revocations: new Map(), trust: trustMap.current() };
-    this.#takeRevocations();
+    const { agents, trustMap, revocations, clock } = options;
+    this.#shared = new SharedFacts(trustMap, revocations);
+    this.#absentees = new Absentees({
+      retentionMs: hubLimits.retentionMs,
+      limit: hubLimits.absent,
+      clock,
+      onForgotten: (peer) => this.#drop(peer),
+    });
     this.#stops = [
       agents.watch((change) => this.#followAgent(change)),
       trustMap.watch((trust) => this.#followTrust(trust)),
@@ -120,7 +103,7 @@ export class SyncHub {
   connect(id: SpiffeId, resume: Position | undefined, stream: SyncStream): SyncLink {
     const peer = this.#peers.get(id.path) ?? this.#open(id);
     const former = peer.stream;
-    this.#absent.delete(peer);
+    this.#absentees.delete(peer);
     peer.stream = stream;
     peer.publisher.resume(resume);
     former?.end(replaced(id));
@@ -128,7 +111,8 @@ export class SyncHub {
     this.#metrics.streams.inc();
     return {
       take: () => (peer.stream === stream ? this.#take(peer) : undefined),
-      acknowledge: (revision, digest) => this.#acknowledge(peer, revision, digest),
+      acknowledge: (revision, digest) =>
+        peer.stream === stream && this.#acknowledge(peer, revision, digest),
       close: () => this.#leave(peer, stream),
     };
   }
@@ -138,14 +122,14 @@ export class SyncHub {
     for (const stop of this.#stops) stop();
     const reason = new TrustplaneError('ERR_SHUTTING_DOWN', 'the server is shutting down');
     for (const peer of this.#peers.values()) this.#drop(peer, reason);
-    this.#expiry?.cancel();
+    this.#absentees.close();
   }
 
   #open(id: SpiffeId): Peer {
     const entries = this.#options.entitlements.of(id);
     if (entries === undefined) throw notAttested(id);
     const { epoch } = this.#options;
-    const view = new AgentSyncView(entries, () => this.#shared);
+    const view = new AgentSyncView(entries, this.#shared);
     const nextRevision = (): number => ++this.#revision;
     const peer: Peer = {
       id,
@@ -155,7 +139,6 @@ export class SyncHub {
       stream: undefined,
       staleSince: undefined,
       sentSince: undefined,
-      keptUntil: 0,
     };
     this.#peers.set(id.path, peer);
     return peer;
@@ -188,35 +171,12 @@ export class SyncHub {
     if (peer.stream !== stream) return false;
     peer.stream = undefined;
     if (this.#peers.get(peer.id.path) !== peer) return true;
-    peer.keptUntil = this.#options.clock.now() + hubLimits.retentionMs;
-    this.#absent.add(peer);
-    this.#expireLater();
-    for (const oldest of this.#absent) {
-      if (this.#absent.size <= hubLimits.absent) break;
-      this.#drop(oldest);
-    }
+    this.#absentees.add(peer);
     return true;
   }
 
-  #expireLater(): void {
-    const [oldest] = this.#absent;
-    if (oldest === undefined || this.#expiry !== undefined) return;
-    const { clock } = this.#options;
-    this.#expiry = clock.setTimer(oldest.keptUntil - clock.now(), () => this.#expire());
-  }
-
-  #expire(): void {
-    this.#expiry = undefined;
-    const now = this.#options.clock.now();
-    for (const peer of this.#absent) {
-      if (peer.keptUntil > now) break;
-      this.#drop(peer);
-    }
-    this.#expireLater();
-  }
-
   #drop(peer: Peer, reason: TrustplaneError = notAttested(peer.id)): void {
-    this.#absent.delete(peer);
+    this.#absentees.delete(peer);
     this.#due.delete(peer);
     peer.stopWatching();
     if (this.#peers.get(peer.id.path) === peer) this.#peers.delete(peer.id.path);
@@ -241,8 +201,7 @@ export class SyncHub {
   }
 
   #followTrust(trust: TrustMap): void {
-    const changes = bundleChanges(this.#shared.trust, trust);
-    this.#shared = { ...this.#shared, trust };
+    const changes = this.#shared.takeTrust(trust);
     if (changes.length === 0) return;
     for (const peer of this.#peers.values()) {
       this.#mark(peer, peer.view.changeBundles(changes));
@@ -250,28 +209,8 @@ export class SyncHub {
   }
 
   #followRevocations(): void {
-    const keys = this.#takeRevocations();
+    const keys = this.#shared.takeRevocations();
     for (const peer of this.#peers.values()) this.#mark(peer, keys);
-  }
-
-  #takeRevocations(): ReadonlySet<ItemKey> {
-    const { revocations: before, trust } = this.#shared;
-    const items = this.#options.revocations.list().map(revocationItem);
-    const revocations = new Map(items.map((item): [ItemKey, SyncItem] => [item.key, item]));
-    let { digest } = this.#shared;
-    const keys = new Set<ItemKey>();
-    for (const [key, { hash }] of before) {
-      if (revocations.get(key)?.hash === hash) continue;
-      digest = withoutHash(digest, hash);
-      keys.add(key);
-    }
-    for (const [key, { hash }] of revocations) {
-      if (before.get(key)?.hash === hash) continue;
-      digest = withHash(digest, hash);
-      keys.add(key);
-    }
-    this.#shared = { digest, revocations, trust };
-    return keys;
   }
 
   #wake(peer: Peer): void {
@@ -291,19 +230,6 @@ export class SyncHub {
     this.#isFlushing = this.#due.size > 0;
     if (this.#isFlushing) setImmediate(() => this.#flush());
   }
-}
-
-function bundleChanges(before: TrustMap, after: TrustMap): readonly BundleChange[] {
-  const names = new Set([...before.federated.keys(), ...after.federated.keys()]);
-  const changes: BundleChange[] = [{ before: before.own, after: after.own }];
-  for (const name of names) {
-    changes.push({ before: before.federated.get(name), after: after.federated.get(name) });
-  }
-  return changes.filter((change) => hashOf(change.before) !== hashOf(change.after));
-}
-
-function hashOf(bundle: Bundle | undefined): bigint | undefined {
-  return bundle && bundleItem(bundle).hash;
 }
 
 function notAttested(id: SpiffeId): TrustplaneError {

@@ -32,7 +32,7 @@ export interface BundleHolder {
   leave(): void;
 }
 
-export const confirmationLimits = {
+const confirmationLimits = {
   /** How long a stream is waited for. */
   patienceMs: 10_000,
   /** What laggards make up for is told together. */

@@ -33,7 +33,6 @@ export {
   type ItemKey,
   itemIdOf,
   revocationItem,
-  revocationKeyOf,
   type SyncItem,
 } from './sync-item.ts';
 export { SyncPublisher, type SyncPublisherOptions, type SyncView } from './sync-publisher.ts';

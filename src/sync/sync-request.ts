@@ -43,7 +43,7 @@ export interface WireSyncRequest {
   } | null;
 }
 
-export const PROTOCOL_VERSION = 1;
+const PROTOCOL_VERSION = 1;
 const CODE = 'ERR_SYNC_REQUEST';
 const NO_DIGEST = '';
 const MAX_LAGGARDS = 100;
