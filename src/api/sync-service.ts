@@ -23,6 +23,7 @@ import { writePaced } from './write-paced.ts';
 
 /** Where it is noted which agents sync, and what they have. */
 export interface ConfirmationSink {
+  /** For each stream; `onDisconnected` follows for each, also when another takes its place. */
   onConnected(agentId: SpiffeId): void;
   /** All that the agent serves have the own bundle with this digest (`bundleDigest`), save the laggards. */
   onConfirmed(agentId: SpiffeId, bundleDigest: string, laggards: readonly Laggard[]): void;
@@ -80,7 +81,8 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
     call.end();
   } finally {
     sender.close();
-    if (link.close()) confirmations.onDisconnected(id);
+    link.close();
+    confirmations.onDisconnected(id);
   }
 }
 
