@@ -71,7 +71,7 @@ export class IdentitySource {
 
   /**
    * Attests. Servers are judged by the bundle that is known; when there is none, by the configured one;
-   * also, if `mayBootstrap`, when no server fits it any more.
+   * also, if `mayBootstrap`, when no server fits it any more; an insecure one only as long as nothing is known.
    * @param last the agent's last identity
    * @throws TrustplaneError ERR_NODE_*, what a server says
    */
@@ -82,15 +82,21 @@ export class IdentitySource {
       try {
         return await this.#attestBelow(own, last);
       } catch (error) {
-        if (!mayBootstrap || !isUntrusted(error) || bootstrap === undefined) throw error;
+        if (!mayBootstrap || !isUntrusted(error) || !isSecure(bootstrap)) throw error;
         log.warn({ error: messageOf(error) }, 'no server is trusted any more; bootstrapping again');
       }
     }
-    return await this.#attestBelow(await this.#bootstrap(), last);
+    return await this.#attestBelow(await this.#bootstrap(last), last);
   }
 
-  async #bootstrap(): Promise<Bundle> {
+  /** Whoever has been a member believes nobody without a bundle: its last key is not shown to strangers. */
+  async #bootstrap(last: NodeIdentity | undefined): Promise<Bundle> {
     const { bootstrap, trustDomain, log } = this.#options;
+    if (last !== undefined && bootstrap?.kind === 'insecure') {
+      const message =
+        'this agent has joined before, and believes no server without its bundle: set agent.bootstrap.bundleFile or bundleUrl';
+      throw new TrustplaneError('ERR_NODE_BOOTSTRAP', message);
+    }
     if (bootstrap === undefined) {
       const message =
         'there is nothing to trust a server by: set agent.bootstrap, or --bundle-file';
@@ -151,6 +157,11 @@ export class IdentitySource {
   async #ask<T>(trust: ServerTrust, work: (link: ServerLink) => Promise<T>): Promise<T> {
     return await withAnyServer({ ...this.#options, identity: () => undefined, trust }, work);
   }
+}
+
+/** The first server that answers may be believed at the very beginning alone. */
+function isSecure(bootstrap: Bootstrap | undefined): boolean {
+  return bootstrap !== undefined && bootstrap.kind !== 'insecure';
 }
 
 function isAcceptable(accept: (bundle: Bundle) => unknown, bundle: Bundle): boolean {

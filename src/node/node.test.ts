@@ -316,4 +316,29 @@ describe('a node that was away for long', () => {
     await inTime(fleet, () => node.status().agentId !== undefined);
     await inTime(fleet, () => node.status().faults.length === 0);
   });
+
+  it('believes no stranger again, whatever it was told at the beginning (F2)', async () => {
+    const [fleet, stranger] = [
+      await openFleet({ pushes: true }),
+      await openFleet({ pushes: true }),
+    ];
+    const { options } = await left(fleet);
+    const { identity } = options.restored;
+    await pass(fleet, 5);
+    const servers = [{ host: '127.0.0.1', port: stranger.port }];
+    const insecure = { ...options, servers, bootstrap: { kind: 'insecure' } } as const;
+    const restoredStates = [
+      [options.restored, 'ERR_NODE_SERVER'],
+      [identity && { identity }, 'ERR_NODE_BOOTSTRAP'],
+    ] as const;
+    for (const [restored, code] of restoredStates) {
+      const node = await openTestNode(fleet, { ...insecure, restored });
+      await inTime(fleet, () => node.status().faults.length > 0);
+      expect(node.status().faults[0]?.code).toBe(code);
+      const { x509Authorities } = node.trust.current().own;
+      expect(x509Authorities).not.toContainEqual(
+        stranger.trustMap.current().own.x509Authorities[0],
+      );
+    }
+  });
 });
