@@ -39,8 +39,8 @@ export interface SyncLink {
   take(): SyncUpdate | undefined;
   /** The agent came to the end of an update; false when that is none in flight. @throws TrustplaneError ERR_SYNC_REFUSED */
   acknowledge(revision: number, digest: string): boolean;
-  /** True when the agent has no stream any more; false when another took its place. */
-  close(): boolean;
+  /** The stream is over. */
+  close(): void;
 }
 
 /** What is kept for an agent that syncs, or did a while ago. */
@@ -166,13 +166,11 @@ export class SyncHub {
     return true;
   }
 
-  #leave(peer: Peer, stream: SyncStream): boolean {
+  #leave(peer: Peer, stream: SyncStream): void {
     this.#metrics.streams.dec();
-    if (peer.stream !== stream) return false;
+    if (peer.stream !== stream) return;
     peer.stream = undefined;
-    if (this.#peers.get(peer.id.path) !== peer) return true;
-    this.#absentees.add(peer);
-    return true;
+    if (this.#peers.get(peer.id.path) === peer) this.#absentees.add(peer);
   }
 
   #drop(peer: Peer, reason: TrustplaneError = notAttested(peer.id)): void {
