@@ -1,7 +1,7 @@
 import { parseCertificate, quote, type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { itemError } from './call-error.ts';
 import type { WireX509Svid } from './node-identity.ts';
-import type { ServerPool } from './server-pool.ts';
+import type { ServerCalls } from './server-link.ts';
 
 interface SvidRequest {
   readonly entryId: string;
@@ -53,8 +53,10 @@ export interface RemoteIssuer {
   issueJwt(request: JwtRequest): Promise<JwtGrant>;
 }
 
-/** `use`: calls a server as this agent. */
-export function createRemoteIssuer(use: ServerPool['use']): RemoteIssuer {
+/** Does work with a server, as this agent. */
+type UseServer = <T>(work: (server: ServerCalls) => Promise<T>) => Promise<T>;
+
+export function createRemoteIssuer(use: UseServer): RemoteIssuer {
   return {
     async issue(requests) {
       const params = requests.map(({ entryId, csr }) => ({ entry_id: entryId, csr }));
