@@ -382,6 +382,24 @@ describe('administrators', () => {
     await expect(admin.call('Agent.CountAgents')).rejects.toEqual(denied('ERR_API_CALLER'));
   });
 
+  it('are none with an SVID that was revoked, though their entry is made again', async () => {
+    const { clock, dial, entries, issueIdentity, revocations } = await openFleet();
+    await entries.create(testDraft('ops', undefined, { admin: true }));
+    const stolen = dial(await issueIdentity('spiffe://a.test/ops'));
+    expect(await stolen.call('Agent.CountAgents')).toEqual({ count: 0 });
+    clock.advance(1_000);
+    await revocations.add({
+      kind: 'spiffe-id',
+      value: 'spiffe://a.test/ops',
+      issuedBefore: clock.now(),
+      expiresAt: clock.now() + 3_600_000,
+      reason: 'the last entry of the ID went',
+    });
+    await expect(stolen.call('Agent.CountAgents')).rejects.toEqual(denied('ERR_API_CALLER'));
+    const admin = dial(await issueIdentity('spiffe://a.test/ops'));
+    expect(await admin.call('Agent.CountAgents')).toEqual({ count: 0 });
+  });
+
   it('make join tokens', async () => {
     const { dial, entries, issueIdentity } = await openFleet();
     await entries.create(testDraft('ops', undefined, { admin: true }));

@@ -2,8 +2,10 @@ import type { UntypedHandleCall, UntypedServiceImplementation } from '@grpc/grpc
 import type { AgentRegistry, AttestedAgent } from '../agents/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import type { Metrics } from '../ops/index.ts';
+import type { RevocationRegistry } from '../revocations/index.ts';
 import {
   type Clock,
+  issueInstant,
   type RegistrationEntry,
   type SpiffeId,
   TrustplaneError,
@@ -88,6 +90,7 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
 export interface AuthorizationOptions {
   readonly agents: Pick<AgentRegistry, 'authorize'>;
   readonly entries: Pick<EntryRegistry, 'list'>;
+  readonly revocations: Pick<RevocationRegistry, 'find'>;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -189,15 +192,18 @@ export class Authorization {
     );
   }
 
-  /** An entry of the caller's ID, as it is now, that passes the test. */
+  /** An entry of the caller's ID, as it is now, that passes the test. An SVID that is revoked has none. */
   #entryOf(
-    { svid }: SvidCaller,
+    { svid, serialNumber }: SvidCaller,
     test: (entry: RegistrationEntry) => boolean,
   ): RegistrationEntry | undefined {
-    const { entries, clock } = this.#options;
+    const { entries, revocations, clock } = this.#options;
+    const { spiffeId, leaf } = svid;
+    const issuedAt = issueInstant(leaf);
+    if (revocations.find({ spiffeId, serialNumber, issuedAt }) !== undefined) return undefined;
     const page = { pageSize: 0, pageToken: '' };
     return entries
-      .list({ spiffeId: svid.spiffeId }, page)
+      .list({ spiffeId }, page)
       .entries.find(
         (entry) => test(entry) && (entry.expiresAt === undefined || entry.expiresAt > clock.now()),
       );

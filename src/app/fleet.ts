@@ -81,7 +81,7 @@ export async function openFleet(
   closing.defer(() => tokens.close());
   const entitlements = new AgentEntitlements(agents, server.entries);
   closing.defer(() => entitlements.close());
-  const authorization = new Authorization({ agents, entries, clock, metrics });
+  const authorization = new Authorization({ agents, entries, revocations, clock, metrics });
   const authorizedEntriesOf = (id: SpiffeId) =>
     local?.id.equals(id) === true ? local.entries : entitlements.of(id);
   const issuableAt = (instant: () => number) =>

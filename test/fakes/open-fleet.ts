@@ -80,9 +80,10 @@ export async function openFleet(options: FleetOptions = {}) {
   const { agents } = await openAgents({ clock });
   const { tokens } = openTokens({ clock });
   const { registry: entries } = await openRegistry({ clock });
+  const { revocations } = await openRevocations({ clock });
   const { bundles: foreignBundles, relationships } = await openFederation({ clock });
   const metrics = createMetrics();
-  const authorization = new Authorization({ agents, entries, clock, metrics });
+  const authorization = new Authorization({ agents, entries, revocations, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
   const common = { trustDomain: testTrustDomain, ca, jwtCa, clock, log: silentLog, metrics };
   const polled = new Set<string>();
@@ -134,7 +135,6 @@ export async function openFleet(options: FleetOptions = {}) {
   ];
   const confirmed = new Map<string, string>();
   const connections: string[] = [];
-  const { revocations } = await openRevocations({ clock });
   if (options.pushes === true) {
     const hub = new SyncHub({
       ...common,
