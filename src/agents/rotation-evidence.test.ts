@@ -223,15 +223,19 @@ describe('RotationEvidence', () => {
     expect(evidence.check({ certificate: added, publishedAt })).not.toHaveProperty('opensAt');
   });
 
-  it('keeps the streams that an agent named until it confirms again', () => {
-    const { evidence, begin } = open();
-    const laggard = { stream: 'SDS of pid 7', reason: 'silent' };
+  it('names the streams that an agent named, and does not wait for them', () => {
+    const { evidence, begin, publish, publishedAt } = open();
     evidence.onConnected(one);
     begin();
+    publish(next);
+    const laggard = { stream: 'SDS stream of pid 7', reason: 'has not answered ROOTCA' };
     evidence.onConfirmed(one, bundleDigest(next), [laggard]);
-    expect(evidence.laggards()).toEqual([{ agentId: one.toString(), ...laggard }]);
+    expect(evidence.check({ certificate: added, publishedAt })).toMatchObject({
+      isOpen: true,
+      behind: [{ who: `SDS stream of pid 7 at ${one.toString()}`, why: laggard.reason }],
+    });
     evidence.onConfirmed(one, bundleDigest(next), []);
-    expect(evidence.laggards()).toEqual([]);
+    expect(evidence.check({ certificate: added, publishedAt }).behind).toEqual([]);
   });
 
   it('tells of changes, those of a moment together, and counts who has not confirmed', async () => {

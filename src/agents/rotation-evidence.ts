@@ -164,30 +164,29 @@ export class RotationEvidence {
     this.#polled.set(id, this.#options.clock.now());
   }
 
-  /** Whether everybody who has to know the authority knows it; and who does not. */
+  /**
+   * Whether everybody who has to know the authority knows it; and who does not. Streams that their
+   * agents named are told of and not waited for.
+   */
   check({ certificate, publishedAt }: AwaitedAuthority): {
     readonly isOpen: boolean;
     readonly behind: readonly BehindAuthority[];
     readonly opensAt?: number;
   } {
-    const agents = [...this.#notBack(), ...this.#unconfirmed(certificate)];
-    const { behind, opensAt } = this.#byTime(publishedAt);
-    const all = [...agents, ...behind];
-    const opens = agents.length === 0 ? { opensAt } : {};
-    return { isOpen: all.length === 0, behind: all, ...opens };
+    const isWithIt = this.#bundles.holding(certificate);
+    const agents = [...this.#notBack(), ...this.#unconfirmed(isWithIt)];
+    const readers = this.#byTime(publishedAt);
+    return {
+      isOpen: agents.length + readers.behind.length === 0,
+      behind: [...agents, ...readers.behind, ...this.#named(isWithIt)],
+      ...(agents.length === 0 && { opensAt: readers.opensAt }),
+    };
   }
 
   /** Calls the listener after whatever may change what `check` says; returns the way to stop. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-
-  /** Streams that their agents named and did not wait for. */
-  laggards(): readonly (LaggingStream & { readonly agentId: string })[] {
-    return [...this.#witnesses.values()].flatMap(({ id: agentId, laggards }) =>
-      laggards.map((laggard) => ({ agentId, ...laggard })),
-    );
   }
 
   close(): void {
@@ -207,8 +206,7 @@ export class RotationEvidence {
     );
   }
 
-  #unconfirmed(certificate: Uint8Array): readonly BehindAuthority[] {
-    const isWithIt = this.#bundles.holding(certificate);
+  #unconfirmed(isWithIt: (digest: string | undefined) => boolean): readonly BehindAuthority[] {
     const behind: BehindAuthority[] = [];
     for (const { id, streams, endedAt, confirmed } of this.#witnesses.values()) {
       if (isWithIt(confirmed)) continue;
@@ -219,6 +217,14 @@ export class RotationEvidence {
       behind.push({ who: id, why });
     }
     return behind;
+  }
+
+  #named(isWithIt: (digest: string | undefined) => boolean): readonly BehindAuthority[] {
+    return [...this.#witnesses.values()].flatMap(({ id, confirmed, laggards }) =>
+      isWithIt(confirmed)
+        ? laggards.map(({ stream, reason }) => ({ who: `${stream} at ${id}`, why: reason }))
+        : [],
+    );
   }
 
   /** Those of whom nothing is heard but that they ask, or not even that. */
