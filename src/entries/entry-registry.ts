@@ -74,7 +74,8 @@ export class EntryRegistry {
    */
   static async load(options: EntryRegistryOptions): Promise<EntryRegistry> {
     const registry = new EntryRegistry(options);
-    await registry.#feed.load();
+    await registry.#feed.loadInParts((some) => registry.#view.take(some));
+    registry.#view.onLoaded();
     await Promise.all(
       Array.from(registry.#view.claims.leftovers(), (claim) => registry.#discard(claim)),
     );

@@ -1,13 +1,10 @@
 import type { Log, Metrics } from '../ops/index.ts';
 import { type Clock, messageOf, type Timer, type TrustDomain } from '../spiffe/index.ts';
-import type { FeedTarget, StoreEvent, StoreSnapshot } from '../store/index.ts';
+import type { FeedTarget, StoredRecord, StoreEvent, StoreSnapshot } from '../store/index.ts';
 import { type EntryClaim, EntryClaims } from './entry-claims.ts';
 import { type EntryChange, EntryGraph } from './entry-graph.ts';
 import { decodeEntryRecord } from './entry-record.ts';
 import { SharedValues } from './shared-values.ts';
-
-/** Entries of the first snapshot that are taken in together; nobody follows them yet. */
-const SLICE = 1_000;
 
 export interface EntryViewOptions {
   readonly trustDomain: TrustDomain;
@@ -42,7 +39,18 @@ export class EntryView implements FeedTarget {
     );
   }
 
-  /** @throws TrustplaneError ERR_ENTRY_RECORD from the first snapshot only; later a bad record is left out */
+  /** A part of the first snapshot, before anybody follows. @throws TrustplaneError ERR_ENTRY_RECORD */
+  take(some: readonly StoredRecord[]): void {
+    this.#publish(
+      some.flatMap(({ key, value, revision }) => this.#set(key, this.#read(key, value, revision))),
+    );
+  }
+
+  /** The first snapshot is complete: from now on a bad record is left out. */
+  onLoaded(): void {
+    this.#isLoaded = true;
+  }
+
   onSnapshot({ records }: StoreSnapshot): void {
     const gone = new Set(this.claims.keys);
     const changes: EntryChange[] = [];
@@ -50,10 +58,8 @@ export class EntryView implements FeedTarget {
       gone.delete(key);
       if (this.claims.at(key)?.revision === revision) continue;
       changes.push(...this.#set(key, this.#read(key, value, revision)));
-      if (!this.#isLoaded && changes.length >= SLICE) this.#publish(changes.splice(0));
     }
     for (const key of gone) changes.push(...this.#set(key, undefined));
-    this.#isLoaded = true;
     this.#publish(changes);
   }
 

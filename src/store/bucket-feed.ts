@@ -1,6 +1,6 @@
 import type { Log } from '../ops/index.ts';
 import { type Clock, type ErrorCode, messageOf, TrustplaneError } from '../spiffe/index.ts';
-import type { Bucket, StoreEvent, StoreSnapshot } from './store.ts';
+import type { Bucket, StoredRecord, StoreEvent, StoreSnapshot } from './store.ts';
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 10_000;
@@ -50,6 +50,14 @@ export class BucketFeed {
     const snapshot = await this.#options.bucket.list(this.#prefix);
     this.#options.target.onSnapshot(snapshot);
     this.#advance(snapshot.revision);
+  }
+
+  /**
+   * The first time, as `load`, for a target that can take a snapshot in parts.
+   * @throws whatever the store or `take` throws
+   */
+  async loadInParts(take: (some: readonly StoredRecord[]) => void): Promise<void> {
+    this.#advance(await this.#options.bucket.scan(this.#prefix, take));
   }
 
   /** Follows until `close`; never rejects. Goes on after `load`. */

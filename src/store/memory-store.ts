@@ -87,6 +87,12 @@ class MemoryBucket implements Bucket {
     return { records, revision: this.#revision };
   }
 
+  async scan(prefix: string, take: (some: readonly StoredRecord[]) => void): Promise<number> {
+    const { records, revision } = await this.list(prefix);
+    if (records.length > 0) take(records);
+    return revision;
+  }
+
   watch(prefix: string, from: number, signal: AbortSignal): AsyncIterable<StoreEvent> {
     checkPrefix(prefix);
     return this.#feed.watch(prefix, from, signal);

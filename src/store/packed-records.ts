@@ -27,11 +27,6 @@ export function* packRecords(records: Iterable<StoredRecord>): Generator<PackedR
   if (group.length > 0) yield packGroup(group, groupBytes);
 }
 
-/** The records of `packRecords`. Their values share the memory of their pack. */
-export function unpackRecords(packs: readonly PackedRecords[]): StoredRecord[] {
-  return packs.flatMap(unpackGroup);
-}
-
 /** The memory that may move with a pack instead of being copied. */
 export function movableOf({ revisions, ends, bytes }: PackedRecords): ArrayBuffer[] {
   return [revisions.buffer, ends.buffer, bytes.buffer];
@@ -50,7 +45,8 @@ function packGroup(group: readonly StoredRecord[], byteLength: number): PackedRe
   return { keys, revisions: Float64Array.from(group, (record) => record.revision), ends, bytes };
 }
 
-function unpackGroup({ keys, revisions, ends, bytes }: PackedRecords): StoredRecord[] {
+/** The records of a pack. Their values share its memory. */
+export function unpackRecords({ keys, revisions, ends, bytes }: PackedRecords): StoredRecord[] {
   let start = 0;
   return keys.split('\n').map((key, i) => {
     const end = ends[i] ?? start;

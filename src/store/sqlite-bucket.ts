@@ -1,6 +1,6 @@
 import { TrustplaneError } from '../spiffe/errors.ts';
 import { ChangeFeed } from './change-feed.ts';
-import { unpackRecords } from './packed-records.ts';
+import { type PackedRecords, unpackRecords } from './packed-records.ts';
 import type { Answer, ReadOperation, WriteOperation } from './sqlite-protocol.ts';
 import type { SqliteQueue } from './sqlite-queue.ts';
 import type { Bucket, BucketName, StoredRecord, StoreEvent, StoreSnapshot } from './store.ts';
@@ -51,10 +51,24 @@ export class SqliteBucket implements Bucket {
   }
 
   async list(prefix: string): Promise<StoreSnapshot> {
+    const parts: (readonly StoredRecord[])[] = [];
+    const revision = await this.scan(prefix, (some) => void parts.push(some));
+    return { records: parts.flat(), revision };
+  }
+
+  async scan(prefix: string, take: (some: readonly StoredRecord[]) => void): Promise<number> {
     checkPrefix(prefix);
-    const answer = await this.#read({ type: 'list', bucket: this.#name, prefix });
-    const { packed, revision } = expectAnswer(answer, 'list');
-    return { records: unpackRecords(packed), revision };
+    let fault: { readonly error: unknown } | undefined;
+    const answer = await this.#read({ type: 'list', bucket: this.#name, prefix }, (pack) => {
+      if (fault !== undefined) return;
+      try {
+        take(unpackRecords(pack));
+      } catch (error) {
+        fault = { error };
+      }
+    });
+    if (fault !== undefined) throw fault.error;
+    return expectAnswer(answer, 'list').revision;
   }
 
   watch(prefix: string, from: number, signal: AbortSignal): AsyncIterable<StoreEvent> {
@@ -66,8 +80,8 @@ export class SqliteBucket implements Bucket {
     this.#feed.fail(error);
   }
 
-  #read(operation: ReadOperation): Promise<Answer> {
-    return new Promise((resolve) => this.#queue.read(operation, resolve));
+  #read(operation: ReadOperation, onPack?: (pack: PackedRecords) => void): Promise<Answer> {
+    return new Promise((resolve) => this.#queue.read(operation, resolve, onPack));
   }
 
   /** `finish` runs at once when the answer is there, so that the feed sees revisions in order. */

@@ -60,8 +60,8 @@ export class SqliteDatabase {
     }
   }
 
-  /** What a list finds goes to `onPack` as it is found; without one it is in the answer. */
-  read(operation: ReadOperation, onPack?: (pack: PackedRecords) => void): Answer {
+  /** What a list finds goes to `onPack` as it is found. */
+  read(operation: ReadOperation, onPack: (pack: PackedRecords) => void = () => {}): Answer {
     try {
       return this.#perform(operation, onPack);
     } catch (error) {
@@ -110,18 +110,14 @@ export class SqliteDatabase {
     }
   }
 
-  #perform(operation: ReadOperation, onPack: ((pack: PackedRecords) => void) | undefined): Answer {
+  #perform(operation: ReadOperation, onPack: (pack: PackedRecords) => void): Answer {
     const { type, bucket } = operation;
     if (type === 'get') return { type, record: this.#get(bucket, operation.key) };
     if (type === 'changes') {
       return { type, page: this.#changes(bucket, operation.prefix, operation.after) };
     }
-    const packed: PackedRecords[] = [];
-    for (const pack of packRecords(this.#live(bucket, operation.prefix))) {
-      if (onPack === undefined) packed.push(pack);
-      else onPack(pack);
-    }
-    return { type, packed, revision: this.#bucket(bucket).revision };
+    for (const pack of packRecords(this.#live(bucket, operation.prefix))) onPack(pack);
+    return { type, revision: this.#bucket(bucket).revision };
   }
 
   #get(bucket: BucketName, key: string): StoredRecord | undefined {

@@ -332,9 +332,11 @@ function readAll(path: string): string {
 }
 
 function compare(database: SqliteDatabase): string {
-  const answer = database.read({ type: 'list', bucket: 'entries', prefix: '' });
+  const found = new Map<string, Uint8Array>();
+  const answer = database.read({ type: 'list', bucket: 'entries', prefix: '' }, (pack) => {
+    for (const { key, value } of unpackRecords(pack)) found.set(key, value);
+  });
   if (answer.type !== 'list') return 'refused';
-  const found = new Map(unpackRecords(answer.packed).map(({ key, value }) => [key, value]));
   for (let i = 0; i < RECORDS; i++) {
     const value = found.get(`k${i}`);
     if (value === undefined && i === RECORDS - 1 && found.size === i) return 'without the last';

@@ -55,7 +55,7 @@ export type Answer =
   | { readonly type: 'put'; readonly revision: number }
   | { readonly type: 'delete'; readonly revision: number | undefined }
   | { readonly type: 'get'; readonly record: StoredRecord | undefined }
-  | { readonly type: 'list'; readonly packed: readonly PackedRecords[]; readonly revision: number }
+  | { readonly type: 'list'; readonly revision: number }
   | { readonly type: 'changes'; readonly page: ChangePage }
   | FailedAnswer;
 

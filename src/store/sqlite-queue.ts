@@ -23,6 +23,12 @@ interface Pending<T> {
   readonly settle: Settle;
 }
 
+interface PendingRead extends Pending<ReadOperation> {
+  readonly onPack: TakePack | undefined;
+}
+
+type TakePack = (pack: PackedRecords) => void;
+
 /** The worker, as far as the queue is concerned. */
 interface WorkerPort {
   postMessage(batch: Batch, moved: readonly never[]): void;
@@ -38,12 +44,10 @@ export class SqliteQueue {
   readonly #clock: Clock;
   readonly #monitor: StoreMonitor;
   #writes: Pending<WriteOperation>[] = [];
-  #reads: Pending<ReadOperation>[] = [];
+  #reads: PendingRead[] = [];
   #waitingBytes = 0;
   #sentWrites: readonly Pending<WriteOperation>[] = [];
-  #sentReads: readonly Pending<ReadOperation>[] = [];
-  /** What the lists among `#sentReads` have found so far, by their place there. */
-  readonly #packs = new Map<number, PackedRecords[]>();
+  #sentReads: readonly PendingRead[] = [];
   #isFlushing = false;
   #sentAt = 0;
   #refusal: TrustplaneError | undefined;
@@ -72,10 +76,13 @@ export class SqliteQueue {
     this.#writes.push({ operation, settle });
   }
 
-  /** @throws TrustplaneError ERR_STORE_BUSY, ERR_STORE_UNAVAILABLE */
-  read(operation: ReadOperation, settle: Settle): void {
+  /**
+   * `onPack` is called with what a list finds, before `settle`.
+   * @throws TrustplaneError ERR_STORE_BUSY, ERR_STORE_UNAVAILABLE
+   */
+  read(operation: ReadOperation, settle: Settle, onPack?: TakePack): void {
     this.#admit(0);
-    this.#reads.push({ operation, settle });
+    this.#reads.push({ operation, settle, onPack });
   }
 
   /** Refuses operations from now on; resolves when those taken in are answered. */
@@ -131,7 +138,7 @@ export class SqliteQueue {
   }
 
   #receive(message: WorkerMessage): void {
-    if (message.type === 'packed') return this.#collect(message.read, message.pack);
+    if (message.type === 'packed') return this.#sentReads[message.read]?.onPack?.(message.pack);
     if (message.type !== 'written' && message.type !== 'read') return;
     const answered = message.type === 'written' ? this.#sentWrites : this.#sentReads;
     if (message.type === 'written') {
@@ -141,21 +148,8 @@ export class SqliteQueue {
       this.#sentReads = [];
     }
     this.#monitor.answered(message.answers);
-    for (const [i, answer] of message.answers.entries()) {
-      answered[i]?.settle(answer.type === 'list' ? this.#complete(answer, i) : answer);
-    }
-    this.#packs.clear();
+    for (const [i, answer] of message.answers.entries()) answered[i]?.settle(answer);
     this.#flush();
-  }
-
-  #collect(read: number, pack: PackedRecords): void {
-    const packs = this.#packs.get(read);
-    if (packs === undefined) this.#packs.set(read, [pack]);
-    else packs.push(pack);
-  }
-
-  #complete(answer: Extract<Answer, { type: 'list' }>, read: number): Answer {
-    return { ...answer, packed: this.#packs.get(read) ?? answer.packed };
   }
 
   #wakeIdle(): void {

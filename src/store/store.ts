@@ -45,6 +45,11 @@ export interface Bucket {
   /** All live records whose key begins with `prefix` (empty: all), sorted by key. */
   list(prefix: string): Promise<StoreSnapshot>;
   /**
+   * The same some records at a time, as they are read; resolves with their revision. What `take` throws it rejects
+   * with, and then no more is taken.
+   */
+  scan(prefix: string, take: (some: readonly StoredRecord[]) => void): Promise<number>;
+  /**
    * The changes after revision `from` of keys with `prefix`, in order, without end, until `signal`
    * aborts (then the iteration ends normally). The latest change of each key always comes; earlier
    * ones may be left out when the watcher comes to them after they were overwritten. Delete markers

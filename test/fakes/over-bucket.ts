@@ -7,6 +7,7 @@ export function overBucket(bucket: Bucket, operations: Partial<Bucket>): Bucket 
     put: (key, value, expected) => bucket.put(key, value, expected),
     delete: (key, expected) => bucket.delete(key, expected),
     list: (prefix) => bucket.list(prefix),
+    scan: (prefix, take) => bucket.scan(prefix, take),
     watch: (prefix, from, signal) => bucket.watch(prefix, from, signal),
     ...operations,
   };

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { TrustplaneError } from '../../src/spiffe/errors.ts';
-import type { Bucket, StoreEvent, StoreSnapshot } from '../../src/store/index.ts';
+import type { Bucket, StoredRecord, StoreEvent, StoreSnapshot } from '../../src/store/index.ts';
 import { storeLimits } from '../../src/store/index.ts';
 import { settle } from '../fakes/fake-clock.ts';
 import type { StoreFixture } from './store-fixture.ts';
@@ -144,6 +144,29 @@ export function describeStore(name: string, create: () => Promise<StoreFixture>)
           expect(await codeOf(bucket.list(prefix))).toBe('ERR_STORE_KEY');
           expect(() => bucket.watch(prefix, 0, AbortSignal.abort())).toThrow(/the prefix/u);
         }
+      });
+
+      it('scans what it lists, part by part', async () => {
+        const value = new Uint8Array(100_000).fill(1);
+        for (let i = 0; i < 30; i++) await bucket.put(`k${i}`, value);
+        await bucket.delete('k7');
+        const parts: (readonly StoredRecord[])[] = [];
+        const revision = await bucket.scan('k', (some) => void parts.push(some));
+        expect({ records: parts.flat(), revision }).toEqual(await bucket.list('k'));
+        expect(await bucket.scan('none', (some) => void parts.push(some))).toBe(revision);
+        expect(parts.flat()).toHaveLength(29);
+      });
+
+      it('ends a scan with what its taker throws', async () => {
+        const value = new Uint8Array(900_000);
+        for (const key of ['a', 'b', 'c', 'd']) await bucket.put(key, value);
+        let calls = 0;
+        const scan = bucket.scan('', () => {
+          calls++;
+          throw new Error('no more');
+        });
+        await expect(scan).rejects.toThrow('no more');
+        expect(calls).toBe(1);
       });
 
       it('keeps every byte', async () => {
