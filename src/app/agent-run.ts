@@ -66,6 +66,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     metrics: process.metrics,
   });
   closing.defer(() => node.close());
+  process.reloader.add(['agent.servers'], (next) => node.setServers(next.servers));
   const isRestored = before?.facts !== undefined && node.status().agentId !== undefined;
   if (isRestored) {
     const { facts, svids } = before;

@@ -417,6 +417,7 @@ const agent = z.strictObject({
     .max(16)
     .optional()
     .meta({
+      reloadable: true,
       description:
         'Where `trustplane agent run` reaches servers, 127.0.0.1:8081 unless said. One that answers is kept; when it fails another takes its place.',
       examples: [['server-1.example:8081', 'server-2.example:8081']],

@@ -42,6 +42,8 @@ export class FactsFeed {
   readonly #first = Promise.withResolvers<void>();
   readonly #asked = Promise.withResolvers<void>();
   #pushAgainAt = 0;
+  /** A server that is asked knows the agent's version. */
+  #hasPosted = false;
   #isTold = false;
   #failures = 0;
   #fault: TrustplaneError | undefined;
@@ -99,8 +101,9 @@ export class FactsFeed {
     }
   }
 
-  /** The agent has another identity: later calls are made with it. */
+  /** The agent has another identity, or other servers: what follows is with these. */
   renew(): void {
+    this.#hasPosted = false;
     this.#follower.leave();
     this.#nap.wake();
   }
@@ -119,6 +122,15 @@ export class FactsFeed {
     const { membership, facts } = this.#options;
     const next = await membership.use((link) => fetchFacts(link, facts.facts, this.#options));
     this.#take(next, undefined);
+    if (!this.#hasPosted) await this.#postStatus();
+  }
+
+  /** As SPIRE's agents do; a server that does not take it loses nothing. */
+  async #postStatus(): Promise<void> {
+    this.#hasPosted = true;
+    const { membership, agentVersion } = this.#options;
+    const status = { agent_version: agentVersion };
+    await membership.use((link) => link.call('Agent.PostStatus', status)).catch(() => {});
   }
 
   #take(next: AgentFacts, position: Position | undefined): void {

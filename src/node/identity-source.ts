@@ -21,8 +21,8 @@ import { withAnyServer } from './server-pool.ts';
 
 export interface IdentitySourceOptions {
   readonly trustDomain: TrustDomain;
-  /** At least one. */
-  readonly servers: readonly ServerAddress[];
+  /** At least one, now. */
+  readonly servers: () => readonly ServerAddress[];
   readonly bootstrap: Bootstrap | undefined;
   /** Undefined: the agent lives on what it was restored with. */
   readonly attestation: NodeAttestation | undefined;
@@ -155,7 +155,9 @@ export class IdentitySource {
 
   /** Without an identity, over connections of its own. */
   async #ask<T>(trust: ServerTrust, work: (link: ServerLink) => Promise<T>): Promise<T> {
-    return await withAnyServer({ ...this.#options, identity: () => undefined, trust }, work);
+    const servers = this.#options.servers();
+    const pool = { ...this.#options, servers, identity: () => undefined, trust };
+    return await withAnyServer(pool, work);
   }
 }
 

@@ -5,7 +5,7 @@ import { IdentitySource, type IdentitySourceOptions } from './identity-source.ts
 import { Nap } from './nap.ts';
 import { isBelow, type NodeIdentity } from './node-identity.ts';
 import type { NodeMetrics } from './node-metrics.ts';
-import type { ServerLink } from './server-link.ts';
+import type { ServerAddress, ServerLink } from './server-link.ts';
 import { ServerPool } from './server-pool.ts';
 
 /** So that it is noticed when the clock has jumped, as after the machine has slept. */
@@ -17,7 +17,9 @@ const JITTER = 0.1;
 /** Servers that do not answer are asked for the bundle, without an identity, no more often than this. */
 const DOUBT_MS = 10_000;
 
-export interface MembershipOptions extends IdentitySourceOptions {
+export interface MembershipOptions extends Omit<IdentitySourceOptions, 'servers'> {
+  /** At least one. */
+  readonly servers: readonly ServerAddress[];
   readonly restored: NodeIdentity | undefined;
   /** A banned agent has nothing to give to anybody. */
   readonly onBanned: () => void;
@@ -48,13 +50,15 @@ export class Membership {
   #fault: TrustplaneError | undefined;
   #failures = 0;
   readonly #nap: Nap;
+  #servers: readonly ServerAddress[];
   #doubtAgainAt = 0;
   #isClosed = false;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
     const { facts, restored } = options;
-    this.#source = new IdentitySource(options);
+    this.#servers = options.servers;
+    this.#source = new IdentitySource({ ...options, servers: () => this.#servers });
     this.#nap = new Nap(options.clock);
     this.#pool = new ServerPool({
       ...options,
@@ -92,6 +96,13 @@ export class Membership {
   /** `host:port` of the server in use. */
   get server(): string | undefined {
     return this.#pool.current;
+  }
+
+  /** At least one; from now on. */
+  setServers(servers: readonly ServerAddress[]): void {
+    this.#servers = servers;
+    this.#pool.setServers(servers);
+    this.#nap.wake();
   }
 
   close(): void {

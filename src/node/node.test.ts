@@ -194,6 +194,19 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     expect(node.status().faults).toEqual([]);
   });
 
+  it('goes to other servers when it is told to', async () => {
+    const fleet = await openFleet({ pushes });
+    const { node, id, parentId } = await joined(fleet);
+    await inTime(fleet, () => fleet.agents.get(id)?.agentVersion === '0.0.0-test');
+    const other = await fleet.listenToo();
+    node.setServers([{ host: '127.0.0.1', port: other.port }]);
+    await inTime(fleet, () => node.status().server === `127.0.0.1:${other.port}`);
+    await fleet.stop();
+    await fleet.entries.create(testDraft('web', undefined, { parentId }));
+    await inTime(fleet, () => pathsOf(node).includes('/web'));
+    expect(node.status().faults).toEqual([]);
+  });
+
   it('loses nothing while no server answers', async () => {
     const fleet = await openFleet({ pushes });
     const { node, parentId } = await joined(fleet);

@@ -83,6 +83,8 @@ export interface Node {
   /** Resolves when a server has told everything, or none could be asked, for the first time. */
   readonly asked: Promise<void>;
   status(): NodeStatus;
+  /** At least one; from now on. */
+  setServers(servers: readonly ServerAddress[]): void;
   /** Tells the servers what those who are served by this agent have. */
   confirm(confirmation: Confirmation): void;
   start(): void;
@@ -137,6 +139,10 @@ export function openNode(options: NodeOptions): Node {
         updatedAt: feed.updatedAt,
         faults,
       };
+    },
+    setServers(servers) {
+      membership.setServers(servers);
+      feed.renew();
     },
     confirm: (confirmation) => feed.confirm(confirmation),
     start() {

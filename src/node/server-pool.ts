@@ -27,15 +27,13 @@ export interface ServerPoolOptions {
  */
 export class ServerPool {
   readonly #options: ServerPoolOptions;
-  readonly #links: ServerLink[];
+  /** By address, in the order in which they are tried. */
+  #links: ReadonlyMap<string, ServerLink> = new Map();
   #current: ServerLink | undefined;
 
   constructor(options: ServerPoolOptions) {
     this.#options = options;
-    const { identity, trust, clock } = options;
-    this.#links = shuffled(options.servers, options.random).map(
-      (address) => new ServerLink({ address, identity, trust, clock }),
-    );
+    this.setServers(options.servers);
   }
 
   /** `host:port` of the server that answered last. */
@@ -43,12 +41,27 @@ export class ServerPool {
     return this.#current?.name;
   }
 
+  /** Calls that are under way go on to their end. */
+  setServers(servers: readonly ServerAddress[]): void {
+    const { random } = this.#options;
+    const before = this.#links;
+    const order = shuffled(servers, random).map((address) => [keyOf(address), address] as const);
+    this.#links = new Map(
+      order.map(([key, address]) => [key, before.get(key) ?? this.#createLink(address)]),
+    );
+    for (const [key, link] of before) {
+      if (this.#links.has(key)) continue;
+      if (link === this.#current) this.#setCurrent(undefined);
+      link.close();
+    }
+  }
+
   /**
    * Does the work with one server after the other until one does not fail for being unavailable.
    * @throws what the work throws; when no server answers, why the first did not
    */
   async use<T>(work: (link: ServerLink) => Promise<T>): Promise<T> {
-    const untried = new Set(this.#links);
+    const untried = new Set(this.#links.values());
     let failure: unknown;
     while (untried.size > 0) {
       const link = await this.#connect(untried, failure);
@@ -65,7 +78,12 @@ export class ServerPool {
   }
 
   close(): void {
-    for (const link of this.#links) link.close();
+    for (const link of this.#links.values()) link.close();
+  }
+
+  #createLink(address: ServerAddress): ServerLink {
+    const { identity, trust, clock } = this.#options;
+    return new ServerLink({ address, identity, trust, clock });
   }
 
   /** The current server while it is connected, else whichever answers first. */
@@ -110,6 +128,10 @@ export async function withAnyServer<T>(
   } finally {
     pool.close();
   }
+}
+
+function keyOf({ host, port }: ServerAddress): string {
+  return `${host} ${port}`;
 }
 
 /** Fisher and Yates. */
