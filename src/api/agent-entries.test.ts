@@ -110,6 +110,17 @@ describe('SyncAuthorizedEntries', () => {
     expect(pages.flatMap(({ entries: page }) => page)).toHaveLength(200);
   });
 
+  it('gives an entry once, however often it is asked for', async () => {
+    const { agent } = await openWith(syncLimits.entries + 1);
+    const sync = agent.stream('Entry.SyncAuthorizedEntries');
+    sync.send({});
+    await sync.read();
+    sync.send({ ids: Array.from({ length: syncLimits.ids }, (_, i) => `w${i % 2}`) });
+    expect(await sync.read()).toMatchObject({ entries: [{ id: 'w0' }, { id: 'w1' }] });
+    sync.end();
+    expect(await sync.read()).toBeUndefined();
+  });
+
   it('refuses to go on for an agent that is banned meanwhile', async () => {
     const { agent, agents, identity } = await openWith(syncLimits.entries + 1);
     const sync = agent.stream('Entry.SyncAuthorizedEntries');
