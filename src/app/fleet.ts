@@ -86,12 +86,16 @@ export async function openFleet(
     local?.id.equals(id) === true ? local.entries : entitlements.of(id);
   const issuableAt = (instant: () => number) =>
     guardIssuance(authorizedEntriesOf, revocations, instant);
+  // Agents may ask, and be refused, as often as they like.
+  const limitedLog = limitLog(log, clock);
   const issuance = createSvidIssuance({
     ...common,
+    log: limitedLog,
     authorizedEntriesOf: issuableAt(() => clock.now()),
   });
   const jwtIssuance = createJwtIssuance({
     ...common,
+    log: limitedLog,
     // Tokens tell time in seconds.
     authorizedEntriesOf: issuableAt(() => Math.floor(clock.now() / 1_000) * 1_000),
   });

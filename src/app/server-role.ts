@@ -18,7 +18,7 @@ import {
   openOwnBundle,
   withdrawExpiredAuthorities,
 } from '../federation/index.ts';
-import { withSteadyHeap } from '../ops/index.ts';
+import { limitLog, withSteadyHeap } from '../ops/index.ts';
 import { RevocationRegistry } from '../revocations/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
@@ -88,7 +88,13 @@ export async function openServerRole(
     metrics,
   });
   closing.defer(() => revocations.close());
-  const evidence = new RotationEvidence({ ...process, ownBundle, hasAnonymousReaders: false });
+  const evidence = new RotationEvidence({
+    ...process,
+    // Agents may name streams that lag as often as they like.
+    log: limitLog(log, clock),
+    ownBundle,
+    hasAnonymousReaders: false,
+  });
   closing.defer(() => evidence.close());
   const authorities = await openAuthorities(config, process, bucket, { ownBundle, evidence });
   const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
