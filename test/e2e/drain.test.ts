@@ -136,11 +136,14 @@ describe('agent run', () => {
     const log = logOf(agent);
     await log.line('{"ready":true');
 
-    writeFileSync(config, 'log: { level: debug }\nagent: { servers: ["other.test:1"] }\n');
+    writeFileSync(
+      config,
+      'log: { level: debug }\nagent: { servers: ["${SERVER}"], sds: { defaultSvidName: x } }\n',
+    );
     agent.kill('SIGHUP');
     expect(JSON.parse(await log.line('the configuration was reloaded'))).toMatchObject({
       changed: ['log.level'],
-      kept: ['agent.servers'],
+      kept: ['agent.sds.defaultSvidName'],
     });
     const level = ['log-level', 'set', 'error', '--agent', '--socket', socket, '--output', 'json'];
     expect(JSON.parse((await runTrustplane(...level)).stdout)).toEqual({
