@@ -7,10 +7,12 @@
 import { findEnvoy } from '../test/programs/find-envoy.ts';
 import { ProgramMissingError } from '../test/programs/pip.ts';
 import { findSpire } from '../test/programs/spire/find-spire.ts';
+import type { Maker, Makers } from '../test/programs/spire/interop-place.ts';
 import { clockDrill } from './interop/clock-drill.ts';
 import { federationDrill } from './interop/federation-drill.ts';
 import { joinDrill } from './interop/join-drill.ts';
-import { type Drill, type Makers, runDrill } from './interop/run-drill.ts';
+import { nestedDrill } from './interop/nested-drill.ts';
+import { type Drill, runDrill } from './interop/run-drill.ts';
 import { x509popDrill } from './interop/x509pop-drill.ts';
 
 process.exitCode = await main(process.argv.slice(2));
@@ -28,6 +30,7 @@ async function main([pair, word = '']: readonly string[]): Promise<number> {
       failed += await run(joinDrill, makers);
       failed += await run(x509popDrill, makers);
       failed += await run(clockDrill, makers);
+      failed += await run(nestedDrill, makers);
       failed += await run(federationDrill, makers);
     }
     process.stdout.write(failed === 0 ? 'all passed\n' : `${failed} failed\n`);
@@ -45,6 +48,6 @@ function parsePair(text: string): Makers {
   throw new Error(`expected AGENT/SERVER, each spire or trustplane; got ${text}`);
 }
 
-function isMaker(text: string | undefined): text is Makers['agent'] {
+function isMaker(text: string | undefined): text is Maker {
   return text === 'spire' || text === 'trustplane';
 }

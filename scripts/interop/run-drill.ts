@@ -2,7 +2,7 @@ import type { Spire } from '../../test/programs/spire/find-spire.ts';
 import {
   type InteropPlace,
   type Lives,
-  type Maker,
+  type Makers,
   openInteropPlace,
 } from '../../test/programs/spire/interop-place.ts';
 
@@ -16,12 +16,6 @@ export interface Drill<World> {
   /** Printed at the end. */
   summary?(world: World): string;
   readonly steps: Readonly<Record<string, (world: World) => Promise<void>>>;
-}
-
-/** Who wrote which side. */
-export interface Makers {
-  readonly server: Maker;
-  readonly agent: Maker;
 }
 
 /** Runs all steps, whatever fails, and reports each; returns how many failed. */

@@ -9,11 +9,17 @@ import { createRunFolder } from '../run-folder.ts';
 import type { Spire } from './find-spire.ts';
 import { createOurAgent, createOurServer } from './launch-ours.ts';
 import { createSpireAgent, type NodeProof } from './launch-spire-agent.ts';
-import { createSpireServer } from './launch-spire-server.ts';
+import { type Above, createSpireServer } from './launch-spire-server.ts';
 import { createServerCommands, type ServerCommands } from './server-commands.ts';
 
 /** Who wrote a program. */
 export type Maker = 'trustplane' | 'spire';
+
+/** Who wrote which side. */
+export interface Makers {
+  readonly server: Maker;
+  readonly agent: Maker;
+}
 
 /** Lives of certificates, in seconds. */
 export interface Lives {
@@ -26,6 +32,10 @@ export interface Lives {
 export interface InteropPlace extends AsyncDisposable {
   readonly folder: string;
   readonly spire: Spire;
+  readonly makers: Makers;
+  readonly lives: Lives;
+  /** Where agents reach the server, on 127.0.0.1. */
+  readonly port: number;
   readonly server: Restartable;
   /** SPIRE's own command line, at the server's admin socket. */
   readonly admin: ServerCommands;
@@ -42,11 +52,12 @@ export interface InteropAgent extends Restartable {
   readonly socket: string;
 }
 
-/** Starts the server; resolves when it serves. */
+/** Starts the server, below another one where `above` says so; resolves when it serves. */
 export async function openInteropPlace(
   spire: Spire,
-  makers: { readonly server: Maker; readonly agent: Maker },
+  makers: Makers,
   lives: Lives,
+  above?: Above,
 ): Promise<InteropPlace> {
   await using opening = new AsyncDisposableStack();
   const run = createRunFolder();
@@ -55,7 +66,8 @@ export async function openInteropPlace(
   const pki = await createNodePki(folder);
   const port = await freePort();
   const serverFolder = await makeFolder(folder, 'server');
-  const options = { folder: serverFolder, port, ...lives, nodeAuthorities: pki.authorities };
+  const nodeAuthorities = pki.authorities;
+  const options = { folder: serverFolder, port, ...lives, nodeAuthorities, above };
   const server =
     makers.server === 'spire'
       ? await createSpireServer({ program: spire.server, ...options })
@@ -70,6 +82,9 @@ export async function openInteropPlace(
   return {
     folder,
     spire,
+    makers,
+    lives,
+    port,
     server,
     admin,
     async createAgent(name, proof) {

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { createRestartable, type Restartable } from '../restartable.ts';
 import type { TiedChild } from '../tied-child.ts';
 import type { NodeProof } from './launch-spire-agent.ts';
+import type { Above } from './launch-spire-server.ts';
 
 const program = path.join(import.meta.dirname, '..', '..', '..', 'bin', 'trustplane.js');
 
@@ -13,13 +14,15 @@ export interface OurServerOptions {
   readonly x509SvidSeconds: number;
   readonly agentSeconds: number;
   readonly nodeAuthorities: string;
+  readonly above?: Above | undefined;
 }
 
 /** `trustplane server run` for example.org, not started yet. */
 export async function createOurServer(
   options: OurServerOptions,
 ): Promise<Restartable & { readonly adminSocket: string }> {
-  const { folder, port, caSeconds, x509SvidSeconds, agentSeconds, nodeAuthorities } = options;
+  const { folder, port, caSeconds, x509SvidSeconds, agentSeconds, nodeAuthorities, above } =
+    options;
   const adminSocket = path.join(folder, 'admin.sock');
   const file = path.join(folder, 'trustplane.yaml');
   const configuration = {
@@ -29,7 +32,7 @@ export async function createOurServer(
       adminSocket,
       bindAddress: `127.0.0.1:${port}`,
       nodeAttestors: { x509pop: { caBundle: nodeAuthorities } },
-      ca: { ttl: `${caSeconds}s` },
+      ca: { ttl: `${caSeconds}s`, ...(above && { upstream: { spire: upstreamOf(above) } }) },
       x509Svid: { ttl: `${x509SvidSeconds}s` },
       // An authority waits for those who poll: three times, or two, as long as they are asked to.
       bundle: { refreshHint: '1s' },
@@ -40,6 +43,10 @@ export async function createOurServer(
   await writeFile(file, JSON.stringify(configuration));
   const args = ['server', 'run', '--config', file, '--output', 'json'];
   return { ...launchable(args), adminSocket };
+}
+
+function upstreamOf({ port, workloadApiSocket }: Above): object {
+  return { servers: [`127.0.0.1:${port}`], workloadApiSocket };
 }
 
 export interface OurAgentOptions {

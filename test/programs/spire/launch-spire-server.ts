@@ -15,6 +15,14 @@ export interface SpireServerOptions {
   readonly agentSeconds: number;
   /** PEM file: nodes with certificates of these authorities may join. */
   readonly nodeAuthorities: string;
+  readonly above?: Above | undefined;
+}
+
+/** A server above, and the Workload API with the SVID to call it with. */
+export interface Above {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  readonly workloadApiSocket: string;
 }
 
 /** A SPIRE server for example.org with SQLite and keys on disk, not started yet. */
@@ -38,7 +46,8 @@ export async function createSpireServer(
 }
 
 function configuration(options: SpireServerOptions, adminSocket: string): string {
-  const { folder, port, caSeconds, x509SvidSeconds, agentSeconds, nodeAuthorities } = options;
+  const { folder, port, caSeconds, x509SvidSeconds, agentSeconds, nodeAuthorities, above } =
+    options;
   return `
 server {
   bind_address = "127.0.0.1"
@@ -58,6 +67,14 @@ plugins {
   KeyManager "disk" { plugin_data { keys_path = "${folder}/keys.json" } }
   NodeAttestor "join_token" { plugin_data {} }
   NodeAttestor "x509pop" { plugin_data { ca_bundle_path = "${nodeAuthorities}" } }
+${above === undefined ? '' : upstreamAuthority(above)}}
+`;
 }
+
+function upstreamAuthority({ port, workloadApiSocket }: Above): string {
+  const server = `server_address = "127.0.0.1", server_port = "${port}"`;
+  return `  UpstreamAuthority "spire" {
+    plugin_data { ${server}, workload_api_socket = "${workloadApiSocket}" }
+  }
 `;
 }

@@ -8,7 +8,9 @@ export interface FetchedSvid {
   readonly spiffeId: string;
   /** Lower-case hex. */
   readonly serialNumber: string;
-  /** SHA-256 of the authority in its bundle that signed it. */
+  /** Certificates up to the authority. */
+  readonly chainLength: number;
+  /** SHA-256 of the authority in its bundle below which it is. */
   readonly authority: string;
 }
 
@@ -64,13 +66,17 @@ interface X509Answer {
 }
 
 function readSvid({ spiffe_id, x509_svid, bundle }: X509Answer['svids'][number]): FetchedSvid {
-  const [leaf] = certificates(x509_svid);
+  const chain = certificates(x509_svid);
+  const [leaf] = chain;
   if (leaf === undefined) throw new Error('an X509-SVID without a certificate');
-  const authority = certificates(bundle).find((each) => leaf.verify(each.publicKey));
-  if (authority === undefined) throw new Error(`${spiffe_id} is signed by nobody in its bundle`);
+  const isLinked = chain.every((each, i) => i === 0 || chain[i - 1]?.verify(each.publicKey));
+  const authority = certificates(bundle).find((each) => chain.at(-1)?.verify(each.publicKey));
+  if (!isLinked || authority === undefined)
+    throw new Error(`${spiffe_id} is signed by nobody in its bundle`);
   return {
     spiffeId: spiffe_id,
     serialNumber: leaf.serialNumber.toLowerCase(),
+    chainLength: chain.length,
     authority: authority.fingerprint256,
   };
 }
