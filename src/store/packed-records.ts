@@ -1,6 +1,6 @@
 import type { StoredRecord } from './store.ts';
 
-const MAX_PACK_BYTES = 1024 * 1024;
+const PACK_BYTES = 1024 * 1024;
 
 /** Records in few objects, so that 100,000 of them cross a thread boundary in few moves. */
 export interface PackedRecords {
@@ -12,37 +12,54 @@ export interface PackedRecords {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Packs of at most about 1 MiB each. */
+/** Packs of about 1 MiB each. A value is copied as it comes, so that it need not outlive its row. */
 export function* packRecords(records: Iterable<StoredRecord>): Generator<PackedRecords> {
-  let group: StoredRecord[] = [];
-  let groupBytes = 0;
+  let pack = new Pack();
   for (const record of records) {
-    group.push(record);
-    groupBytes += record.value.length;
-    if (groupBytes < MAX_PACK_BYTES) continue;
-    yield packGroup(group, groupBytes);
-    group = [];
-    groupBytes = 0;
+    if (!pack.hasRoomFor(record)) {
+      yield pack.finish();
+      pack = new Pack(record.value.length);
+    }
+    pack.add(record);
   }
-  if (group.length > 0) yield packGroup(group, groupBytes);
+  if (!pack.isEmpty) yield pack.finish();
 }
 
-/** The memory that may move with a pack instead of being copied. */
-export function movableOf({ revisions, ends, bytes }: PackedRecords): ArrayBuffer[] {
-  return [revisions.buffer, ends.buffer, bytes.buffer];
-}
+class Pack {
+  readonly #keys: string[] = [];
+  readonly #revisions: number[] = [];
+  readonly #ends: number[] = [];
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  #end = 0;
 
-function packGroup(group: readonly StoredRecord[], byteLength: number): PackedRecords {
-  const bytes = new Uint8Array(byteLength);
-  const ends = new Uint32Array(group.length);
-  let end = 0;
-  for (const [i, { value }] of group.entries()) {
-    bytes.set(value, end);
-    end += value.length;
-    ends[i] = end;
+  constructor(leastBytes: number = 0) {
+    this.#bytes = new Uint8Array(Math.max(PACK_BYTES, leastBytes));
   }
-  const keys = group.map((record) => record.key).join('\n');
-  return { keys, revisions: Float64Array.from(group, (record) => record.revision), ends, bytes };
+
+  get isEmpty(): boolean {
+    return this.#keys.length === 0;
+  }
+
+  hasRoomFor({ value }: StoredRecord): boolean {
+    return this.#end + value.length <= this.#bytes.length;
+  }
+
+  add({ key, value, revision }: StoredRecord): void {
+    this.#bytes.set(value, this.#end);
+    this.#end += value.length;
+    this.#keys.push(key);
+    this.#revisions.push(revision);
+    this.#ends.push(this.#end);
+  }
+
+  finish(): PackedRecords {
+    return {
+      keys: this.#keys.join('\n'),
+      revisions: Float64Array.from(this.#revisions),
+      ends: Uint32Array.from(this.#ends),
+      bytes: this.#bytes.slice(0, this.#end),
+    };
+  }
 }
 
 /** The records of a pack. Their values share its memory. */
@@ -54,4 +71,9 @@ export function unpackRecords({ keys, revisions, ends, bytes }: PackedRecords): 
     start = end;
     return record;
   });
+}
+
+/** The memory that may move with a pack instead of being copied. */
+export function movableOf({ revisions, ends, bytes }: PackedRecords): ArrayBuffer[] {
+  return [revisions.buffer, ends.buffer, bytes.buffer];
 }

@@ -4,7 +4,7 @@ import { movableOf } from './packed-records.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { failedAnswer } from './sqlite-errors.ts';
 import { openDatabase } from './sqlite-open.ts';
-import type { Answer, Batch, SqliteWorkerOptions, WorkerMessage } from './sqlite-protocol.ts';
+import type { Batch, SqliteWorkerOptions, WorkerMessage } from './sqlite-protocol.ts';
 
 const { path, trustDomain }: SqliteWorkerOptions = workerData;
 
