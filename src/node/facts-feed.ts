@@ -55,6 +55,7 @@ export class FactsFeed {
     this.#options = options;
     this.#nap = new Nap(options.clock);
     this.#follower = new SyncFollower({
+      clock: options.clock,
       replica: new SyncReplica(options),
       onFacts: (facts, position) => this.#take(facts, position),
     });

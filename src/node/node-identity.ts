@@ -9,6 +9,9 @@ import {
 } from '../spiffe/index.ts';
 import type { TlsIdentity } from '../wire/index.ts';
 
+/** How far this host's clock may be behind the server's: servers judge the SVID by theirs. */
+const CLOCK_TOLERANCE_MS = 300_000;
+
 /** The agent's own X509-SVID with its key. Immutable. */
 export interface NodeIdentity extends TlsIdentity {
   readonly agentId: SpiffeId;
@@ -51,7 +54,9 @@ export function acceptIdentity(
       throw new Error(`${spiffeId.toString()} is no agent of ${trustDomain.name}`);
     }
     if (Buffer.compare(leaf.publicKey, keys.publicKey) !== 0) throw new Error('it has another key');
-    verifyX509Svid(parsed, bundle, now);
+    const aheadMs = leaf.notBefore - now;
+    if (aheadMs > CLOCK_TOLERANCE_MS) throw new Error('the clocks of server and agent disagree');
+    verifyX509Svid(parsed, bundle, Math.max(now, leaf.notBefore));
     const { privateKey } = keys;
     const expiresAt = leaf.notAfter;
     return {
@@ -73,7 +78,8 @@ export function acceptIdentity(
 /** Whether servers and peers that have this bundle take the identity. */
 export function isBelow({ certificateChain }: NodeIdentity, bundle: Bundle, now: number): boolean {
   try {
-    verifyX509Svid(parseX509Svid(certificateChain), bundle, now);
+    const svid = parseX509Svid(certificateChain);
+    verifyX509Svid(svid, bundle, Math.max(now, svid.leaf.notBefore));
     return true;
   } catch {
     return false;

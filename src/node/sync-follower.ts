@@ -1,4 +1,4 @@
-import { type AgentFacts, TrustplaneError } from '../spiffe/index.ts';
+import { type AgentFacts, type Clock, TrustplaneError } from '../spiffe/index.ts';
 import {
   buildSyncRequest,
   type Laggard,
@@ -16,7 +16,11 @@ export interface Confirmation {
   readonly laggards: readonly Laggard[];
 }
 
+/** A server that says nothing at all for this long is none to follow. */
+const FIRST_WORD_MS = 10_000;
+
 export interface SyncFollowerOptions {
+  readonly clock: Clock;
   readonly replica: SyncReplica;
   readonly onFacts: (facts: AgentFacts, position: Position) => void;
 }
@@ -43,12 +47,14 @@ export class SyncFollower {
     this.#stream = stream;
     this.#isCurrent = false;
     this.#isLeaving = false;
+    const timer = this.#options.clock.setTimer(FIRST_WORD_MS, () => stream.cancel());
     try {
-      await this.#read(stream);
+      await this.#read(stream, () => timer.cancel());
       throw new TrustplaneError('ERR_NODE_UNREACHABLE', `${link.name}: it ended its stream`);
     } catch (error) {
       if (!this.#isLeaving) throw error;
     } finally {
+      timer.cancel();
       stream.cancel();
       this.#stream = undefined;
     }
@@ -66,13 +72,14 @@ export class SyncFollower {
     this.#tellConfirmation();
   }
 
-  async #read(stream: ServerStream<WireSyncResponse>): Promise<void> {
+  async #read(stream: ServerStream<WireSyncResponse>, onWord: () => void): Promise<void> {
     const { replica, onFacts } = this.#options;
     const session = replica.connect();
     stream.send(buildSyncRequest(session.hello));
     for (;;) {
       const message = await stream.read();
       if (message === undefined) return;
+      onWord();
       const receipt = session.receive(parsePart(message));
       if (receipt.kind === 'applied') onFacts(receipt.facts, receipt.position);
       if ('reply' in receipt) stream.send(buildSyncRequest(receipt.reply));
