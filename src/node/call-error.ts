@@ -1,5 +1,11 @@
 import { type ServiceError, status } from '@grpc/grpc-js';
-import { type ErrorCode, errorCodes, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type ErrorCategory,
+  type ErrorCode,
+  errorCodes,
+  messageOf,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { ERROR_CODE_KEY, messageType, strictBytes } from '../wire/index.ts';
 
 const STATUS_KEY = 'grpc-status-details-bin';
@@ -20,6 +26,8 @@ const lost: ReadonlySet<ErrorCode> = new Set([
   'ERR_AGENT_NOT_ACTIVE',
   'ERR_AGENT_MUST_REATTEST',
 ]);
+
+const passing: ReadonlySet<ErrorCategory> = new Set(['unavailable', 'exhausted', 'aborted']);
 
 /** For answers without a code of trustplane's, as those of a SPIRE server. */
 const codesByStatus: Readonly<Record<number, ErrorCode | undefined>> = {
@@ -49,6 +57,11 @@ export function itemError(code: number, message: string): TrustplaneError {
 /** True when another server, or this one later, may well answer. */
 export function isUnavailable(error: unknown): boolean {
   return error instanceof TrustplaneError && error.category === 'unavailable';
+}
+
+/** True when the same may well go better later: a server that is there has too much to do, or others came before. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof TrustplaneError && passing.has(error.category);
 }
 
 export function isBan(error: unknown): boolean {

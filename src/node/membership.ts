@@ -1,6 +1,6 @@
 import { type Bundle, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { backoffMs } from './backoff.ts';
-import { isBan, isLost, isUnavailable } from './call-error.ts';
+import { isBan, isLost, isPassing, isUnavailable } from './call-error.ts';
 import { IdentitySource, type IdentitySourceOptions } from './identity-source.ts';
 import { Nap } from './nap.ts';
 import { isBelow, type NodeIdentity } from './node-identity.ts';
@@ -220,7 +220,7 @@ export class Membership {
     }
     if (isBan(fault)) this.#forget();
     if (isUnavailable(fault)) this.doubt();
-    if (this.#identity !== undefined || isUnavailable(fault)) return false;
+    if (this.#identity !== undefined || isPassing(fault)) return false;
     this.#joined.reject(fault);
     return true;
   }
@@ -234,7 +234,7 @@ export class Membership {
   #retryDelayMs(): number {
     const { clock, random } = this.#options;
     if (this.#failures === 0) return 0;
-    if (!isUnavailable(this.#fault)) return REFUSED_RETRY_MS * (1 + JITTER * random());
+    if (!isPassing(this.#fault)) return REFUSED_RETRY_MS * (1 + JITTER * random());
     const backoff = backoffMs(this.#failures, random());
     const left = (this.identity?.expiresAt ?? Number.POSITIVE_INFINITY) - clock.now();
     if (backoff <= left / 4) return backoff;

@@ -1,5 +1,5 @@
 import { copyFile } from 'node:fs/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { openFleet } from '../../test/fakes/open-fleet.ts';
 import { bundleFileOf, openTestNode, pathsOf } from '../../test/fakes/open-test-node.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
@@ -12,6 +12,7 @@ import {
   generateP256KeyPair,
   parseX509Svid,
   SpiffeId,
+  TrustplaneError,
 } from '../spiffe/index.ts';
 import type { NodeIdentity } from './node-identity.ts';
 
@@ -122,6 +123,19 @@ describe.each(kinds)('a node that joins and %s', (_, pushes) => {
     const node = await openTestNode(fleet, { attestation, bootstrap: { kind: 'insecure' } });
     await node.ready;
     expect(node.trust.current().own.x509Authorities).toHaveLength(1);
+  });
+
+  it('comes back to a server that has too much to do', async () => {
+    const { attestor, attestation, attempts } = vouched('n1');
+    const busy = new TrustplaneError('ERR_API_RATE_LIMIT', 'at most 1 attestation a second');
+    const attest = vi.spyOn(attestor, 'attest').mockRejectedValueOnce(busy);
+    const fleet = await openFleet({ pushes, attestors: [attestor] });
+    const node = await openTestNode(fleet, { attestation });
+    await until(() => node.status().faults.length > 0);
+    expect(node.status().faults[0]?.code).toBe('ERR_API_RATE_LIMIT');
+    await fleet.clock.advanceAsync(1_000);
+    await node.ready;
+    expect([attempts(), attest.mock.calls.length]).toEqual([2, 2]);
   });
 
   it('waits for a server to be there', async () => {
@@ -303,6 +317,19 @@ describe('a node that was away for long', () => {
     await node.ready;
     expect(node.status().agentId?.toString()).toBe(id.toString());
     await inTime(fleet, () => fleet.agents.get(id)?.renewedSvid === undefined);
+  });
+
+  it('does not take a busy server for one that refuses its last key (F2)', async () => {
+    const fleet = await openFleet({ pushes: true });
+    const { id, options } = await left(fleet);
+    await pass(fleet, 5);
+    const conflict = new TrustplaneError('ERR_AGENT_CONFLICT', 'changed by others meanwhile');
+    vi.spyOn(fleet.agents, 'readmit').mockRejectedValueOnce(conflict);
+    const spend = vi.spyOn(fleet.tokens, 'spend');
+    const node = await openTestNode(fleet, options);
+    await inTime(fleet, () => node.status().agentId !== undefined);
+    expect(node.status().agentId?.toString()).toBe(id.toString());
+    expect(spend).not.toHaveBeenCalled();
   });
 
   it('stays out when it was banned meanwhile (F2)', async () => {
