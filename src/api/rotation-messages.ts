@@ -14,6 +14,7 @@ export function buildAuthority(authority: AuthorityStatus): object {
     expires_at: buildSeconds(authority.notAfter),
     published: authority.isPublished,
     tainted: authority.isTainted,
+    ...(authority.upstreamId !== undefined && { upstream_id: authority.upstreamId }),
   };
 }
 

@@ -57,13 +57,20 @@ function openAuthority(
   if (upstream.kind === 'disk') {
     return createDiskUpstream({ ...upstream, trustDomain, clock, random: randomBytes });
   }
-  const { servers: addresses, workloadApiSocket: path } = upstream;
+  const { servers: addresses, workloadApiSocket: path, spiffeId } = upstream;
   const workloadApi = createWorkloadApiClient({
     address: { kind: 'unix', path },
     clock,
     random: Math.random,
   });
-  const servers = openUpstreamServers({ addresses, workloadApi, trustDomain, clock, log });
+  const servers = openUpstreamServers({
+    addresses,
+    workloadApi,
+    spiffeId,
+    trustDomain,
+    clock,
+    log,
+  });
   closing.defer(() => servers.close());
   return servers;
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SpiffeId } from '../spiffe/index.ts';
 import {
   type Address,
   absolutePath,
@@ -12,6 +13,8 @@ import {
   type Section,
   serverAddress,
 } from './config-values.ts';
+
+const spiffeId = parsed('^spiffe://', 'SPIFFE ID', (text) => SpiffeId.parse(text));
 
 const diskUpstream = z.strictObject({
   certificateFile: absolutePath.meta({
@@ -43,6 +46,10 @@ const spireUpstream = z.strictObject({
     description:
       'Unix socket of the Workload API that gives this server the SVID it calls them with; its entry has to be downstream.',
     examples: ['/run/trustplane/root-agent.sock'],
+  }),
+  spiffeId: spiffeId.optional().meta({
+    description: 'Which of the SVIDs it gives is used. Without it the first one.',
+    examples: ['spiffe://prod.example/nested-server'],
   }),
 });
 
@@ -227,6 +234,7 @@ export type ServerFile = Section<{
       spire: {
         readonly servers: readonly Address[];
         readonly workloadApiSocket: string;
+        readonly spiffeId?: SpiffeId | undefined;
       };
     }>;
   }>;

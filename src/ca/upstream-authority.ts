@@ -21,6 +21,8 @@ export interface UpstreamTrust {
   readonly jwtAuthorities: readonly TokenAuthority[];
   /** True when what is missing has been revoked; false when it may only be unknown upstream. */
   readonly isComplete: boolean;
+  /** How often upstream wants to be asked; undefined where it does not say. */
+  readonly refreshHintSeconds?: number | undefined;
 }
 
 /** Signs the X.509 authorities of this server (design D3). */

@@ -20,8 +20,8 @@ import type {
   UpstreamTrust,
 } from './upstream-authority.ts';
 
-/** As often as SPIRE's servers ask. */
-const INTERVAL_MS = 5_000;
+/** As often as SPIRE's servers ask; more often where upstream wants that. */
+const MAX_INTERVAL_MS = 5_000;
 /** A certificate is valid through the second of its notAfter. */
 const LAST_SECOND_MS = 1_000;
 
@@ -68,7 +68,7 @@ export interface UpstreamFollower extends UpstreamSigner {
 }
 
 /**
- * Asks upstream every 5 s whom to trust. What is new there goes into the bundle first; when a root is
+ * Asks upstream every 5 s, or as often as it wants, whom to trust. What is new there goes into the bundle first; when a root is
  * tainted or revoked, what stands below it is replaced before the bundle says so.
  * @throws TrustplaneError ERR_CA_JOURNAL, ERR_STORE_*
  */
@@ -180,7 +180,9 @@ class Follower implements UpstreamFollower {
   #sleep(): void {
     if (this.#isClosed) return;
     this.#timer?.cancel();
-    this.#timer = this.#options.clock.setTimer(INTERVAL_MS, () => void this.refresh());
+    const hintMs = (this.#trust?.refreshHintSeconds ?? Number.POSITIVE_INFINITY) * 1_000;
+    const intervalMs = Math.min(hintMs, MAX_INTERVAL_MS);
+    this.#timer = this.#options.clock.setTimer(intervalMs, () => void this.refresh());
   }
 
   async #attempt(): Promise<void> {
@@ -210,10 +212,10 @@ class Follower implements UpstreamFollower {
   }
 
   /** What has not ended and was not revoked here. */
-  #usable({ x509Authorities, jwtAuthorities, isComplete }: UpstreamTrust): UpstreamTrust {
+  #usable({ x509Authorities, jwtAuthorities, ...rest }: UpstreamTrust): UpstreamTrust {
     const now = this.#options.clock.now();
     return {
-      isComplete,
+      ...rest,
       x509Authorities: x509Authorities.filter(
         ({ certificate }) =>
           !this.#refused.isRevoked(rootName(certificate)) &&

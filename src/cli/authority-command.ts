@@ -21,7 +21,35 @@ export function authorityCommand(io: Io): Command {
     .description('Show and replace the authorities of the server, before the clock does.')
     .addHelpText('after', examples('x509'))
     .addCommand(kindCommand(io, 'x509'))
-    .addCommand(kindCommand(io, 'jwt'));
+    .addCommand(kindCommand(io, 'jwt'))
+    .addCommand(upstreamCommand(io));
+}
+
+function upstreamCommand(io: Io): Command {
+  const example = (verb: string): string => `
+Examples:
+  trustplane authority upstream ${verb} 9c41…`;
+  return new Command('upstream')
+    .description('The authorities above the X.509 authorities of this server, and in the bundle.')
+    .addHelpText('after', example('taint'))
+    .addCommand(
+      withAdminSocket(new Command('taint'), io)
+        .argument('<upstream-id>', 'one that stands above nothing that signs any more')
+        .description('Have everything that stands below an upstream authority replaced.')
+        .addHelpText('after', example('taint'))
+        .action((id: string, options: AdminOptions) =>
+          takeUpstream(io, options, { id, done: 'tainted' }, (client) => client.taintUpstream(id)),
+        ),
+    )
+    .addCommand(
+      withAdminSocket(new Command('revoke'), io)
+        .argument('<upstream-id>', 'a tainted one')
+        .description('Take a tainted upstream authority out of the bundle, for good.')
+        .addHelpText('after', example('revoke'))
+        .action((id: string, options: AdminOptions) =>
+          takeUpstream(io, options, { id, done: 'revoked' }, (client) => client.revokeUpstream(id)),
+        ),
+    );
 }
 
 function examples(kind: AuthorityKind): string {
@@ -147,6 +175,22 @@ async function take(
       ['Valid until', state.expiresAt],
     ]);
     print(io, options.output, { ...state, state: done }, text);
+  });
+}
+
+async function takeUpstream(
+  io: Io,
+  options: AdminOptions,
+  { id, done }: { readonly id: string; readonly done: string },
+  step: (client: AuthorityClient) => Promise<void>,
+): Promise<void> {
+  await withClient(options, async (client) => {
+    await step(client);
+    const text = formatFields([
+      ['Upstream authority', id],
+      ['State', done],
+    ]);
+    print(io, options.output, { upstreamId: id, state: done }, text);
   });
 }
 

@@ -9,6 +9,7 @@ const authority = {
   expiresAt: '2026-01-02T00:00:00Z',
   published: true,
   tainted: false,
+  upstreamId: null,
 };
 const quiet: RotationView = {
   kind: 'x509',

@@ -7,15 +7,7 @@ const titles = { x509: 'X.509', jwt: 'JWT' } as const;
 export function formatRotation(rotation: RotationView): string {
   const { gate, alarm, failure } = rotation;
   const parts = [
-    formatTable(
-      ['slot', 'authority', 'valid until', 'bundle'],
-      rotation.authorities.map(({ slot, authorityId, expiresAt, published, tainted }) => [
-        slot,
-        authorityId,
-        expiresAt,
-        bundleText(published, tainted),
-      ]),
-    ),
+    authorityTable(rotation),
     formatFields([
       ['Next step', `${rotation.nextStep}, by ${rotation.nextStepAt}`],
       ['Gate', gate === null ? '' : gateText(gate)],
@@ -26,6 +18,21 @@ export function formatRotation(rotation: RotationView): string {
   if (gate !== null && gate.behind.length > 0) parts.push(laggardText(gate));
   if (alarm !== null && alarm.behind.length > 0) parts.push(laggardText(alarm));
   return parts.join('\n\n');
+}
+
+/** With what stands above them, if anything does. */
+function authorityTable({ authorities }: RotationView): string {
+  const isBelow = authorities.some(({ upstreamId }) => upstreamId !== null);
+  return formatTable(
+    ['slot', 'authority', 'valid until', 'bundle', ...(isBelow ? ['upstream'] : [])],
+    authorities.map(({ slot, authorityId, expiresAt, published, tainted, upstreamId }) => [
+      slot,
+      authorityId,
+      expiresAt,
+      bundleText(published, tainted),
+      ...(isBelow ? [upstreamId ?? ''] : []),
+    ]),
+  );
 }
 
 /** Every kind, under its name. */

@@ -55,6 +55,10 @@ export interface AuthorityClient {
   activate(kind: AuthorityKind, authorityId: string, force: boolean): Promise<AuthorityStateView>;
   taint(kind: AuthorityKind, authorityId: string): Promise<AuthorityStateView>;
   revoke(kind: AuthorityKind, authorityId: string): Promise<AuthorityStateView>;
+  /** Has everything below an upstream authority replaced. */
+  taintUpstream(upstreamId: string): Promise<void>;
+  /** Takes a tainted upstream authority out of the bundle. */
+  revokeUpstream(upstreamId: string): Promise<void>;
   close(): void;
 }
 
@@ -94,6 +98,11 @@ export function createAuthorityClient(socket: string): AuthorityClient {
     return buildState(message);
   }
 
+  async function upstreamStep(verb: 'Taint' | 'Revoke', upstreamId: string): Promise<void> {
+    const request = { subject_key_id: upstreamId };
+    await call('LocalAuthority', `${verb}X509UpstreamAuthority`, request);
+  }
+
   return {
     async rotations() {
       const { rotations = [] } = await call<{ rotations?: readonly RotationMessage[] }>(
@@ -114,6 +123,8 @@ export function createAuthorityClient(socket: string): AuthorityClient {
     },
     taint: (kind, authorityId) => step('Taint', kind, { authority_id: authorityId }),
     revoke: (kind, authorityId) => step('Revoke', kind, { authority_id: authorityId }),
+    taintUpstream: (upstreamId) => upstreamStep('Taint', upstreamId),
+    revokeUpstream: (upstreamId) => upstreamStep('Revoke', upstreamId),
     close,
   };
 }

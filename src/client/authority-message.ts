@@ -11,6 +11,8 @@ export interface AuthorityView {
   readonly expiresAt: string;
   readonly published: boolean;
   readonly tainted: boolean;
+  /** The authority above it that stands in the bundle in its place; null when it is in the bundle itself. */
+  readonly upstreamId: string | null;
 }
 
 /** trustplane.admin.v1.Authority; also, of that, spire.api.server.localauthority.v1.AuthorityState. */
@@ -21,6 +23,7 @@ export interface AuthorityMessage {
   readonly not_before?: string;
   readonly published?: boolean;
   readonly tainted?: boolean;
+  readonly upstream_id?: string;
 }
 
 export function buildAuthority(message: AuthorityMessage): AuthorityView {
@@ -31,6 +34,7 @@ export function buildAuthority(message: AuthorityMessage): AuthorityView {
     expiresAt: instant(message.expires_at),
     published: message.published ?? false,
     tainted: message.tainted ?? false,
+    upstreamId: message.upstream_id || null,
   };
 }
 

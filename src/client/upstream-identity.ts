@@ -3,6 +3,7 @@ import {
   type Bundle,
   type Clock,
   messageOf,
+  type SpiffeId,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
@@ -14,6 +15,8 @@ const RETRY_MS = 5_000;
 
 export interface UpstreamIdentityOptions {
   readonly workloadApi: WorkloadApiClient;
+  /** Which of its SVIDs; undefined: the first. */
+  readonly spiffeId: SpiffeId | undefined;
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Log;
@@ -85,11 +88,17 @@ export class UpstreamIdentity {
   }
 
   #take({ svids, bundles }: X509Context): void {
-    const { trustDomain, log } = this.#options;
-    const svid = svids.find((one) => one.svid.spiffeId.trustDomain.equals(trustDomain));
+    const { spiffeId, trustDomain, log } = this.#options;
+    const svid = svids.find(
+      (one) =>
+        one.svid.spiffeId.trustDomain.equals(trustDomain) &&
+        (spiffeId === undefined || one.svid.spiffeId.equals(spiffeId)),
+    );
     const bundle = bundles.get(trustDomain.name);
     if (svid === undefined || bundle === undefined) {
-      this.#note(`it gives SVIDs of other trust domains than ${trustDomain.name}`);
+      const wanted = spiffeId?.toString() ?? `a workload of ${trustDomain.id}`;
+      const got = svids.slice(0, 5).map((one) => one.svid.spiffeId.toString());
+      this.#note(`expected the SVID of ${wanted}; got ${got.join(', ')}`);
       return;
     }
     const { certificateChain, privateKey } = svid;

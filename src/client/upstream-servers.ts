@@ -29,6 +29,8 @@ export interface UpstreamServersOptions {
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** Gives the SVID to call them with; closed with this. */
   readonly workloadApi: WorkloadApiClient;
+  /** Which of its SVIDs; undefined: the first. */
+  readonly spiffeId: SpiffeId | undefined;
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Log;
@@ -46,6 +48,7 @@ export interface UpstreamServers {
     readonly x509Authorities: readonly X509Authority[];
     readonly jwtAuthorities: readonly TokenAuthority[];
     readonly isComplete: true;
+    readonly refreshHintSeconds: number | undefined;
   }>;
   publishJwt(key: Pick<TokenAuthority, 'keyId' | 'publicKey' | 'expiresAt'>): Promise<void>;
   close(): Promise<void>;
@@ -99,9 +102,9 @@ class Servers implements UpstreamServers {
 
   async fetchTrust() {
     const bundle = parseBundleMessage(await this.#call<WireBundle>('Bundle', 'GetBundle', {}));
-    const { trustDomain, x509Authorities, jwtAuthorities } = bundle;
+    const { trustDomain, x509Authorities, jwtAuthorities, refreshHintSeconds } = bundle;
     if (trustDomain.equals(this.#options.trustDomain) && x509Authorities.length > 0) {
-      return { x509Authorities, jwtAuthorities, isComplete: true } as const;
+      return { x509Authorities, jwtAuthorities, isComplete: true, refreshHintSeconds } as const;
     }
     throw new TrustplaneError(
       'ERR_CLIENT_RESPONSE',
