@@ -1,5 +1,6 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { coldStart } from './cold-start.ts';
+import { entries100kMemory, entries100kReady } from './entries-100k.ts';
 import { entryToStream } from './entry-to-stream.ts';
 import { fleetDeleteToStream } from './fleet-delete-to-stream.ts';
 import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
@@ -17,6 +18,8 @@ export const benchmarks: readonly Benchmark[] = [
   fleetEntryToStream,
   fleetDeleteToStream,
   sync1000,
+  entries100kReady,
+  entries100kMemory,
   rotationToEnvoy,
   sdsStreamMemory,
   sdsFanout,

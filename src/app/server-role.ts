@@ -22,6 +22,7 @@ import { limitLog, withSteadyHeap } from '../ops/index.ts';
 import { RevocationRegistry } from '../revocations/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
+import { returnFreedMemory } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { type Federation, openFederation } from './open-federation.ts';
@@ -79,6 +80,7 @@ export async function openServerRole(
       }),
     ),
   );
+  returnFreedMemory();
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
   const revocations = await RevocationRegistry.load({
