@@ -2,7 +2,7 @@ import { Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { messageType, toServiceError } from '../wire/index.ts';
-import { callError, isUnavailable, itemError } from './call-error.ts';
+import { callError, isPassing, isUnavailable, itemError } from './call-error.ts';
 
 const DETAILS = 'spire.api.types.PermissionDeniedDetails';
 
@@ -65,6 +65,10 @@ it('tells silence, which another server may mend, from answers', () => {
   for (const code of [status.INTERNAL, status.PERMISSION_DENIED, status.RESOURCE_EXHAUSTED]) {
     expect(isUnavailable(callError(failed(code), 's:1'))).toBe(false);
   }
+  for (const code of [status.UNAVAILABLE, status.RESOURCE_EXHAUSTED, status.ABORTED]) {
+    expect(isPassing(callError(failed(code), 's:1'))).toBe(true);
+  }
+  expect(isPassing(callError(failed(status.PERMISSION_DENIED), 's:1'))).toBe(false);
   expect(itemError(status.NOT_FOUND, 'no entry')).toMatchObject({ code: 'ERR_REMOTE_NOT_FOUND' });
   expect(itemError(99, 'what').code).toBe('ERR_REMOTE');
 });

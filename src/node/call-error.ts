@@ -38,6 +38,8 @@ const codesByStatus: Readonly<Record<number, ErrorCode | undefined>> = {
   [status.ALREADY_EXISTS]: 'ERR_REMOTE_EXISTS',
   [status.PERMISSION_DENIED]: 'ERR_REMOTE_PERMISSION',
   [status.UNAUTHENTICATED]: 'ERR_REMOTE_PERMISSION',
+  [status.RESOURCE_EXHAUSTED]: 'ERR_REMOTE_BUSY',
+  [status.ABORTED]: 'ERR_REMOTE_BUSY',
   [status.UNIMPLEMENTED]: 'ERR_REMOTE_UNIMPLEMENTED',
   [status.UNAVAILABLE]: 'ERR_NODE_UNREACHABLE',
 };

@@ -294,6 +294,7 @@ export const errorCodes = {
   ERR_REMOTE_EXISTS: ['already-exists', 'The server has it already.'],
   ERR_REMOTE_PERMISSION: ['permission', 'The server does not allow it.'],
   ERR_REMOTE_PRECONDITION: ['precondition', 'The server refuses it as things stand.'],
+  ERR_REMOTE_BUSY: ['exhausted', 'The server has too much to do; try again later.'],
   ERR_REMOTE_UNIMPLEMENTED: ['unimplemented', 'The server does not offer it.'],
   // attest
   ERR_ATTEST_PROCESS_GONE: ['permission', 'The process has exited; nothing is served to it.'],

@@ -46,7 +46,7 @@ function babbler(answers: readonly unknown[], pages: readonly unknown[]): Server
   const said = [...answers];
   const told = [...pages];
   // Whatever comes over the wire has the type that its field says, and no more is known of it.
-  const next = <T>(from: unknown[]): T => JSON.parse(JSON.stringify(from.shift() ?? {}), revive);
+  const next = (from: unknown[]) => JSON.parse(JSON.stringify(from.shift() ?? {}), revive);
   return {
     call: async (_name, _request) => next(said),
     stream: () => ({
@@ -63,13 +63,15 @@ const revive = (_key: string, value: unknown): unknown =>
     ? Uint8Array.from(Object.values(value).map(Number))
     : value;
 
-async function expectTyped(work: Promise<unknown>): Promise<void> {
-  const error = await work.then(
-    () => undefined,
-    (failure: unknown) => failure,
-  );
-  if (error !== undefined) expect(error).toBeInstanceOf(TrustplaneError);
-  if (error instanceof TrustplaneError) expect(error.code).not.toBe('ERR_INTERNAL');
+/** The code of the refusal, if it was one; what is no refusal is thrown. */
+async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    if (error instanceof TrustplaneError) return error.code;
+    throw error;
+  }
 }
 
 it('what a server says of entries and bundles is taken or refused, never stumbled over', async () => {
@@ -83,7 +85,10 @@ it('what a server says of entries and bundles is taken or refused, never stumble
     fc.asyncProperty(
       fc.array(bundle, { maxLength: 4 }),
       fc.array(page, { maxLength: 4 }),
-      (said, told) => expectTyped(fetchFacts(babbler(said, told), facts, context)),
+      async (said, told) => {
+        const code = await codeOf(fetchFacts(babbler(said, told), facts, context));
+        expect(['ERR_NODE_ANSWER', 'ERR_SYNC_BUNDLE', 'ERR_SYNC_ENTRY']).toContain(code);
+      },
     ),
   );
 });
@@ -133,7 +138,7 @@ it('what a server says is a JWT-SVID is one with a life, or refused', async () =
   await fc.assert(
     fc.asyncProperty(fc.option(token), async (said) => {
       const issuer = createRemoteIssuer((work) => work(babbler([{ svid: said }], [])));
-      await expectTyped(issuer.issueJwt(request));
+      expect([undefined, 'ERR_NODE_ANSWER']).toContain(await codeOf(issuer.issueJwt(request)));
     }),
   );
 });
