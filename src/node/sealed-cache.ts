@@ -75,7 +75,7 @@ export interface SealedCacheOptions extends CacheKeyOptions {
  * @throws TrustplaneError ERR_DATA_DIR*, ERR_CACHE_KEY_FILE, ERR_STORE_*
  */
 export async function openSealedCache(options: SealedCacheOptions): Promise<SealedCache> {
-  const dataDir = openDataDir(options.dataDir);
+  const dataDir = openDataDir(options.dataDir, true);
   try {
     const { bytes, file } = await loadCacheKey({ ...options, dataDir: dataDir.path });
     const seal = { key: bytes, random: options.random };

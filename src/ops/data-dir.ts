@@ -31,10 +31,11 @@ export interface DataDir {
  * Opens the data directory at `path`, making it (0700) when it is missing. It must be a directory
  * of this process's user that nobody else may write, be writable with some room left, and be held
  * by no other process (flock on `<path>/lock`). A failed open changes nothing that was there.
+ * @param mayBeFull for who can go on with what is there; default false
  * @throws TrustplaneError ERR_DATA_DIR, ERR_DATA_DIR_OWNER, ERR_DATA_DIR_IN_USE,
  * ERR_DATA_DIR_READ_ONLY, ERR_DATA_DIR_FULL
  */
-export function openDataDir(path: string): DataDir {
+export function openDataDir(path: string, mayBeFull: boolean = false): DataDir {
   const named = resolve(path);
   const absolute = attempt(named, () => createDir(named));
   checkOwner(
@@ -46,12 +47,18 @@ export function openDataDir(path: string): DataDir {
     attempt(absolute, () => probe(absolute));
     attempt(absolute, () => writeSync(lock, `${process.pid}\n`.padEnd(11), 0));
   } catch (error) {
+    const isFull = error instanceof TrustplaneError && error.code === 'ERR_DATA_DIR_FULL';
+    if (isFull && mayBeFull) return held(absolute, lock);
     closeSync(lock);
     throw error;
   }
+  return held(absolute, lock);
+}
+
+function held(path: string, lock: number): DataDir {
   let isOpen = true;
   return {
-    path: absolute,
+    path,
     close() {
       if (isOpen) closeSync(lock);
       isOpen = false;
