@@ -1,4 +1,5 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
+import { batchIssue } from './batch-issue.ts';
 import { coldStart } from './cold-start.ts';
 import { entries100kMemory, entries100kReady } from './entries-100k.ts';
 import { entryToStream } from './entry-to-stream.ts';
@@ -24,4 +25,5 @@ export const benchmarks: readonly Benchmark[] = [
   sdsStreamMemory,
   sdsFanout,
   leafIssue,
+  batchIssue,
 ];
