@@ -72,7 +72,10 @@ export class Membership {
     this.#unwatch = facts.watch(({ own }) => this.#onTrust(own));
     // Rejected only when nobody could do anything else about it.
     this.#joined.promise.catch(() => {});
-    if (restored !== undefined) this.#take(restored);
+    if (restored === undefined) return;
+    this.#take(restored);
+    // Servers are told by a bundle, which only another attestation brings back.
+    this.#mustAttest = facts.current().own.x509Authorities.length === 0;
   }
 
   /** The agent's SVID while it is valid. */

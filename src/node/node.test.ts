@@ -357,6 +357,27 @@ describe('a node that was away for long', () => {
     await inTime(fleet, () => node.status().faults.length === 0);
   });
 
+  it('keeps the bundle before its first SVID', async () => {
+    const fleet = await openFleet({ pushes: true });
+    const kept: (number | 'SVID')[] = [];
+    const node = await openTestNode(fleet, {
+      attestation: createJoinTokenAttestation(await tokenOf(fleet)),
+      saveFacts: ({ trust }) => void kept.push(trust.own.x509Authorities.length),
+      saveIdentity: async () => void kept.push('SVID'),
+    });
+    await node.ready;
+    expect(kept.slice(0, 2)).toEqual([1, 'SVID']);
+  });
+
+  it('comes back at once when it has its SVID but not the bundle any more', async () => {
+    const fleet = await openFleet({ pushes: true });
+    const { id, options } = await left(fleet);
+    const { identity } = options.restored;
+    const node = await openTestNode(fleet, { ...options, restored: { identity } });
+    await inTime(fleet, () => node.facts.isComplete);
+    expect(node.status()).toMatchObject({ agentId: id, faults: [] });
+  });
+
   it('believes no stranger again, whatever it was told at the beginning (F2)', async () => {
     const [fleet, stranger] = [
       await openFleet({ pushes: true }),

@@ -100,7 +100,11 @@ export function openNode(options: NodeOptions): Node {
     ...options,
     facts,
     restored: restored.identity,
-    onIdentity: async (identity) => await saveIdentity?.(identity),
+    async onIdentity(identity) {
+      // Worth nothing without the bundle that servers are told by.
+      if (!facts.isComplete && facts.facts !== restored.facts) saveFacts?.(facts.facts, undefined);
+      await saveIdentity?.(identity);
+    },
     onRenewed: () => feed.renew(),
     onBanned() {
       facts.set({ ...facts.facts, entries: new Map() });
@@ -119,12 +123,15 @@ export function openNode(options: NodeOptions): Node {
   const issuer = createRemoteIssuer((work) => membership.use(work));
   const isRestored = restored.facts !== undefined && membership.identity !== undefined;
   let running: Promise<unknown> = Promise.resolve();
+  const ready = membership.joined.then(() => (isRestored ? undefined : feed.synced));
+  // Nobody waits for a node whose process failed before it was started.
+  ready.catch(() => {});
   return {
     facts,
     trust: facts,
     issuer,
     jwtIssuer: { issue: (request) => issuer.issueJwt(request) },
-    ready: membership.joined.then(() => (isRestored ? undefined : feed.synced)),
+    ready,
     asked: feed.asked,
     status() {
       const { identity } = membership;
