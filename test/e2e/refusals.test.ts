@@ -81,6 +81,16 @@ describe('trustplane up refuses', () => {
     taken.close();
   });
 
+  it('a socket that is taken, as an agent that was to join', async () => {
+    const socket = path.join(folder, 'agent.sock');
+    const taken = createServer().listen(socket);
+    const places = ['--data-dir', path.join(folder, 'data'), '--cache-key-file', `${folder}/key`];
+    const refused = await runTrustplane('agent', 'run', '--socket', socket, ...places);
+    expect(refused).toMatchObject({ code: 7 });
+    expect(refused.stderr).toMatch(/another process listens on it \(ERR_SOCKET_IN_USE\)\n$/u);
+    taken.close();
+  });
+
   it('a socket path that is too long, with both lengths', async () => {
     const refused = await up('--socket', path.join(folder, 'x'.repeat(120)));
     expect(refused).toMatchObject({ code: 2 });
@@ -140,7 +150,7 @@ describe('trustplane up refuses', () => {
     [
       'a wrong type',
       'server:\n  ca:\n    ttl: 5\n',
-      ':3:10: server.ca.ttl: expected string, got 5',
+      ':3:10: server.ca.ttl: expected duration, 10s to 3650d, got 5',
     ],
     ['an oversized file', `#${'x'.repeat(1_048_576)}\n`, 'at most 1048576 are read'],
     [
