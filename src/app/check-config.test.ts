@@ -50,6 +50,16 @@ it.each([
   expect(checkConfig(file, role, 0, {}).notes).toEqual(notes);
 });
 
+it('notes that anybody may be believed', () => {
+  writeFileSync(
+    file,
+    'agent: { bootstrap: { insecure: true }, nodeAttestation: { joinToken: a } }\n',
+  );
+  expect(checkConfig(file, 'agent', 0, {}).notes).toEqual([
+    'agent.bootstrap.insecure: the first server that answers is believed, whoever it is',
+  ]);
+});
+
 it('names the variable that is not set, and where', () => {
   writeFileSync(file, 'trustDomain: ${TD}\n');
   expect(() => checkConfig(file, 'up', 0, {})).toThrow(

@@ -56,6 +56,10 @@ function notesFor(role: Role, said: ConfigFile, config: Config): string[] {
   if (role !== 'agent') return notes;
   if (config.bootstrap === undefined)
     notes.push('agent.bootstrap is not set: the first start finds nothing to trust a server by');
+  if (config.bootstrap?.kind === 'insecure')
+    notes.push(
+      'agent.bootstrap.insecure: the first server that answers is believed, whoever it is',
+    );
   if (config.nodeAttestation === undefined)
     notes.push('agent.nodeAttestation is not set: the first start has nothing to join with');
   return notes;

@@ -1,4 +1,4 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { LocatedYaml } from './strict-yaml.ts';
 
@@ -19,7 +19,7 @@ export function checkDocument<S extends z.ZodType>(document: LocatedYaml, schema
 
 function lines(document: LocatedYaml, issue: Issue): string[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => line(document, [...issue.path, key], 'key', 'unknown key'));
+    return issue.keys.map((key) => line(document, [...issue.path, key], 'key', issue.message));
   }
   return [line(document, issue.path, 'value', withoutVariables(document, issue))];
 }
@@ -47,7 +47,11 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
   const got = show(issue.input);
   switch (issue.code) {
     case 'invalid_type':
-      return issue.input === undefined ? 'is required' : `expected ${issue.expected}, got ${got}`;
+      return issue.input === undefined
+        ? 'is required'
+        : `expected ${expectedOf(issue)}, got ${got}`;
+    case 'unrecognized_keys':
+      return `unknown key${knownKeys(issue.inst)}`;
     case 'invalid_value':
       return `expected ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}, got ${got}`;
     case 'too_small':
@@ -57,6 +61,27 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** The form that the schema says, such as "duration, 1s to 1d"; else the type, as YAML calls it. */
+function expectedOf({ expected, inst }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidType>): string {
+  const form = inst instanceof z.ZodType ? inst.meta()?.['$comment'] : undefined;
+  if (typeof form === 'string') return form;
+  return yamlNames[expected] ?? expected;
+}
+
+const yamlNames: Readonly<Record<string, string | undefined>> = {
+  string: 'a text',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'a mapping',
+};
+
+function knownKeys(schema: unknown): string {
+  return schema instanceof z.ZodObject
+    ? `; known here: ${Object.keys(schema.shape).join(', ')}`
+    : '';
 }
 
 function show(value: unknown): string {

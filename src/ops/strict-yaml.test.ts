@@ -15,7 +15,7 @@ describe('strict YAML', () => {
   });
 
   it.each([
-    ['a: 1\na: 2\n', 'c.yaml:2:1: Map keys must be unique'],
+    ['a: 1\na: 2\n', 'c.yaml:2:1: the key a stands here a second time'],
     ['a: &x 1\nb: *x\n', 'c.yaml:2:4: aliases (*name) are not allowed'],
     ['<<: {a: 1}\n', 'c.yaml:1:1: merge keys (<<) are not allowed'],
     ['a: !thing 1\n', 'c.yaml:1:4: Unresolved tag: !thing'],
@@ -83,7 +83,7 @@ describe('variables', () => {
     const text = 'size: ${SECRET}\nkind: "${SECRET}"\nname: ${SECRET}\n';
     expect(() => checkDocument(parseStrictYaml(text, 'c.yaml', env), schema)).toThrow(
       [
-        'c.yaml:1:7: size: expected number, got one from ${SECRET}',
+        'c.yaml:1:7: size: expected a number, got one from ${SECRET}',
         'c.yaml:2:7: kind: expected "a" or "b", got one from ${SECRET}',
         'c.yaml:3:7: name: expected another value, got one from ${SECRET}',
       ].join('\n'),

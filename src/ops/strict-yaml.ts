@@ -64,6 +64,10 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
     throw new TrustplaneError('ERR_YAML', `${file}:${line}:${column}: ${message}`);
   };
   const problem = document.errors[0] ?? document.warnings[0];
+  if (problem?.code === 'DUPLICATE_KEY') {
+    const key = text.slice(problem.pos[0]).split(':', 1)[0];
+    refuse(problem.pos[0], `the key ${key} stands here a second time`);
+  }
   if (problem !== undefined) refuse(problem.pos[0], problem.message);
   visit(document, (_key, node) => {
     if (isAlias(node)) refuse(node.range?.[0] ?? 0, 'aliases (*name) are not allowed');
