@@ -104,7 +104,10 @@ export class JoinTokens {
     const record = TOKEN.test(token) ? await this.#spend(joinTokenKey(token)) : undefined;
     this.#spends.inc({ outcome: record === undefined ? 'refused' : 'spent' });
     if (record !== undefined) return { agentId: record.agentId };
-    throw failure('ERR_JOIN_TOKEN_UNUSABLE', 'the join token is unknown, spent or expired');
+    throw failure(
+      'ERR_JOIN_TOKEN_UNUSABLE',
+      'the join token is unknown, spent or expired; `trustplane token generate` makes another',
+    );
   }
 
   /** Deletes what has expired; returns how many tokens that were. @throws TrustplaneError ERR_STORE_* */

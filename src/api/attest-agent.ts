@@ -1,9 +1,10 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { AgentRegistry } from '../agents/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
-import type { Log, Metrics } from '../ops/index.ts';
+import { type Log, limitLog, type Metrics } from '../ops/index.ts';
 import {
   type Clock,
+  messageOf,
   type Selector,
   SpiffeId,
   type TrustDomain,
@@ -80,6 +81,8 @@ export function createAttestAgent(
     'Attestations of agents that were refused or failed, by error code.',
     ['code'],
   );
+  // Whoever reaches the port can be refused as often as they like.
+  const log = limitLog(options.log, options.clock);
   return async (call) => {
     const reader = new MessageReader<Step>(call);
     const timer = options.clock.setTimer(attestationLimits.durationMs, () =>
@@ -97,7 +100,12 @@ export function createAttestAgent(
       call.write({ result });
       call.end();
     } catch (error) {
-      refusals.inc({ code: error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL' });
+      const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
+      refusals.inc({ code });
+      log.warn(
+        { code, from: call.getPeer(), error: messageOf(error) },
+        'an agent was not attested',
+      );
       throw error;
     } finally {
       timer.cancel();

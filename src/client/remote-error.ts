@@ -30,7 +30,7 @@ function unreachable(error: ServiceError, address: string): TrustplaneError {
     const text = `this user may not connect to ${address}: the permissions of the socket or of a folder above it forbid it (an admin socket is open to root and the user that runs trustplane only)`;
     return new TrustplaneError('ERR_REMOTE_PERMISSION', text, { cause: error });
   }
-  const text = `nothing answers at ${address}; is "trustplane up" running with this socket?`;
+  const text = `nothing answers at ${address}; is trustplane running with this socket? (--admin-socket and --socket name others)`;
   return new TrustplaneError('ERR_UNREACHABLE', text, { cause: error });
 }
 
