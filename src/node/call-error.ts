@@ -61,6 +61,12 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof TrustplaneError && error.category === 'unavailable';
 }
 
+/** Perhaps the agent's authority was revoked: a server closes the connection then, or says so on one that is open. */
+export function isDoubtful(error: unknown): boolean {
+  const isUnknown = error instanceof TrustplaneError && error.code === 'ERR_X509_UNTRUSTED';
+  return isUnknown || isUnavailable(error);
+}
+
 /** True when the same may well go better later: a server that is there has too much to do, or others came before. */
 export function isPassing(error: unknown): boolean {
   return error instanceof TrustplaneError && passing.has(error.category);

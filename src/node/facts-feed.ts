@@ -8,6 +8,7 @@ import {
 } from '../spiffe/index.ts';
 import { type Position, SyncReplica } from '../sync/index.ts';
 import { backoffMs } from './backoff.ts';
+import { isDoubtful } from './call-error.ts';
 import { fetchFacts } from './fetch-facts.ts';
 import type { Membership } from './membership.ts';
 import { Nap } from './nap.ts';
@@ -165,7 +166,7 @@ export class FactsFeed {
     this.#failures++;
     this.#fault = fault;
     this.#asked.resolve();
-    if (fault.category === 'unavailable') this.#options.membership.doubt();
+    if (isDoubtful(fault)) this.#options.membership.doubt();
     metrics.updates.inc({ result: 'failed' });
     log.warn({ code: fault.code, error: fault.message }, 'nothing new from the servers');
   }

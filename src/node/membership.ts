@@ -1,6 +1,6 @@
 import { type Bundle, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { backoffMs } from './backoff.ts';
-import { isBan, isLost, isPassing, isUnavailable } from './call-error.ts';
+import { isBan, isDoubtful, isLost, isPassing } from './call-error.ts';
 import { IdentitySource, type IdentitySourceOptions } from './identity-source.ts';
 import { Nap } from './nap.ts';
 import { isBelow, type NodeIdentity } from './node-identity.ts';
@@ -185,7 +185,7 @@ export class Membership {
 
   /**
    * Calls fail although servers may be there: one to which the agent's authority is unknown, since it was
-   * revoked, closes the connection without a word. The bundle it has now tells.
+   * revoked, closes the connection without a word, or refuses each call. The bundle it has now tells.
    */
   doubt(): void {
     const now = this.#options.clock.now();
@@ -222,7 +222,7 @@ export class Membership {
       this.#failures = 0;
     }
     if (isBan(fault)) this.#forget();
-    if (isUnavailable(fault)) this.doubt();
+    if (isDoubtful(fault)) this.doubt();
     if (this.#identity !== undefined || isPassing(fault)) return false;
     this.#joined.reject(fault);
     return true;

@@ -175,6 +175,21 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     expect(node.status().faults).toEqual([]);
   });
 
+  it('attests again when its authority was tainted and revoked before it heard of either', async () => {
+    const fleet = await openFleet({ pushes });
+    const { node } = await joined(fleet);
+    const before = fleet.ca.status().authorities.find(({ state }) => state === 'active');
+    const next = await fleet.ca.prepare();
+    await inTime(fleet, () => node.trust.current().own.x509Authorities.length === 2);
+    await fleet.ca.activate(next.authorityId, { force: true });
+    // With an SVID of the next authority; connections that are open stay.
+    await fleet.listenToo();
+    await fleet.ca.taint(before?.authorityId ?? '');
+    await fleet.ca.revoke(before?.authorityId ?? '');
+    await inTime(fleet, () => node.trust.current().own.x509Authorities.length === 1);
+    await inTime(fleet, () => node.status().faults.length === 0);
+  });
+
   it('attests again at half of its life, and when it was evicted', async () => {
     const { attestor, attestation, id, attempts } = vouched('n1');
     const fleet = await openFleet({ pushes, attestors: [attestor] });
