@@ -1,10 +1,12 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
+import { attestStorm } from './attest-storm.ts';
 import { batchIssue } from './batch-issue.ts';
 import { coldStart } from './cold-start.ts';
 import { entries100kMemory, entries100kReady } from './entries-100k.ts';
 import { entryToStream } from './entry-to-stream.ts';
 import { fleetDeleteToStream } from './fleet-delete-to-stream.ts';
 import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
+import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
@@ -25,5 +27,7 @@ export const benchmarks: readonly Benchmark[] = [
   sdsStreamMemory,
   sdsFanout,
   leafIssue,
+  jwtMint,
   batchIssue,
+  attestStorm,
 ];

@@ -39,6 +39,7 @@ export interface RateLimitsOptions {
   readonly log: Log;
 }
 
+type Place = NonNullable<ReturnType<RateLimit['take']>>;
 type Call = EventEmitter & { getPeer(): string; readonly request?: unknown };
 
 /** Holds back calls that come faster from one address than is allowed. Callers on this host are not held back. */
@@ -91,17 +92,16 @@ export class RateLimits {
       this.#handle(limit, call, () => Reflect.apply(handler, undefined, [call, ...rest]));
   }
 
-  async #handle(limit: Limit, call: Call, handle: () => unknown): Promise<unknown> {
+  #handle(limit: Limit, call: Call, handle: () => unknown): unknown {
     const caller = callerOf(call);
     if (caller.kind === 'local') return handle();
-    const isHere = await this.#wait(limit, sourceNetwork(caller.address), call);
-    return isHere ? handle() : undefined;
+    const place = this.#take(limit, sourceNetwork(caller.address), tokensOf(call.request));
+    if (place === undefined) return handle();
+    return this.#wait(limit, place, call).then((isHere) => (isHere ? handle() : undefined));
   }
 
   /** False when the caller has gone meanwhile. */
-  async #wait(limit: Limit, source: string, call: Call): Promise<boolean> {
-    const place = this.#take(limit, source, tokensOf(call.request));
-    if (place === undefined) return true;
+  async #wait(limit: Limit, place: Place, call: Call): Promise<boolean> {
     this.#counter.inc({ limit, outcome: 'waited' });
     this.#waiting.inc({ limit });
     const gone = Promise.withResolvers<false>();

@@ -44,6 +44,7 @@ export async function serveAgents(
     identity: () => identity.current(),
     trust: () => trust.current().own,
     services: fleet.services.map(({ service }) => service),
+    quickMethods: ['/spire.api.server.svid.v1.SVID/NewJWTSVID'],
     // Strangers may connect, and be refused, as often as they like.
     log: limitLog(log, clock),
     metrics,

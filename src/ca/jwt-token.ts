@@ -34,9 +34,22 @@ const algorithms: Readonly<Record<KeyType, Algorithm>> = {
   'rsa-4096': { name: 'RS256', integerBytes: undefined },
 };
 
+interface Header {
+  readonly keyId: string;
+  readonly text: string;
+}
+
+/** The same for all tokens of a key. */
+const headers = new WeakMap<SigningKey, Header>();
+
 /** The public members of a header, and no others (JWT-SVID §2). */
 function headerOf(key: SigningKey, keyId: string): string {
-  return base64Url(JSON.stringify({ alg: algorithms[key.keyType].name, kid: keyId, typ: 'JWT' }));
+  const known = headers.get(key);
+  if (known?.keyId === keyId) return known.text;
+  const header = { alg: algorithms[key.keyType].name, kid: keyId, typ: 'JWT' };
+  const text = base64Url(JSON.stringify(header));
+  headers.set(key, { keyId, text });
+  return text;
 }
 
 /**

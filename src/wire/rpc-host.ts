@@ -11,6 +11,7 @@ import { type Clock, TrustplaneError } from '../spiffe/index.ts';
 import { unfinishedLimits } from './grpc-limits.ts';
 import { type CallLimits, OpenCalls } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
+import { type QuickMethod, takeQuickCalls } from './quick-calls.ts';
 import { UnfinishedRequests } from './unfinished-requests.ts';
 import { callTimersOf } from './wire-metrics.ts';
 
@@ -21,6 +22,8 @@ export interface RpcHostOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock?: Clock;
+  /** Paths of unary methods with small requests and many calls; see `takeQuickCalls`. Default: none. */
+  readonly quick?: ReadonlySet<string>;
 }
 
 /** gRPC on connections that were accepted, and judged, elsewhere. */
@@ -36,10 +39,20 @@ export class RpcHost {
       options.clock ?? systemClock,
     );
     this.#server = new Server({ ...options.grpc, interceptors: [unfinished.interceptor] });
+    const quick = new Map<string, QuickMethod>();
     for (const service of options.services) {
-      this.#server.addService(service.definition, this.#calls.guard(service));
+      const guarded = this.#calls.guard(service);
+      this.#server.addService(service.definition, guarded);
+      for (const [name, method] of Object.entries(service.definition)) {
+        const handler = guarded[name];
+        const isQuick = options.quick?.has(method.path) === true && handler !== undefined;
+        if (isQuick) quick.set(method.path, { ...method, handler });
+      }
     }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    if (quick.size > 0 && !takeQuickCalls(this.#server, quick, unfinished)) {
+      options.log.warn({}, 'grpc-js is not as it is known; all calls are answered by it');
+    }
   }
 
   /** Serves a connection; its `remoteAddress` is what `call.getPeer()` answers. */

@@ -47,6 +47,8 @@ export interface TlsServerOptions {
   /** The bundle of the own trust domain, against which clients' SVIDs are verified; a new object for each change. */
   trust(): Bundle;
   readonly services: readonly GrpcService[];
+  /** Paths of unary methods with requests of at most 16 KiB that callers with an SVID call often; see `takeQuickCalls`. */
+  readonly quickMethods?: readonly string[];
   readonly log: Log;
   readonly metrics: Metrics;
   readonly limits?: TlsLimits;
@@ -76,7 +78,12 @@ export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer
   const { services, metrics, limits = {} } = options;
   const common = { services, metrics, log };
   const hosts: Hosts = {
-    svid: new RpcHost({ ...common, grpc: grpcTcpServerOptions, calls: callLimits(limits) }),
+    svid: new RpcHost({
+      ...(options.quickMethods && { quick: new Set(options.quickMethods) }),
+      ...common,
+      grpc: grpcTcpServerOptions,
+      calls: callLimits(limits),
+    }),
     anonymous: new RpcHost({
       ...common,
       grpc: grpcAnonymousServerOptions,

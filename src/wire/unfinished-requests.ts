@@ -39,12 +39,13 @@ export class UnfinishedRequests {
   readonly interceptor: ServerInterceptor = (method, call) => {
     const stream: unknown = Reflect.get(call, 'stream');
     // grpc-js keeps it in an undocumented place: without it there is no bound, so no call.
-    if (isHttp2Stream(stream)) this.#watch(stream, call.getPeer(), method.requestStream);
+    if (isHttp2Stream(stream)) this.watch(stream, call.getPeer(), method.requestStream);
     else call.sendStatus({ code: status.INTERNAL, details: 'internal error' });
     return new ServerInterceptingCall(call);
   };
 
-  #watch(stream: ServerHttp2Stream, peer: string, isStream: boolean): void {
+  /** Holds what comes of a request from now on to the bounds. */
+  watch(stream: ServerHttp2Stream, peer: string, isStream: boolean): void {
     const owner = this.#limits.ownerOf(peer);
     const account = new Account(this.#room, owner);
     const reset = (): void => stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);

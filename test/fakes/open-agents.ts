@@ -32,6 +32,7 @@ interface Place {
   readonly clock?: FakeClock;
   readonly store?: Store;
   readonly bucket?: Bucket;
+  readonly isSoleWriter?: boolean;
 }
 
 /** A registry over a memory store, closed when the test ends. Several may share a store and a clock. */
@@ -40,7 +41,8 @@ export async function openAgents(place: Place = {}) {
   const store = place.store ?? createMemoryStore({ clock });
   const bucket = place.bucket ?? store.bucket('agents');
   const common = { bucket, trustDomain: agentTrustDomain, clock, log: silentLog };
-  const options = { ...common, graceMs: GRACE_MS };
+  const { isSoleWriter = false } = place;
+  const options = { ...common, graceMs: GRACE_MS, isSoleWriter };
   const agents = await AgentRegistry.load({ ...options, metrics: createMetrics() });
   onTestFinished(() => agents.close());
   let serial = 0x10;
