@@ -188,6 +188,7 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     await fleet.ca.revoke(before?.authorityId ?? '');
     await inTime(fleet, () => node.trust.current().own.x509Authorities.length === 1);
     await inTime(fleet, () => node.status().faults.length === 0);
+    expect(await node.issuer.issue([])).toEqual([]);
   });
 
   it('attests again at half of its life, and when it was evicted', async () => {
