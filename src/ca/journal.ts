@@ -8,11 +8,14 @@ const SERVER_ID = /^[A-Za-z0-9_-]{1,64}$/u;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** What the journals of all kinds say of an authority. */
-export const journalEntryShape = {
-  keyId: z.string().min(1).max(128),
-  state: z.enum(authorityStates),
-  issuedAt: z.int().nonnegative(),
-};
+export type JournalEntry = Pick<Authority, 'keyId' | 'state' | 'issuedAt'>;
+
+export const journalEntryShape: { readonly [K in keyof JournalEntry]: z.ZodType<JournalEntry[K]> } =
+  {
+    keyId: z.string().min(1).max(128),
+    state: z.enum(authorityStates),
+    issuedAt: z.int().nonnegative(),
+  };
 
 /**
  * The record of one server's authorities of one kind: one key of the bucket `authorities`, written by

@@ -1,9 +1,16 @@
 import { z } from 'zod';
 import type { TrustDomain } from '../spiffe/index.ts';
-import { type JournalCodec, journalEntryShape } from './journal.ts';
+import { type JournalCodec, type JournalEntry, journalEntryShape } from './journal.ts';
 import { createJwtAuthority, type JwtCaAuthority } from './jwt-authority.ts';
 
-const entry = z.strictObject({
+interface JwtEntry extends JournalEntry {
+  readonly trustDomain: string;
+  readonly notAfter: number;
+  /** SubjectPublicKeyInfo DER, base64. */
+  readonly publicKey: string;
+}
+
+const entry: z.ZodType<JwtEntry> = z.strictObject({
   ...journalEntryShape,
   trustDomain: z.string(),
   notAfter: z.int().nonnegative(),
@@ -11,9 +18,7 @@ const entry = z.strictObject({
 });
 
 /** JWT authorities in their journal; those of another trust domain are refused. */
-export function jwtJournalCodec(
-  trustDomain: TrustDomain,
-): JournalCodec<JwtCaAuthority, z.output<typeof entry>> {
+export function jwtJournalCodec(trustDomain: TrustDomain): JournalCodec<JwtCaAuthority, JwtEntry> {
   return {
     kind: 'jwt',
     entry,

@@ -1,11 +1,19 @@
 import { z } from 'zod';
 import type { TrustDomain } from '../spiffe/index.ts';
-import { type JournalCodec, journalEntryShape } from './journal.ts';
+import { type JournalCodec, type JournalEntry, journalEntryShape } from './journal.ts';
 import { createX509Authority, type X509CaAuthority } from './x509-authority.ts';
 
 const MAX_INTERMEDIATES = 8;
 const certificate = z.base64().min(1).max(65_536);
-const entry = z.strictObject({
+/** Certificates in DER, base64. */
+interface X509Entry extends JournalEntry {
+  readonly certificate: string;
+  readonly upstream?:
+    | { readonly intermediates: readonly string[]; readonly root: string }
+    | undefined;
+}
+
+const entry: z.ZodType<X509Entry> = z.strictObject({
   ...journalEntryShape,
   certificate,
   upstream: z
@@ -16,7 +24,7 @@ const entry = z.strictObject({
 /** X.509 authorities in their journal; those of another trust domain are refused. */
 export function x509JournalCodec(
   trustDomain: TrustDomain,
-): JournalCodec<X509CaAuthority, z.output<typeof entry>> {
+): JournalCodec<X509CaAuthority, X509Entry> {
   return {
     kind: 'x509',
     entry,
