@@ -144,6 +144,9 @@ export class Membership {
     while (!this.#isClosed) {
       const wait = this.#renewAt - this.#options.clock.now();
       if (this.identity !== undefined && !this.#mustAttest && wait > 0) {
+        // A clock that jumped ahead, and back, left one behind.
+        this.#failures = 0;
+        this.#fault = undefined;
         await this.#nap.sleep(Math.min(wait, LONGEST_SLEEP_MS));
         continue;
       }

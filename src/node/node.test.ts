@@ -295,6 +295,19 @@ it('notices at the next use that it slept over the end of its SVID', async () =>
   expect(await node.issuer.issue([])).toEqual([]);
 });
 
+it('forgets what went wrong while the clock was ahead', async () => {
+  const fleet = await openFleet({ pushes: true });
+  const { node } = await joined(fleet);
+  const now = fleet.clock.now();
+  await fleet.stop();
+  fleet.clock.jump(now + 10 * 3_600_000);
+  await inTime(fleet, () => node.status().faults.length === 2);
+  fleet.clock.jump(now + 60_000);
+  await fleet.restart();
+  await inTime(fleet, () => node.status().faults.length === 0);
+  expect(await node.issuer.issue([])).toEqual([]);
+});
+
 describe('a node that was away for long', () => {
   const HOUR_MS = 3_600_000;
 
