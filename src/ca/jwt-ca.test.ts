@@ -94,7 +94,7 @@ describe('JWT-SVID', () => {
     },
   );
 
-  it('ends no later than its authority, nor than the limit', async () => {
+  it('ends no later than its authority, nor than the limit (JWT-15)', async () => {
     const { ca, clock } = await start();
     const [authority] = ca.status().authorities;
     const long = await ca.issueJwtSvid({ ...request, ttlSeconds: 30 * 86_400 });
@@ -129,7 +129,7 @@ describe('JWT-SVID', () => {
 });
 
 describe('JWT authorities', () => {
-  it('stand in the bundle with their expiry before they sign (JWT-11, FED-5)', async () => {
+  it('stand in the bundle with their expiry before they sign (JWT-11, JWT-15, FED-5)', async () => {
     const { ca, bundle, clock } = await start();
     const [authority] = ca.status().authorities;
     expect(bundle.current().jwtAuthorities).toEqual([

@@ -107,7 +107,7 @@ export function fetchStream(
   };
 }
 
-/** Calls a unary method; how it ended, and what was answered. */
+/** Calls a unary method with a message or with bytes; how it ended, and what was answered. */
 export function callUnary(
   client: Client,
   method: string,
@@ -120,7 +120,7 @@ export function callUnary(
   return new Promise((resolve) => {
     const call = client.makeUnaryRequest(
       definition.path,
-      definition.requestSerialize,
+      request instanceof Buffer ? () => request : definition.requestSerialize,
       definition.responseDeserialize,
       request,
       metadataOf(headers),

@@ -9,7 +9,7 @@ import { fakeEntry } from '../fakes/fake-entitlements.ts';
 import { FakeWorkloadSource } from '../fakes/fake-workload-source.ts';
 import { createSvidPlane, fakeProcess } from '../fakes/svid-plane.ts';
 import { textIdentity, textUpdate } from '../fakes/test-updates.ts';
-import { fetchStream, serveWorkloadApi } from '../fakes/workload-endpoint.ts';
+import { callUnary, fetchStream, serveWorkloadApi } from '../fakes/workload-endpoint.ts';
 
 /** What it returns, or the code of the error that it throws. */
 function outcomeOf<T>(run: () => T): T | string {
@@ -103,6 +103,19 @@ describe('parseX509Context', () => {
   });
 });
 
+/** Two texts, as both unary requests have them. */
+const fields = fc
+  .tuple(fc.string({ unit: 'binary', maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 60 }))
+  .map((texts) =>
+    Buffer.concat(
+      texts.map((text, index) => {
+        const bytes = Buffer.from(text);
+        return Buffer.concat([Buffer.of((index + 1) * 8 + 2, bytes.length), bytes]);
+      }),
+    ),
+  )
+  .filter((bytes) => bytes.length < 120);
+
 describe('requests of any bytes', () => {
   it('are served or refused as malformed, and leave nothing behind', async () => {
     const source = new FakeWorkloadSource<PeerProcess>(textUpdate([textIdentity('/web')]));
@@ -110,7 +123,7 @@ describe('requests of any bytes', () => {
     try {
       await fc.assert(
         fc.asyncProperty(
-          fc.constantFrom('FetchX509SVID', 'FetchX509Bundles', 'FetchWITSVID'),
+          fc.constantFrom('FetchX509SVID', 'FetchX509Bundles', 'FetchJWTBundles', 'FetchWITSVID'),
           fc.uint8Array({ maxLength: 40 }),
           async (method, bytes) => {
             const fetching = fetchStream(endpoint.client, method, undefined, Buffer.from(bytes));
@@ -121,6 +134,17 @@ describe('requests of any bytes', () => {
           },
         ),
         { numRuns: 200 },
+      );
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom('FetchJWTSVID', 'ValidateJWTSVID'),
+          fc.oneof(fc.uint8Array({ maxLength: 40 }), fields),
+          async (method, bytes) => {
+            const { code } = await callUnary(endpoint.client, method, Buffer.from(bytes));
+            expect([status.INVALID_ARGUMENT, status.PERMISSION_DENIED]).toContain(code);
+          },
+        ),
+        { numRuns: 300 },
       );
       const malformed = fetchStream(endpoint.client, 'FetchX509SVID', undefined, Buffer.of(0x0f));
       expect(await malformed.next()).toMatchObject({ code: status.INVALID_ARGUMENT });
