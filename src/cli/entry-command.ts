@@ -151,12 +151,16 @@ async function withClient(
   }
 }
 
-/** Below the agent in `up`; a node alias below the server. */
+const NO_PARENT =
+  'this server has no agent of its own: say with --parent-id below which agent or node alias the entry is (`trustplane agent list` shows agents), or make a node alias with --node';
+
+/** Below the agent in `up`; a node alias below the server. @throws TrustplaneError ERR_USAGE without either */
 async function defaultParent(
   client: AdminClient,
   isNodeAlias: boolean,
 ): Promise<{ parent_id: SpiffeIdMessage }> {
-  const { trustDomain } = await client.status();
+  const { trustDomain, hasAgent } = await client.status();
+  if (!isNodeAlias && !hasAgent) throw new TrustplaneError('ERR_USAGE', NO_PARENT);
   const path = `/spire/${isNodeAlias ? 'server' : 'agent/local/up'}`;
   return { parent_id: { trust_domain: trustDomain, path } };
 }

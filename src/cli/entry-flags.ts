@@ -43,7 +43,7 @@ export function withFields(command: Command): Command {
     .option('--spiffe-id <id>', 'the SPIFFE ID the workload gets')
     .option(
       '--parent-id <id>',
-      'agent, node alias or entry below which it applies (create: the agent in "trustplane up" unless given)',
+      'agent, node alias or entry below which it applies (create: the agent in "trustplane up" unless given; there is none in "server run")',
     )
     .option(
       '--node',

@@ -13,6 +13,8 @@ export interface ServerStatus {
   readonly uptimeSeconds: number;
   readonly entries: number;
   readonly healthy: boolean;
+  /** The process serves workloads of its host too, as `up` does. */
+  readonly hasAgent: boolean;
   /** Why it is not healthy. */
   readonly problems: readonly string[];
   readonly authorities: readonly AuthorityView[];
@@ -121,6 +123,7 @@ function buildStatus(response: StatusResponse): ServerStatus {
     uptimeSeconds: Number(response.uptime_seconds ?? 0),
     entries: Number(response.entries_count ?? 0),
     healthy: response.healthy ?? false,
+    hasAgent: (response.checks ?? []).some(({ name }) => name === 'svids'),
     problems: (response.checks ?? [])
       .filter(({ healthy }) => healthy !== true)
       .map(({ name, message }) => `${name ?? ''}: ${message ?? ''}`),

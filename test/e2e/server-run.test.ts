@@ -105,6 +105,11 @@ it('attests an agent with a token from the command line, once, and keeps it over
   await expect(ask('agent', 'show', id)).rejects.toThrow('ERR_AGENT_NOT_FOUND');
 });
 
+it('refuses an entry that no agent would ever serve', async () => {
+  const web = ['--spiffe-id', 'spiffe://example.org/web', '--selector', 'unix:uid:0'];
+  await expect(ask('entry', 'create', ...web)).rejects.toThrow(/say with --parent-id .*ERR_USAGE/u);
+});
+
 it('says what it is doing', async () => {
   expect(await ask('status')).toMatchObject({ healthy: true, trustDomain: 'example.org' });
 });
