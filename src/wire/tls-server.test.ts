@@ -454,7 +454,10 @@ async function lineOf(child: TiedChild, pattern: RegExp): Promise<RegExpExecArra
 describe('listening and closing', () => {
   it('refuses an address that is taken', async () => {
     const { port } = await place.serve();
-    await expect(place.serve({ port })).rejects.toMatchObject({ code: 'ERR_LISTEN' });
+    await expect(place.serve({ port })).rejects.toMatchObject({
+      code: 'ERR_LISTEN',
+      message: `cannot listen on 127.0.0.1, port ${port}: another process listens there`,
+    });
   });
 
   it('ends streams, closes connections and drops handshakes', async () => {

@@ -142,6 +142,14 @@ function createGate(hosts: Hosts, log: Log, options: TlsServerOptions): TlsGate 
   });
 }
 
+function whyNot(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') return 'another process listens there';
+  if (code === 'EADDRNOTAVAIL') return 'this host has no such address';
+  if (code === 'EACCES') return 'this user may not take ports that low';
+  return messageOf(error);
+}
+
 async function listen(
   listener: Listener,
   { host, port }: TlsServerOptions,
@@ -150,7 +158,7 @@ async function listen(
     listener.listen({ host, port, backlog: BACKLOG });
     await once(listener, 'listening');
   } catch (error) {
-    const message = `cannot listen on ${host}, port ${port}: ${messageOf(error)}`;
+    const message = `cannot listen on ${host}, port ${port}: ${whyNot(error)}`;
     throw new TrustplaneError('ERR_LISTEN', message, { cause: error });
   }
   const address = listener.address();
