@@ -1,6 +1,7 @@
 import {
   createLog,
   createMetrics,
+  keepYoungGenerationSmall,
   type LevelControl,
   type Log,
   type LogLevel,
@@ -51,6 +52,7 @@ export async function drain({ listeners }: Process): Promise<void> {
 }
 
 export function createProcess(logLevel: LogLevel): Process {
+  keepYoungGenerationSmall();
   const { promise, resolve } = Promise.withResolvers<Error>();
   const log = createLog({ level: logLevel });
   return {

@@ -2,11 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { RotationEvidence } from '../agents/index.ts';
 import {
   createJwtCa,
-  createMemoryKeyManager,
   createX509Ca,
   type JwtCa,
-  type KeyManager,
-  loadDiskKeyManager,
   type UpstreamFollower,
   type X509Ca,
 } from '../ca/index.ts';
@@ -18,7 +15,7 @@ import {
   openOwnBundle,
   withdrawExpiredAuthorities,
 } from '../federation/index.ts';
-import { limitLog, withSteadyHeap } from '../ops/index.ts';
+import { limitLog } from '../ops/index.ts';
 import { RevocationRegistry } from '../revocations/index.ts';
 import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
@@ -26,7 +23,7 @@ import { returnFreedMemory } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { type Federation, openFederation } from './open-federation.ts';
-import { keyFolder } from './open-state.ts';
+import { openKeyManager } from './open-key-manager.ts';
 import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
 import { watchAuthorities, watchRunway } from './watch-authorities.ts';
@@ -69,16 +66,14 @@ export async function openServerRole(
       clock,
       log,
     }),
-    withSteadyHeap(() =>
-      EntryRegistry.load({
-        bucket: store.bucket('entries'),
-        trustDomain: config.trustDomain,
-        clock,
-        randomBytes,
-        log,
-        metrics,
-      }),
-    ),
+    EntryRegistry.load({
+      bucket: store.bucket('entries'),
+      trustDomain: config.trustDomain,
+      clock,
+      randomBytes,
+      log,
+      metrics,
+    }),
   );
   returnFreedMemory();
   closing.defer(() => ownBundle.close());
@@ -122,7 +117,7 @@ async function openAuthorities(
     trustDomain: config.trustDomain,
     serverId: SERVER_ID,
     bucket,
-    keyManager: await openKeyManager(config),
+    keyManager: await openKeyManager(config, process, bucket),
     ownBundle: publisher,
     clock,
     random: randomBytes,
@@ -168,13 +163,4 @@ function openDownstream(
     publishJwt: (key) => told.publishJwt(key),
     jwtAuthorities: () => publisher.jwtAuthorities(),
   };
-}
-
-async function openKeyManager(config: Config): Promise<KeyManager> {
-  if (config.keyStorage === 'memory') return createMemoryKeyManager();
-  return loadDiskKeyManager({
-    folder: keyFolder(config),
-    sealKeyFile: config.sealKeyFile,
-    random: randomBytes,
-  });
 }

@@ -11,6 +11,6 @@ export { type LogLevel, logLevels } from './log-levels.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { readStartTime } from './process-stat.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';
-export { withSteadyHeap } from './steady-heap.ts';
 export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';
+export { keepYoungGenerationSmall } from './young-generation.ts';
