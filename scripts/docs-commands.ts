@@ -1,4 +1,7 @@
-/** `npm run docs:commands`: runs what README.md and the guides show, against a fresh trustplane. */
+/**
+ * `npm run docs:commands`: runs what README.md and the guides show, against a fresh trustplane; with
+ * `-- docs/guides/jwt-svids.md` that page alone.
+ */
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { launchTrustplane } from '../test/programs/launch-trustplane.ts';
@@ -18,7 +21,9 @@ const root = path.join(import.meta.dirname, '..');
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  const files = ['README.md', ...globSync('docs/guides/*.md', { cwd: root }).sort()];
+  const named = process.argv.slice(2);
+  const all = ['README.md', ...globSync('docs/guides/*.md', { cwd: root }).sort()];
+  const files = named.length > 0 ? named : all;
   let passed = 0;
   let failed = 0;
   for (const file of files) {

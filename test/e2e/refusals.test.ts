@@ -199,7 +199,6 @@ describe('trustplane entry refuses', () => {
         /\/spire\//u,
       ],
       [['--spiffe-id', 'spiffe://other.test/a', '--selector', 'unix:uid:0'], 2, /other\.test/u],
-      [['--spiffe-id', 'spiffe://example.org/a', '--selector', 'martian:1'], 2, /martian/u],
       [['--spiffe-id', 'spiffe://example.org/a', '--selector', 'unix:colour:1'], 2, /colour/u],
       [['--spiffe-id', 'spiffe://example.org/a', '--selector', 'unix'], 2, /ERR_SELECTOR/u],
       [['--spiffe-id', 'spiffe://example.org/a'], 2, /--selector is required/u],
