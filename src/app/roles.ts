@@ -36,6 +36,7 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     issuer: { issue: (requests) => fleet.issuance.issue(id, requests) },
     jwtIssuer: { issue: (request) => fleet.jwtIssuance.issue(id, request) },
     trust: role.trust,
+    revocations: role.revocations,
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
     onBundleConfirmed: ({ bundleDigest, laggards }) =>
       role.evidence.onConfirmed(id, bundleDigest, laggards),
