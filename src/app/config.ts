@@ -14,6 +14,7 @@ import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
+import { buildVault, type VaultConfig } from './vault-config.ts';
 
 const MAX_CONFIG_BYTES = 1_048_576;
 
@@ -32,7 +33,9 @@ export interface Config extends AgentConfig {
   readonly caTtlMs: number;
   readonly caKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
   readonly jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
-  readonly keyStorage: 'disk' | 'memory';
+  readonly keyStorage: 'disk' | 'memory' | 'vault';
+  /** Set when keys are stored there. */
+  readonly vault: VaultConfig | undefined;
   readonly sealKeyFile: string;
   /** What signs the X.509 authorities; undefined: they are self-signed. */
   readonly upstream: UpstreamConfig | undefined;
@@ -120,6 +123,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     caKeyType: server?.ca?.keyType ?? 'ec-p256',
     jwtKeyType: server?.ca?.jwtKeyType ?? 'ec-p256',
     keyStorage: server?.ca?.keyStorage ?? 'disk',
+    vault: buildVault(server?.ca),
     sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
     upstream: buildUpstream(server?.ca?.upstream),
     x509SvidTtlMs,

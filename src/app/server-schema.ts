@@ -14,6 +14,7 @@ import {
   serverAddress,
 } from './config-values.ts';
 
+const vaultPath = z.string().regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+){0,7}$/u);
 const spiffeId = parsed('^spiffe://', 'SPIFFE ID', (text) => SpiffeId.parse(text));
 
 const diskUpstream = z.strictObject({
@@ -58,6 +59,67 @@ const upstream = z.strictObject({
   spire: spireUpstream.optional(),
 });
 
+const secretFile = (description: string) =>
+  absolutePath.meta({ description, examples: ['/etc/trustplane/vault-secret'] });
+
+const vault = z.strictObject({
+  address: parsed('^https://', 'https URL', (text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    if (url?.protocol === 'https:' && url.pathname === '/' && url.search === '') return url.origin;
+    throw new Error(`expected an https URL without a path, got ${JSON.stringify(text)}`);
+  }).meta({
+    description: 'Where Vault or OpenBao listens.',
+    examples: ['https://vault.example:8200'],
+  }),
+  mount: option(vaultPath, 'transit', 'Where its transit engine is mounted.'),
+  keyPrefix: option(
+    z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/u),
+    'trustplane-',
+    'How the names of its keys begin; an ID of this server, made at the first start, follows.',
+  ),
+  namespace: vaultPath.optional().meta({
+    description: 'The namespace there, if there are any.',
+    examples: ['platform/identity'],
+  }),
+  caFile: absolutePath.optional().meta({
+    description:
+      "PEM file of the authorities that vouch for its certificate. Without it the machine's.",
+    examples: ['/etc/trustplane/vault-ca.pem'],
+  }),
+  auth: z.strictObject({
+    tokenFile: secretFile('File with a token, read again and again.').optional(),
+    appRole: z
+      .strictObject({
+        mount: option(vaultPath, 'approle', 'Where the auth method is mounted.'),
+        roleId: z
+          .string()
+          .min(1)
+          .max(256)
+          .meta({
+            description: 'ID of the role.',
+            examples: ['59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8'],
+          }),
+        secretIdFile: secretFile('File with its secret ID, read at each login.'),
+      })
+      .optional(),
+    jwt: z
+      .strictObject({
+        mount: option(vaultPath, 'kubernetes', 'Where the auth method is mounted.'),
+        role: z
+          .string()
+          .min(1)
+          .max(256)
+          .meta({ description: 'Name of the role.', examples: ['trustplane'] }),
+        tokenFile: option(
+          absolutePath,
+          '/var/run/secrets/kubernetes.io/serviceaccount/token',
+          'File with the signed token of the service account, read at each login.',
+        ),
+      })
+      .optional(),
+  }),
+});
+
 const ca = z.strictObject({
   ttl: option(
     duration(10 * SECOND, 3_650 * DAY),
@@ -75,15 +137,16 @@ const ca = z.strictObject({
     'Key type of new JWT authorities: ES256, ES384 or RS256 tokens. Some relying parties verify RS256 alone.',
   ),
   keyStorage: option(
-    z.enum(['disk', 'memory']),
+    z.enum(['disk', 'memory', 'vault']),
     'disk',
-    'Where private keys of authorities live: sealed files in the data directory, or memory; then each start makes a new authority.',
+    'Where private keys of authorities live: sealed files in the data directory; memory, then each start makes a new authority; or the transit engine of Vault or OpenBao.',
   ),
   sealKeyFile: option(
     absolutePath,
     '/var/lib/trustplane/seal.key',
     'File with the key that seals the private keys on disk, made when it is missing. Elsewhere <dataDir>/seal.key.',
   ),
+  vault: vault.optional(),
   upstream: upstream.optional(),
 });
 
@@ -210,6 +273,28 @@ export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
     .optional(),
 });
 
+/** What the file may say of Vault. */
+export interface VaultFile {
+  readonly address: string;
+  readonly mount?: string | undefined;
+  readonly keyPrefix?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly caFile?: string | undefined;
+  readonly auth: Section<{
+    tokenFile: string;
+    appRole: {
+      readonly mount?: string | undefined;
+      readonly roleId: string;
+      readonly secretIdFile: string;
+    };
+    jwt: {
+      readonly mount?: string | undefined;
+      readonly role: string;
+      readonly tokenFile?: string | undefined;
+    };
+  }>;
+}
+
 /** What the file may say of a server. Durations in milliseconds. */
 export type ServerFile = Section<{
   dataDir: string;
@@ -223,8 +308,9 @@ export type ServerFile = Section<{
     ttl: number;
     keyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
     jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
-    keyStorage: 'disk' | 'memory';
+    keyStorage: 'disk' | 'memory' | 'vault';
     sealKeyFile: string;
+    vault: VaultFile;
     upstream: Section<{
       disk: {
         readonly certificateFile: string;

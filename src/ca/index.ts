@@ -5,8 +5,10 @@ export type { AuthorityStatus, CaStatus } from './ca-status.ts';
 export { loadDiskKeyManager } from './disk-key-manager.ts';
 export { createDiskUpstream } from './disk-upstream.ts';
 export type { GatedX509Authority, GateState, Laggard, X509Gate } from './gate.ts';
+export { joinKeyManagers } from './joined-key-manager.ts';
 export { createJwtCa, type IssuedJwtSvid, type JwtCa, type JwtCaOptions } from './jwt-ca.ts';
 export type { KeyManager } from './key-manager.ts';
+export { loadKeyOwner } from './key-owner.ts';
 export type { AuthorityControl } from './managed-authorities.ts';
 export { createMemoryKeyManager } from './memory-key-manager.ts';
 export type {
@@ -16,5 +18,8 @@ export type {
   UpstreamTrust,
 } from './upstream-authority.ts';
 export { openUpstreamFollower, type UpstreamFollower } from './upstream-follower.ts';
+export { createVaultClient } from './vault-client.ts';
+export { createVaultKeyManager } from './vault-key-manager.ts';
+export { createVaultLogin, type VaultAuth } from './vault-login.ts';
 export { createX509Ca, type IssuedX509Svid, type X509Ca } from './x509-ca.ts';
 export type { X509CaOptions } from './x509-ca-options.ts';

@@ -17,6 +17,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { describeKeyManager } from '../../test/suites/key-manager-suite.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { loadDiskKeyManager } from './disk-key-manager.ts';
+import { joinKeyManagers } from './joined-key-manager.ts';
 import { createMemoryKeyManager } from './memory-key-manager.ts';
 
 const folders: string[] = [];
@@ -42,6 +43,13 @@ describeKeyManager('memory', async () => ({
   reopen: async () => createMemoryKeyManager(),
 }));
 
+describeKeyManager('disk, and memory before it', async () => {
+  const folder = newFolder();
+  const former = createMemoryKeyManager();
+  const open = async () => joinKeyManagers(await load(folder), former);
+  return { manager: await open(), reopen: open };
+});
+
 describeKeyManager('disk', async () => {
   const folder = newFolder();
   return { manager: await load(folder), reopen: () => load(folder) };
@@ -55,6 +63,21 @@ function contents(folder: string): [string, number, string][] {
     .sort()
     .map((file) => [file, statSync(file).mode, readFileSync(file, 'hex')]);
 }
+
+describe('keys that were made elsewhere before', () => {
+  it('sign and are deleted there; new ones are made here', async () => {
+    const former = createMemoryKeyManager();
+    const current = createMemoryKeyManager();
+    const old = await former.generateKey('old', 'ec-p256');
+    const manager = joinKeyManagers(current, former);
+    await manager.generateKey('new', 'ec-p256');
+    expect(await manager.listKeys()).toEqual(['new', 'old']);
+    expect(await current.listKeys()).toEqual(['new']);
+    expect(await manager.getKey('old')).toBe(old);
+    expect(await manager.deleteKey('old')).toBe(true);
+    expect(await former.listKeys()).toEqual([]);
+  });
+});
 
 describe('disk key manager', () => {
   async function withOneKey() {

@@ -166,6 +166,12 @@ export const errorCodes = {
   ERR_KEY_EXISTS: ['already-exists', 'There is a key with this ID.'],
   ERR_KEY_FILE_DAMAGED: ['data-loss', 'A key file is damaged, missing or sealed with another key.'],
   ERR_KEY_FILE_MODE: ['precondition', 'A key file is open to others or belongs to another user.'],
+  ERR_KEY_PASSPHRASE: ['precondition', 'The passphrase of the keys is missing, wrong or not needed.'],
+  ERR_VAULT_UNAVAILABLE: ['unavailable', 'Vault does not answer, or is sealed.'],
+  ERR_VAULT_LOGIN: ['precondition', 'There is no token to call Vault with.'],
+  ERR_VAULT_REFUSED: ['precondition', 'The policy of the token does not allow a call of Vault.'],
+  ERR_VAULT_ANSWER: ['internal', 'Vault answered with something that is not expected.'],
+  ERR_VAULT_KEY: ['precondition', 'A key in Vault is not one that is used here.'],
   // ca: authorities
   ERR_CA_TTL: ['invalid', 'A lifetime is out of bounds, or is over before it begins.'],
   ERR_CA_SPIFFE_ID: ['invalid', 'The SPIFFE ID is not one this authority signs for.'],
@@ -254,6 +260,10 @@ export const errorCodes = {
   // client
   ERR_ENDPOINT_ADDRESS: ['invalid', 'The Workload API address is malformed or missing.'],
   ERR_CLIENT_RESPONSE: ['invalid', 'The Workload API answered with something that is not valid.'],
+  // authz
+  ERR_POLICY: ['invalid', 'A policy is malformed or contradicts itself.'],
+  ERR_POLICY_PATTERN: ['invalid', 'A pattern, method or IP range of a policy is malformed.'],
+  ERR_POLICY_TEST: ['precondition', 'A test of a policy came out otherwise than it says.'],
   // sds
   ERR_SDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
   ERR_SDS_TYPE_URL: ['invalid', 'SDS was asked for a resource type that is not a secret.'],
