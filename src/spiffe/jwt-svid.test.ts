@@ -168,7 +168,7 @@ describe('verifyJwtSvid', () => {
     },
   );
 
-  it('takes the typ JWT, JOSE and none, and no other (JWT-5, WIT-14)', () => {
+  it('takes the typ JWT, JOSE and none, and no other (JWT-5)', () => {
     for (const typ of ['JWT', 'JOSE'])
       expect(outcome(rawToken({ ...header, typ }, good))).toBe(ids.web);
     for (const typ of ['wit+jwt', 'at+jwt', 'jwt', 'application/jwt', '', null, 1])
