@@ -10,6 +10,7 @@ import {
   openSealedCache,
   type SealedCache,
 } from '../node/index.ts';
+import { limitLog } from '../ops/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { AgentEntitlements } from './agent-entitlements.ts';
@@ -141,7 +142,8 @@ async function openCache(
     keyFile: agentCache.keyFile,
     credentialsFolder: env.CREDENTIALS_DIRECTORY,
     clock,
-    log,
+    // On a full disk each value that cannot be written is a line.
+    log: limitLog(log, clock),
     metrics,
     random: randomBytes,
   });
