@@ -1,18 +1,30 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { createRequire } from 'node:module';
+import type * as Prometheus from 'prom-client';
+
+/** The rest of the library takes as long to load as all of this program, and is not used. */
+const require = createRequire(import.meta.url);
+const Counter: typeof Prometheus.Counter = require('prom-client/lib/counter.js');
+const Gauge: typeof Prometheus.Gauge = require('prom-client/lib/gauge.js');
+const Histogram: typeof Prometheus.Histogram = require('prom-client/lib/histogram.js');
+const Registry: typeof Prometheus.Registry = require('prom-client/lib/registry.js');
 
 /**
  * The process's metrics. Names are `trustplane_<room>_<noun>_<unit>`; label sets are fixed and
  * bounded. A room makes its own with these three and keeps them in one object.
  */
 export interface Metrics {
-  counter<L extends string>(name: string, help: string, labels?: readonly L[]): Counter<L>;
-  gauge<L extends string>(name: string, help: string, labels?: readonly L[]): Gauge<L>;
+  counter<L extends string>(
+    name: string,
+    help: string,
+    labels?: readonly L[],
+  ): Prometheus.Counter<L>;
+  gauge<L extends string>(name: string, help: string, labels?: readonly L[]): Prometheus.Gauge<L>;
   histogram<L extends string>(
     name: string,
     help: string,
     buckets: readonly number[],
     labels?: readonly L[],
-  ): Histogram<L>;
+  ): Prometheus.Histogram<L>;
   /** A gauge that is read at each scrape: `read` calls `set` for each label set that there is now. */
   readGauge<L extends string>(
     name: string,
@@ -39,7 +51,7 @@ export function createMetrics(): Metrics {
       read: (set: (labels: Readonly<Record<L, string>>, value: number) => void) => void,
       labels: readonly L[] = [],
     ) {
-      const gauge: Gauge<L> = new Gauge({
+      const gauge: Prometheus.Gauge<L> = new Gauge({
         name,
         help,
         labelNames: labels,

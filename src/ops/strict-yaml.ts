@@ -1,21 +1,15 @@
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parse,
-  parseDocument,
-  type Scalar,
-  visit,
-} from 'yaml';
+import { createRequire } from 'node:module';
+import type * as Yaml from 'yaml';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Environment, expandVariables, VariableError } from './expand-variables.ts';
 
 const MAX_BYTES = 1_048_576;
+const require = createRequire(import.meta.url);
+
+/** Loaded by the first file that is read; many processes read none. */
+function yaml(): typeof Yaml {
+  return require('yaml');
+}
 
 /** Where something stands in a text; both count from 1. */
 export interface Position {
@@ -46,8 +40,8 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
       `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
     );
   }
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
+  const lines = new (yaml().LineCounter)();
+  const document = yaml().parseDocument(text, {
     lineCounter: lines,
     uniqueKeys: true,
     stringKeys: true,
@@ -69,9 +63,9 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
     refuse(problem.pos[0], `the key ${key} stands here a second time`);
   }
   if (problem !== undefined) refuse(problem.pos[0], problem.message);
-  visit(document, (_key, node) => {
-    if (isAlias(node)) refuse(node.range?.[0] ?? 0, 'aliases (*name) are not allowed');
-    if (isPair(node) && isScalar(node.key) && node.key.value === '<<') {
+  yaml().visit(document, (_key, node) => {
+    if (yaml().isAlias(node)) refuse(node.range?.[0] ?? 0, 'aliases (*name) are not allowed');
+    if (yaml().isPair(node) && yaml().isScalar(node.key) && node.key.value === '<<') {
       refuse(node.key.range?.[0] ?? 0, 'merge keys (<<) are not allowed');
     }
   });
@@ -86,12 +80,12 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
 
 /** Replaces all variables and returns which value has which. */
 function expandAll(
-  document: Document,
+  document: Yaml.Document,
   env: Environment,
   refuse: (offset: number, message: string) => never,
 ): ReadonlyMap<unknown, readonly string[]> {
   const variables = new Map<unknown, readonly string[]>();
-  visit(document, {
+  yaml().visit(document, {
     Scalar(key, node) {
       if (key === 'key' || typeof node.value !== 'string') return;
       try {
@@ -107,7 +101,7 @@ function expandAll(
 }
 
 /** Replaces the variables of a scalar and returns their names. @throws VariableError */
-function expandScalar(node: Scalar, env: Environment): readonly string[] {
+function expandScalar(node: Yaml.Scalar, env: Environment): readonly string[] {
   const { text, names } = expandVariables(String(node.value), env);
   if (names.length > 0) node.value = node.type === 'PLAIN' ? readPlain(text) : text;
   else node.value = text;
@@ -117,26 +111,26 @@ function expandScalar(node: Scalar, env: Environment): readonly string[] {
 /** Numbers, true and false as YAML reads them; anything else stays the text that it is. */
 function readPlain(text: string): string | number | boolean {
   if (!/^[\w.+-]+$/u.test(text)) return text;
-  const value: unknown = parse(text, { schema: 'core' });
+  const value: unknown = yaml().parse(text, { schema: 'core' });
   return typeof value === 'number' || typeof value === 'boolean' ? value : text;
 }
 
 function nodeAt(root: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((node, step) => {
-    if (isSeq(node)) return node.items[Number(step)];
-    return isMap(node) ? node.get(String(step), true) : undefined;
+    if (yaml().isSeq(node)) return node.items[Number(step)];
+    return yaml().isMap(node) ? node.get(String(step), true) : undefined;
   }, root);
 }
 
 function offsetOf(root: unknown, path: readonly PropertyKey[], part: 'key' | 'value'): number {
   let node = root;
-  let offset = isNode(root) ? (root.range?.[0] ?? 0) : 0;
+  let offset = yaml().isNode(root) ? (root.range?.[0] ?? 0) : 0;
   for (const [depth, step] of path.entries()) {
-    if (isSeq(node)) {
+    if (yaml().isSeq(node)) {
       node = node.items[Number(step)];
-    } else if (isMap(node)) {
+    } else if (yaml().isMap(node)) {
       const pair = node.items.find(
-        (item) => isScalar(item.key) && String(item.key.value) === String(step),
+        (item) => yaml().isScalar(item.key) && String(item.key.value) === String(step),
       );
       if (pair === undefined) return offset;
       const last = depth === path.length - 1;
@@ -144,7 +138,7 @@ function offsetOf(root: unknown, path: readonly PropertyKey[], part: 'key' | 'va
     } else {
       return offset;
     }
-    if (!isNode(node)) return offset;
+    if (!yaml().isNode(node)) return offset;
     offset = node.range?.[0] ?? offset;
   }
   return offset;
