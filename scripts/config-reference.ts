@@ -10,6 +10,8 @@ interface ConfigOption {
   /** What holds where the file says nothing; undefined: the option is off. */
   readonly standard: string | number | boolean | undefined;
   readonly example: string | undefined;
+  /** It is of a section that cannot stand by its defaults: something in it has to be said. */
+  readonly isOptional: boolean;
   /** A running process takes up a change. */
   readonly isReloadable: boolean;
 }
@@ -28,6 +30,7 @@ const node = z.object({
   maxLength: z.number().optional(),
   minimum: z.number().optional(),
   $comment: z.string().optional(),
+  required: z.array(z.string()).optional(),
   get items() {
     return node.optional();
   },
@@ -72,29 +75,40 @@ export function formatExampleFile(schema: object): string {
 /** A section with nothing in it would be refused, so one whose options are all off is a comment too. */
 function formatHeading(section: readonly string[], options: readonly ConfigOption[]): string {
   const isIn = ({ path }: ConfigOption): boolean => section.every((name, at) => path[at] === name);
-  const isOn = options.some((option) => isIn(option) && option.standard !== undefined);
+  const isOn = options.some((option) => isIn(option) && isSaid(option));
   return `${'  '.repeat(section.length - 1)}${isOn ? '' : '#'}${section.at(-1)}:`;
 }
 
-function formatOption({ path, meaning, form, standard, example }: ConfigOption): string[] {
+/** The example file sets it. */
+function isSaid({ standard, isOptional }: ConfigOption): boolean {
+  return standard !== undefined && !isOptional;
+}
+
+function formatOption(option: ConfigOption): string[] {
+  const { path, meaning, form, standard, example } = option;
   const indent = '  '.repeat(path.length - 1);
   const text = [...wrap(meaning, 96 - indent.length), `Value: ${form}.`].map((line) => `# ${line}`);
-  const value =
-    standard === undefined ? `#${path.at(-1)}: ${example ?? ''}` : `${path.at(-1)}: ${standard}`;
+  const value = `${isSaid(option) ? '' : '#'}${path.at(-1)}: ${standard ?? example ?? ''}`;
   return [...text, value].map((line) => `${indent}${line}`);
 }
 
-function findOptions(schema: SchemaNode, path: readonly string[] = []): ConfigOption[] {
+function findOptions(
+  schema: SchemaNode,
+  path: readonly string[] = [],
+  isWithin = false,
+): ConfigOption[] {
+  const isOptional = isWithin || (schema.required ?? []).length > 0;
   return Object.entries(schema.properties ?? {}).flatMap(([name, inner]) => {
     const here = [...path, name];
-    if (inner.properties !== undefined) return findOptions(inner, here);
+    if (inner.properties !== undefined) return findOptions(inner, here, isOptional);
     if (inner.description === undefined) throw new Error(`${here.join('.')} has no description`);
     const { description: meaning, default: standard, examples } = inner;
     const [example] = (examples ?? []).map((value) =>
       Array.isArray(value) ? `[${value.join(', ')}]` : value,
     );
     const isReloadable = inner.reloadable === true;
-    return [{ path: here, meaning, form: formOf(inner), standard, example, isReloadable }];
+    const form = formOf(inner);
+    return [{ path: here, meaning, form, standard, example, isOptional, isReloadable }];
   });
 }
 
@@ -105,6 +119,7 @@ function formOf(inner: SchemaNode): string {
   if (inner.type === 'boolean') return 'true, false';
   if (inner.type === 'number') return `number from ${inner.minimum}`;
   if (inner.type === 'integer') return `whole number from ${inner.minimum}`;
+  if (inner.minLength === undefined) return 'text';
   return `text of ${inner.minLength} to ${inner.maxLength} characters`;
 }
 
