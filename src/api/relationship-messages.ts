@@ -52,7 +52,11 @@ export function parseRelationshipEdit(
   wire: WireRelationship,
   mask: RelationshipMask,
   own: TrustDomain,
-) {
+): {
+  readonly trustDomain: TrustDomain;
+  readonly edit: RelationshipEdit;
+  readonly bundle: Bundle | undefined;
+} {
   const isMeant = (field: keyof NonNullable<RelationshipMask>): boolean => mask?.[field] ?? !mask;
   const trustDomain = parseForeignDomain(wire.trust_domain, 'trust_domain', own);
   const edit: RelationshipEdit = {

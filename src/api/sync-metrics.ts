@@ -5,9 +5,9 @@ const LAG_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60];
 
 /** How well the agents are informed. */
 export class SyncMetrics {
-  readonly streams;
-  readonly lag;
-  readonly refused;
+  readonly streams: ReturnType<Metrics['gauge']>;
+  readonly lag: ReturnType<Metrics['histogram']>;
+  readonly refused: ReturnType<Metrics['counter']>;
   readonly #updates;
 
   constructor(metrics: Metrics) {
