@@ -1,5 +1,9 @@
+import { flushCompileCache } from 'node:module';
 import type { LoadedConfig } from '../app/load-config.ts';
 import type { Running } from '../app/run-process.ts';
+
+/** Late enough that nobody waits for it. */
+const KEEP_CODE_AFTER_MS = 10_000;
 
 /**
  * Serves until `stop` resolves, then closes in order; SIGHUP has what `load` brings taken up.
@@ -16,6 +20,8 @@ export async function serveUntilStopped(
     if (load !== undefined) void running.reload(load, started.said);
   };
   if (load !== undefined) process.on('SIGHUP', reload);
+  // Else the compiled code is only kept at the end, and the start after a crash takes twice as long.
+  setTimeout(flushCompileCache, KEEP_CODE_AFTER_MS).unref();
   const reason = await Promise.race([stop, running.failed]);
   await running.close();
   if (reason instanceof Error) throw reason;
