@@ -51,7 +51,22 @@ describe('the record of an entry', () => {
     ).toThrow('65536');
   });
 
+  it('is refused with any member missing or of another type, naming it', () => {
+    const optional = ['expiresAt', 'firstRevision'];
+    for (const name of Object.keys(stored())) {
+      for (const value of [null, -1, {}, [1], optional.includes(name) ? '' : undefined]) {
+        const read = () =>
+          decodeEntryRecord(key, encode({ ...stored(), [name]: value }), testTrustDomain);
+        expect(read).toThrow(name === 'v' ? /\bv: |version/u : `${name}: expected`);
+      }
+    }
+  });
+
   it.each<[string, () => Uint8Array]>([
+    ['no object', () => encode([stored()])],
+    ['nothing', () => encode(null)],
+    ['an empty ID', () => encode({ ...stored(), id: '' })],
+    ['no selectors', () => encode({ ...stored(), selectors: [] })],
     ['no JSON', () => Buffer.from('{')],
     ['no UTF-8', () => Buffer.from([0x22, 0xff, 0x22])],
     ['a newer version', () => encode({ ...stored(), v: 2 })],
