@@ -13,6 +13,7 @@ import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
+import { buildPassphraseSource, type PassphraseSource } from './passphrase.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
 import { buildVault, type VaultConfig } from './vault-config.ts';
 
@@ -37,6 +38,8 @@ export interface Config extends AgentConfig {
   /** Set when keys are stored there. */
   readonly vault: VaultConfig | undefined;
   readonly sealKeyFile: string;
+  /** Undefined: the seal key stands in its file as it is. */
+  readonly sealPassphrase: PassphraseSource | undefined;
   /** What signs the X.509 authorities; undefined: they are self-signed. */
   readonly upstream: UpstreamConfig | undefined;
   readonly x509SvidTtlMs: number;
@@ -125,6 +128,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     keyStorage: server?.ca?.keyStorage ?? 'disk',
     vault: buildVault(server?.ca),
     sealKeyFile: server?.ca?.sealKeyFile ?? path.join(dataDir, 'seal.key'),
+    sealPassphrase: buildPassphraseSource(server?.ca?.sealPassphrase),
     upstream: buildUpstream(server?.ca?.upstream),
     x509SvidTtlMs,
     jwtSvidTtlMs: server?.jwtSvid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl, 300_000),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
+import { env } from 'node:process';
 import {
   createMemoryKeyManager,
   createVaultClient,
@@ -15,6 +16,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { keyFolder } from './open-state.ts';
+import { readPassphrase } from './passphrase.ts';
 import type { Process } from './process.ts';
 import type { VaultConfig } from './vault-config.ts';
 
@@ -34,9 +36,13 @@ export async function openKeyManager(
   return hasFormer ? joinKeyManagers(vault, await openDisk(config)) : vault;
 }
 
-function openDisk(config: Config): Promise<KeyManager> {
-  const { sealKeyFile } = config;
-  return loadDiskKeyManager({ folder: keyFolder(config), sealKeyFile, random: randomBytes });
+async function openDisk(config: Config): Promise<KeyManager> {
+  return await loadDiskKeyManager({
+    folder: keyFolder(config),
+    sealKeyFile: config.sealKeyFile,
+    passphrase: await readPassphrase(config.sealPassphrase, env),
+    random: randomBytes,
+  });
 }
 
 async function openVault(

@@ -120,6 +120,30 @@ const vault = z.strictObject({
   }),
 });
 
+const sealPassphrase = z.strictObject({
+  file: absolutePath.optional().meta({
+    description:
+      'File with the passphrase that seals the key in sealKeyFile: 12 to 1024 bytes, a line end not counted. Keys that are there already: see `trustplane keys reseal`.',
+    examples: ['/etc/trustplane/passphrase'],
+  }),
+  credential: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,128}$/u)
+    .optional()
+    .meta({
+      description: 'Instead, the name of the systemd credential that holds it.',
+      examples: ['trustplane-passphrase'],
+    }),
+  variable: z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/u)
+    .optional()
+    .meta({
+      description: 'Instead, the name of the environment variable that holds it.',
+      examples: ['TRUSTPLANE_PASSPHRASE'],
+    }),
+});
+
 const ca = z.strictObject({
   ttl: option(
     duration(10 * SECOND, 3_650 * DAY),
@@ -146,6 +170,7 @@ const ca = z.strictObject({
     '/var/lib/trustplane/seal.key',
     'File with the key that seals the private keys on disk, made when it is missing. Elsewhere <dataDir>/seal.key.',
   ),
+  sealPassphrase: sealPassphrase.optional(),
   vault: vault.optional(),
   upstream: upstream.optional(),
 });
@@ -310,6 +335,7 @@ export type ServerFile = Section<{
     jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
     keyStorage: 'disk' | 'memory' | 'vault';
     sealKeyFile: string;
+    sealPassphrase: Section<{ file: string; credential: string; variable: string }>;
     vault: VaultFile;
     upstream: Section<{
       disk: {

@@ -2,43 +2,56 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { removeAtomicLeftovers, writeFileAtomic } from '../ops/index.ts';
+import { isKeyFile, KEY_SUFFIX } from './key-file-name.ts';
 import type { KeyManager, SigningKey } from './key-manager.ts';
 import { keyExists } from './memory-key-manager.ts';
 import { readPrivateFile } from './private-file.ts';
 import { checkKeyId, createSigningKey, generatePrivateKey } from './private-key.ts';
-import { damaged, MAX_SEALED_KEY_BYTES, openKey, SEAL_KEY_BYTES, sealKey } from './sealed-key.ts';
+import { readSealKeys, type ScryptCost, writeSealKeys } from './seal-key-file.ts';
+import {
+  damaged,
+  MAX_SEALED_KEY_BYTES,
+  openKeyWithAny,
+  SEAL_KEY_BYTES,
+  sealKey,
+} from './sealed-key.ts';
 import type { RandomBytes } from './serial-number.ts';
 
-const SUFFIX = '.key';
 const PRIVATE = 0o600;
 
 export interface DiskKeyManagerOptions {
   /** Holds one sealed file per key, `<key ID>.key`; made with mode 0700 when missing. */
   readonly folder: string;
-  /** 32 bytes that seal the keys, mode 0600; made when missing, unless there are sealed keys. */
+  /** What seals the keys, mode 0600; made when missing, unless there are sealed keys. */
   readonly sealKeyFile: string;
+  /** Seals the seal key; undefined: it stands in its file as it is. */
+  readonly passphrase?: Uint8Array | undefined;
+  /** Of guessing the passphrase. */
+  readonly cost?: ScryptCost;
   readonly random: RandomBytes;
 }
 
 /**
  * Keys in files, sealed with AES-256-GCM. Every key is opened and checked now, so that a damaged
  * one is found at start; nothing is changed then.
- * @throws TrustplaneError ERR_KEY_FILE_DAMAGED, ERR_KEY_FILE_MODE naming the file, ERR_FILE_WRITE
+ * @throws TrustplaneError ERR_KEY_FILE_DAMAGED, ERR_KEY_FILE_MODE, ERR_KEY_PASSPHRASE naming the file,
+ * ERR_FILE_WRITE
  */
 export async function loadDiskKeyManager(options: DiskKeyManagerOptions): Promise<KeyManager> {
   const { folder, random } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const names = (await readdir(folder)).filter(
-    (name) => name.endsWith(SUFFIX) && join(folder, name) !== options.sealKeyFile,
+  const names = (await readdir(folder)).filter((name) =>
+    isKeyFile(folder, name, options.sealKeyFile),
   );
-  const seal = await loadSealKey(options, names.length);
+  const sealKeys = await loadSealKeys(options, names.length);
+  const [seal] = sealKeys;
   const keys = new Map<string, SigningKey>();
   for (const name of names) {
-    const key = await loadKey(join(folder, name), seal);
+    const key = await loadKey(join(folder, name), sealKeys);
     keys.set(key.keyId, key);
   }
   await removeAtomicLeftovers(folder);
-  const pathOf = (keyId: string): string => join(folder, `${keyId}${SUFFIX}`);
+  const pathOf = (keyId: string): string => join(folder, `${keyId}${KEY_SUFFIX}`);
   const inProgress = new Set<string>();
 
   return {
@@ -70,31 +83,25 @@ export async function loadDiskKeyManager(options: DiskKeyManagerOptions): Promis
   };
 }
 
-async function loadSealKey(options: DiskKeyManagerOptions, keyCount: number): Promise<Uint8Array> {
-  const { sealKeyFile } = options;
-  const bytes = await readPrivateFile(sealKeyFile, SEAL_KEY_BYTES);
-  if (bytes === undefined) {
-    if (keyCount > 0)
-      throw damaged(sealKeyFile, `is missing, but ${keyCount} keys are sealed with it`);
-    return createSealKey(options);
-  }
-  if (bytes.length !== SEAL_KEY_BYTES) {
-    throw damaged(sealKeyFile, `has ${bytes.length} bytes; expected ${SEAL_KEY_BYTES}`);
-  }
-  return bytes;
+async function loadSealKeys(
+  options: DiskKeyManagerOptions,
+  keyCount: number,
+): Promise<readonly [Uint8Array, ...(readonly Uint8Array[])]> {
+  const { sealKeyFile, passphrase, random, cost } = options;
+  const [first, ...others] = (await readSealKeys(sealKeyFile, passphrase)) ?? [];
+  if (first !== undefined) return [first, ...others];
+  if (keyCount > 0)
+    throw damaged(sealKeyFile, `is missing, but ${keyCount} keys are sealed with it`);
+  const made = random(SEAL_KEY_BYTES);
+  await writeSealKeys(sealKeyFile, [made], { passphrase, random, ...(cost && { cost }) });
+  return [made];
 }
 
-async function createSealKey(options: DiskKeyManagerOptions): Promise<Uint8Array> {
-  const bytes = options.random(SEAL_KEY_BYTES);
-  await writeFileAtomic(options.sealKeyFile, bytes, { mode: PRIVATE });
-  return bytes;
-}
-
-async function loadKey(file: string, seal: Uint8Array): Promise<SigningKey> {
-  const keyId = basename(file, SUFFIX);
+async function loadKey(file: string, seal: readonly Uint8Array[]): Promise<SigningKey> {
+  const keyId = basename(file, KEY_SUFFIX);
   const bytes = await readPrivateFile(file, MAX_SEALED_KEY_BYTES);
   if (bytes === undefined) throw damaged(file, 'vanished while it was read');
-  const opened = openKey(bytes, keyId, seal, file);
+  const opened = openKeyWithAny(bytes, keyId, seal, file);
   try {
     return createSigningKey(keyId, opened.keyType, parsePrivateKey(opened.pkcs8, file));
   } finally {

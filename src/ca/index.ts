@@ -11,6 +11,7 @@ export type { KeyManager } from './key-manager.ts';
 export { loadKeyOwner } from './key-owner.ts';
 export type { AuthorityControl } from './managed-authorities.ts';
 export { createMemoryKeyManager } from './memory-key-manager.ts';
+export { resealKeys } from './reseal-keys.ts';
 export type {
   MintedAuthority,
   MintRequest,

@@ -73,6 +73,27 @@ export function openKey(
   }
 }
 
+/**
+ * Opens it with the first of the seal keys that fits.
+ * @throws TrustplaneError ERR_KEY_FILE_DAMAGED naming `file`
+ */
+export function openKeyWithAny(
+  bytes: Uint8Array,
+  keyId: string,
+  sealKeys: readonly Uint8Array[],
+  file: string,
+): OpenedKey {
+  let failure: unknown;
+  for (const sealKeyBytes of sealKeys) {
+    try {
+      return openKey(bytes, keyId, sealKeyBytes, file);
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
 function header(keyId: string, keyType: KeyType): Buffer {
   return Buffer.from(`trustplane sealed key\n${VERSION}\n${keyId}\n${keyType}\n`);
 }

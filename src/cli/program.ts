@@ -11,6 +11,7 @@ import { entryCommand } from './entry-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
+import { keysCommand } from './keys-command.ts';
 import { logLevelCommand } from './log-level-command.ts';
 import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
@@ -60,6 +61,7 @@ export function createProgram(io: Io): Command {
     healthcheckCommand,
     logLevelCommand,
     configCommand,
+    keysCommand,
   ]) {
     program.addCommand(create(io));
   }

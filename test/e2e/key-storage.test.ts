@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { startTransit } from '../fakes/transit-server.ts';
 import { joinServer, type LaunchedServer, launchServer } from '../programs/launch-server.ts';
+import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 
 const folder = createRunFolder();
@@ -67,5 +68,36 @@ describe('keys of authorities', () => {
     expect(await activeOf(again, 'x509')).toBe(authorityId);
     await joinServer(again);
     await again.stop();
+  });
+
+  it('are sealed with a passphrase, and with another, without new authorities', async () => {
+    const at = placeOf('sealed');
+    const at2 = (name: string): string => path.join(at, name);
+    const first = await launchServer(at);
+    const authority = await activeOf(first, 'x509');
+    writeFileSync(at2('one'), 'correct horse battery staple\n');
+    writeFileSync(at2('other'), 'another passphrase\n');
+    const configWith = (name: string): string =>
+      `server:\n  ca:\n    sealPassphrase:\n      file: ${at2(name)}\n`;
+    const reseal = async (...flags: readonly string[]) =>
+      await runTrustplane(
+        ...['keys', 'reseal', '--config', at2('trustplane.yaml'), '--data-dir', at2('data')],
+        ...flags,
+      );
+    const whileRunning = await reseal('--to-passphrase-file', at2('one'));
+    expect(whileRunning.stderr).toContain('ERR_DATA_DIR_IN_USE');
+    await first.stop();
+    expect(await reseal('--to-passphrase-file', at2('one'))).toMatchObject({ code: 0 });
+    await expect(launchServer(at)).rejects.toThrow('ERR_KEY_PASSPHRASE');
+    await expect(launchServer(at, { config: configWith('other') })).rejects.toThrow(
+      'ERR_KEY_PASSPHRASE',
+    );
+    const second = await launchServer(at, { config: configWith('one') });
+    expect(await activeOf(second, 'x509')).toBe(authority);
+    await second.stop();
+    expect(await reseal('--to-passphrase-file', at2('other'))).toMatchObject({ code: 0 });
+    const third = await launchServer(at, { config: configWith('other') });
+    expect(await activeOf(third, 'x509')).toBe(authority);
+    await third.stop();
   });
 });
