@@ -93,10 +93,23 @@ function inspectDatabase(path: string, trustDomain: string): void {
   if (bytes === 0) throw damagedError(path, 'it is empty');
   const logBytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
   if (logBytes <= MAX_LOG_CHECK_BYTES && logBytes > 0) checkLog(`${path}-wal`);
+  const url = inspectionUrl(path, logBytes);
+  try {
+    check(url, path, bytes, trustDomain);
+  } catch (error) {
+    if (storeError(path, error).code !== 'ERR_STORE_FULL') throw error;
+    url.searchParams.set('vfs', 'unix-none');
+    check(url, path, bytes, trustDomain);
+  }
+}
+
+function check(url: URL, path: string, bytes: number, trustDomain: string): void {
   const index = `${path}-shm`;
   const hadIndex = existsSync(index);
-  const db = new DatabaseSync(inspectionUrl(path, logBytes), { readOnly: true });
+  const db = new DatabaseSync(url, { readOnly: true });
   try {
+    // Without locks the index of the log can be in memory, which needs no room on the disk.
+    if (url.searchParams.has('vfs')) db.exec('PRAGMA locking_mode = EXCLUSIVE');
     checkIntact(db, path, bytes);
     checkSchema(db, path, trustDomain);
   } finally {
