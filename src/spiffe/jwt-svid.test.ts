@@ -224,7 +224,7 @@ describe('verifyJwtSvid', () => {
     expect(at(seconds - 60, 60_000)).toBe('ERR_JWT_EXPIRED');
   });
 
-  it('honours nbf and iat, with the leeway (JWT-9)', () => {
+  it('honors nbf and iat, with the leeway (JWT-9)', () => {
     for (const name of ['nbf', 'iat']) {
       const at = (value: unknown) => outcome(rawToken(header, { ...good, [name]: value }));
       expect(at(seconds + 60)).toBe(ids.web);
