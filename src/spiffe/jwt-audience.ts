@@ -19,7 +19,7 @@ export function parseAudience(values: readonly string[]): readonly string[] {
   const bytes = values.reduce((sum, value) => sum + Buffer.byteLength(value), 0);
   if (bytes > MAX_BYTES) throw refused(`expected at most ${MAX_BYTES} bytes; got ${bytes}`);
   const malformed = values.find((value) => value === '' || CONTROL.test(value));
-  if (malformed === undefined) return [...new Set(values)];
+  if (malformed === undefined) return values.length === 1 ? values : [...new Set(values)];
   throw refused(`expected no empty value and no control character; got ${quote(malformed)}`);
 }
 
