@@ -116,11 +116,18 @@ function formatGoInstant(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} +0000 +00`;
 }
 
+/** As logs and `api fetch` have serial numbers; the API's are decimal. */
+function inHex(decimal: string): string {
+  if (!/^\d+$/u.test(decimal)) return decimal;
+  const hex = BigInt(decimal).toString(16);
+  return hex.padStart(hex.length + (hex.length % 2), '0');
+}
+
 function buildView(message: AgentMessage): AgentView {
   return {
     id: `spiffe://${message.id?.trust_domain ?? ''}${message.id?.path ?? ''}`,
     attestationType: message.attestation_type ?? '',
-    serialNumber: message.x509svid_serial_number ?? '',
+    serialNumber: inHex(message.x509svid_serial_number ?? ''),
     expiresAt: instant(message.x509svid_expires_at),
     selectors: (message.selectors ?? []).map(({ type, value }) => `${type ?? ''}:${value ?? ''}`),
     banned: message.banned ?? false,
