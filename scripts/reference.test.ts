@@ -92,7 +92,9 @@ it('the example file has a section for each object and comments out what is off'
 });
 
 it('the table of options has their full names', () => {
-  expect(formatOptionTable(schema)).toContain('| `room.name` | a word | off | start | A &lt;name>. |');
+  expect(formatOptionTable(schema)).toContain(
+    '| `room.name` | a word | off | start | A &lt;name>. |',
+  );
 });
 
 it('an option without a description is refused', () => {

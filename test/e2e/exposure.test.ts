@@ -94,4 +94,24 @@ describe('trustplane up', () => {
     });
     client.close();
   });
+
+  it('tells its administrators on the agent socket how it is', async () => {
+    running = await launchTrustplane(folder.path);
+    await running.createEntry('spiffe://example.org/web');
+    await runTrustplane('api', 'fetch', 'x509', '--socket', running.socket);
+    const { target, credentials, options } = dialUnix(running.socket);
+    const client = new Client(target, credentials, options);
+    const method = loadService('spire/agent/debug/v1/debug.proto', 'spire.agent.debug.v1.Debug')[
+      'GetInfo'
+    ];
+    if (method === undefined) throw new Error('no method');
+    const { path: name, requestSerialize, responseDeserialize } = method;
+    const info = await new Promise((resolve, reject) => {
+      client.makeUnaryRequest(name, requestSerialize, responseDeserialize, {}, (error, answer) =>
+        error === null ? resolve(answer) : reject(error),
+      );
+    });
+    expect(info).toMatchObject({ svid_chain: [], svids_count: 1, cached_x509_svids_count: 1 });
+    client.close();
+  });
 });
