@@ -9,6 +9,7 @@ export interface CaMetrics {
   readonly steps: { inc(labels: Kind & { readonly step: string }): void };
   readonly failures: { inc(labels: Kind, value?: number): void };
   readonly alarms: { inc(labels: Kind, value?: number): void };
+  readonly upstreamFailures: { inc(): void };
   readonly activeExpiry: { set(labels: Kind, value: number): void };
 }
 
@@ -48,6 +49,10 @@ function registerCaMetrics(metrics: Metrics): CaMetrics {
       'trustplane_ca_rotation_alarms_total',
       'Authorities that were activated although not everybody knew them.',
       ['kind'],
+    ),
+    upstreamFailures: metrics.counter(
+      'trustplane_ca_upstream_failures_total',
+      'Times an upstream authority did not answer, or not with what can be used.',
     ),
     activeExpiry: metrics.gauge(
       'trustplane_ca_active_authority_expiry_seconds',

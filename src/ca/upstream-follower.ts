@@ -11,6 +11,7 @@ import {
 } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import type { JwtAuthorityPublisher, X509AuthorityPublisher } from './authority-publisher.ts';
+import { caMetricsOf } from './ca-metrics.ts';
 import { loadRefusedKeys, type RefusedKeys } from './refused-keys.ts';
 import type {
   MintedAuthority,
@@ -94,10 +95,7 @@ class Follower implements UpstreamFollower {
   constructor(options: UpstreamFollowerOptions, refused: RefusedKeys) {
     this.#options = options;
     this.#refused = refused;
-    this.#failures = options.metrics.counter(
-      'trustplane_ca_upstream_failures_total',
-      'Times an upstream authority did not answer, or not with what can be used.',
-    );
+    this.#failures = caMetricsOf(options.metrics).upstreamFailures;
   }
 
   get failure(): Error | undefined {

@@ -150,4 +150,34 @@ describe('a server below a server', () => {
     await traffic.stop();
     expect(traffic.counts().ok).toBeGreaterThan(100);
   });
+
+  it('goes on without the server above, also when it is started anew', async () => {
+    await using stack = new AsyncDisposableStack();
+    const root = await launchPlane('root-2', rootConfig);
+    stack.defer(() => void root.agent.stop());
+    await addEntry(root, 'nested-server', '--downstream');
+    const config = nestedConfig(root);
+    const nested = await launchPlane('nested-2', config);
+    stack.defer(() => void nested.agent.stop());
+    await addEntry(nested, 'service');
+    const before = await activeOf(nested);
+    await root.server.stop();
+    await nested.server.stop();
+    const { port } = nested.server;
+    const again = await launchServer(path.join(folder.path, 'nested-2'), { config, port });
+    stack.defer(() => void again.stop());
+    expect(await activeOf({ ...nested, server: again })).toEqual(before);
+    // A host joins, and its workloads are served.
+    const token = await again.makeToken();
+    const at = path.join(folder.path, 'late');
+    mkdirSync(at);
+    const bundle = await writeBundle(at, again);
+    const flags = ['--join-token', token, '--bundle-file', bundle];
+    const late = startAgent(at, { servers: [`127.0.0.1:${port}`], flags });
+    stack.defer(() => void late.stop());
+    const agentId = await late.id;
+    await addEntry({ server: again, agent: late, agentId }, 'late');
+    const { code, stdout } = await late.fetch();
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining('/late') });
+  });
 });
