@@ -95,6 +95,10 @@ describe('configuration', () => {
       'server: { jwtSvid: { issuer: "https://a.test/?x" } }\n',
       'c.yaml:1:30: server.jwtSvid.issuer: expected an https URL',
     ],
+    [
+      'server: { ca: { vault: { address: "https://v.test", keyPrefix: "a b", auth: { tokenFile: /t } } } }\n',
+      'c.yaml:1:64: server.ca.vault.keyPrefix: expected a text that matches /',
+    ],
     ['server: []\n', 'c.yaml:1:9: server: expected a mapping, got a list'],
     ['- a\n', 'c.yaml:1:1: expected a mapping, got a list'],
   ])('refuses %j with its place', (text, message) => {

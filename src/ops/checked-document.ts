@@ -54,6 +54,8 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
       return `unknown key${knownKeys(issue.inst)}`;
     case 'invalid_value':
       return `expected ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}, got ${got}`;
+    case 'invalid_format':
+      return `expected a text that matches ${issue.pattern ?? issue.format}, got ${got}`;
     case 'too_small':
       return `expected at least ${String(issue.minimum)}, got ${got}`;
     case 'too_big':
