@@ -85,6 +85,7 @@ function updateCommand(io: Io): Command {
     .option('--no-admin', 'take the server API away')
     .option('--no-downstream', 'no longer a downstream server')
     .option('--no-store-svid', 'no longer for an SVID store')
+    .option('--no-jwt-svid-include-jti', 'JWT-SVIDs without jti')
     .addHelpText(
       'after',
       '\nExamples:\n  trustplane entry update 1f0c --x509-svid-ttl 30m\n  trustplane entry update --entry-id 1f0c --selector unix:uid:1001',
@@ -187,6 +188,7 @@ function describeEntry(entry: EntryView): string {
         entry.admin ? 'admin' : '',
         entry.downstream ? 'downstream' : '',
         entry.storeSvid ? 'storeSvid' : '',
+        entry.jwtSvidIncludeJti ? 'jwtSvidIncludeJti' : '',
       ]
         .filter(Boolean)
         .join(', '),

@@ -18,6 +18,7 @@ export interface EntryFlags extends AdminOptions {
   readonly admin?: boolean;
   readonly downstream?: boolean;
   readonly storeSvid?: boolean;
+  readonly jwtSvidIncludeJti?: boolean;
   readonly expiresAt?: number;
 }
 
@@ -71,6 +72,10 @@ export function withFields(command: Command): Command {
     .option('--downstream', 'the workload is a downstream server and may get a CA')
     .option('--store-svid', 'the SVID is for an SVID store')
     .option(
+      '--jwt-svid-include-jti',
+      'JWT-SVIDs carry a jti and are not cached, so each is another one',
+    )
+    .option(
       '--expires-at <instant>',
       'the entry ends then: RFC 3339 or Unix seconds',
       instantSeconds,
@@ -122,6 +127,10 @@ export function buildMessage(flags: EntryFlags, io: Io): EntryMessage {
     admin: flags.admin,
     downstream: flags.downstream,
     store_svid: flags.storeSvid,
+    additional_attributes:
+      flags.jwtSvidIncludeJti === undefined
+        ? undefined
+        : { jwt_svid_include_jti: flags.jwtSvidIncludeJti },
     expires_at: flags.expiresAt,
   });
 }

@@ -20,6 +20,7 @@ export interface EntryMessage {
   store_svid?: boolean;
   hint?: string;
   created_at?: string;
+  additional_attributes?: { jwt_svid_include_jti?: boolean };
 }
 
 /** A registration entry as the command line prints it. TTLs in seconds (0: the server's default), instants in RFC 3339. */
@@ -36,6 +37,7 @@ export interface EntryView {
   readonly admin: boolean;
   readonly downstream: boolean;
   readonly storeSvid: boolean;
+  readonly jwtSvidIncludeJti: boolean;
   readonly expiresAt: string | null;
   readonly revisionNumber: number;
   readonly createdAt: string | null;
@@ -55,6 +57,7 @@ export function buildEntryView(message: EntryMessage): EntryView {
     admin: message.admin ?? false,
     downstream: message.downstream ?? false,
     storeSvid: message.store_svid ?? false,
+    jwtSvidIncludeJti: message.additional_attributes?.jwt_svid_include_jti ?? false,
     expiresAt: formatInstant(message.expires_at),
     revisionNumber: Number(message.revision_number ?? 0),
     createdAt: formatInstant(message.created_at),

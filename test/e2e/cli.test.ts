@@ -86,6 +86,7 @@ describe('entry', () => {
       '--admin',
       '--downstream',
       '--store-svid',
+      '--jwt-svid-include-jti',
       '--dns',
       'a.test',
       '--federates-with',
@@ -115,6 +116,7 @@ describe('entry', () => {
       admin: true,
       downstream: true,
       storeSvid: true,
+      jwtSvidIncludeJti: true,
       expiresAt: '2099-01-31T12:00:00Z',
       revisionNumber: 0,
       createdAt: aTime,
@@ -126,12 +128,20 @@ describe('entry', () => {
       stdout: '1 entry\n',
     });
 
-    const fewer = ['--no-admin', '--no-downstream', '--no-store-svid', '--x509-svid-ttl', '0'];
+    const fewer = [
+      '--no-admin',
+      '--no-downstream',
+      '--no-store-svid',
+      '--no-jwt-svid-include-jti',
+      '--x509-svid-ttl',
+      '0',
+    ];
     const changed = {
       ...full,
       admin: false,
       downstream: false,
       storeSvid: false,
+      jwtSvidIncludeJti: false,
       x509SvidTtl: 0,
       revisionNumber: 1,
     };
