@@ -23,7 +23,7 @@ export interface MembershipOptions extends Omit<IdentitySourceOptions, 'servers'
   readonly restored: NodeIdentity | undefined;
   /** A banned agent has nothing to give to anybody. */
   readonly onBanned: () => void;
-  /** Each new identity, before it is used. */
+  /** Each new identity, before it is used; rejects when it would be lost with the process. */
   readonly onIdentity: (identity: NodeIdentity) => Promise<void>;
   /** It is in use: calls are made with it from now on. */
   readonly onRenewed: () => void;
@@ -42,6 +42,8 @@ export class Membership {
   readonly #joined = Promise.withResolvers<NodeIdentity>();
   readonly #unwatch: () => void;
   #identity: NodeIdentity | undefined;
+  /** The next one, where it could not be kept yet. */
+  #unsaved: NodeIdentity | undefined;
   /** Its last half of life begins, with jitter. */
   #renewAt = 0;
   #mustAttest = false;
@@ -168,10 +170,8 @@ export class Membership {
     const isRenewal = identity !== undefined && !identity.canReattest && !this.#mustAttest;
     const kind = isRenewal ? 'renewal' : 'attestation';
     try {
-      const next = isRenewal
-        ? await this.#pool.use((link) => this.#source.renew(link, identity))
-        : await this.#source.attest(this.#identity, identity === undefined);
-      await this.#options.onIdentity(next);
+      const next = this.#takeUnsaved() ?? (await this.#obtain(isRenewal ? identity : undefined));
+      await this.#save(next, isRenewal ? identity : undefined);
       this.#take(next);
       this.#options.onRenewed();
       this.#options.metrics.attempts.inc({ kind, result: 'ok' });
@@ -182,6 +182,36 @@ export class Membership {
       );
     } catch (error) {
       this.#options.metrics.attempts.inc({ kind, result: 'failed' });
+      throw error;
+    }
+  }
+
+  /** By renewal of the present one, where that can be. */
+  async #obtain(present: NodeIdentity | undefined): Promise<NodeIdentity> {
+    return present === undefined
+      ? await this.#source.attest(this.#identity, this.identity === undefined)
+      : await this.#pool.use((link) => this.#source.renew(link, present));
+  }
+
+  #takeUnsaved(): NodeIdentity | undefined {
+    const unsaved = this.#unsaved;
+    this.#unsaved = undefined;
+    const isValid = unsaved !== undefined && unsaved.expiresAt > this.#options.clock.now();
+    return isValid ? unsaved : undefined;
+  }
+
+  /**
+   * The first use of the next SVID voids the present one, which is the one that outlives the process
+   * while the next is not kept: its use is put off until a tenth of the present one's life is left.
+   * @throws what saving fails with
+   */
+  async #save(next: NodeIdentity, present: NodeIdentity | undefined): Promise<void> {
+    try {
+      await this.#options.onIdentity(next);
+    } catch (error) {
+      const left = (present?.expiresAt ?? 0) - this.#options.clock.now();
+      if (present === undefined || left <= (present.expiresAt - present.issuedAt) / 10) return;
+      this.#unsaved = next;
       throw error;
     }
   }
@@ -240,7 +270,8 @@ export class Membership {
   #retryDelayMs(): number {
     const { clock, random } = this.#options;
     if (this.#failures === 0) return 0;
-    if (!isPassing(this.#fault)) return REFUSED_RETRY_MS * (1 + JITTER * random());
+    if (!isPassing(this.#fault) && this.#unsaved === undefined)
+      return REFUSED_RETRY_MS * (1 + JITTER * random());
     const backoff = backoffMs(this.#failures, random());
     const left = (this.identity?.expiresAt ?? Number.POSITIVE_INFINITY) - clock.now();
     if (backoff <= left / 4) return backoff;

@@ -282,6 +282,51 @@ it('attests again when its authority was revoked while no server answered', asyn
   expect(node.trust.current().own.x509Authorities).toHaveLength(1);
 });
 
+describe('a node that cannot keep its next SVID', () => {
+  async function full() {
+    const fleet = await openFleet({ pushes: true });
+    const disk: { failure?: TrustplaneError | undefined; kept?: NodeIdentity } = {};
+    const node = await openTestNode(fleet, {
+      attestation: createJoinTokenAttestation(await tokenOf(fleet)),
+      async saveIdentity(identity) {
+        if (disk.failure !== undefined) throw disk.failure;
+        disk.kept = identity;
+      },
+    });
+    await node.ready;
+    const id = node.status().agentId;
+    if (id === undefined) throw new Error('no agent');
+    const first = node.status().expiresAt;
+    disk.failure = new TrustplaneError('ERR_STORE_FULL', 'no room left');
+    fleet.clock.advance(HALF_LIFE_MS + 1_000);
+    await inTime(fleet, () => node.status().faults[0]?.code === 'ERR_STORE_FULL');
+    return { fleet, disk, node, id, first };
+  }
+
+  it('goes on with the one it has kept, and uses the next when that is kept too', async () => {
+    const { fleet, disk, node, id, first } = await full();
+    expect(node.status().expiresAt).toBe(first);
+    const serial = fleet.agents.get(id)?.renewedSvid?.serialNumber;
+    expect(serial).toBeDefined();
+    for (let tick = 0; tick < 100; tick++) await fleet.clock.advanceAsync(1_000);
+    expect(await node.issuer.issue([])).toEqual([]);
+    expect(fleet.agents.get(id)?.renewedSvid?.serialNumber).toBe(serial);
+    disk.failure = undefined;
+    await inTime(fleet, () => node.status().expiresAt !== first);
+    await inTime(fleet, () => fleet.agents.get(id)?.svid.serialNumber === serial);
+    expect(disk.kept?.expiresAt).toBe(node.status().expiresAt);
+    expect(node.status().faults).toEqual([]);
+  });
+
+  it('uses it all the same before the one it has ends', async () => {
+    const { fleet, node, id, first } = await full();
+    const serial = fleet.agents.get(id)?.renewedSvid?.serialNumber;
+    fleet.clock.advance(HALF_LIFE_MS - 5 * 60_000);
+    await inTime(fleet, () => node.status().expiresAt !== first);
+    await inTime(fleet, () => fleet.agents.get(id)?.svid.serialNumber === serial);
+  });
+});
+
 it('notices at the next use that it slept over the end of its SVID', async () => {
   const fleet = await openFleet({ pushes: true });
   const { node } = await joined(fleet);

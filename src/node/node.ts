@@ -42,7 +42,7 @@ export interface NodeOptions {
   readonly lastKey?: (svid: TlsIdentity) => NodeAttestation;
   /** What it had before it was started again. */
   readonly restored?: RestoredNode | undefined;
-  /** Resolves when the identity is where it outlives the process; before it is used. */
+  /** Resolves when the identity is where it outlives the process, and rejects when that failed; before it is used. */
   readonly saveIdentity?: (identity: NodeIdentity) => Promise<void>;
   /** After each change. */
   readonly saveFacts?: (facts: AgentFacts, position: Position | undefined) => void;

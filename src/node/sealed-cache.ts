@@ -48,11 +48,12 @@ export interface SealedState {
 
 /**
  * What an agent keeps over its own restarts, sealed. A save resolves when it is durable; one that
- * fails is logged and tried again, and never stops the agent.
+ * fails is logged and tried again, and never stops the agent; only `saveIdentity` rejects then.
  */
 export interface SealedCache {
   /** What was kept; damaged values are named in the log and dropped. */
   load(): Promise<SealedState>;
+  /** @throws TrustplaneError ERR_STORE_*: it is not durable yet */
   saveIdentity(identity: NodeIdentity): Promise<void>;
   /** Writes what has changed since the last time. */
   saveFacts(facts: AgentFacts, position: Position | undefined): Promise<void>;
@@ -209,7 +210,8 @@ class SqliteSealedCache implements SealedCache {
   }
 
   async saveIdentity(identity: NodeIdentity): Promise<void> {
-    await this.#writer.write([[IDENTITY, () => encodeIdentity(identity)]]);
+    const failure = await this.#writer.write([[IDENTITY, () => encodeIdentity(identity)]]);
+    if (failure !== undefined) throw failure;
   }
 
   async saveFacts(facts: AgentFacts, position: Position | undefined): Promise<void> {

@@ -48,17 +48,18 @@ describe('writing', () => {
     ]);
     expect(await read()).toEqual({ a: '3', b: '1' });
     expect(world.puts.length).toBeLessThanOrEqual(4);
-    await writer.write([['a', () => undefined]]);
+    expect(await writer.write([['a', () => undefined]])).toBeUndefined();
     expect(await read()).toEqual({ b: '1' });
   });
 
   it('that fails is said, survived, and tried again with what is the latest then', async () => {
     const { writer, world, clock, lines, read, metrics } = open();
     world.failure = new TrustplaneError('ERR_STORE_FULL', 'no room');
-    await writer.write([
+    const outcome = await writer.write([
       ['a', text('1')],
       ['b', text('1')],
     ]);
+    expect(outcome).toBe(world.failure);
     expect(lines.join('')).toMatch(/"code":"ERR_STORE_FULL".*the cache cannot be written/);
     await clock.advanceAsync(5_000);
     await writer.write([['a', text('2')]]);

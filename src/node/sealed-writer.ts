@@ -28,6 +28,8 @@ export class SealedWriter {
   readonly #pending = new Map<string, Make>();
   #running: Promise<void> | undefined;
   #retry: Timer | undefined;
+  /** The last one. */
+  #failure: unknown;
   #isClosed = false;
 
   constructor(options: SealedWriterOptions) {
@@ -44,8 +46,10 @@ export class SealedWriter {
     );
   }
 
-  /** Resolves when the records are durable, or could not be written this time. */
-  async write(changes: Iterable<readonly [name: string, make: Make]>): Promise<void> {
+  /** Resolves when the records are durable, or with why they could not be written this time. */
+  async write(
+    changes: readonly (readonly [name: string, make: Make])[],
+  ): Promise<Error | undefined> {
     for (const [name, make] of changes) {
       // Behind what it now depends on.
       this.#pending.delete(name);
@@ -54,6 +58,8 @@ export class SealedWriter {
     // A batch under way does not hold these yet.
     await this.#running;
     await this.#run();
+    if (changes.every(([name, make]) => this.#pending.get(name) !== make)) return undefined;
+    return this.#failure instanceof Error ? this.#failure : new Error('the cache is not written');
   }
 
   async close(): Promise<void> {
@@ -105,6 +111,7 @@ export class SealedWriter {
     const code = error instanceof TrustplaneError ? error.code : undefined;
     const { size: waiting } = this.#pending;
     const { clock, log } = this.#options;
+    this.#failure = error;
     this.#failures.inc();
     log.error({ code, error: messageOf(error), waiting }, 'the cache cannot be written');
     if (code === 'ERR_STORE_UNAVAILABLE') return;
