@@ -1,3 +1,5 @@
+import { builtinModules } from 'node:module';
+
 /**
  * The map of allowed imports. Imports point down; siblings never meet; a folder that needs a sibling
  * declares the methods it needs and `app/` passes the object in. ARCHITECTURE.md's drawing is made
@@ -17,6 +19,7 @@ export const rooms = {
   revocations: ['spiffe', 'ops', 'store'],
   sync: ['spiffe', 'ops', 'wire'],
   node: ['spiffe', 'ops', 'wire', 'store', 'sync'],
+  authz: ['spiffe'],
   sds: ['spiffe', 'ops', 'wire'],
   workload: ['spiffe', 'ops', 'wire'],
   api: [
@@ -50,9 +53,12 @@ export const rooms = {
     'workload',
     'api',
     'client',
+    'authz',
   ],
-  cli: ['spiffe', 'ops', 'wire', 'client', 'app'],
+  cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'app'],
 };
+
+const builtins = `^(node:.+|${builtinModules.join('|')})$`;
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -76,6 +82,13 @@ export default {
       severity: 'error',
       from: { path: '^src/spiffe', pathNot: '\\.test\\.ts$' },
       to: { dependencyTypes: ['core'], pathNot: '^(node:)?(crypto|buffer)$' },
+    },
+    {
+      name: 'authz-runs-in-a-browser',
+      comment: 'authz/ and whatever it imports use nothing of Node.',
+      severity: 'error',
+      from: { path: '^src/authz/', pathNot: '\\.test\\.ts$' },
+      to: { path: builtins, reachable: true },
     },
     ...Object.entries(rooms).map(([room, allowed]) => ({
       name: `imports-of-${room}`,

@@ -9,6 +9,7 @@ import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
 import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
+import { policyCompile, policyDecide, policyMemory } from './policy-plan.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
 import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
 import { sync1000 } from './sync-1000.ts';
@@ -27,6 +28,9 @@ export const benchmarks: readonly Benchmark[] = [
   sdsStreamMemory,
   sdsFanout,
   leafIssue,
+  policyDecide,
+  policyCompile,
+  policyMemory,
   jwtMint,
   batchIssue,
   attestStorm,

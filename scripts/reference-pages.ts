@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { configJsonSchema } from '../src/app/config.ts';
+import { policyJsonSchema } from '../src/authz/index.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { formatCommands } from './cli-reference.ts';
 import { formatExampleFile, formatOptionTable } from './config-reference.ts';
@@ -18,6 +19,7 @@ export async function buildPages(): Promise<ReadonlyMap<string, string>> {
   };
   return new Map([
     ['docs/reference/config.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
+    ['docs/reference/policy.schema.json', `${JSON.stringify(policyJsonSchema(), null, 2)}\n`],
     ['docs/reference/trustplane.yaml', formatExampleFile(schema)],
     marked('configuration.md', 'options', formatOptionTable(schema)),
     marked('cli.md', 'commands', formatCommands(createProgram(rootIo))),

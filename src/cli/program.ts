@@ -13,6 +13,7 @@ import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
 import { keysCommand } from './keys-command.ts';
 import { logLevelCommand } from './log-level-command.ts';
+import { policyCommand } from './policy-command.ts';
 import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
@@ -59,6 +60,7 @@ export function createProgram(io: Io): Command {
     apiCommand,
     statusCommand,
     healthcheckCommand,
+    policyCommand,
     logLevelCommand,
     configCommand,
     keysCommand,

@@ -21,7 +21,20 @@ function lines(document: LocatedYaml, issue: Issue): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => line(document, [...issue.path, key], 'key', issue.message));
   }
+  if (issue.code === 'invalid_union') {
+    const meant = issue.errors.filter((issues) => !issues.some(isOtherType));
+    const [only = []] = meant;
+    if (meant.length === 1)
+      return only.flatMap((inner) =>
+        lines(document, { ...inner, path: [...issue.path, ...inner.path] }),
+      );
+  }
   return [line(document, issue.path, 'value', withoutVariables(document, issue))];
+}
+
+/** Of a choice: the value is not even of the type. */
+function isOtherType({ code, path }: Issue): boolean {
+  return path.length === 0 && (code === 'invalid_type' || code === 'invalid_value');
 }
 
 /** What came from the environment may be a secret, and is not shown. */
@@ -60,6 +73,8 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
       return `expected at least ${String(issue.minimum)}, got ${got}`;
     case 'too_big':
       return `expected at most ${String(issue.maximum)}, got ${got}`;
+    case 'invalid_union':
+      return `expected another form, got ${got}`;
     default:
       return undefined;
   }

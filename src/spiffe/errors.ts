@@ -166,7 +166,10 @@ export const errorCodes = {
   ERR_KEY_EXISTS: ['already-exists', 'There is a key with this ID.'],
   ERR_KEY_FILE_DAMAGED: ['data-loss', 'A key file is damaged, missing or sealed with another key.'],
   ERR_KEY_FILE_MODE: ['precondition', 'A key file is open to others or belongs to another user.'],
-  ERR_KEY_PASSPHRASE: ['precondition', 'The passphrase of the keys is missing, wrong or not needed.'],
+  ERR_KEY_PASSPHRASE: [
+    'precondition',
+    'The passphrase of the keys is missing, wrong or not needed.',
+  ],
   ERR_VAULT_UNAVAILABLE: ['unavailable', 'Vault does not answer, or is sealed.'],
   ERR_VAULT_LOGIN: ['precondition', 'There is no token to call Vault with.'],
   ERR_VAULT_REFUSED: ['precondition', 'The policy of the token does not allow a call of Vault.'],

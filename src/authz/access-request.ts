@@ -1,0 +1,70 @@
+import type { SpiffeId } from '../spiffe/spiffe-id.ts';
+import { canonicalHost, splitTarget } from './canonical-request.ts';
+import { parseIp } from './ip-range.ts';
+
+/** What is asked. */
+export interface AccessRequest {
+  /** Which service is called: its own SPIFFE ID, or the name that the route gives its policies. */
+  readonly service: {
+    readonly spiffeId?: string | undefined;
+    readonly contextExtension?: string | undefined;
+  };
+  /** Who calls, or why that is not known. */
+  readonly caller: SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_domain';
+  /** Undefined: a connection of which no more is known. */
+  readonly http?: HttpRequest | undefined;
+  readonly sourceIp?: string | undefined;
+  readonly destinationIp?: string | undefined;
+  readonly destinationPort?: number | undefined;
+  /** The payload of a token whose signature was verified. */
+  readonly claims?: Readonly<Record<string, unknown>> | undefined;
+  /** Milliseconds. */
+  readonly now: number;
+}
+
+interface HttpRequest {
+  readonly method: string;
+  /** With the query, as it was sent. */
+  readonly target: string;
+  readonly host?: string | undefined;
+  /** The value of each line with the name, which is in lower case. */
+  headers(name: string): readonly string[];
+}
+
+/** A request in the forms that rules are matched with. */
+export interface CanonicalRequest {
+  /** Undefined: not authenticated. */
+  readonly callerId: string | undefined;
+  readonly http: CanonicalHttp | undefined;
+  readonly sourceIp: readonly number[] | undefined;
+  readonly destinationIp: readonly number[] | undefined;
+  readonly destinationPort: number | undefined;
+  readonly claims: Readonly<Record<string, unknown>> | undefined;
+  readonly now: number;
+}
+
+interface CanonicalHttp {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly host: string | undefined;
+  headers(name: string): readonly string[];
+}
+
+export function canonicalRequest(request: AccessRequest): CanonicalRequest {
+  const { caller, http, sourceIp, destinationIp, destinationPort, claims, now } = request;
+  return {
+    callerId: typeof caller === 'string' ? undefined : caller.toString(),
+    http: http && {
+      method: http.method,
+      ...splitTarget(http.target),
+      host: http.host === undefined ? undefined : canonicalHost(http.host),
+      headers: (name) => http.headers(name),
+    },
+    sourceIp: sourceIp === undefined ? undefined : parseIp(sourceIp),
+    destinationIp: destinationIp === undefined ? undefined : parseIp(destinationIp),
+    destinationPort,
+    claims,
+    now,
+  };
+}

@@ -1,0 +1,66 @@
+const UNRESERVED = /[A-Za-z0-9\-._~]/u;
+const ESCAPE = /%(?:([0-9a-fA-F]{2})|)/gu;
+
+/** The path and the query of a request target. */
+export interface Target {
+  readonly path: string;
+  /** Without `?`; empty if there is none. */
+  readonly query: string;
+}
+
+export function splitTarget(target: string): Target {
+  const at = target.indexOf('?');
+  if (at === -1) return { path: target, query: '' };
+  return { path: target.slice(0, at), query: target.slice(at + 1) };
+}
+
+/**
+ * True for a path that all servers understand alike: absolute, visible ASCII, without `//`, dot
+ * segments, `\`, `#`, escaped `/`, `\` or NUL, escapes of unreserved characters, broken escapes and,
+ * unless allowed, `;` (RFC 3986 §6.2.2).
+ */
+export function isCanonicalPath(path: string, allowMatrixParameters: boolean): boolean {
+  if (!path.startsWith('/') || !/^[\x21-\x7e]+$/u.test(path) || /[\\#?]|\/\//u.test(path))
+    return false;
+  if (path.includes(';') && !allowMatrixParameters) return false;
+  if (path.includes('.') && /\/\.\.?(?:[/;]|$)/u.test(path)) return false;
+  return !path.includes('%') || hasOnlyPlainEscapes(path);
+}
+
+function hasOnlyPlainEscapes(path: string): boolean {
+  for (const [, hex] of path.matchAll(ESCAPE)) {
+    if (hex === undefined) return false;
+    const code = Number.parseInt(hex, 16);
+    if (code === 0 || code === 0x2f || code === 0x5c) return false;
+    if (UNRESERVED.test(String.fromCharCode(code))) return false;
+  }
+  return true;
+}
+
+/** Lower case, without port and final dot. */
+export function canonicalHost(host: string): string {
+  const lower = host.toLowerCase().replace(/:\d*$/u, '');
+  return lower.endsWith('.') ? lower.slice(0, -1) : lower;
+}
+
+/** The values of a key of the query, decoded once. What cannot be decoded stays as it is. */
+export function queryValues(query: string, key: string): string[] {
+  if (query === '') return [];
+  return query
+    .split('&')
+    .map((pair) => {
+      const at = pair.indexOf('=');
+      return at === -1 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
+    })
+    .filter(([name = '']) => decoded(name) === key)
+    .map(([, value = '']) => decoded(value));
+}
+
+function decoded(text: string): string {
+  const spaced = text.replaceAll('+', ' ');
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return spaced;
+  }
+}

@@ -1,0 +1,162 @@
+import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
+import { isCanonicalPath } from './canonical-request.ts';
+import { ANY, contextHash, ruleHash } from './compile-plan.ts';
+import { collectItems } from './hash-index.ts';
+import { mapHeaders } from './map-headers.ts';
+import { failingField } from './match-rule.ts';
+import { Pattern } from './pattern.ts';
+import { hashOf } from './pattern-space.ts';
+import type { Plan, PlanRule, PlanService } from './plan.ts';
+import type { PolicyMode } from './policy.ts';
+import type { Reason } from './reasons.ts';
+
+export interface Decision {
+  readonly isAllowed: boolean;
+  readonly reason: Reason;
+  /** The rule that decided: of several the first by the names of policy and rule. */
+  readonly ruleId?: string | undefined;
+  readonly policy?: string | undefined;
+  readonly policyDigest: string;
+  /** What to write over the caller's headers. Empty unless allowed. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** What to remove of the caller's headers. */
+  readonly removedHeaders: readonly string[];
+  /** Rules that matched and are not enforced for this caller, as policy/rule. */
+  readonly observed: readonly string[];
+}
+
+/** Of a header; beyond that not each mixture of `-` and `_` is named. */
+const MAX_PARTS = 7;
+const noHeaders: ReadonlyMap<string, string> = new Map();
+
+/** Decides by the semantics of docs/reference/policy.md. Never throws: what fails is denied. */
+export function decide(plan: Plan, request: AccessRequest): Decision {
+  try {
+    return decideOrThrow(plan, request);
+  } catch {
+    return deny(plan, 'internal_error');
+  }
+}
+
+function decideOrThrow(plan: Plan, request: AccessRequest): Decision {
+  const services = findServices(plan, request.service);
+  if (services.length === 0) return deny(plan, 'policy_missing');
+  const { caller } = request;
+  if (caller === 'bad_svid' || caller === 'unknown_trust_domain') return deny(plan, caller);
+  const canonical = canonicalRequest(request);
+  const allowMatrix = services.every(({ allowMatrixParameters }) => allowMatrixParameters);
+  if (canonical.http !== undefined && !isCanonicalPath(canonical.http.path, allowMatrix))
+    return deny(plan, 'non_canonical_path');
+  const matched = findRules(plan, services, canonical);
+  const enforced = matched.filter(({ policy }) => isEnforced(policy.mode, canonical.callerId));
+  const observed = matched.filter((rule) => !enforced.includes(rule)).map(nameOf);
+  const decision = decideByRules(plan, enforced, services, canonical);
+  return observed.length === 0 ? decision : { ...decision, observed };
+}
+
+function decideByRules(
+  plan: Plan,
+  rules: readonly PlanRule[],
+  services: readonly PlanService[],
+  request: CanonicalRequest,
+): Decision {
+  const denying = rules.find(({ isAllow }) => !isAllow);
+  if (denying !== undefined) return deny(plan, 'denied_by_rule', denying);
+  const [allowing] = rules;
+  if (allowing === undefined)
+    return deny(plan, request.callerId === undefined ? 'unauthenticated' : 'no_rule_matched');
+  const headers = mapHeaders(rules, request);
+  if (headers === undefined) return deny(plan, 'mapping_conflict', allowing);
+  return {
+    ...verdict(plan, true, 'allowed_by_rule', allowing),
+    headers,
+    removedHeaders: removedHeaders(services, headers),
+  };
+}
+
+/** The services of the plan that are meant, by the SPIFFE ID of the called one or the route's name. */
+export function findServices(plan: Plan, asked: AccessRequest['service']): PlanService[] {
+  const { spiffeId, contextExtension } = asked;
+  const found: number[] = [];
+  if (spiffeId !== undefined)
+    for (const hash of plan.servicePatterns.probe(spiffeId))
+      collectItems(plan.serviceIndex, hash, found);
+  if (contextExtension !== undefined)
+    collectItems(plan.serviceIndex, contextHash(contextExtension), found);
+  return found
+    .flatMap((number) => plan.services[number] ?? [])
+    .filter(({ target }) =>
+      target instanceof Pattern
+        ? spiffeId !== undefined && target.matches(spiffeId)
+        : target.contextExtension === contextExtension,
+    );
+}
+
+/** The rules that match, in the order of the plan. */
+function findRules(
+  plan: Plan,
+  services: readonly PlanService[],
+  request: CanonicalRequest,
+): PlanRule[] {
+  const { callerId, http } = request;
+  const ids = [ANY, ...(callerId === undefined ? [] : plan.idPatterns.probe(callerId))];
+  const paths = [ANY, ...(http === undefined ? [] : plan.pathPatterns.probe(http.path))];
+  const found: number[] = [];
+  for (const { number } of services)
+    for (const id of ids)
+      for (const path of paths) collectItems(plan.ruleIndex, ruleHash(number, id, path), found);
+  return found
+    .sort((a, b) => a - b)
+    .filter((number, at, all) => number !== all[at - 1])
+    .flatMap((number) => plan.rules[number] ?? [])
+    .filter(
+      (rule) => services.includes(rule.policy.service) && failingField(rule, request) === undefined,
+    );
+}
+
+function isEnforced(mode: PolicyMode | undefined, callerId: string | undefined): boolean {
+  if (mode === undefined || mode.stage === 'enforce') return true;
+  if (mode.stage === 'observe' || callerId === undefined) return false;
+  return hashOf(callerId, 0, callerId.length) % 100 < (mode.percent ?? 0);
+}
+
+/** Each owned header that is not written, and every spelling that a backend may take for one that is owned. */
+function removedHeaders(
+  services: readonly PlanService[],
+  written: ReadonlyMap<string, string>,
+): string[] {
+  const owned = new Set(services.flatMap(({ ownedHeaders }) => ownedHeaders));
+  return [...owned].flatMap((name) => spellings(name).filter((one) => !written.has(one))).sort();
+}
+
+function spellings(name: string): string[] {
+  const parts = name.split('-');
+  if (parts.length > MAX_PARTS) return [name, parts.join('_')];
+  return parts.reduce<string[]>(
+    (all, part, at) =>
+      at === 0 ? [part] : all.flatMap((one) => [`${one}-${part}`, `${one}_${part}`]),
+    [],
+  );
+}
+
+function deny(plan: Plan, reason: Reason, rule?: PlanRule): Decision {
+  return verdict(plan, false, reason, rule);
+}
+
+function verdict(plan: Plan, isAllowed: boolean, reason: Reason, rule?: PlanRule): Decision {
+  const by = rule === undefined ? {} : { ruleId: rule.id, policy: rule.policy.name };
+  const policyDigest = plan.digest;
+  return {
+    isAllowed,
+    reason,
+    ...by,
+    policyDigest,
+    headers: noHeaders,
+    removedHeaders: [],
+    observed: [],
+  };
+}
+
+function nameOf({ id, policy }: PlanRule): string {
+  return `${policy.name}/${id}`;
+}

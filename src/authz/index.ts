@@ -1,0 +1,10 @@
+/** Decides who may do what: policies, checked and compiled to a plan, and decisions; pure, and fit for a browser. */
+
+export type { AccessRequest } from './access-request.ts';
+export { canonicalText, compilePlan } from './compile-plan.ts';
+export { type Decision, decide } from './decide.ts';
+export { type Explanation, explain } from './explain.ts';
+export type { Plan } from './plan.ts';
+export type { Policy } from './policy.ts';
+export { policyJsonSchema, policySchema } from './policy-schema.ts';
+export { runTests, sampleService } from './run-tests.ts';

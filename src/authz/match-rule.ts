@@ -1,0 +1,182 @@
+import type { CanonicalRequest } from './access-request.ts';
+import { queryValues } from './canonical-request.ts';
+import { rangeHolds } from './ip-range.ts';
+import type { Pattern } from './pattern.ts';
+import type { PlanFrom, PlanRule } from './plan.ts';
+import type { ClaimCondition, Conditions, Operation, ValueCondition } from './policy.ts';
+
+/** What a rule looks at, in this order. */
+export const ruleFields = [
+  'from',
+  'method',
+  'path',
+  'grpc',
+  'host',
+  'port',
+  'query',
+  'jwt',
+  'source.ip',
+  'destination.ip',
+  'time',
+  'headers',
+  'captures',
+] as const;
+export type RuleField = (typeof ruleFields)[number];
+
+/** Values of captures, by name. */
+export type Bindings = ReadonlyMap<string, string>;
+
+/** The first field that keeps the rule from matching; undefined: it matches. */
+export function failingField(rule: PlanRule, request: CanonicalRequest): RuleField | undefined {
+  if (!matchesFrom(rule.from, request.callerId)) return 'from';
+  const operation = failingOfAll(rule, request);
+  if (operation !== undefined) return operation;
+  const condition = rule.when && failingCondition(rule.when, rule.isAllow, request);
+  if (condition !== undefined) return condition;
+  return rule.hasCaptures && findBindings(rule, request).length === 0 ? 'captures' : undefined;
+}
+
+/** Every way in which the captures of a rule that matches agree. */
+export function findBindings(rule: PlanRule, request: CanonicalRequest): Bindings[] {
+  const { callerId = '', http } = request;
+  const { from } = rule;
+  const ids = typeof from === 'string' ? [] : 'except' in from ? from.patterns : from;
+  const isExact = typeof from === 'string' || ('except' in from && from.exact.has(callerId));
+  const callers = capturesOf(ids, callerId, isExact);
+  return rule.operations
+    .filter((operation) => failingOperation(operation, rule.isAllow, request) === undefined)
+    .flatMap(({ paths, hosts }) =>
+      agreeing([
+        callers,
+        capturesOf(paths, http?.path ?? '', paths === undefined),
+        capturesOf(hosts, http?.host ?? '', hosts === undefined),
+      ]),
+    );
+}
+
+function capturesOf(
+  patterns: readonly Pattern[] | undefined,
+  value: string,
+  orNothing: boolean,
+): Bindings[] {
+  const found = (patterns ?? [])
+    .filter((pattern) => pattern.matches(value))
+    .flatMap((pattern) => pattern.captures(value) ?? []);
+  return orNothing ? [...found, new Map<string, string>()] : found;
+}
+
+function agreeing(choices: readonly (readonly Bindings[])[]): Bindings[] {
+  return choices.reduce<Bindings[]>(
+    (all, some) => all.flatMap((one) => some.flatMap((other) => joined(one, other) ?? [])),
+    [new Map()],
+  );
+}
+
+function joined(one: Bindings, other: Bindings): Bindings | undefined {
+  for (const [name, value] of other) if ((one.get(name) ?? value) !== value) return undefined;
+  return new Map([...one, ...other]);
+}
+
+function matchesFrom(from: PlanFrom, callerId: string | undefined): boolean {
+  if (from === 'anyone') return true;
+  if (callerId === undefined) return false;
+  if (from === 'authenticated') return true;
+  if (!('except' in from)) return anyMatches(from, callerId);
+  if (!from.exact.has(callerId) && !anyMatches(from.patterns, callerId)) return false;
+  return !anyMatches(from.except, callerId);
+}
+
+/** Undefined if one operation matches, else the field at which the one that came furthest fails. */
+function failingOfAll(rule: PlanRule, request: CanonicalRequest): RuleField | undefined {
+  let furthest: RuleField = 'method';
+  for (const operation of rule.operations) {
+    const field = failingOperation(operation, rule.isAllow, request);
+    if (field === undefined) return undefined;
+    if (ruleFields.indexOf(field) > ruleFields.indexOf(furthest)) furthest = field;
+  }
+  return furthest;
+}
+
+function failingOperation(
+  operation: Operation,
+  isAllow: boolean,
+  { http, destinationPort }: CanonicalRequest,
+): RuleField | undefined {
+  const { methods, paths, hosts, ports, query, isGrpc } = operation;
+  if (methods !== undefined && (http === undefined || !methods.includes(http.method)))
+    return 'method';
+  if (paths !== undefined && (http === undefined || !anyMatches(paths, http.path))) return 'path';
+  if (isGrpc === true && !agree(http?.headers('content-type') ?? [], isAllow, isGrpcType))
+    return 'grpc';
+  if (hosts !== undefined && (http?.host === undefined || !anyMatches(hosts, http.host)))
+    return 'host';
+  if (ports !== undefined && (destinationPort === undefined || !ports.includes(destinationPort)))
+    return 'port';
+  const queried = query === undefined || matchesQuery(query, isAllow, http?.query ?? '');
+  return queried ? undefined : 'query';
+}
+
+function matchesQuery(
+  wanted: NonNullable<Operation['query']>,
+  isAllow: boolean,
+  query: string,
+): boolean {
+  return Object.entries(wanted).every(([key, patterns]) =>
+    agree(queryValues(query, key), isAllow, (value) => anyMatches(patterns, value)),
+  );
+}
+
+function failingCondition(
+  { jwt, time, headers, ...addresses }: Conditions,
+  isAllow: boolean,
+  request: CanonicalRequest,
+): RuleField | undefined {
+  const { http, sourceIp, destinationIp, claims, now } = request;
+  if (jwt !== undefined && (http === undefined || !matchesJwt(jwt, claims))) return 'jwt';
+  const holds = (wanted: Conditions['source.ip'], address: readonly number[] | undefined) =>
+    wanted === undefined ||
+    (address !== undefined && wanted.some((range) => rangeHolds(range, address)));
+  if (!holds(addresses['source.ip'], sourceIp)) return 'source.ip';
+  if (!holds(addresses['destination.ip'], destinationIp)) return 'destination.ip';
+  if (now < (time?.from ?? now) || now >= (time?.until ?? Number.POSITIVE_INFINITY)) return 'time';
+  if (headers === undefined) return undefined;
+  const matches = ([name, { patterns, values }]: [string, ValueCondition]): boolean =>
+    agree(http?.headers(name) ?? [], values === undefined ? isAllow : values === 'every', (value) =>
+      anyMatches(patterns, value),
+    );
+  return Object.entries(headers).every(matches) ? undefined : 'headers';
+}
+
+function matchesJwt(
+  { issuer, claims: wanted }: NonNullable<Conditions['jwt']>,
+  claims: Readonly<Record<string, unknown>> | undefined,
+): boolean {
+  if (claims?.['iss'] !== issuer) return false;
+  return Object.entries(wanted ?? {}).every(([name, condition]) =>
+    matchesClaim(condition, Object.hasOwn(claims, name) ? claims[name] : undefined),
+  );
+}
+
+function matchesClaim({ patterns, isContained }: ClaimCondition, claim: unknown): boolean {
+  const matches = (value: unknown): boolean =>
+    typeof value === 'string' && anyMatches(patterns, value);
+  return isContained ? Array.isArray(claim) && claim.some(matches) : matches(claim);
+}
+
+function isGrpcType(value: string): boolean {
+  return /^application\/grpc(?:$|[+; ])/iu.test(value);
+}
+
+/** No value at all never agrees. */
+function agree(
+  values: readonly string[],
+  needsEvery: boolean,
+  test: (value: string) => boolean,
+): boolean {
+  if (values.length === 0) return false;
+  return needsEvery ? values.every(test) : values.some(test);
+}
+
+function anyMatches(patterns: readonly Pattern[], value: string): boolean {
+  return patterns.some((pattern) => pattern.matches(value));
+}

@@ -1,0 +1,14 @@
+/** Every reason a decision can have. */
+export const reasons = [
+  'allowed_by_rule',
+  'denied_by_rule',
+  'no_rule_matched',
+  'unauthenticated',
+  'bad_svid',
+  'unknown_trust_domain',
+  'non_canonical_path',
+  'policy_missing',
+  'mapping_conflict',
+  'internal_error',
+] as const;
+export type Reason = (typeof reasons)[number];

@@ -1,0 +1,177 @@
+import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { run } from './program.ts';
+
+const examples = globSync(path.join(import.meta.dirname, '../../examples/policies/*.yaml')).sort();
+const payments = examples.find((file) => file.endsWith('payments.yaml')) ?? '';
+const CHECKOUT = 'spiffe://prod.example/ns/shop/sa/checkout';
+let folder: string;
+
+beforeAll(() => {
+  folder = mkdtempSync(path.join(tmpdir(), 'trustplane-policy-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+async function policy(...args: readonly string[]) {
+  const said = { out: '', err: '' };
+  const io = {
+    out: (text: string) => void (said.out += text),
+    err: (text: string) => void (said.err += text),
+    env: {},
+    uid: 0,
+  };
+  return { code: await run(io, ['policy', ...args]), ...said };
+}
+
+function write(name: string, ...lines: readonly string[]): string {
+  const file = path.join(folder, name);
+  const head = ['apiVersion: trustplane/v1', 'kind: Policy', 'metadata: { name: p }'];
+  writeFileSync(file, [...head, ...lines, ''].join('\n'));
+  return file;
+}
+
+it('passes the tests of the examples', async () => {
+  expect(examples.length).toBe(3);
+  expect(await policy('test', ...examples)).toEqual({
+    code: 0,
+    out: '15 passed, 0 failed\n',
+    err: '',
+  });
+});
+
+it('shows what policies come to, the digest the same in any order', async () => {
+  const [one, other] = [
+    await policy('check', ...examples, '-o', 'json'),
+    await policy('check', ...examples.toReversed(), '-o', 'json'),
+  ];
+  expect(JSON.parse(one.out).policies.length).toBe(3);
+  expect(JSON.parse(one.out).policyDigest).toMatch(/^[0-9a-f]{64}$/u);
+  expect(JSON.parse(other.out).policyDigest).toBe(JSON.parse(one.out).policyDigest);
+});
+
+it('says every complaint about every file, each where it stands', async () => {
+  const bad = write(
+    'bad.yaml',
+    'service: spiffe://a/b',
+    'rules:',
+    '  - { id: a, from: [spiffe://A/b], allow: [get /x], log: always }',
+    '  - { id: b, from: [], allow: [{ paths: [/%20], foo: 1 }] }',
+    'assert: []',
+  );
+  const worse = write(
+    'worse.yaml',
+    'service: spiffe://*/b',
+    'rules:',
+    '  - { id: a, from: [$x], allow: [/a], deny: [/b] }',
+    '  - { id: a, from: ["spiffe://*/b"], allow: [/a], map: { x-user: "{t}", x-sub: jwt.sub } }',
+  );
+  const { code, err } = await policy('check', bad, worse);
+  expect(code).toBe(2);
+  const places = [...err.matchAll(/(\w+)\.yaml:(\d+:\d+): ([\w.-]+):/gu)].map((match) =>
+    match.slice(1).join(' '),
+  );
+  expect(places.sort()).toEqual(
+    [
+      'bad 6:21 rules.0.from.0',
+      'bad 6:44 rules.0.allow.0',
+      'bad 6:58 rules.0.log',
+      'bad 7:20 rules.1.from',
+      'bad 7:42 rules.1.allow.0.paths.0',
+      'bad 7:49 rules.1.allow.0.foo',
+      'bad 8:9 assert',
+      'worse 4:10 service',
+      'worse 6:5 rules.0',
+      'worse 6:20 rules.0.from',
+      'worse 7:11 rules.1.id',
+      'worse 7:20 rules.1.from',
+      'worse 7:66 rules.1.map.x-user',
+      'worse 7:80 rules.1.map.x-sub',
+    ].sort(),
+  );
+  expect(err).toContain('is not supported by this release');
+});
+
+it('refuses two policies of one name, and a file that is not there', async () => {
+  const { code, err } = await policy('check', payments, payments, '/nowhere.yaml');
+  expect(code).toBe(2);
+  expect(err).toContain('/nowhere.yaml: there is no such file');
+  expect(err).toContain(`is the name of the policy in ${payments} too`);
+});
+
+it('says which test came out otherwise, and how', async () => {
+  const file = write(
+    'failing.yaml',
+    'service: spiffe://a/b',
+    'rules: [{ id: a, from: anyone, allow: [/a], map: { x-user: u } }]',
+    'tests:',
+    '  - { request: GET /a, expect: deny, reason: no_rule_matched }',
+    '  - { request: GET /a, expect: allow, map: { x-user: v } }',
+    '  - { request: GET /a, expect: allow, rule: a }',
+  );
+  const { code, err } = await policy('test', file);
+  expect(code).toBe(7);
+  expect(err).toContain(
+    `${file}:7:5: expected deny, no_rule_matched; came allow, allowed_by_rule by a\n`,
+  );
+  expect(err).toContain(`${file}:8:5: expected the header x-user: v; came u\n1 passed, 2 failed`);
+});
+
+it('explains what is allowed', async () => {
+  const { code, out } = await policy(
+    'explain',
+    payments,
+    '--as',
+    CHECKOUT,
+    '--request',
+    'POST /v1/charges',
+    '-o',
+    'json',
+  );
+  expect([code, JSON.parse(out)]).toMatchObject([
+    0,
+    { isAllowed: true, policy: 'payments', ruleId: 'checkout-charges' },
+  ]);
+});
+
+it('explains a deny by the field that failed first', async () => {
+  const { code, out } = await policy(
+    'explain',
+    payments,
+    '--as',
+    CHECKOUT,
+    '--request',
+    'DELETE /v1/charges',
+  );
+  expect(code).toBe(0);
+  expect(out).toContain('no_rule_matched');
+  expect(out).toContain(
+    'payments/checkout-charges: method: the method DELETE is not in [POST, GET]',
+  );
+});
+
+it('explains with headers, claims and a time', async () => {
+  const [ledger = '', , tenants = ''] = examples;
+  const claims = '{"iss":"https://sso.example","sub":"ada","groups":["ledger-writers"]}';
+  const desk = [
+    '--as',
+    'spiffe://prod.example/ns/backoffice/sa/desk',
+    '--request',
+    'POST /v2/entries',
+  ];
+  const { out } = await policy('explain', ledger, ...desk, '--claims', claims);
+  expect(out).toContain('x-user: ada; x-user-groups: ledger-writers');
+  const sre = ['--as', 'spiffe://prod.example/ns/sre/sa/breakglass', '--request', 'GET /v1/x'];
+  const facts = ['--ip', '10.8.0.1', '--header', 'X-Ticket: INC-1', '--at'];
+  const until = await policy('explain', tenants, ...sre, ...facts, '2026-11-30T00:00:00Z');
+  expect(until.out).toContain('tenant-api/breakglass');
+  const after = await policy('explain', tenants, ...sre, ...facts, '2026-12-02T00:00:00Z');
+  expect(after.out).toContain('breakglass: time: time is missing or does not match');
+  expect((await policy('explain', ledger, ...desk, '--claims', '[]')).code).toBe(2);
+});
+
+it('asks for the service where there are several', async () => {
+  const { code, err } = await policy('explain', ...examples, '--request', 'GET /');
+  expect([code, err.includes('--service')]).toEqual([2, true]);
+});
