@@ -72,22 +72,27 @@ describe('keys of authorities', () => {
 
   it('are sealed with a passphrase, and with another, without new authorities', async () => {
     const at = placeOf('sealed');
-    const at2 = (name: string): string => path.join(at, name);
+    const fileOf = (name: string): string => path.join(at, name);
     const first = await launchServer(at);
     const authority = await activeOf(first, 'x509');
-    writeFileSync(at2('one'), 'correct horse battery staple\n');
-    writeFileSync(at2('other'), 'another passphrase\n');
+    writeFileSync(fileOf('one'), 'correct horse battery staple\n');
+    writeFileSync(fileOf('other'), 'another passphrase\n');
     const configWith = (name: string): string =>
-      `server:\n  ca:\n    sealPassphrase:\n      file: ${at2(name)}\n`;
+      `server:\n  ca:\n    sealPassphrase:\n      file: ${fileOf(name)}\n`;
     const reseal = async (...flags: readonly string[]) =>
       await runTrustplane(
-        ...['keys', 'reseal', '--config', at2('trustplane.yaml'), '--data-dir', at2('data')],
+        'keys',
+        'reseal',
+        '--config',
+        fileOf('trustplane.yaml'),
+        '--data-dir',
+        fileOf('data'),
         ...flags,
       );
-    const whileRunning = await reseal('--to-passphrase-file', at2('one'));
+    const whileRunning = await reseal('--to-passphrase-file', fileOf('one'));
     expect(whileRunning.stderr).toContain('ERR_DATA_DIR_IN_USE');
     await first.stop();
-    expect(await reseal('--to-passphrase-file', at2('one'))).toMatchObject({ code: 0 });
+    expect(await reseal('--to-passphrase-file', fileOf('one'))).toMatchObject({ code: 0 });
     await expect(launchServer(at)).rejects.toThrow('ERR_KEY_PASSPHRASE');
     await expect(launchServer(at, { config: configWith('other') })).rejects.toThrow(
       'ERR_KEY_PASSPHRASE',
@@ -95,7 +100,7 @@ describe('keys of authorities', () => {
     const second = await launchServer(at, { config: configWith('one') });
     expect(await activeOf(second, 'x509')).toBe(authority);
     await second.stop();
-    expect(await reseal('--to-passphrase-file', at2('other'))).toMatchObject({ code: 0 });
+    expect(await reseal('--to-passphrase-file', fileOf('other'))).toMatchObject({ code: 0 });
     const third = await launchServer(at, { config: configWith('other') });
     expect(await activeOf(third, 'x509')).toBe(authority);
     await third.stop();
