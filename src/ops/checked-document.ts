@@ -75,6 +75,8 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
       return `expected at most ${String(issue.maximum)}, got ${got}`;
     case 'invalid_union':
       return `expected another form, got ${got}`;
+    case 'invalid_key':
+      return 'the name is not one that may stand here';
     default:
       return undefined;
   }
