@@ -333,6 +333,9 @@ it('allows ";" in paths only if every policy of the service does', () => {
   expect(decideWith(one, requestOf('GET /a;b')).isAllowed).toBe(true);
   const other = policyOf([allowX], { metadata: { name: 'q' } });
   expect(decideWith([one, other], requestOf('GET /a;b')).reason).toBe('non_canonical_path');
+  const wide = { metadata: { name: 'r' }, service: 'spiffe://prod.example/*' };
+  const third = policyOf([allowX], wide);
+  expect(decideWith([one, third], requestOf('GET /a;b')).reason).toBe('non_canonical_path');
 });
 
 describe('stages', () => {
