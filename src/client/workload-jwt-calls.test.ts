@@ -23,7 +23,7 @@ async function setUp() {
   entries.put(fakeEntry('web'));
   const issuer = new FakeJwtIssuer(clock, TrustDomain.parse('a.test'), (id) => entries.get(id));
   const tokens = new FakeTokenSource<PeerProcess>();
-  tokens.trust = { hasIdentity: true, own: issuer.bundle(), federated: new Map() };
+  tokens.trust = { ...tokens.trust, hasIdentity: true, own: issuer.bundle(), federated: new Map() };
   const endpoint = await serveWorkloadApi(new FakeWorkloadSource<PeerProcess>(), { tokens, clock });
   closers.push(() => endpoint.close());
   const address = { kind: 'unix', path: endpoint.path } as const;

@@ -1,4 +1,5 @@
 import type { Bundle } from './bundle.ts';
+import type { JwtSvid } from './jwt-svid.ts';
 import type { SpiffeId } from './spiffe-id.ts';
 
 /** One JWT-SVID, as a workload receives it. Immutable. */
@@ -27,6 +28,8 @@ export interface WorkloadTrust {
   readonly own: Bundle;
   /** Bundles of the trust domains some identity federates with, by trust domain name. */
   readonly federated: ReadonlyMap<string, Bundle>;
+  /** Whether a JWT-SVID is older than a revocation of its ID; one that does not say its age is. */
+  isRevoked(svid: Pick<JwtSvid, 'spiffeId' | 'issuedAt'>): boolean;
 }
 
 /**

@@ -7,6 +7,8 @@ import { fakeProcess } from '../../test/fakes/svid-plane.ts';
 import { silentLog } from '../ops/log.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import {
+  buildRevocationIndex,
+  findRevocation,
   parseJwtSvid,
   parseSelector,
   type Revocation,
@@ -345,6 +347,34 @@ describe('fetchTrust', () => {
       'a.test',
       ['b.test'],
     ]);
+  });
+
+  it('knows what is revoked, whichever agent it was issued through', async () => {
+    const { source, self, revoked, clock } = createPlane();
+    const index = buildRevocationIndex([
+      {
+        id: 'r',
+        kind: 'spiffe-id',
+        value: 'spiffe://a.test/web',
+        issuedBefore: clock.now(),
+        expiresAt: clock.now() + 60_000,
+        reason: '',
+      },
+    ]);
+    const subjects: RevocationSubject[] = [];
+    revoked.find = (subject) => {
+      subjects.push(subject);
+      return findRevocation(index, subject);
+    };
+    const { isRevoked } = await source.fetchTrust(self, never);
+    const spiffeId = SpiffeId.parse('spiffe://a.test/web');
+    expect(isRevoked({ spiffeId, issuedAt: clock.now() - 1 })).toBe(true);
+    expect(isRevoked({ spiffeId, issuedAt: undefined })).toBe(true);
+    expect(isRevoked({ spiffeId, issuedAt: clock.now() })).toBe(false);
+    // An agent's view would put its own ID where none stands.
+    expect(subjects.every((subject) => 'agentId' in subject)).toBe(true);
+    const other = SpiffeId.parse('spiffe://a.test/db');
+    expect(isRevoked({ spiffeId: other, issuedAt: 0 })).toBe(false);
   });
 
   it('leaves nothing behind when it is closed', () => {

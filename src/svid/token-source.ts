@@ -94,7 +94,14 @@ class CachedTokenSource<P> implements LiveTokenSource<P> {
       const bundle = federated.get(name);
       if (bundle !== undefined) bundles.set(name, bundle);
     }
-    return { hasIdentity: entries.length > 0, own, federated: bundles };
+    return {
+      hasIdentity: entries.length > 0,
+      own,
+      federated: bundles,
+      // Which agent it was issued through, nobody can tell.
+      isRevoked: ({ spiffeId, issuedAt = 0 }) =>
+        this.#options.revocations?.find({ spiffeId, issuedAt, agentId: undefined }) !== undefined,
+    };
   }
 
   close(): void {

@@ -15,7 +15,7 @@ import {
   type WorkloadEndpoint,
 } from '../../test/fakes/workload-endpoint.ts';
 import { emptyBundle } from '../spiffe/bundle.ts';
-import { decodePem, SpiffeId, TrustDomain } from '../spiffe/index.ts';
+import { decodePem, SpiffeId, TrustDomain, type WorkloadTrust } from '../spiffe/index.ts';
 import { messageType, type PeerProcess } from '../wire/index.ts';
 import type { WorkloadApiOptions } from './workload-api.ts';
 
@@ -208,7 +208,7 @@ describe('ValidateJWTSVID', () => {
     if (a === undefined || b === undefined) throw new Error('no issuers');
     const served = await serve({ clock, ...options });
     const federated = new Map([['b.test', b.bundle()]]);
-    served.tokens.trust = { hasIdentity: true, own: a.bundle(), federated };
+    served.tokens.trust = { ...served.tokens.trust, hasIdentity: true, own: a.bundle(), federated };
     const sign = async (issuer: FakeJwtIssuer, entryId: string) => {
       const spiffeId = SpiffeId.parse('spiffe://a.test/x');
       return (await issuer.issue({ entryId, spiffeId, audience: ['db'] })).token;
@@ -269,6 +269,20 @@ describe('ValidateJWTSVID', () => {
     expect(await validate(token)).toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 
+  it('refuses a token that is older than a revocation of its ID', async () => {
+    const { a, sign, validate, tokens, clock } = await world();
+    const revokedAt = clock.now() + 1;
+    const isRevoked: WorkloadTrust['isRevoked'] = ({ spiffeId, issuedAt = 0 }) =>
+      spiffeId.path === '/web' && issuedAt < revokedAt;
+    tokens.trust = { ...tokens.trust, isRevoked };
+    expect(await validate(await sign(a, 'web'))).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('revoked'),
+    });
+    clock.advance(1_000);
+    expect(await validate(await sign(a, 'web'))).toMatchObject({ code: status.OK });
+  });
+
   it('is denied to callers without an identity unless verifiers are allowed', async () => {
     for (const allowUnauthenticatedVerifiers of [false, true]) {
       const { a, sign, validate, tokens } = await world({ allowUnauthenticatedVerifiers });
@@ -291,7 +305,12 @@ describe('ValidateJWTSVID', () => {
         jwtAuthorities: [key],
       }));
       if (own === undefined || b === undefined) throw new Error('no bundles');
-      tokens.trust = { hasIdentity: true, own, federated: new Map([['b.test', b]]) };
+      tokens.trust = {
+        ...tokens.trust,
+        hasIdentity: true,
+        own,
+        federated: new Map([['b.test', b]]),
+      };
       const more = {
         iss: 'x',
         roles: ['admin', 7, null, true, { deep: {} }],

@@ -29,7 +29,7 @@ export interface ValidateOptions {
 
 /**
  * ValidateJWTSVID (Workload API §6.2.3): verifies a token for the caller, with the bundles that the caller
- * may have. Of a foreign trust domain's token the registered claims are told, and those allowed.
+ * may have, and the revocations the agent knows. Of a foreign trust domain's token the registered claims are told, and those allowed.
  * @throws TrustplaneError ERR_WORKLOAD_REQUEST, ERR_WORKLOAD_TOKEN, ERR_WORKLOAD_NO_IDENTITY and what
  * the source rejects with
  */
@@ -57,11 +57,15 @@ export async function validateJwtSvid(
 function verify(token: string, audience: string, trust: WorkloadTrust, now: number): JwtSvid {
   const bundleOf: Parameters<typeof verifyJwtSvid>[1]['bundleOf'] = (trustDomain) =>
     trustDomain.equals(trust.own.trustDomain) ? trust.own : trust.federated.get(trustDomain.name);
+  let svid: JwtSvid;
   try {
-    return verifyJwtSvid(token, { audience, bundleOf, now, leewayMs: LEEWAY_MS });
+    svid = verifyJwtSvid(token, { audience, bundleOf, now, leewayMs: LEEWAY_MS });
   } catch (error) {
     throw new TrustplaneError('ERR_WORKLOAD_TOKEN', messageOf(error), { cause: error });
   }
+  if (!trust.isRevoked(svid)) return svid;
+  const message = `the JWT-SVID is refused: those of ${svid.spiffeId.toString()} of its age are revoked`;
+  throw new TrustplaneError('ERR_WORKLOAD_TOKEN', message);
 }
 
 /** The audience is told as a list, also where one stood alone. */
