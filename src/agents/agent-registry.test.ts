@@ -142,6 +142,46 @@ describe('renew', () => {
   });
 });
 
+describe('a renewal that was overtaken', () => {
+  const key = Buffer.from('key');
+
+  it('leaves the younger SVID good, also when that is in use already', async () => {
+    for (const isUsed of [false, true]) {
+      const { agents, issue } = await withAgent({ canReattest: false });
+      const younger: ReturnType<typeof issue>[] = [];
+      const late = agents.renew(a, key, async () => {
+        const older = issue();
+        younger.push(await agents.renew(a, key, issue));
+        for (const svid of isUsed ? younger : []) await agents.authorize(a, svid);
+        return older;
+      });
+      await expect(late).rejects.toEqual(code('ERR_AGENT_CONFLICT'));
+      for (const svid of younger) await expect(agents.authorize(a, svid)).resolves.toBeDefined();
+      await expect(agents.renew(a, key, issue)).resolves.toBeDefined();
+    }
+  });
+
+  it('is no SVID of an agent that attested meanwhile', async () => {
+    const { agents, issue } = await withAgent({ canReattest: false });
+    const late = agents.renew(a, key, async () => {
+      await agents.attest(attestationOf('a', { canReattest: false }), issue);
+      return issue();
+    });
+    await expect(late).rejects.toEqual(code('ERR_AGENT_CONFLICT'));
+    expect(agents.get(a)?.renewedSvid).toBeUndefined();
+  });
+
+  it('is recorded when only the one before came into use', async () => {
+    const { agents, issue } = await withAgent({ canReattest: false });
+    const first = await agents.renew(a, key, issue);
+    const second = await agents.renew(a, key, async () => {
+      await agents.authorize(a, first);
+      return issue();
+    });
+    await expect(agents.authorize(a, second)).resolves.toBeDefined();
+  });
+});
+
 describe('readmit', () => {
   const publicKey = Buffer.from('key of a');
   const next = Buffer.from('next key of a');

@@ -23,7 +23,13 @@ import { type AgentFilter, compileAgentFilter } from './agent-filter.ts';
 import { agentKey, decodeAgentRecord, encodeAgentRecord } from './agent-record.ts';
 import { type AgentChange, AgentView, type HeldAgent } from './agent-view.ts';
 import { SharedReads } from './shared-reads.ts';
-import { judgeSvid, refuseBanned, requireAttested, requireReturning } from './svid-standing.ts';
+import {
+  judgeSvid,
+  refuseBanned,
+  refuseOvertaken,
+  requireAttested,
+  requireReturning,
+} from './svid-standing.ts';
 
 /** How often a write is tried again after others changed the same agent. */
 const MAX_ATTEMPTS = 32;
@@ -192,10 +198,13 @@ export class AgentRegistry {
     publicKey: Uint8Array,
     issue: () => Svid | Promise<Svid>,
   ): Promise<Svid> {
-    requireRenewable(await this.#read(id), id);
+    const known = requireRenewable(await this.#read(id), id);
     const issued = await issue();
     const renewedSvid = recorded(issued, publicKey);
-    await this.#change(id, (before) => ({ ...requireRenewable(before, id), renewedSvid }));
+    await this.#change(id, (before) => ({
+      ...refuseOvertaken(requireRenewable(before, id), known),
+      renewedSvid,
+    }));
     return issued;
   }
 
@@ -214,10 +223,13 @@ export class AgentRegistry {
     const proved = { serialNumber: last.serialNumber, keyDigest: digestOf(last.publicKey) };
     const admit = (agent: AttestedAgent | undefined): AttestedAgent =>
       requireReturning(agent, id, proved, clock.now() - graceMs);
-    admit(await this.#read(id));
+    const known = admit(await this.#read(id));
     const issued = await issue();
     const renewedSvid = recorded(issued, publicKey);
-    await this.#change(id, (before) => ({ ...admit(before), renewedSvid }));
+    await this.#change(id, (before) => ({
+      ...refuseOvertaken(admit(before), known),
+      renewedSvid,
+    }));
     this.#attestations.inc({ type: 'last_key' });
     return issued;
   }

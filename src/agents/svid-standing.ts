@@ -70,3 +70,16 @@ export function requireReturning(
     `the SVID of agent ${id.toString()} expired at ${at}, too long ago; it needs another way to attest`,
   );
 }
+
+/**
+ * A renewal that was overtaken by another, which the agent may use already, is not recorded over it.
+ * @param known the agent before the SVID was issued
+ * @throws TrustplaneError ERR_AGENT_CONFLICT
+ */
+export function refuseOvertaken(agent: AttestedAgent, known: AttestedAgent): AttestedAgent {
+  const { serialNumber } = agent.renewedSvid ?? agent.svid;
+  const serials = [known.svid.serialNumber, known.renewedSvid?.serialNumber];
+  if (serials.includes(serialNumber)) return agent;
+  const message = `agent ${agent.id.toString()} got another SVID meanwhile; try again`;
+  throw new TrustplaneError('ERR_AGENT_CONFLICT', message);
+}

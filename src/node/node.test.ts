@@ -321,6 +321,7 @@ describe('a node that cannot keep its next SVID', () => {
   it('uses it all the same before the one it has ends', async () => {
     const { fleet, node, id, first } = await full();
     const serial = fleet.agents.get(id)?.renewedSvid?.serialNumber;
+    expect(serial).toBeDefined();
     fleet.clock.advance(HALF_LIFE_MS - 5 * 60_000);
     await inTime(fleet, () => node.status().expiresAt !== first);
     await inTime(fleet, () => fleet.agents.get(id)?.svid.serialNumber === serial);
