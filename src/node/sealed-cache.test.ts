@@ -1,4 +1,12 @@
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -197,6 +205,22 @@ describe('a cache that cannot be read', () => {
     writeFileSync(place.keyFile, Buffer.alloc(32, 7));
     expect(await reload()).toMatchObject({ identity: undefined });
     expect(place.lines.join('')).toMatch(/"code":"ERR_CACHE_KEY".*rename .*cache.db.unreadable/);
+    writeFileSync(place.keyFile, key);
+    const file = path.join(place.dataDir, 'cache.db');
+    writeFileSync(file, readFileSync(`${file}.unreadable`));
+    expect(await reload()).toMatchObject({ identity });
+  });
+
+  it('takes the place of no earlier one, which may be the good one', async () => {
+    const { identity } = await fill();
+    const key = readFileSync(place.keyFile);
+    for (const byte of [7, 8, 9]) {
+      writeFileSync(place.keyFile, Buffer.alloc(32, byte));
+      expect(await reload()).toMatchObject({ identity: undefined });
+    }
+    expect(place.lines.at(-1)).toMatch(/rename .*cache.db.unreadable.last to /);
+    const aside = readdirSync(place.dataDir).filter((name) => name.includes('.unreadable'));
+    expect(aside.sort()).toEqual(['cache.db.unreadable', 'cache.db.unreadable.last']);
     writeFileSync(place.keyFile, key);
     const file = path.join(place.dataDir, 'cache.db');
     writeFileSync(file, readFileSync(`${file}.unreadable`));

@@ -71,8 +71,8 @@ export interface SealedCacheOptions extends CacheKeyOptions {
 
 /**
  * Opens the cache in the data directory, which this process then holds alone. One that is damaged, or
- * sealed with another key, is set aside as `cache.db.unreadable`, with an error in the log, and a new
- * one is begun: nothing that an agent could still read is lost, and it starts all the same.
+ * sealed with another key, is set aside as `cache.db.unreadable`, or where that is there as
+ * `cache.db.unreadable.last`, with an error in the log, and a new one is begun: nothing that an agent could still read is lost, and it starts all the same.
  * @throws TrustplaneError ERR_DATA_DIR*, ERR_CACHE_KEY_FILE, ERR_STORE_*
  */
 export async function openSealedCache(options: SealedCacheOptions): Promise<SealedCache> {
@@ -145,15 +145,21 @@ function canOpen(seal: Seal, { key, value }: StoredRecord): boolean {
 function wrongKey(database: string, keyFile: string): TrustplaneError {
   return new TrustplaneError(
     'ERR_CACHE_KEY',
-    `${database} is sealed with another key than the one in ${keyFile}; to have it back, stop the agent, restore the key, and rename ${database}.unreadable to ${database}`,
+    `${database} is sealed with another key than the one in ${keyFile}; to have it back, stop the agent, restore the key, and rename ${asideOf(database)} to ${database}`,
   );
 }
 
+/** The first one may be the good one, and stays until somebody takes it away; of later ones the last. */
+function asideOf(database: string): string {
+  const first = `${database}.unreadable`;
+  return existsSync(first) ? `${first}.last` : first;
+}
+
 function setAside(database: string): void {
+  const aside = asideOf(database);
   for (const suffix of ['', '-wal', '-shm']) {
-    const aside = `${database}.unreadable${suffix}`;
-    rmSync(aside, { force: true });
-    if (existsSync(database + suffix)) renameSync(database + suffix, aside);
+    rmSync(aside + suffix, { force: true });
+    if (existsSync(database + suffix)) renameSync(database + suffix, aside + suffix);
   }
 }
 
