@@ -77,7 +77,12 @@ describe('a revocation', () => {
     entryId: 'e1',
     agentId: AGENT,
   };
-  const values = { 'spiffe-id': WEB.toString(), entry: 'e1', serial: 'AB1', agent: `${AGENT}` };
+  const values = {
+    'spiffe-id': WEB.toString(),
+    entry: 'e1',
+    serial: 'AB1',
+    agent: AGENT.toString(),
+  };
 
   it.each(revocationKinds)('by %s refuses what was issued before its instant only', (kind) => {
     const index = buildRevocationIndex([revocation({ kind, value: values[kind] })]);
