@@ -14,6 +14,8 @@ const LONGEST_SLEEP_MS = 30_000;
 const REFUSED_RETRY_MS = 60_000;
 const SHORTEST_RETRY_MS = 100;
 const JITTER = 0.1;
+/** A server that gave out an SVID of a tainted authority may have another one by then. */
+const TAINTED_RETRY_MS = 5_000;
 /** Servers that do not answer are asked for the bundle, without an identity, no more often than this. */
 const DOUBT_MS = 10_000;
 
@@ -53,7 +55,7 @@ export class Membership {
   #failures = 0;
   readonly #nap: Nap;
   #servers: readonly ServerAddress[];
-  #doubtAgainAt = 0;
+  #doubtedAt = Number.NEGATIVE_INFINITY;
   #isClosed = false;
 
   constructor(options: MembershipOptions) {
@@ -222,8 +224,10 @@ export class Membership {
    */
   doubt(): void {
     const now = this.#options.clock.now();
-    if (this.identity === undefined || now < this.#doubtAgainAt || this.#isClosed) return;
-    this.#doubtAgainAt = now + DOUBT_MS;
+    // A clock that was ahead, and is set back, silences no doubt.
+    const isEarly = Math.abs(now - this.#doubtedAt) < DOUBT_MS;
+    if (this.identity === undefined || isEarly || this.#isClosed) return;
+    this.#doubtedAt = now;
     void this.#lookAgain();
   }
 
@@ -289,6 +293,10 @@ export class Membership {
     const half = (expiresAt - issuedAt) / 2;
     this.#renewAt = issuedAt + half * (1 - JITTER + 2 * JITTER * random());
     metrics.expiresAt.set(expiresAt / 1_000);
+    const { clock, facts } = this.#options;
+    if (!this.#isSound(identity, facts.current().own)) {
+      this.#renewAt = Math.min(this.#renewAt, clock.now() + TAINTED_RETRY_MS);
+    }
     if (this.identity !== undefined) this.#joined.resolve(identity);
   }
 
@@ -296,13 +304,16 @@ export class Membership {
   #onTrust(own: Bundle): void {
     const identity = this.#identity;
     if (identity === undefined) return;
-    const sound = own.x509Authorities.filter(({ tainted }) => !tainted);
-    const now = this.#options.clock.now();
-    if (isBelow(identity, { ...own, x509Authorities: sound }, now)) return;
+    if (this.#isSound(identity, own)) return;
     // No server takes it any more, not even to renew it.
-    if (!isBelow(identity, own, now)) this.#mustAttest = true;
+    if (!isBelow(identity, own, this.#options.clock.now())) this.#mustAttest = true;
     this.#renewAt = 0;
     this.#nap.wake();
+  }
+
+  #isSound(identity: NodeIdentity, own: Bundle): boolean {
+    const sound = own.x509Authorities.filter(({ tainted }) => !tainted);
+    return isBelow(identity, { ...own, x509Authorities: sound }, this.#options.clock.now());
   }
 
   #lose(error: TrustplaneError): void {

@@ -175,6 +175,29 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     expect(node.status().faults).toEqual([]);
   });
 
+  it('renews again soon when its authority is tainted while the renewal is under way', async () => {
+    const fleet = await openFleet({ pushes });
+    const [authority] = fleet.trustMap.current().own.x509Authorities;
+    if (authority === undefined) throw new Error('no authority');
+    const isTainted = (): boolean =>
+      node.trust.current().own.x509Authorities.some(({ tainted }) => tainted);
+    let saves = 0;
+    const node = await openTestNode(fleet, {
+      attestation: createJoinTokenAttestation(await tokenOf(fleet)),
+      async saveIdentity() {
+        if (++saves !== 2) return;
+        await fleet.ownBundle.publisherFor('s1').taint(authority.certificate);
+        await inTime(fleet, isTainted);
+      },
+    });
+    await node.ready;
+    fleet.clock.advance(HALF_LIFE_MS + 1_000);
+    await inTime(fleet, () => saves === 2);
+    await inTime(fleet, isTainted);
+    await inTime(fleet, () => saves === 3);
+    expect(node.status().faults).toEqual([]);
+  });
+
   it('attests again when its authority was tainted and revoked before it heard of either', async () => {
     const fleet = await openFleet({ pushes });
     const { node } = await joined(fleet);
@@ -263,24 +286,34 @@ it('tells the servers what those it serves have, on each stream anew', async () 
   expect(fleet.confirmed.get(parentId)).toBe('ab'.repeat(32));
 });
 
-it('attests again when its authority was revoked while no server answered', async () => {
-  const { attestor, attestation, id } = vouched('n1');
-  const fleet = await openFleet({ pushes: true, attestors: [attestor] });
-  const node = await openTestNode(fleet, { attestation });
-  await node.ready;
-  const first = fleet.agents.get(id)?.svid.serialNumber;
-  const before = fleet.ca.status().authorities.find(({ state }) => state === 'active');
-  const next = await fleet.ca.prepare();
-  await inTime(fleet, () => node.trust.current().own.x509Authorities.length === 2);
-  await fleet.stop();
-  await fleet.ca.activate(next.authorityId, { force: true });
-  await fleet.ca.taint(before?.authorityId ?? '');
-  await fleet.ca.revoke(before?.authorityId ?? '');
-  await fleet.restart();
-  await inTime(fleet, () => fleet.agents.get(id)?.svid.serialNumber !== first);
-  await inTime(fleet, () => node.status().faults.length === 0);
-  expect(node.trust.current().own.x509Authorities).toHaveLength(1);
-});
+it.each([
+  ['', 0],
+  [', and the clock was ahead for a while', HALF_LIFE_MS - 60_000],
+])(
+  'attests again when its authority was revoked while no server answered%s',
+  async (_, aheadMs) => {
+    const { attestor, attestation, id } = vouched('n1');
+    const fleet = await openFleet({ pushes: true, attestors: [attestor] });
+    const node = await openTestNode(fleet, { attestation });
+    await node.ready;
+    const first = fleet.agents.get(id)?.svid.serialNumber;
+    const before = fleet.ca.status().authorities.find(({ state }) => state === 'active');
+    const next = await fleet.ca.prepare();
+    await inTime(fleet, () => node.trust.current().own.x509Authorities.length === 2);
+    const { clock } = fleet;
+    clock.jump(clock.now() + aheadMs);
+    await fleet.stop();
+    await inTime(fleet, () => node.status().faults.length > 0);
+    clock.jump(clock.now() - aheadMs);
+    await fleet.ca.activate(next.authorityId, { force: true });
+    await fleet.ca.taint(before?.authorityId ?? '');
+    await fleet.ca.revoke(before?.authorityId ?? '');
+    await fleet.restart();
+    await inTime(fleet, () => fleet.agents.get(id)?.svid.serialNumber !== first);
+    await inTime(fleet, () => node.status().faults.length === 0);
+    expect(node.trust.current().own.x509Authorities).toHaveLength(1);
+  },
+);
 
 describe('a node that cannot keep its next SVID', () => {
   async function full() {
