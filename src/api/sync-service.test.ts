@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { settle } from '../../test/fakes/fake-clock.ts';
 import { type FleetClient, type FleetIdentity, openFleet } from '../../test/fakes/open-fleet.ts';
 import { testDraft, testTrustDomain } from '../../test/fakes/test-entries.ts';
-import { bundleDigest, SpiffeId } from '../spiffe/index.ts';
+import { bundleDigest, generateP256KeyPair, SpiffeId } from '../spiffe/index.ts';
 import {
   buildSyncRequest,
   parsePart,
@@ -209,6 +209,30 @@ describe('Sync', () => {
     await fleet.agents.renew(id, Uint8Array.of(1), () => renewed);
     await fleet.agents.authorize(id, renewed);
     await expect(stream.read()).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
+  });
+
+  it('does not end the stream of an SVID in use when one that was replaced says hello', async () => {
+    const { fleet, identity, client } = await openWith(0);
+    const stale = client.stream('Sync.Sync');
+    // The call has begun when another on the same connection is answered.
+    await client.call('Entry.GetAuthorizedEntries', {});
+    const id = SpiffeId.parse(identity.id);
+    const keys = generateP256KeyPair();
+    const next = await fleet.ca.issueX509Svid({
+      spiffeId: id,
+      publicKey: keys.publicKey,
+      ttlSeconds: 0,
+      dnsNames: [],
+    });
+    await fleet.agents.renew(id, keys.publicKey, () => next);
+    const good = follow(fleet.dial({ ...next, privateKey: keys.privateKey }));
+    await good.take();
+    stale.send(buildSyncRequest(newReplica().connect().hello));
+    await expect(stale.read()).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
+    await addEntry(fleet, identity, 'w0');
+    await good.take();
+    expect(entriesOf(good)).toEqual(['w0']);
+    expect(fleet.connections).toEqual([`+${id.path}`]);
   });
 
   it('ends when its SVID expires, without any change', async () => {

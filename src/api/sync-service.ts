@@ -66,12 +66,14 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
     const message = `the first message: expected a hello; got ${hello.kind}`;
     throw new TrustplaneError('ERR_SYNC_REQUEST', message);
   }
-  if (hello.agentVersion !== '') await agents.setVersion(id, hello.agentVersion);
+  // It may have been replaced since the stream began, and ends no stream of the one in use.
+  await authorization.requireAgent(call);
   const sender = new UpdateSender(options, call, (reason) => reader.fail(reason));
   const link = hub.connect(id, hello.resume, sender);
   confirmations.onConnected(id);
-  sender.begin(link);
   try {
+    if (hello.agentVersion !== '') await agents.setVersion(id, hello.agentVersion);
+    sender.begin(link);
     for (let next = await reader.next(); next !== undefined; next = await reader.next()) {
       const request = parseSyncRequest(next);
       if (request.kind === 'applied') sender.acknowledge(request);
