@@ -40,7 +40,11 @@ export interface RateLimitsOptions {
 }
 
 type Place = NonNullable<ReturnType<RateLimit['take']>>;
-type Call = EventEmitter & { getPeer(): string; readonly request?: unknown };
+type Call = EventEmitter & {
+  getPeer(): string;
+  readonly request?: unknown;
+  readonly cancelled: boolean;
+};
 
 /** Holds back calls that come faster from one address than is allowed. Callers on this host are not held back. */
 export class RateLimits {
@@ -95,6 +99,8 @@ export class RateLimits {
   #handle(limit: Limit, call: Call, handle: () => unknown): unknown {
     const caller = callerOf(call);
     if (caller.kind === 'local') return handle();
+    // It says so only once, which may have been while it was authorized.
+    if (call.cancelled) return undefined;
     const place = this.#take(limit, sourceNetwork(caller.address), tokensOf(call.request));
     if (place === undefined) return handle();
     return this.#wait(limit, place, call).then((isHere) => (isHere ? handle() : undefined));
