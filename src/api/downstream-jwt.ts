@@ -1,5 +1,5 @@
 import type { OwnBundlePublisher } from '../federation/index.ts';
-import type { Log } from '../ops/index.ts';
+import { formatDuration, type Log } from '../ops/index.ts';
 import {
   type Clock,
   quote,
@@ -14,6 +14,9 @@ import { requireDownstream } from './downstream-ca.ts';
 /** Of all servers below; each has two or three. The bundle holds 1,000. */
 const MAX_KEYS = 256;
 
+/** Or as long as this server's own authorities, if that is longer: nobody takes back the key of a server that is gone. */
+const MIN_LONGEST_MS = 30 * 86_400_000;
+
 /** spire.api.server.bundle.v1.PublishJWTAuthorityRequest */
 export interface PublishJwtRequest {
   readonly jwt_authority?: WireTokenKey | null;
@@ -25,6 +28,8 @@ export interface DownstreamJwtOptions {
   /** Of what they publish. */
   readonly downstreamBundle: Pick<OwnBundlePublisher, 'publishJwt' | 'jwtAuthorities'>;
   readonly authorization: Pick<Authorization, 'downstreamOf'>;
+  /** Life of this server's own authorities. */
+  readonly caTtlMs: number;
   /** Told of each server below that was heard of. */
   readonly onDownstream: (id: SpiffeId) => void;
   readonly clock: Clock;
@@ -32,7 +37,7 @@ export interface DownstreamJwtOptions {
 }
 
 /**
- * Puts a JWT authority of a server below into the bundle, until it ends.
+ * Puts a JWT authority of a server below into the bundle, until it ends: within 30 days, or `caTtlMs`.
  * @throws TrustplaneError ERR_API_CALLER, ERR_API_REQUEST, ERR_SYNC_BUNDLE, ERR_KEY_EXISTS,
  * ERR_DOWNSTREAM_LIMIT, ERR_STORE_*
  */
@@ -41,7 +46,7 @@ export async function publishDownstreamJwt(
   { jwt_authority: message }: PublishJwtRequest,
   call: CallOfSomebody,
 ): Promise<object> {
-  const { trustMap, downstreamBundle, authorization, clock, log } = options;
+  const { trustMap, downstreamBundle, authorization, caTtlMs, clock, log } = options;
   const { own } = trustMap.current();
   const { name } = own.trustDomain;
   const jwtAuthorities = message ? [message] : [];
@@ -49,12 +54,8 @@ export async function publishDownstreamJwt(
     trust_domain: name,
     jwt_authorities: jwtAuthorities,
   }).jwtAuthorities;
-  if (key?.expiresAt === undefined || key.expiresAt <= clock.now()) {
-    throw new TrustplaneError(
-      'ERR_API_REQUEST',
-      'jwt_authority: expected a key that ends after now; got none, or none that does',
-    );
-  }
+  if (key === undefined) throw refused('none');
+  checkEnd(key.expiresAt, clock.now(), Math.max(caTtlMs, MIN_LONGEST_MS));
   const { spiffeId } = requireDownstream(authorization, call);
   const isKnown = own.jwtAuthorities.some(({ keyId }) => keyId === key.keyId);
   if (!isKnown && downstreamBundle.jwtAuthorities().length >= MAX_KEYS) {
@@ -71,4 +72,15 @@ export async function publishDownstreamJwt(
   }
   const mask = { jwt_authorities: true };
   return { jwt_authorities: buildBundleMessage(trustMap.current().own, mask).jwt_authorities };
+}
+
+function checkEnd(expiresAt: number | undefined, now: number, longestMs: number): void {
+  if (expiresAt === undefined || expiresAt <= now) throw refused('one that does not');
+  if (expiresAt > now + longestMs)
+    throw refused(`one that ends after ${formatDuration(longestMs)}`);
+}
+
+function refused(got: string): TrustplaneError {
+  const message = `jwt_authority: expected a key that ends after now, and not long after; got ${got}`;
+  return new TrustplaneError('ERR_API_REQUEST', message);
 }

@@ -145,6 +145,10 @@ describe('PublishJWTAuthority', () => {
     ['no key', () => ({})],
     ['a key that has ended', (now) => ({ jwt_authority: key('k', now) })],
     ['a key without an end', () => ({ jwt_authority: { ...key('k', 0), expires_at: '0' } })],
+    [
+      'a key that ends in more than 30 days',
+      (now) => ({ jwt_authority: key('k', now + 30 * 86_400_000 + 1_000) }),
+    ],
     ['a key without an ID', (now) => ({ jwt_authority: key('', now + 60_000) })],
     [
       'what is no key',
@@ -154,6 +158,13 @@ describe('PublishJWTAuthority', () => {
     const { client, clock } = await openWith();
     const call = client.call('Bundle.PublishJWTAuthority', build(clock.now()));
     await expect(call).rejects.toEqual(invalid);
+  });
+
+  it('takes a key for 30 days', async () => {
+    const { client, clock, ownBundle } = await openWith();
+    const jwt_authority = key('k1', clock.now() + 30 * 86_400_000);
+    await client.call('Bundle.PublishJWTAuthority', { jwt_authority });
+    expect(ownBundle.current().jwtAuthorities).toHaveLength(2);
   });
 
   it('refuses more than the bundle has room for', async () => {

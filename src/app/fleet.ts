@@ -142,6 +142,7 @@ export async function openFleet(
           ...forDownstream,
           authorization,
           downstreamBundle: server.downstreamBundle,
+          caTtlMs: config.caTtlMs,
           foreignBundles,
           ownBundle: openAppended(process, server),
           entries,

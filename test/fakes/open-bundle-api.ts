@@ -24,6 +24,7 @@ export async function openBundleApi(log = silentLog) {
     downstreamBundle: ownBundle.publisherFor('downstream'),
     authorization: { downstreamOf: () => undefined },
     onDownstream: () => {},
+    caTtlMs: 86_400_000,
     entries,
     clock,
     log,

@@ -125,6 +125,7 @@ export async function openFleet(options: FleetOptions = {}) {
       ...forDownstream,
       authorization,
       downstreamBundle: world.ownBundle.publisherFor('downstream'),
+      caTtlMs: 86_400_000,
       entries,
       clock,
       log: silentLog,
