@@ -198,6 +198,12 @@ describe('a value of the cache', () => {
   });
 });
 
+it('says that an identity is not durable', async () => {
+  const cache = await place.open();
+  await cache.close();
+  await expect(cache.saveIdentity(await fakeIdentity('host'))).rejects.toThrow('not written');
+});
+
 describe('a cache that cannot be read', () => {
   it('because its key is another one is set aside, loudly, and can be had back', async () => {
     const { identity } = await fill();
