@@ -176,6 +176,7 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     await fleet.ownBundle.publisherFor('s1').taint(authority.certificate);
     await inTime(fleet, () => node.status().expiresAt !== first);
     await inTime(fleet, () => node.status().faults.length === 0);
+    expect(fleet.clock.now()).toBeLessThan((first ?? 0) - HALF_LIFE_MS);
   });
 
   it('renews again soon when its authority is tainted while the renewal is under way', async () => {
@@ -199,6 +200,7 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     await inTime(fleet, isTainted);
     await inTime(fleet, () => saves === 3);
     await inTime(fleet, () => node.status().faults.length === 0);
+    expect(node.status().expiresAt).toBeGreaterThan(fleet.clock.now() + HALF_LIFE_MS);
   });
 
   it('attests again when its authority was tainted and revoked before it heard of either', async () => {
@@ -261,6 +263,7 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     await fleet.entries.create(testDraft('web', undefined, { parentId }));
     await inTime(fleet, () => pathsOf(node).includes('/web'));
     await inTime(fleet, () => node.status().faults.length === 0);
+    expect(node.status().server).toBe(`127.0.0.1:${other.port}`);
   });
 
   it('loses nothing while no server answers', async () => {
