@@ -1,11 +1,14 @@
 import { Command, Option } from 'commander';
-import type { AgentClient, AgentView } from '../client/index.ts';
+import type { AgentView } from '../client/index.ts';
 import { systemClock } from '../ops/system-clock.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import { agentRunCommand } from './agent-run-command.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, timeoutMs, withAdminSocket } from './options.ts';
 import { formatFields, formatTable } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createAgentClient }) => createAgentClient);
 
 interface FilterOptions extends AdminOptions {
   readonly attestationType?: string;
@@ -164,17 +167,4 @@ function describeAgent(agent: AgentView): string {
 function stateOf({ banned, expiresAt }: AgentView): string {
   if (banned) return 'banned';
   return Date.parse(expiresAt) < systemClock.now() ? 'expired' : 'attested';
-}
-
-async function withClient(
-  { adminSocket }: AdminOptions,
-  work: (client: AgentClient) => Promise<void>,
-): Promise<void> {
-  const { createAgentClient } = await import('../client/index.ts');
-  const client = createAgentClient(adminSocket);
-  try {
-    await work(client);
-  } finally {
-    client.close();
-  }
 }

@@ -6,6 +6,9 @@ import { type Io, print } from './io.ts';
 import { type AdminOptions, timeoutMs, withAdminSocket } from './options.ts';
 import { formatRotation } from './rotation-text.ts';
 import { formatFields } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createAuthorityClient }) => createAuthorityClient);
 
 interface ActivateOptions extends AdminOptions {
   readonly force?: boolean;
@@ -192,17 +195,4 @@ async function takeUpstream(
     ]);
     print(io, options.output, { upstreamId: id, state: done }, text);
   });
-}
-
-async function withClient(
-  { adminSocket }: AdminOptions,
-  use: (client: AuthorityClient) => Promise<void>,
-): Promise<void> {
-  const { createAuthorityClient } = await import('../client/index.ts');
-  const client = createAuthorityClient(adminSocket);
-  try {
-    await use(client);
-  } finally {
-    client.close();
-  }
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { BundleClient, DeleteMode } from '../client/index.ts';
+import type { DeleteMode } from '../client/index.ts';
 import {
   type Bundle,
   type IgnoredKey,
@@ -17,6 +17,9 @@ import {
 import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { formatTable } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createBundleClient }) => createBundleClient);
 
 interface ShowOptions extends AdminOptions {
   readonly format: BundleFormat | 'jwks';
@@ -221,17 +224,4 @@ function describe(bundle: Bundle): string {
 
 function describeIgnored({ index, reason }: IgnoredKey): string {
   return `ignored key ${index}: ${reason}`;
-}
-
-async function withClient(
-  { adminSocket }: AdminOptions,
-  work: (client: BundleClient) => Promise<void>,
-): Promise<void> {
-  const { createBundleClient } = await import('../client/index.ts');
-  const client = createBundleClient(adminSocket);
-  try {
-    await work(client);
-  } finally {
-    client.close();
-  }
 }

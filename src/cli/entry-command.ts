@@ -12,6 +12,9 @@ import {
 import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { formatFields } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createAdminClient }) => createAdminClient);
 
 const EXAMPLES = `
 Examples:
@@ -137,19 +140,6 @@ function countCommand(io: Io): Command {
         print(io, filter.output, { count }, `${count} ${count === 1 ? 'entry' : 'entries'}`);
       }),
     );
-}
-
-async function withClient(
-  options: AdminOptions,
-  act: (client: AdminClient) => Promise<void>,
-): Promise<void> {
-  const { createAdminClient } = await import('../client/index.ts');
-  const client = createAdminClient(options.adminSocket);
-  try {
-    await act(client);
-  } finally {
-    client.close();
-  }
 }
 
 const NO_PARENT =

@@ -1,10 +1,13 @@
 import { Command, Option } from 'commander';
-import type { FederationClient, RelationshipDraft, RelationshipView } from '../client/index.ts';
+import type { RelationshipDraft, RelationshipView } from '../client/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type BundleFormat, formatOption, readBundle, trustDomainOf } from './bundle-format.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { formatFields, formatTable } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createFederationClient }) => createFederationClient);
 
 interface RelationshipFlags extends AdminOptions {
   readonly trustDomain?: string;
@@ -168,17 +171,4 @@ function describe(relationship: RelationshipView): string {
 
 function required(what: string): TrustplaneError {
   return new TrustplaneError('ERR_USAGE', `${what} is required (see --help)`);
-}
-
-async function withClient(
-  { adminSocket }: AdminOptions,
-  work: (client: FederationClient) => Promise<void>,
-): Promise<void> {
-  const { createFederationClient } = await import('../client/index.ts');
-  const client = createFederationClient(adminSocket);
-  try {
-    await work(client);
-  } finally {
-    client.close();
-  }
 }

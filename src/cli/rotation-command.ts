@@ -2,6 +2,9 @@ import { Command } from 'commander';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, withAdminSocket } from './options.ts';
 import { formatRotations } from './rotation-text.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createAuthorityClient }) => createAuthorityClient);
 
 const EXAMPLES = `
 Examples:
@@ -23,12 +26,8 @@ export function rotationCommand(io: Io): Command {
 }
 
 async function showStatus(io: Io, options: AdminOptions): Promise<void> {
-  const { createAuthorityClient } = await import('../client/index.ts');
-  const client = createAuthorityClient(options.adminSocket);
-  try {
+  await withClient(options, async (client) => {
     const rotations = await client.rotations();
     print(io, options.output, { rotations }, formatRotations(rotations));
-  } finally {
-    client.close();
-  }
+  });
 }

@@ -1,11 +1,13 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
-import type { SvidClient } from '../client/index.ts';
 import { encodePem, generateP256KeyPair, SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, ttlSeconds, withAdminSocket } from './options.ts';
 import { formatFields } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createSvidClient }) => createSvidClient);
 
 interface MintOptions extends AdminOptions {
   readonly spiffeId?: string;
@@ -128,19 +130,6 @@ async function mintJwt(io: Io, options: JwtOptions): Promise<void> {
     const files = await write(folder, [{ name, text: token, mode: 0o600 }]);
     print(io, options.output, { ...facts, files }, wrote(files));
   });
-}
-
-async function withClient(
-  { adminSocket }: AdminOptions,
-  act: (client: SvidClient) => Promise<void>,
-): Promise<void> {
-  const { createSvidClient } = await import('../client/index.ts');
-  const client = createSvidClient(adminSocket);
-  try {
-    await act(client);
-  } finally {
-    client.close();
-  }
 }
 
 /** Writes the pieces into a folder, which is made; nothing without one. Returns the paths. */

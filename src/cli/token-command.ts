@@ -3,6 +3,9 @@ import { SpiffeId } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, ttlSeconds, withAdminSocket } from './options.ts';
 import { formatFields } from './table.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createAgentClient }) => createAgentClient);
 
 interface GenerateOptions extends AdminOptions {
   readonly ttl: number;
@@ -35,9 +38,7 @@ export function tokenCommand(io: Io): Command {
 
 async function generate(io: Io, { ttl, spiffeId, adminSocket, output }: GenerateOptions) {
   const agentId = spiffeId === undefined ? undefined : SpiffeId.parse(spiffeId);
-  const { createAgentClient } = await import('../client/index.ts');
-  const client = createAgentClient(adminSocket);
-  try {
+  await withClient({ adminSocket, output }, async (client) => {
     const made = await client.createJoinToken(ttl, agentId);
     const text = formatFields([
       ['Token', made.token],
@@ -45,7 +46,5 @@ async function generate(io: Io, { ttl, spiffeId, adminSocket, output }: Generate
       ['SPIFFE ID', spiffeId ?? ''],
     ]);
     print(io, output, { ...made, spiffeId: spiffeId ?? null }, text);
-  } finally {
-    client.close();
-  }
+  });
 }
