@@ -1,9 +1,7 @@
-import { Client, type ServiceError } from '@grpc/grpc-js';
-import { TrustplaneError } from '../spiffe/index.ts';
-import { dialUnix, loadService } from '../wire/index.ts';
+import { Client } from '@grpc/grpc-js';
+import { dialUnix } from '../wire/index.ts';
 import { remoteError } from './remote-error.ts';
-
-const CALL_TIMEOUT_MS = 10_000;
+import { callUnary } from './unary-call.ts';
 
 const services = {
   Entry: ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.entry.v1.Entry'],
@@ -39,7 +37,13 @@ export function dialAdmin(socket: string): AdminConnection {
   const client = new Client(dial.target, dial.credentials, dial.options);
   return {
     call: <Response>(service: Service, method: string, request: object) =>
-      unary<Response>(client, socket, service, method, request),
+      callUnary<Response>({
+        client,
+        service: services[service],
+        method,
+        request,
+        toError: (error) => remoteError(error, `unix://${socket}`),
+      }),
     close: () => client.close(),
   };
 }
@@ -47,32 +51,4 @@ export function dialAdmin(socket: string): AdminConnection {
 /** Seconds since the epoch, as an int64 on the wire, in RFC 3339. */
 export function instant(seconds: string | undefined): string {
   return new Date(Number(seconds ?? 0) * 1_000).toISOString().replace('.000Z', 'Z');
-}
-
-function unary<Response>(
-  client: Client,
-  socket: string,
-  service: Service,
-  method: string,
-  request: object,
-): Promise<Response> {
-  const [file, name] = services[service];
-  const definition = loadService(file, name)[method];
-  if (definition === undefined)
-    throw new TrustplaneError('ERR_INTERNAL', `${name} has no method ${method}`);
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      definition.path,
-      definition.requestSerialize,
-      definition.responseDeserialize,
-      request,
-      { deadline: Date.now() + CALL_TIMEOUT_MS },
-      (error: ServiceError | null, response?: Response) => {
-        if (error !== null) reject(remoteError(error, `unix://${socket}`));
-        else if (response === undefined)
-          reject(new TrustplaneError('ERR_REMOTE', `${method} was answered with nothing`));
-        else resolve(response);
-      },
-    );
-  });
 }

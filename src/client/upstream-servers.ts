@@ -9,12 +9,12 @@ import {
   type X509Authority,
 } from '../spiffe/index.ts';
 import { buildSeconds, parseBundleMessage, type WireBundle } from '../sync/index.ts';
-import { dialTls, loadService, type TlsDial } from '../wire/index.ts';
+import { dialTls, type TlsDial } from '../wire/index.ts';
 import { remoteError } from './remote-error.ts';
+import { callUnary } from './unary-call.ts';
 import { UpstreamIdentity } from './upstream-identity.ts';
 import type { WorkloadApiClient } from './workload-api-client.ts';
 
-const CALL_TIMEOUT_MS = 10_000;
 const IDENTITY_TIMEOUT_MS = 10_000;
 /** Of DER certificates in an answer. */
 const MAX_CERTIFICATES = 1_024;
@@ -142,7 +142,13 @@ class Servers implements UpstreamServers {
       const index = (this.#preferred + turn) % addresses.length;
       const link = this.#linkTo(index);
       try {
-        const response = await callOnce<Response>(link, service, method, request);
+        const response = await callUnary<Response>({
+          client: link.client,
+          service: services[service],
+          method,
+          request,
+          toError: (error) => upstreamError(error, link.dial, method),
+        });
         this.#preferred = index;
         return response;
       } catch (error) {
@@ -178,33 +184,6 @@ class Servers implements UpstreamServers {
     if (held !== undefined) return held.bundle;
     throw new TrustplaneError('ERR_UPSTREAM_IDENTITY', 'there is no bundle to judge servers by');
   }
-}
-
-function callOnce<Response>(
-  { dial, client }: Link,
-  service: keyof typeof services,
-  method: string,
-  request: object,
-): Promise<Response> {
-  const [file, name] = services[service];
-  const definition = loadService(file, name)[method];
-  if (definition === undefined)
-    throw new TrustplaneError('ERR_INTERNAL', `${name} has no method ${method}`);
-  return new Promise((resolve, reject) => {
-    client.makeUnaryRequest(
-      definition.path,
-      definition.requestSerialize,
-      definition.responseDeserialize,
-      request,
-      { deadline: Date.now() + CALL_TIMEOUT_MS },
-      (error: ServiceError | null, response?: Response) => {
-        if (error !== null) reject(upstreamError(error, dial, method));
-        else if (response === undefined)
-          reject(new TrustplaneError('ERR_REMOTE', `${method} was answered with nothing`));
-        else resolve(response);
-      },
-    );
-  });
 }
 
 function upstreamError(error: ServiceError, dial: TlsDial, method: string): TrustplaneError {

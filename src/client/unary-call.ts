@@ -1,0 +1,51 @@
+import { type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { loadService } from '../wire/index.ts';
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/** File below `proto/` and full name of a service. */
+export type ServiceName = readonly [file: string, service: string];
+
+export interface UnaryCall {
+  readonly client: Client;
+  readonly service: ServiceName;
+  readonly method: string;
+  readonly request: object;
+  readonly metadata?: Metadata;
+  /** Default 10 s. */
+  readonly timeoutMs?: number;
+  /** What the caller is told of a call that failed. */
+  readonly toError: (error: ServiceError) => TrustplaneError;
+}
+
+/** Makes one call. Rejects with what `toError` makes, and with ERR_REMOTE when the answer is nothing. */
+export function callUnary<Response>(call: UnaryCall): Promise<Response> {
+  const [file, name] = call.service;
+  const definition = loadService(file, name)[call.method];
+  if (definition === undefined)
+    throw new TrustplaneError('ERR_INTERNAL', `${name} has no method ${call.method}`);
+  const {
+    client,
+    request,
+    metadata = new Metadata(),
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+    toError,
+  } = call;
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      definition.path,
+      definition.requestSerialize,
+      definition.responseDeserialize,
+      request,
+      metadata,
+      { deadline: Date.now() + timeoutMs },
+      (error: ServiceError | null, response?: Response) => {
+        if (error !== null) reject(toError(error));
+        else if (response === undefined)
+          reject(new TrustplaneError('ERR_REMOTE', `${call.method} was answered with nothing`));
+        else resolve(response);
+      },
+    );
+  });
+}
