@@ -5,6 +5,7 @@ import type { Metrics } from '../ops/index.ts';
 import type { RevocationRegistry } from '../revocations/index.ts';
 import {
   type Clock,
+  isCurrent,
   issueInstant,
   type RegistrationEntry,
   type SpiffeId,
@@ -204,9 +205,7 @@ export class Authorization {
     const page = { pageSize: 0, pageToken: '' };
     return entries
       .list({ spiffeId }, page)
-      .entries.find(
-        (entry) => test(entry) && (entry.expiresAt === undefined || entry.expiresAt > clock.now()),
-      );
+      .entries.find((entry) => test(entry) && isCurrent(entry, clock.now()));
   }
 
   #guardStream(path: string, audience: Audience, handler: UntypedHandleCall): UntypedHandleCall {

@@ -1,5 +1,12 @@
 import { EntryIndex } from '../entries/index.ts';
-import type { AgentFacts, Clock, RegistrationEntry, SelectorSet } from '../spiffe/index.ts';
+import {
+  type AgentFacts,
+  type Clock,
+  compareAge,
+  isCurrent,
+  type RegistrationEntry,
+  type SelectorSet,
+} from '../spiffe/index.ts';
 import type { EntitlementSource } from '../svid/index.ts';
 
 /** What a host knows, live. */
@@ -29,7 +36,7 @@ export class AgentEntitlements implements EntitlementSource {
 
   match(selectors: SelectorSet): readonly RegistrationEntry[] {
     const found = this.#index.match(selectors).filter((entry) => this.#isCurrent(entry));
-    return found.sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    return found.sort(compareAge);
   }
 
   get(entryId: string): RegistrationEntry | undefined {
@@ -76,7 +83,7 @@ export class AgentEntitlements implements EntitlementSource {
     return isNews;
   }
 
-  #isCurrent({ expiresAt }: RegistrationEntry): boolean {
-    return expiresAt === undefined || expiresAt > this.#clock.now();
+  #isCurrent(entry: RegistrationEntry): boolean {
+    return isCurrent(entry, this.#clock.now());
   }
 }

@@ -1,4 +1,11 @@
-import type { Clock, RegistrationEntry, SelectorSet, SpiffeId } from '../spiffe/index.ts';
+import {
+  type Clock,
+  compareAge,
+  isCurrent,
+  type RegistrationEntry,
+  type SelectorSet,
+  type SpiffeId,
+} from '../spiffe/index.ts';
 import type { EntryClosure } from './entry-closure.ts';
 import type { EntryChange } from './entry-graph.ts';
 
@@ -58,9 +65,7 @@ export class EntryUnion {
 
   match(selectors: SelectorSet): readonly RegistrationEntry[] {
     const found = new Set(this.closures.flatMap((closure) => closure.match(selectors)));
-    return [...found]
-      .filter((entry) => this.#isCurrent(entry))
-      .sort((a, b) => a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1));
+    return [...found].filter((entry) => this.#isCurrent(entry)).sort(compareAge);
   }
 
   all(): readonly RegistrationEntry[] {
@@ -92,7 +97,7 @@ export class EntryUnion {
   }
 
   #isCurrent(entry: RegistrationEntry): boolean {
-    return entry.expiresAt === undefined || entry.expiresAt > this.#clock.now();
+    return isCurrent(entry, this.#clock.now());
   }
 }
 

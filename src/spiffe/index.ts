@@ -62,7 +62,7 @@ export { decodePem, encodePem } from './pem.ts';
 export { parsePemBundle } from './pem-bundle.ts';
 export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
 export { quote } from './quote.ts';
-export type { RegistrationEntry } from './registration-entry.ts';
+export { compareAge, isCurrent, type RegistrationEntry } from './registration-entry.ts';
 export {
   buildRevocationIndex,
   findRevocation,

@@ -35,3 +35,16 @@ export interface RegistrationEntry {
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
 }
+
+/** True while the entry has not expired; `now` in milliseconds since the epoch. */
+export function isCurrent(
+  { expiresAt }: Pick<RegistrationEntry, 'expiresAt'>,
+  now: number,
+): boolean {
+  return expiresAt === undefined || expiresAt > now;
+}
+
+/** Sorts entries as workloads see them: the oldest first (createdAt, then ID). */
+export function compareAge(a: RegistrationEntry, b: RegistrationEntry): number {
+  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+}

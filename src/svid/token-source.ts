@@ -2,6 +2,7 @@ import type { Log, Metrics } from '../ops/index.ts';
 import {
   type Bundle,
   type Clock,
+  isCurrent,
   type JwtIdentity,
   type JwtIdentityRequest,
   type RegistrationEntry,
@@ -129,9 +130,7 @@ class CachedTokenSource<P> implements LiveTokenSource<P> {
       this.#requireAlive(process);
       const { entitlements, clock } = this.#options;
       const now = clock.now();
-      const entries = entitlements
-        .match(selectors)
-        .filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now);
+      const entries = entitlements.match(selectors).filter((entry) => isCurrent(entry, now));
       if (entitlements.isComplete() || entries.some(isMeant)) return entries;
       await nextChange(entitlements, signal);
     }

@@ -1,9 +1,10 @@
-import type {
-  RegistrationEntry,
-  SelectorSet,
-  TrustMap,
-  TrustMapSource,
-  WorkloadUpdate,
+import {
+  isCurrent,
+  type RegistrationEntry,
+  type SelectorSet,
+  type TrustMap,
+  type TrustMapSource,
+  type WorkloadUpdate,
 } from '../spiffe/index.ts';
 import type { RevocationSource } from './revocation-source.ts';
 import { SvidCache, type SvidCacheOptions, type SvidLookup } from './svid-cache.ts';
@@ -226,9 +227,7 @@ export class WorkloadCache {
 
   #entitled(selectors: SelectorSet): readonly RegistrationEntry[] {
     const now = this.#options.clock.now();
-    return this.#options.entitlements
-      .match(selectors)
-      .filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now);
+    return this.#options.entitlements.match(selectors).filter((entry) => isCurrent(entry, now));
   }
 
   #awaitExpiry(view: SelectorSetView): void {
