@@ -4,9 +4,9 @@ import {
   type ServerAndAgent,
 } from '../test/programs/launch-server-and-agent.ts';
 import { firstSvid } from './first-svid.ts';
-import { workloadEntry } from './fleet-entry-to-stream.ts';
 import { against, type Benchmark, median } from './measurement.ts';
 import { withTemporaryFolder } from './temporary-folder.ts';
+import { workloadEntry } from './workload-entry.ts';
 
 const RUNS = 7;
 const LIMIT_MS = 1_000;

@@ -3,10 +3,10 @@ import { createAdminClient } from '../src/client/index.ts';
 import { buildCsr, generateP256KeyPair, SpiffeId } from '../src/spiffe/index.ts';
 import type { FleetClient } from '../test/fakes/open-fleet.ts';
 import { joinServer, type LaunchedServer, launchServer } from '../test/programs/launch-server.ts';
-import { workloadEntry } from './fleet-entry-to-stream.ts';
 import { asRatio, type Benchmark, median } from './measurement.ts';
 import { cpuSecondsOf, perCpuSecond } from './process-cpu.ts';
 import { withTemporaryFolder } from './temporary-folder.ts';
+import { workloadEntry } from './workload-entry.ts';
 
 const BAR = 0.45;
 /** The first one warms up. */

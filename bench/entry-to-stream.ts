@@ -1,8 +1,7 @@
-import { createAdminClient } from '../src/client/index.ts';
 import { launchTrustplane } from '../test/programs/launch-trustplane.ts';
 import type { Benchmark } from './measurement.ts';
 import { p99OfRuns } from './p99-of-runs.ts';
-import { openSecretStream } from './secret-stream.ts';
+import { timeArrivals } from './time-arrivals.ts';
 
 const SAMPLES = 200;
 const LIMIT_MS = 50;
@@ -17,34 +16,9 @@ export const entryToStream: Benchmark = p99OfRuns({
 
 async function measure(folder: string): Promise<number[]> {
   const up = await launchTrustplane(folder, '--log-level', 'warn');
-  const client = createAdminClient(up.adminSocket);
-  const paths = Array.from({ length: SAMPLES }, (_, index) => `/workload/${index}`);
-  const stream = openSecretStream(
-    up.socket,
-    paths.map((path) => `spiffe://example.org${path}`),
-  );
-  const times: number[] = [];
   try {
-    for (const path of paths) {
-      const began = performance.now();
-      const [arrived] = await Promise.all([
-        stream.arrival(`spiffe://example.org${path}`),
-        client.createEntry(entry(path)),
-      ]);
-      times.push(arrived - began);
-    }
-    return times;
+    return await timeArrivals({ ...up, agentPath: '/spire/agent/local/up' }, SAMPLES);
   } finally {
-    stream.close();
-    client.close();
     await up.stop();
   }
-}
-
-function entry(path: string): object {
-  return {
-    spiffe_id: { trust_domain: 'example.org', path },
-    parent_id: { trust_domain: 'example.org', path: '/spire/agent/local/up' },
-    selectors: [{ type: 'unix', value: `uid:${process.getuid?.() ?? 0}` }],
-  };
 }

@@ -2,9 +2,9 @@ import { createAdminClient, createWorkloadApiClient } from '../src/client/index.
 import { systemClock } from '../src/ops/index.ts';
 import { SdsClient, type SdsTestStream } from '../test/fakes/sds-client.ts';
 import { launchServerAndAgent } from '../test/programs/launch-server-and-agent.ts';
-import { workloadEntry } from './fleet-entry-to-stream.ts';
 import type { Benchmark } from './measurement.ts';
 import { p99OfRuns } from './p99-of-runs.ts';
+import { workloadEntry } from './workload-entry.ts';
 
 const SAMPLES = 200;
 const LIMIT_MS = 50;

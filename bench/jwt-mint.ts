@@ -7,10 +7,10 @@ import { type Node, openNode } from '../src/node/index.ts';
 import { createMetrics, silentLog, systemClock } from '../src/ops/index.ts';
 import { SpiffeId, TrustDomain } from '../src/spiffe/index.ts';
 import { askServer, createFleetProcess, runAdmin } from '../test/programs/fleet-process.ts';
-import { workloadEntry } from './fleet-entry-to-stream.ts';
 import { asRatio, type Benchmark, median } from './measurement.ts';
 import { cpuSecondsOf, perCpuSecond } from './process-cpu.ts';
 import { withTemporaryFolder } from './temporary-folder.ts';
+import { workloadEntry } from './workload-entry.ts';
 
 const BAR = 0.25;
 const ROUNDS = 7;

@@ -4,9 +4,9 @@ import { type NodeIdentity, type NodeOptions, openNode } from '../src/node/index
 import { createMetrics, silentLog, systemClock } from '../src/ops/index.ts';
 import { type AgentFacts, SpiffeId, TrustDomain } from '../src/spiffe/index.ts';
 import { type LaunchedServer, launchServer } from '../test/programs/launch-server.ts';
-import { workloadEntry } from './fleet-entry-to-stream.ts';
 import { against, type Benchmark, median } from './measurement.ts';
 import { withTemporaryFolder } from './temporary-folder.ts';
+import { workloadEntry } from './workload-entry.ts';
 
 const RUNS = 7;
 const ENTRIES = 1_000;

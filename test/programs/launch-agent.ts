@@ -1,11 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { type LaunchedServer } from './launch-server.ts';
+import { type LaunchedServer, logOf, program } from './launch-server.ts';
 import { runTrustplane } from './launch-trustplane.ts';
 import type { Finished } from './run-program.ts';
 import { spawnTied, type TiedChild } from './tied-child.ts';
-
-const program = path.join(import.meta.dirname, '..', '..', 'bin', 'trustplane.js');
 
 /** A `trustplane agent run` that has been started. */
 export interface LaunchedAgent extends TiedChild {
@@ -47,9 +45,7 @@ export function startAgent(folder: string, options: AgentOptions): LaunchedAgent
     ...servers.flatMap((server) => ['--server', server]),
     ...flags,
   ]);
-  const log: string[] = [];
-  child.onLine((line) => void log.push(line));
-  const line = (text: string): Promise<string> => firstLine(child, log, text);
+  const { lines: log, line } = logOf(child);
   const id = line('{"ready":true').then((ready): string => JSON.parse(ready).agentId);
   // Awaited by the tests it matters to.
   id.catch(() => {});
@@ -64,16 +60,4 @@ export async function writeBundle(folder: string, server: LaunchedServer): Promi
   const { stdout } = await runTrustplane('bundle', 'show', '--admin-socket', server.adminSocket);
   writeFileSync(file, stdout);
   return file;
-}
-
-async function firstLine(child: TiedChild, log: readonly string[], text: string): Promise<string> {
-  const known = log.find((line) => line.includes(text));
-  if (known !== undefined) return known;
-  const said = new Promise<string>((resolve) => {
-    child.onLine((line) => void (line.includes(text) && resolve(line)));
-  });
-  const early = child.ended.then((how) => {
-    throw new Error(`it ended with ${how} before "${text}":\n${log.join('\n')}`);
-  });
-  return await Promise.race([said, early]);
 }
