@@ -193,6 +193,15 @@ describe('a database that is not as it was left', () => {
     await store.close();
   });
 
+  it('is refused when a table is not what its schema version says', async () => {
+    cpSync(closed, folder, { recursive: true });
+    alter(path, 'ALTER TABLE records RENAME COLUMN deleted_at TO deleted_az');
+    expect(await refusalOf(path)).toMatchObject({
+      code: 'ERR_STORE_DAMAGED',
+      message: expect.stringContaining('not those of schema version 1'),
+    });
+  });
+
   it('never gives a wrong record, whichever byte changed', () => {
     const size = statSync(join(closed, 'store.db')).size;
     const anyFlip = fc.record({ at: fc.nat(size - 1), mask: fc.integer({ min: 1, max: 255 }) });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import { TrustplaneError } from '../spiffe/errors.ts';
+import { damagedError } from './sqlite-errors.ts';
 import { type BucketName, bucketNames } from './store.ts';
 
 /** "trpl": marks the file as ours (PRAGMA application_id). */
@@ -42,7 +43,7 @@ export function buildBucketName(trustDomain: string, bucket: BucketName): string
 
 /**
  * Refuses a database that is not ours to open; reads only.
- * @throws TrustplaneError ERR_STORE_SCHEMA, ERR_STORE_TRUST_DOMAIN
+ * @throws TrustplaneError ERR_STORE_SCHEMA, ERR_STORE_TRUST_DOMAIN, ERR_STORE_DAMAGED
  */
 export function checkSchema(db: DatabaseSync, path: string, trustDomain: string): void {
   const application = pragma(db, 'application_id');
@@ -59,6 +60,7 @@ export function checkSchema(db: DatabaseSync, path: string, trustDomain: string)
       `the database ${path} has schema version ${version}, and this trustplane knows versions up to ${MIGRATIONS.length}; run the newer trustplane that wrote it`,
     );
   }
+  checkTables(db, path, MIGRATIONS.slice(0, version));
   const owner = db.prepare('SELECT name FROM trust_domain').get()?.['name'];
   if (owner !== trustDomain) {
     throw new TrustplaneError(
@@ -66,6 +68,19 @@ export function checkSchema(db: DatabaseSync, path: string, trustDomain: string)
       `the database ${path} belongs to the trust domain ${String(owner)}, not to ${trustDomain}; choose another data directory, or that trust domain`,
     );
   }
+}
+
+/** SQLite's own checks do not know what the tables should be: a changed name in them is a sound database to it. */
+function checkTables(db: DatabaseSync, path: string, steps: readonly string[]): void {
+  using sound = new DatabaseSync(':memory:');
+  migrateSchema(sound, steps);
+  if (readTables(db) === readTables(sound)) return;
+  throw damagedError(path, `its tables are not those of schema version ${steps.length}`);
+}
+
+function readTables(db: DatabaseSync): string {
+  const tables = db.prepare('SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid');
+  return JSON.stringify(tables.all());
 }
 
 /** Brings the schema to the newest version, all or nothing. */
