@@ -10,6 +10,7 @@ import {
   reloadable,
   type Section,
 } from './config-values.ts';
+import { type FederationFile, federationSchema } from './federation-schema.ts';
 import { type ServerFile, serverSchema } from './server-schema.ts';
 
 const trustDomain = parsed('^[a-z0-9._-]{1,255}$', 'name of a trust domain', (text) =>
@@ -25,6 +26,7 @@ export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
   ),
   server: serverSchema.optional(),
   agent: agentSchema.optional(),
+  federation: federationSchema.optional(),
   log: z
     .strictObject({
       level: reloadable(
@@ -48,6 +50,7 @@ export type ConfigFile = Section<{
   trustDomain: TrustDomain;
   server: ServerFile;
   agent: AgentFile;
+  federation: FederationFile;
   log: Section<{ level: LogLevel }>;
   metrics: Section<{ address: Address }>;
 }>;

@@ -13,6 +13,7 @@ import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
+import { buildFederation, type FederationConfig } from './federation-config.ts';
 import { buildPassphraseSource, type PassphraseSource } from './passphrase.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
 import { buildVault, type VaultConfig } from './vault-config.ts';
@@ -56,6 +57,7 @@ export interface Config extends AgentConfig {
   };
   readonly backdateMs: number;
   readonly refreshHintMs: number;
+  readonly federation: FederationConfig;
   readonly allowUnauthenticatedVerifiers: boolean;
   readonly allowedForeignJwtClaims: readonly string[];
   readonly sdsNames: {
@@ -142,6 +144,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     },
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
+    federation: buildFederation(merged.federation),
     allowUnauthenticatedVerifiers: agent?.allowUnauthenticatedVerifiers ?? false,
     allowedForeignJwtClaims: agent?.allowedForeignJwtClaims ?? [],
     sdsNames: {
