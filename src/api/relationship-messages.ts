@@ -3,6 +3,7 @@ import {
   type FederationRelationship,
   parseEndpointSpiffeId,
   parseEndpointUrl,
+  plainTerms,
   type RelationshipEdit,
 } from '../federation/index.ts';
 import { type Bundle, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
@@ -42,6 +43,7 @@ export function parseRelationship(wire: WireRelationship, own: TrustDomain): Rel
       trustDomain,
       bundleEndpointUrl: parseEndpointUrl(wire.bundle_endpoint_url ?? ''),
       profile: parseProfile(wire),
+      ...plainTerms,
     },
     bundle: parseInitialBundle(wire, trustDomain),
   };

@@ -10,8 +10,13 @@ export {
 export {
   type EndpointProfile,
   type FederationRelationship,
+  parseAccept,
   parseEndpointSpiffeId,
   parseEndpointUrl,
+  parsePublisherId,
+  parseWebCa,
+  plainTerms,
+  publisherOf,
 } from './relationship.ts';
 export { type RelationshipEdit, Relationships } from './relationships.ts';
 export { createTrustMapSource } from './trust-map.ts';

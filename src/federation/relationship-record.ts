@@ -5,23 +5,37 @@ import type { RecordKind } from './record-kind.ts';
 import {
   type EndpointProfile,
   type FederationRelationship,
+  parseAccept,
   parseEndpointSpiffeId,
   parseEndpointUrl,
+  parsePublisherId,
+  parseWebCa,
+  plainTerms,
 } from './relationship.ts';
 
-const VERSION = 1;
+const VERSION = 2;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/** Version 1. A later version keeps this schema and adds the step from it to itself. */
-const schema = z.strictObject({
-  v: z.literal(VERSION),
+const endpoint = {
   trustDomain: z.string(),
   url: z.string(),
   profile: z.discriminatedUnion('type', [
     z.strictObject({ type: z.literal('https_web') }),
     z.strictObject({ type: z.literal('https_spiffe'), endpointSpiffeId: z.string() }),
   ]),
+};
+/** The endpoint alone. */
+const schema1 = z.strictObject({ v: z.literal(1), ...endpoint });
+const schema2 = z.strictObject({
+  v: z.literal(VERSION),
+  ...endpoint,
+  accept: z.array(z.string()).readonly(),
+  publisherId: z.string().optional(),
+  awaitAck: z.boolean(),
+  webCa: z.string().optional(),
+  source: z.enum(['config', 'api']),
 });
+const schema = z.discriminatedUnion('v', [schema1, schema2]);
 
 const NAME = 'relationship';
 
@@ -35,8 +49,9 @@ export const relationshipKind: RecordKind<FederationRelationship> = {
 };
 
 function encodeRelationship(relationship: FederationRelationship): Uint8Array {
-  const { trustDomain, bundleEndpointUrl, profile } = relationship;
-  const document: z.input<typeof schema> = {
+  const { trustDomain, bundleEndpointUrl, profile, accept, publisherId } = relationship;
+  const { awaitAck, webCa, source } = relationship;
+  const document: z.input<typeof schema2> = {
     v: VERSION,
     trustDomain: trustDomain.name,
     url: bundleEndpointUrl,
@@ -44,6 +59,11 @@ function encodeRelationship(relationship: FederationRelationship): Uint8Array {
       profile.type === 'https_web'
         ? profile
         : { type: profile.type, endpointSpiffeId: profile.endpointSpiffeId.toString() },
+    accept: accept.map(String),
+    publisherId: publisherId?.toString(),
+    awaitAck,
+    webCa,
+    source,
   };
   return Buffer.from(JSON.stringify(document));
 }
@@ -53,14 +73,12 @@ function decodeRelationship(key: string, value: Uint8Array): FederationRelations
     const document = schema.parse(JSON.parse(decoder.decode(value)));
     const trustDomain = TrustDomain.parse(document.trustDomain);
     if (domainKey(NAME, trustDomain) !== key) throw new Error(`it is of ${trustDomain.name}`);
-    const profile: EndpointProfile =
-      document.profile.type === 'https_web'
-        ? document.profile
-        : {
-            type: document.profile.type,
-            endpointSpiffeId: parseEndpointSpiffeId(document.profile.endpointSpiffeId),
-          };
-    return { trustDomain, bundleEndpointUrl: parseEndpointUrl(document.url), profile };
+    return {
+      trustDomain,
+      bundleEndpointUrl: parseEndpointUrl(document.url),
+      profile: readProfile(document.profile),
+      ...(document.v === 1 ? plainTerms : readTerms(document, trustDomain)),
+    };
   } catch (cause) {
     throw new TrustplaneError(
       'ERR_FEDERATION_RECORD',
@@ -68,4 +86,22 @@ function decodeRelationship(key: string, value: Uint8Array): FederationRelations
       { cause },
     );
   }
+}
+
+function readProfile(stored: z.output<typeof schema2>['profile']): EndpointProfile {
+  if (stored.type === 'https_web') return stored;
+  return { type: stored.type, endpointSpiffeId: parseEndpointSpiffeId(stored.endpointSpiffeId) };
+}
+
+function readTerms(
+  { accept, publisherId, awaitAck, webCa, source }: z.output<typeof schema2>,
+  trustDomain: TrustDomain,
+): typeof plainTerms {
+  return {
+    accept: parseAccept(accept, trustDomain),
+    publisherId: publisherId === undefined ? undefined : parsePublisherId(publisherId),
+    awaitAck,
+    webCa: webCa === undefined ? undefined : parseWebCa(webCa),
+    source,
+  };
 }

@@ -1,4 +1,13 @@
-import { quote, SpiffeId, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import {
+  decodePem,
+  IdScope,
+  messageOf,
+  parseCertificate,
+  quote,
+  SpiffeId,
+  type TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { federationLimits } from './federation-limits.ts';
 
 /** How the server at a bundle endpoint shows who it is (SPIFFE Federation §5.2): by Web PKI, or by an X509-SVID of exactly that ID. */
@@ -6,11 +15,38 @@ export type EndpointProfile =
   | { readonly type: 'https_web' }
   | { readonly type: 'https_spiffe'; readonly endpointSpiffeId: SpiffeId };
 
-/** Where the bundle of a foreign trust domain is to be had; nothing of it follows from anything else (§5.1). */
+/** Where the bundle of a foreign trust domain is to be had, and on what terms; nothing of it follows from anything else (§5.1). */
 export interface FederationRelationship {
   readonly trustDomain: TrustDomain;
   readonly bundleEndpointUrl: string;
   readonly profile: EndpointProfile;
+  /** The IDs of the trust domain that are accepted; empty: all. */
+  readonly accept: readonly IdScope[];
+  /** Who signs the bundle where it is broadcast; undefined: as `publisherOf` says. */
+  readonly publisherId: SpiffeId | undefined;
+  /** An authority of ours waits until the trust domain has the bundle with it. */
+  readonly awaitAck: boolean;
+  /** PEM, with https_web: the authorities of the endpoint's certificate in place of the public ones. */
+  readonly webCa: string | undefined;
+  /** Who made it; what the configuration file makes, it alone changes and ends. */
+  readonly source: 'config' | 'api';
+}
+
+/** The terms of a relationship of which only the endpoint is told. */
+export const plainTerms: Omit<
+  FederationRelationship,
+  'trustDomain' | 'bundleEndpointUrl' | 'profile'
+> = { accept: [], publisherId: undefined, awaitAck: false, webCa: undefined, source: 'api' };
+
+/** Who signs the trust domain's bundle where it is broadcast: unless told, the server of its https_spiffe endpoint, else the trust domain's own. */
+export function publisherOf({
+  publisherId,
+  profile,
+  trustDomain,
+}: FederationRelationship): SpiffeId {
+  if (publisherId !== undefined) return publisherId;
+  if (profile.type === 'https_spiffe') return profile.endpointSpiffeId;
+  return SpiffeId.parse(`spiffe://${trustDomain.name}/spire/server`);
 }
 
 /** An absolute https URL of printable ASCII with a host that is followed by a port, path, query or nothing. */
@@ -44,29 +80,54 @@ function endpointUrlFault(text: string): string | undefined {
  * @throws TrustplaneError ERR_RELATIONSHIP
  */
 export function parseEndpointSpiffeId(text: string): SpiffeId {
+  return parseSvidId(text, "the endpoint's SPIFFE ID");
+}
+
+/** The ID of who signs broadcast bundles. @throws TrustplaneError ERR_RELATIONSHIP */
+export function parsePublisherId(text: string): SpiffeId {
+  return parseSvidId(text, "the publisher's SPIFFE ID");
+}
+
+function parseSvidId(text: string, whose: string): SpiffeId {
   try {
     const id = SpiffeId.parse(text);
     if (!id.isTrustDomainId) return id;
   } catch (cause) {
-    throw refused(`the endpoint's SPIFFE ID cannot be read; got ${quote(text)}`, cause);
+    throw refused(`${whose} cannot be read; got ${quote(text)}`, cause);
   }
-  throw refused(`the endpoint's SPIFFE ID has no path; got ${quote(text)}`);
+  throw refused(`${whose} has no path; got ${quote(text)}`);
 }
 
-/** True when both say the same. */
-export function relationshipsEqual(
-  one: FederationRelationship,
-  other: FederationRelationship,
-): boolean {
-  return (
-    one.trustDomain.equals(other.trustDomain) &&
-    one.bundleEndpointUrl === other.bundleEndpointUrl &&
-    endpointIdOf(one) === endpointIdOf(other)
-  );
+/**
+ * PEM of the authorities that an https_web endpoint's certificate comes from.
+ * @throws TrustplaneError ERR_RELATIONSHIP
+ */
+export function parseWebCa(text: string): string {
+  if (text.length > federationLimits.webCaBytes) {
+    throw refused(
+      `the private web CA: expected at most ${federationLimits.webCaBytes} bytes; got ${text.length}`,
+    );
+  }
+  try {
+    const certificates = decodePem('CERTIFICATE', text);
+    for (const der of certificates) parseCertificate(der);
+    if (certificates.length > 0) return text;
+  } catch (cause) {
+    throw refused(`the private web CA cannot be read: ${messageOf(cause)}`, cause);
+  }
+  throw refused('the private web CA has no certificate in it');
 }
 
-function endpointIdOf({ profile }: FederationRelationship): string | undefined {
-  return profile.type === 'https_spiffe' ? profile.endpointSpiffeId.toString() : undefined;
+/**
+ * Which IDs of a trust domain are accepted, each scope once.
+ * @throws TrustplaneError ERR_RELATIONSHIP, and what `IdScope.parse` throws
+ */
+export function parseAccept(texts: readonly string[], trustDomain: TrustDomain): IdScope[] {
+  const { scopes: most } = federationLimits;
+  if (texts.length > most) {
+    throw refused(`accept: expected at most ${most} scopes; got ${texts.length}`);
+  }
+  return [...new Set(texts)].map((text) => IdScope.parse(text, trustDomain));
 }
 
 function refused(message: string, cause?: unknown): TrustplaneError {

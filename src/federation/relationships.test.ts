@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { openFederation } from '../../test/fakes/open-federation.ts';
-import { type ErrorCode, SpiffeId, TrustDomain } from '../spiffe/index.ts';
+import { openFederation, testCertificate } from '../../test/fakes/open-federation.ts';
+import { type ErrorCode, encodePem, SpiffeId, TrustDomain } from '../spiffe/index.ts';
 import {
   type FederationRelationship,
+  parseAccept,
   parseEndpointSpiffeId,
   parseEndpointUrl,
+  parseWebCa,
+  plainTerms,
+  publisherOf,
 } from './relationship.ts';
 
 const b = TrustDomain.parse('b.test');
@@ -13,6 +17,7 @@ const web: FederationRelationship = {
   trustDomain: b,
   bundleEndpointUrl: 'https://b.test/bundle',
   profile: { type: 'https_web' },
+  ...plainTerms,
 };
 const spiffe: FederationRelationship['profile'] = {
   type: 'https_spiffe',
@@ -55,7 +60,37 @@ describe('relationships', () => {
     expect((await bucket.list('relationship.')).records).toEqual([before]);
   });
 
+  it('keep the terms they were made on', async () => {
+    const { relationships, store, clock } = await openFederation();
+    const webCa = encodePem('CERTIFICATE', testCertificate(0));
+    await relationships.create({
+      ...web,
+      accept: parseAccept(['spiffe://b.test/pay/**', 'spiffe://b.test/x'], b),
+      publisherId: SpiffeId.parse('spiffe://hub.test/publisher'),
+      awaitAck: true,
+      webCa,
+      source: 'config',
+    });
+    await relationships.update(b, { webCa });
+    const again = (await openFederation({ store, clock })).relationships.require(b);
+    expect(again.accept.map(String)).toEqual(['spiffe://b.test/pay/**', 'spiffe://b.test/x']);
+    expect(publisherOf(again).toString()).toBe('spiffe://hub.test/publisher');
+    expect(again).toMatchObject({ awaitAck: true, webCa, source: 'config' });
+  });
+
+  it('are read as the first release wrote them', async () => {
+    const ground = await openFederation();
+    await ground.relationships.create(web);
+    const [stored] = (await ground.bucket.list('relationship.')).records;
+    const first =
+      '{"v":1,"trustDomain":"b.test","url":"https://b.test/","profile":{"type":"https_web"}}';
+    await ground.bucket.put(stored?.key ?? '', Buffer.from(first));
+    const { relationships } = await openFederation(ground);
+    expect(relationships.get(b)).toEqual({ ...web, bundleEndpointUrl: 'https://b.test/' });
+  });
+
   it.each([
+    '{"v":3}',
     '{"v":2}',
     '{"v":1,"trustDomain":"b.test","url":"http://b.test","profile":{"type":"https_web"}}',
   ])('that cannot be read are left out: %s', async (text) => {
@@ -107,6 +142,35 @@ describe('a bundle endpoint URL', () => {
   ])('may not be %j (FED-4)', (url) => {
     expect(() => parseEndpointUrl(url)).toThrow(code('ERR_RELATIONSHIP'));
   });
+});
+
+describe('who signs broadcast bundles', () => {
+  it('is the server of the endpoint, else that of the trust domain', () => {
+    expect(publisherOf(web).toString()).toBe('spiffe://b.test/spire/server');
+    const endpointSpiffeId = SpiffeId.parse('spiffe://hub.test/e');
+    const profile = { type: 'https_spiffe', endpointSpiffeId } as const;
+    expect(publisherOf({ ...web, profile }).toString()).toBe('spiffe://hub.test/e');
+  });
+});
+
+describe('what a relationship accepts', () => {
+  it('is of its own trust domain, each scope once, and not too much', () => {
+    expect(parseAccept(['spiffe://b.test/a', 'spiffe://b.test/a'], b)).toHaveLength(1);
+    expect(() => parseAccept(['spiffe://c.test/a'], b)).toThrow();
+    const many = Array.from({ length: 65 }, (_, i) => `spiffe://b.test/${i}`);
+    expect(() => parseAccept(many, b)).toThrow(code('ERR_RELATIONSHIP'));
+  });
+});
+
+describe('a private web CA', () => {
+  it.each([
+    '',
+    'x',
+    '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----',
+    ' '.repeat(65_537),
+  ])('is certificates in PEM, not %j', (text) =>
+    expect(() => parseWebCa(text)).toThrow(code('ERR_RELATIONSHIP')),
+  );
 });
 
 describe('the SPIFFE ID of an endpoint', () => {

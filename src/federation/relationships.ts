@@ -1,8 +1,10 @@
-import { type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { sameBytes, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { PageRequest, RecordPage } from '../store/index.ts';
 import { DomainRecords, type DomainRecordsOptions } from './domain-records.ts';
-import { type FederationRelationship, relationshipsEqual } from './relationship.ts';
+import type { FederationRelationship } from './relationship.ts';
 import { relationshipKind } from './relationship-record.ts';
+
+const { encode } = relationshipKind;
 
 /** The fields of a relationship an update sets; those left out stay. */
 export type RelationshipEdit = Partial<Omit<FederationRelationship, 'trustDomain'>>;
@@ -54,7 +56,7 @@ export class Relationships {
     return await this.#records.change(trustDomain, (before) => {
       if (before === undefined) throw this.#records.notFound(trustDomain);
       const after = { ...before, ...edit };
-      return relationshipsEqual(before, after) ? before : after;
+      return sameBytes(encode(before), encode(after)) ? before : after;
     });
   }
 

@@ -9,7 +9,7 @@ import {
 import { domainKey, domainOfKey } from '../../src/federation/domain-key.ts';
 import { acceptBundle } from '../../src/federation/foreign-bundle.ts';
 import { foreignBundleKind } from '../../src/federation/foreign-bundle-record.ts';
-import { parseEndpointUrl } from '../../src/federation/relationship.ts';
+import { parseEndpointUrl, plainTerms } from '../../src/federation/relationship.ts';
 import { relationshipKind } from '../../src/federation/relationship-record.ts';
 import { type Bundle, TrustDomain } from '../../src/spiffe/index.ts';
 import { buildBundleMessage } from '../../src/sync/index.ts';
@@ -149,6 +149,7 @@ describe('what the store holds of a foreign trust domain', () => {
     trustDomain: name,
     bundleEndpointUrl: 'https://b.test/',
     profile: { type: 'https_web' },
+    ...plainTerms,
   });
 
   it.each([
