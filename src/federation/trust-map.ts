@@ -22,6 +22,7 @@ export function createTrustMapSource(options: {
   let map: TrustMap = {
     own: ownBundle.current(),
     federated: foreignBundles?.current() ?? new Map(),
+    terms: new Map(),
   };
   const change = (part: Partial<TrustMap>): void => {
     map = { ...map, ...part };

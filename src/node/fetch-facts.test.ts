@@ -14,7 +14,7 @@ import type { ServerCalls } from './server-link.ts';
 const context = { trustDomain: testTrustDomain, clock: new FakeClock() };
 const nothing: AgentFacts = {
   entries: new Map(),
-  trust: { own: emptyBundle(testTrustDomain), federated: new Map() },
+  trust: { own: emptyBundle(testTrustDomain), federated: new Map(), terms: new Map() },
   revocations: [],
 };
 const own: Bundle = bundleOf('a.test', await makeAuthority());
@@ -63,7 +63,7 @@ it('asks a server without a sync of entries for all of them, and for each foreig
     'Bundle.GetFederatedBundle c.test': absent,
     'Bundle.GetFederatedBundle d.test': denied,
   });
-  const trust = { own, federated: new Map([['d.test', before]]) };
+  const trust = { own, federated: new Map([['d.test', before]]), terms: new Map() };
   const facts = await fetchFacts(server, { ...nothing, trust }, context);
   expect([...facts.entries.values()]).toEqual([web]);
   expect([...facts.trust.federated.keys()]).toEqual(['b.test', 'd.test']);

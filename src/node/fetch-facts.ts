@@ -43,7 +43,8 @@ export async function fetchFacts(
   const own = await fetchOwnBundle(link, context.trustDomain);
   const entries = await fetchEntries(link, before.entries, context);
   const federated = await fetchFederated(link, entries, before.trust.federated, context);
-  return { entries, trust: { own, federated }, revocations: before.revocations };
+  const { terms } = before.trust;
+  return { entries, trust: { own, federated, terms }, revocations: before.revocations };
 }
 
 /** @throws as `ServerLink.call`; ERR_SYNC_BUNDLE, ERR_NODE_ANSWER */

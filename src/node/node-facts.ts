@@ -6,6 +6,7 @@ import {
   type TrustDomain,
   type TrustMap,
   type TrustMapSource,
+  termsEqual,
 } from '../spiffe/index.ts';
 
 /** What this host was told, live: whole states, one after the other. */
@@ -16,7 +17,8 @@ export class NodeFacts implements TrustMapSource {
   #isComplete = false;
 
   constructor(trustDomain: TrustDomain, restored: AgentFacts | undefined) {
-    const trust = { own: emptyBundle(trustDomain), federated: new Map<string, Bundle>() };
+    const own = emptyBundle(trustDomain);
+    const trust: TrustMap = { own, federated: new Map(), terms: new Map() };
     this.#facts = restored ?? { entries: new Map(), trust, revocations: [] };
   }
 
@@ -71,14 +73,25 @@ export class NodeFacts implements TrustMapSource {
 
 /** The same object for the same content: consumers compare and memoize by it. */
 function keepEqual(before: TrustMap, after: TrustMap): TrustMap {
-  const keep = (old: Bundle | undefined, bundle: Bundle): Bundle =>
-    old !== undefined && bundlesEqual(old, bundle) ? old : bundle;
-  const own = keep(before.own, after.own);
-  const federated = new Map(
-    [...after.federated].map(([name, bundle]) => [name, keep(before.federated.get(name), bundle)]),
-  );
-  const isSameTrust = own === before.own && isSameMap(before.federated, federated);
-  return isSameTrust ? before : { own, federated };
+  const own = bundlesEqual(before.own, after.own) ? before.own : after.own;
+  const federated = keepItems(before.federated, after.federated, bundlesEqual);
+  const terms = keepItems(before.terms, after.terms, termsEqual);
+  const isSameTrust =
+    own === before.own && federated === before.federated && terms === before.terms;
+  return isSameTrust ? before : { own, federated, terms };
+}
+
+function keepItems<T>(
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+  isEqual: (one: T, other: T) => boolean,
+): ReadonlyMap<string, T> {
+  const kept = new Map<string, T>();
+  for (const [name, item] of after) {
+    const old = before.get(name);
+    kept.set(name, old !== undefined && isEqual(old, item) ? old : item);
+  }
+  return isSameMap(before, kept) ? before : kept;
 }
 
 function isSame(one: AgentFacts, other: AgentFacts): boolean {

@@ -52,5 +52,5 @@ export function factsOf(
     else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
     else federated.set(value.bundle.trustDomain.name, value.bundle);
   }
-  return own && { entries, trust: { own, federated }, revocations };
+  return own && { entries, trust: { own, federated, terms: new Map() }, revocations };
 }

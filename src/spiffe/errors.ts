@@ -25,6 +25,10 @@ export const errorCodes = {
   ERR_SPIFFE_ID_TOO_LONG: ['invalid', 'The SPIFFE ID has more than 2048 bytes.'],
   ERR_SPIFFE_ID_PATH: ['invalid', 'The path of the SPIFFE ID is malformed.'],
   ERR_TRUST_DOMAIN: ['invalid', 'The trust domain name is malformed.'],
+  ERR_ID_SCOPE: [
+    'invalid',
+    'A scope is neither a SPIFFE ID of its trust domain nor one with "/**" behind it.',
+  ],
   // spiffe: selectors
   ERR_SELECTOR: ['invalid', 'The selector is not of the form type:value.'],
   // spiffe: encodings

@@ -53,6 +53,8 @@ export {
   messageOf,
   TrustplaneError,
 } from './errors.ts';
+export { type FederationTerms, isAccepted, termsEqual } from './federation-terms.ts';
+export { IdScope } from './id-scope.ts';
 export { type JsonObject, type JsonValue, parseJson } from './json.ts';
 export { parseAudience } from './jwt-audience.ts';
 export { type JwtSvid, type JwtVerification, parseJwtSvid, verifyJwtSvid } from './jwt-svid.ts';

@@ -11,7 +11,7 @@ const clock = new FakeClock();
 const now = clock.now();
 const issuer = new FakeSvidIssuer(clock, TrustDomain.parse('a.test'), () => undefined);
 const own = issuer.bundle();
-const trust: TrustMap = { own, federated: new Map() };
+const trust: TrustMap = { own, federated: new Map(), terms: new Map() };
 
 function authorityOf(bundle: Bundle): string {
   const certificate = bundle.x509Authorities.at(-1)?.certificate ?? new Uint8Array();
@@ -83,9 +83,13 @@ describe('buildWorkloadUpdate', () => {
       ]),
       build([{ entry: { ...entry, hint: 'x' }, svid }]),
       build([{ entry: { ...entry, federatesWith: [] }, svid }]),
-      build([a], { own, federated }),
-      build([a], { own, federated: new Map([['b.test', { ...foreign, sequenceNumber: 2n }]]) }),
+      build([a], { ...trust, federated }),
       build([a], {
+        ...trust,
+        federated: new Map([['b.test', { ...foreign, sequenceNumber: 2n }]]),
+      }),
+      build([a], {
+        ...trust,
         own: {
           ...own,
           x509Authorities: [
@@ -96,6 +100,7 @@ describe('buildWorkloadUpdate', () => {
         federated,
       }),
       build([a], {
+        ...trust,
         own: {
           ...own,
           x509Authorities: own.x509Authorities.map((each) => ({ ...each, tainted: true })),
@@ -106,8 +111,8 @@ describe('buildWorkloadUpdate', () => {
     expect(new Set(variants).size).toBe(variants.length);
     expect(
       build([{ entry: { ...entry }, svid: { ...svid } }], {
+        ...trust,
         own: { ...own },
-        federated: new Map(),
       }),
     ).toBe(build());
   });

@@ -94,7 +94,8 @@ export class ReplicaState {
       else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
       else federated.set(value.bundle.trustDomain.name, value.bundle);
     }
-    if (own !== undefined) return { entries, trust: { own, federated }, revocations };
+    const terms = new Map();
+    if (own !== undefined) return { entries, trust: { own, federated, terms }, revocations };
     const message = `an update: expected the bundle of ${trustDomain.name}; got none`;
     throw new TrustplaneError('ERR_SYNC_UPDATE', message);
   }

@@ -81,7 +81,7 @@ export function fakeFacts(
   const whole = entries.map((entry) => ({ ...entry, createdAt: 1_000 * entry.createdAt }));
   return {
     entries: new Map(whole.map((entry) => [entry.id, entry])),
-    trust: { own: issuer.bundle(), federated: new Map() },
+    trust: { own: issuer.bundle(), federated: new Map(), terms: new Map() },
     revocations,
   };
 }

@@ -120,12 +120,13 @@ export class SyncWorld {
 
   /** What an agent is to know now, computed anew from its definition. */
   factsOf(id: SpiffeId): AgentFacts {
-    const { own, federated } = this.trustMap.current();
+    const { own, federated, terms } = this.trustMap.current();
     const entries = closureOf([...this.graph.entries], this.#agents.get(id.path), id);
     const names = new Set(
       [...entries.values()].flatMap(({ federatesWith }) => federatesWith.map(({ name }) => name)),
     );
-    const trust = { own, federated: new Map([...federated].filter(([name]) => names.has(name))) };
+    const held = new Map([...federated].filter(([name]) => names.has(name)));
+    const trust = { own, federated: held, terms };
     return { entries, trust, revocations: this.#revocations };
   }
 

@@ -77,7 +77,7 @@ async function codeOf(work: Promise<unknown>): Promise<string | undefined> {
 it('what a server says of entries and bundles is taken or refused, never stumbled over', async () => {
   const facts = {
     entries: new Map(),
-    trust: { own: emptyBundle(testTrustDomain), federated: new Map() },
+    trust: { own: emptyBundle(testTrustDomain), federated: new Map(), terms: new Map() },
     revocations: [],
   };
   const context = { trustDomain: testTrustDomain, clock: new FakeClock() };

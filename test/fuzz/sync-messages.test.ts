@@ -275,7 +275,7 @@ describe('what a server says', () => {
   const items = [bundleItem(bundle), entryItem(testEntry('a')), entryItem(testEntry('b'))];
   const facts = {
     entries: new Map([testEntry('a'), testEntry('b')].map((entry) => [entry.id, entry])),
-    trust: { own: bundle, federated: new Map() },
+    trust: { own: bundle, federated: new Map(), terms: new Map() },
     revocations: [],
   };
   const good = {
