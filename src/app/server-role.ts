@@ -94,7 +94,8 @@ export async function openServerRole(
   });
   closing.defer(() => evidence.close());
   const authorities = await openAuthorities(config, process, bucket, { ownBundle, evidence });
-  const trust = createTrustMapSource({ ownBundle, foreignBundles: federation.foreignBundles });
+  const { foreignBundles, relationships: terms } = federation;
+  const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
   return { ...federation, ...authorities, ownBundle, entries, revocations, evidence, trust };
 }
 

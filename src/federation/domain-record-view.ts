@@ -22,6 +22,8 @@ export class DomainRecordView<Value> implements FeedTarget {
   readonly #count;
   readonly #onChange: () => void;
   readonly #held = new Map<string, Held<Value>>();
+  /** Of whose record nothing can be read, nor could before. */
+  readonly #damaged = new Set<string>();
   #names: readonly string[] | undefined;
 
   constructor(options: {
@@ -54,12 +56,17 @@ export class DomainRecordView<Value> implements FeedTarget {
     return this.#names;
   }
 
+  /** Trust domains of whose record nothing is known but that it is there. */
+  get damaged(): ReadonlySet<string> {
+    return this.#damaged;
+  }
+
   at(name: string): Held<Value> | undefined {
     return this.#held.get(name);
   }
 
   onSnapshot({ records }: StoreSnapshot): void {
-    const gone = new Set(this.#held.keys());
+    const gone = new Set([...this.#held.keys(), ...this.#damaged]);
     let isChanged = false;
     for (const record of records) {
       const name = this.#kind.nameOf(record.key);
@@ -94,8 +101,11 @@ export class DomainRecordView<Value> implements FeedTarget {
       const fields = { trustDomain: name, revision, error: messageOf(error) };
       const outcome = before === undefined ? 'left out' : 'ignored; what was known stays';
       this.#log.error(fields, `the stored ${this.#kind.name} of a trust domain is ${outcome}`);
-      return false;
+      if (before !== undefined || this.#damaged.has(name)) return false;
+      this.#damaged.add(name);
+      return true;
     }
+    this.#damaged.delete(name);
     if (before === undefined) this.#names = undefined;
     return true;
   }
@@ -103,6 +113,6 @@ export class DomainRecordView<Value> implements FeedTarget {
   #drop(name: string): boolean {
     const isHeld = this.#held.delete(name);
     if (isHeld) this.#names = undefined;
-    return isHeld;
+    return this.#damaged.delete(name) || isHeld;
   }
 }

@@ -73,6 +73,11 @@ export class DomainRecords<Value> {
     return this.#view.names.flatMap((name) => this.#view.at(name)?.value ?? []);
   }
 
+  /** Trust domains of whose record nothing is known but that it is there. */
+  get damaged(): ReadonlySet<string> {
+    return this.#view.damaged;
+  }
+
   get size(): number {
     return this.#view.names.length;
   }

@@ -3,6 +3,7 @@ import type { PageRequest, RecordPage } from '../store/index.ts';
 import { DomainRecords, type DomainRecordsOptions } from './domain-records.ts';
 import type { FederationRelationship } from './relationship.ts';
 import { relationshipKind } from './relationship-record.ts';
+import { type TrustTerms, termsOf } from './trust-terms.ts';
 
 const { encode } = relationshipKind;
 
@@ -12,9 +13,24 @@ export type RelationshipEdit = Partial<Omit<FederationRelationship, 'trustDomain
 /** The foreign trust domains whose bundles are to be fetched, and from where: kept in the store, seen live. */
 export class Relationships {
   readonly #records: DomainRecords<FederationRelationship>;
+  #current: TrustTerms;
 
   private constructor(records: DomainRecords<FederationRelationship>) {
     this.#records = records;
+    this.#current = this.#read();
+    records.watch(() => {
+      this.#current = this.#read();
+    });
+  }
+
+  /** A new value after each change. */
+  current(): TrustTerms {
+    return this.#current;
+  }
+
+  /** Calls the listener, which must not throw, after each change; returns the way to stop. */
+  watch(listener: (terms: TrustTerms) => void): () => void {
+    return this.#records.watch(() => listener(this.#current));
   }
 
   /** Reads all relationships and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
@@ -68,5 +84,12 @@ export class Relationships {
   /** Stops following; waiting writes reject with ERR_FEDERATION_CLOSED. */
   async close(): Promise<void> {
     await this.#records.close();
+  }
+
+  #read(): TrustTerms {
+    const terms = this.#records
+      .all()
+      .map((each) => [each.trustDomain.name, termsOf(each)] as const);
+    return { terms: new Map(terms), unknown: new Set(this.#records.damaged) };
   }
 }

@@ -1,4 +1,11 @@
-import type { Bundle, TrustMap, TrustMapSource } from '../spiffe/index.ts';
+import {
+  type Bundle,
+  type FederationTerms,
+  type TrustMap,
+  type TrustMapSource,
+  termsEqual,
+} from '../spiffe/index.ts';
+import { noTerms, type TrustTerms } from './trust-terms.ts';
 
 /** A bundle that changes; `watch` calls the listener after each change. */
 export interface BundleSource {
@@ -12,24 +19,43 @@ export interface ForeignBundleSource {
   watch(listener: (bundles: ReadonlyMap<string, Bundle>) => void): () => void;
 }
 
-/** The live trust map of this process; no foreign trust domain unless bundles of theirs are given. Each map is immutable; a change makes a new one. */
+/** The terms of foreign trust domains; new ones after each change. */
+export interface TrustTermsSource {
+  current(): TrustTerms;
+  watch(listener: (terms: TrustTerms) => void): () => void;
+}
+
+/**
+ * The live trust map of this process; no foreign trust domain unless bundles of theirs are given. Each
+ * map is immutable; a change makes a new one. The bundle of a domain whose terms are unknown is left out.
+ */
 export function createTrustMapSource(options: {
   readonly ownBundle: BundleSource;
   readonly foreignBundles?: ForeignBundleSource;
+  readonly terms?: TrustTermsSource;
 }): TrustMapSource {
-  const { ownBundle, foreignBundles } = options;
+  const { ownBundle, foreignBundles, terms } = options;
   const listeners = new Set<(map: TrustMap) => void>();
+  let trustTerms = terms?.current() ?? noTerms;
   let map: TrustMap = {
     own: ownBundle.current(),
-    federated: foreignBundles?.current() ?? new Map(),
-    terms: new Map(),
+    federated: withoutUnknown(foreignBundles?.current() ?? new Map(), trustTerms),
+    terms: trustTerms.terms,
   };
   const change = (part: Partial<TrustMap>): void => {
     map = { ...map, ...part };
     for (const listener of listeners) listener(map);
   };
   ownBundle.watch((own) => change({ own }));
-  foreignBundles?.watch((federated) => change({ federated }));
+  foreignBundles?.watch((bundles) => change({ federated: withoutUnknown(bundles, trustTerms) }));
+  terms?.watch((next) => {
+    const before = trustTerms;
+    trustTerms = next;
+    // A relationship has more than terms.
+    if (sameTerms(before.terms, next.terms) && sameNames(before.unknown, next.unknown)) return;
+    const bundles = foreignBundles?.current() ?? new Map<string, Bundle>();
+    change({ federated: withoutUnknown(bundles, next), terms: next.terms });
+  });
   return {
     current: () => map,
     watch(listener) {
@@ -37,4 +63,27 @@ export function createTrustMapSource(options: {
       return () => listeners.delete(listener);
     },
   };
+}
+
+function withoutUnknown(
+  bundles: ReadonlyMap<string, Bundle>,
+  { unknown }: TrustTerms,
+): ReadonlyMap<string, Bundle> {
+  if (unknown.size === 0) return bundles;
+  return new Map([...bundles].filter(([name]) => !unknown.has(name)));
+}
+
+function sameTerms(
+  one: ReadonlyMap<string, FederationTerms>,
+  other: ReadonlyMap<string, FederationTerms>,
+): boolean {
+  if (one.size !== other.size) return false;
+  return [...one].every(([name, terms]) => {
+    const its = other.get(name);
+    return its !== undefined && (its === terms || termsEqual(terms, its));
+  });
+}
+
+function sameNames(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+  return one.size === other.size && [...one].every((name) => other.has(name));
 }
