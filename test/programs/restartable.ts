@@ -12,6 +12,8 @@ export interface Restartable {
   stop(): Promise<number | NodeJS.Signals>;
   /** Resolves when the life that runs now has ended by itself. */
   ended(): Promise<number | NodeJS.Signals>;
+  /** The life that runs now, or the last one. Throws before the first. */
+  current(): TiedChild;
 }
 
 /** What `createRestartable` is told. */
@@ -20,10 +22,13 @@ export interface Command {
   readonly args: readonly string[];
   /** Resolves when the program just started does its work. */
   readonly ready: (child: TiedChild) => Promise<unknown>;
+  /** Starts it on another host; default on this one. */
+  readonly spawn?: (command: string, args: readonly string[]) => TiedChild;
 }
 
 /** A program that is not running yet. */
-export function createRestartable({ command, args, ready }: Command): Restartable {
+export function createRestartable(options: Command): Restartable {
+  const { command, args, ready, spawn = spawnTied } = options;
   const lines: string[] = [];
   let running: TiedChild | undefined;
   const current = (): TiedChild => {
@@ -33,7 +38,7 @@ export function createRestartable({ command, args, ready }: Command): Restartabl
   return {
     lines,
     async start() {
-      const child = spawnTied(command, args);
+      const child = spawn(command, args);
       running = child;
       child.onLine((line) => void lines.push(line));
       const ended = child.ended.then((how) => {
@@ -49,5 +54,6 @@ export function createRestartable({ command, args, ready }: Command): Restartabl
     },
     stop: async () => await current().stop(),
     ended: async () => await current().ended,
+    current,
   };
 }
