@@ -227,6 +227,17 @@ export const errorCodes = {
     'There is a federation relationship with this trust domain.',
   ],
   ERR_FEDERATION_NO_REFRESH: ['precondition', 'This server fetches no bundles from endpoints.'],
+  // broadcast
+  ERR_BUNDLE_MESSAGE_FORMAT: ['invalid', 'A signed message about a bundle is malformed.'],
+  ERR_BUNDLE_MESSAGE_SIZE: ['invalid', 'A signed message about a bundle is too large.'],
+  ERR_BUNDLE_MESSAGE_HEADER: ['invalid', 'A header of a signed message is not the expected one.'],
+  ERR_BUNDLE_MESSAGE_SIGNATURE: [
+    'unauthenticated',
+    'No signature of the message verifies with the bundle of its publisher.',
+  ],
+  ERR_BUNDLE_MESSAGE_PUBLISHER: ['unauthenticated', 'Another one than the publisher signed.'],
+  ERR_BUNDLE_MESSAGE_TRUST_DOMAIN: ['invalid', 'The message is about another trust domain.'],
+  ERR_BUNDLE_MESSAGE_TIME: ['invalid', 'The message has expired, or is of the future.'],
   // revocations
   ERR_REVOCATION: ['invalid', 'The revocation has no subject, or a text or instant out of bounds.'],
   ERR_REVOCATION_LIMIT: ['exhausted', 'There are as many revocations as there may be.'],

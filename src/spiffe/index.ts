@@ -1,7 +1,7 @@
 /** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
 
 export type { AgentFacts } from './agent-facts.ts';
-export { decodeBase64 } from './base64.ts';
+export { decodeBase64, decodeBase64Url } from './base64.ts';
 export { buildCsr } from './build-csr.ts';
 export {
   type Bundle,
@@ -16,6 +16,7 @@ export {
   type BundleDocument,
   type IgnoredKey,
   parseBundleDocument,
+  readBundle,
 } from './bundle-document.ts';
 export { parseBundleMap, serializeBundleMap, serializeEnvoyBundleMap } from './bundle-map.ts';
 export { type Certificate, parseCertificate, sameBytes } from './certificate.ts';
@@ -56,7 +57,9 @@ export {
 export { type FederationTerms, isAccepted, termsEqual } from './federation-terms.ts';
 export { IdScope } from './id-scope.ts';
 export { type JsonObject, type JsonValue, parseJson } from './json.ts';
+export { jwsAlgorithm } from './jwk.ts';
 export { parseAudience } from './jwt-audience.ts';
+export { isSignedWith } from './jwt-signature.ts';
 export { type JwtSvid, type JwtVerification, parseJwtSvid, verifyJwtSvid } from './jwt-svid.ts';
 export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
 export { type Csr, parseCsr } from './parse-csr.ts';

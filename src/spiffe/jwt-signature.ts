@@ -29,10 +29,13 @@ interface VerifyingKey {
   readonly algorithm: KeyAlgorithm;
 }
 
-const keys = new WeakMap<TokenAuthority, VerifyingKey | undefined>();
+/** The part of an authority that verifies. */
+type Verifier = Pick<TokenAuthority, 'publicKey'>;
+
+const keys = new WeakMap<Verifier, VerifyingKey | undefined>();
 
 /** True when the key of `authority` is of the kind that `alg` wants. */
-export function fitsAlgorithm(authority: TokenAuthority, alg: string): boolean {
+export function fitsAlgorithm(authority: Verifier, alg: string): boolean {
   const algorithm = keyOf(authority)?.algorithm;
   const wanted = jwtAlgorithms.get(alg)?.key;
   if (algorithm === undefined || wanted === undefined) return false;
@@ -41,7 +44,7 @@ export function fitsAlgorithm(authority: TokenAuthority, alg: string): boolean {
 
 /** True when `authority` signed `input`, the first two parts of the token and the dot between them. */
 export function isSignedWith(
-  authority: TokenAuthority,
+  authority: Verifier,
   alg: string,
   input: string,
   signature: Uint8Array,
@@ -64,12 +67,12 @@ export function isSignedWith(
 }
 
 /** Undefined for a key that is not used to verify anything. */
-function keyOf(authority: TokenAuthority): VerifyingKey | undefined {
+function keyOf(authority: Verifier): VerifyingKey | undefined {
   if (!keys.has(authority)) keys.set(authority, readKey(authority));
   return keys.get(authority);
 }
 
-function readKey({ publicKey }: TokenAuthority): VerifyingKey | undefined {
+function readKey({ publicKey }: Verifier): VerifyingKey | undefined {
   try {
     const algorithm = parseKeyAlgorithm(publicKey);
     if (keyAlgorithmFault(algorithm) !== undefined) return undefined;

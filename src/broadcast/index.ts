@@ -1,0 +1,17 @@
+/** Bundles over NATS: signed messages, what a server publishes, what servers and agents take in. */
+export type { BroadcastLink } from './broadcast-link.ts';
+export {
+  type BundleInterest,
+  interestsOfAgent,
+  interestsOfServer,
+  serverIdOf,
+} from './bundle-interest.ts';
+export {
+  type BundleMessage,
+  type ExpectedBundle,
+  signBundleMessage,
+  type VerifiedBundleMessage,
+  verifyBundleMessage,
+} from './bundle-message.ts';
+export type { MessageSigner } from './signed-message.ts';
+export { ackSubject, allSubjects, bundleSubject, relaySubject } from './subjects.ts';
