@@ -1,5 +1,8 @@
 /** Durable records behind one interface, with one conformance suite. */
 export { BucketFeed, type FeedTarget } from './bucket-feed.ts';
+export { type Duty, type DutyOptions, holdDuty, soleDuty } from './duty.ts';
+export { Lease, type LeaseOptions } from './lease.ts';
+export type { LeaseRecord } from './lease-record.ts';
 export { createMemoryStore } from './memory-store.ts';
 export { listPage, type PageRequest, type RecordPage } from './record-page.ts';
 export { compileSetFilter, type MatchBehavior, type SetFilter } from './set-filter.ts';
