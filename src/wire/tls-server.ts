@@ -1,9 +1,9 @@
-import { once } from 'node:events';
-import { createServer, type Server as Listener } from 'node:net';
+import { createServer } from 'node:net';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
-import { type Bundle, type Clock, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import type { Bundle, Clock } from '../spiffe/index.ts';
 import { affordableConnections } from './descriptor-limit.ts';
 import { grpcAnonymousServerOptions, grpcTcpServerOptions } from './grpc-limits.ts';
+import { listenTcp, tcpSettings } from './listen-tcp.ts';
 import type { CallLimits } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
 import { drainListener, RpcHost } from './rpc-host.ts';
@@ -12,11 +12,6 @@ import { TlsGate } from './tls-gate.ts';
 import { type RemoteCaller, tlsPeers } from './tls-peers.ts';
 import type { TlsIdentity } from './tls-settings.ts';
 import { createSocketMetrics } from './wire-metrics.ts';
-
-/** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
-const BACKLOG = 4096;
-/** After this silence the kernel asks whether the peer is still there, ten times, a second apart. */
-const KEEP_ALIVE_DELAY_MS = 15_000;
 
 export interface TlsLimits {
   /** Default 20,000, or what the limit on open files leaves room for. */
@@ -91,9 +86,8 @@ export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer
     }),
   };
   const gate = createGate(hosts, log, options);
-  const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS };
-  const listener = createServer(tcp, (socket) => gate.admit(socket));
-  const address = await listen(listener, options);
+  const listener = createServer(tcpSettings, (socket) => gate.admit(socket));
+  const address = await listenTcp(listener, options);
   listener.on('error', (error) => gate.acceptFailed(error));
   log.info(address, 'listening');
   let closed: Promise<void> | undefined;
@@ -140,30 +134,4 @@ function createGate(hosts: Hosts, log: Log, options: TlsServerOptions): TlsGate 
       limits.maxAnonymousConnections ?? Math.min(2_000, Math.ceil(maxConnections / 2)),
     handshakeTimeoutMs: limits.handshakeTimeoutMs ?? 10_000,
   });
-}
-
-function whyNot(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') return 'another process listens there';
-  if (code === 'EADDRNOTAVAIL') return 'this host has no such address';
-  if (code === 'EACCES') return 'this user may not take ports that low';
-  return messageOf(error);
-}
-
-async function listen(
-  listener: Listener,
-  { host, port }: TlsServerOptions,
-): Promise<{ readonly host: string; readonly port: number }> {
-  try {
-    listener.listen({ host, port, backlog: BACKLOG });
-    await once(listener, 'listening');
-  } catch (error) {
-    const message = `cannot listen on ${host}, port ${port}: ${whyNot(error)}`;
-    throw new TrustplaneError('ERR_LISTEN', message, { cause: error });
-  }
-  const address = listener.address();
-  if (address === null || typeof address === 'string') {
-    throw new TrustplaneError('ERR_INTERNAL', 'a TCP listener has an address');
-  }
-  return { host: address.address, port: address.port };
 }

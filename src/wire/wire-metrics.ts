@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Metrics } from '../ops/index.ts';
 
-type SocketKind = 'unix' | 'tls';
+type SocketKind = 'unix' | 'tls' | 'https';
 
 /** Why a connection was not served. */
 export type Refusal =
@@ -17,7 +17,9 @@ export type Refusal =
   | 'server_identity'
   | 'tls_error'
   | 'alpn'
-  | 'client_certificate';
+  | 'client_certificate'
+  | 'request_timeout'
+  | 'answer_timeout';
 
 const onEverySocket: readonly Refusal[] = [
   'max_connections',
@@ -38,6 +40,14 @@ const refusals: Readonly<Record<SocketKind, readonly Refusal[]>> = {
     'tls_error',
     'alpn',
     'client_certificate',
+  ],
+  https: [
+    ...onEverySocket,
+    'max_connections_per_network',
+    'server_identity',
+    'tls_error',
+    'request_timeout',
+    'answer_timeout',
   ],
 };
 
@@ -103,7 +113,7 @@ function createCounters(metrics: Metrics): Counters {
   );
   const refused = metrics.counter(
     'trustplane_wire_connections_refused_total',
-    'Connections closed without being served, by reason.',
+    'Connections closed without being served (answer_timeout: fully), by reason.',
     ['socket', 'reason'],
   );
   return (socket, kind) => {
