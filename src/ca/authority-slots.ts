@@ -54,7 +54,7 @@ export class AuthoritySlots<A extends Authority> {
     await this.#dropAuthoritiesWithoutKey(new Set(await keyManager.listKeys()));
     await this.#deleteKeysWithoutAuthority();
     const active = this.#authorities.find(({ state }) => state === 'active');
-    if (active !== undefined) this.#options.onActive(active, await this.#keyOf(active));
+    if (active !== undefined) this.#options.onActive(active, await this.keyOf(active));
   }
 
   async prepare(now: number): Promise<A> {
@@ -70,7 +70,7 @@ export class AuthoritySlots<A extends Authority> {
   }
 
   async activate(authority: A): Promise<void> {
-    const key = await this.#keyOf(authority);
+    const key = await this.keyOf(authority);
     await this.#write(activate(this.#authorities, authority.authorityId));
     this.#options.onActive(authority, key);
     this.#done('activate', authority);
@@ -108,8 +108,8 @@ export class AuthoritySlots<A extends Authority> {
     }
   }
 
-  /** The key, when it is the authority's. */
-  async #keyOf(authority: A): Promise<SigningKey> {
+  /** The key, when it is the authority's. @throws TrustplaneError ERR_CA_KEY_MISSING */
+  async keyOf(authority: A): Promise<SigningKey> {
     const key = await this.#options.keyManager.getKey(authority.keyId);
     if (key === undefined || !Buffer.from(key.publicKey).equals(authority.publicKey)) {
       throw this.#keyMissing(authority);

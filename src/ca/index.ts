@@ -22,5 +22,5 @@ export { openUpstreamFollower, type UpstreamFollower } from './upstream-follower
 export { createVaultClient } from './vault-client.ts';
 export { createVaultKeyManager } from './vault-key-manager.ts';
 export { createVaultLogin, type VaultAuth } from './vault-login.ts';
-export { createX509Ca, type IssuedX509Svid, type X509Ca } from './x509-ca.ts';
+export { type AuthorityAnchor, createX509Ca, type IssuedX509Svid, type X509Ca } from './x509-ca.ts';
 export type { X509CaOptions } from './x509-ca-options.ts';

@@ -90,6 +90,16 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
     throw new TrustplaneError('ERR_CA_CLOSED', 'the certificate authority is closed');
   }
 
+  /** In every state. */
+  protected get authorities(): readonly A[] {
+    return this.#slots.authorities;
+  }
+
+  /** @throws TrustplaneError ERR_CA_KEY_MISSING */
+  protected async keyOf(authority: A): Promise<SigningKey> {
+    return await this.#slots.keyOf(authority);
+  }
+
   /** Has the rotation look at an authority that is out of its time. */
   protected checkTime({ notBefore, notAfter }: A, now: number): void {
     if (now < notBefore || now >= notAfter) this.#rotation.pokeUnlessFailing();

@@ -337,3 +337,27 @@ describe('failures', () => {
     expect(world.clock.timers).toBe(0);
   });
 });
+
+describe('an SVID under a given authority', () => {
+  it('is signed by that one, prepared, active or old, until it is revoked', async () => {
+    const { ca, trustMap, clock } = await start();
+    const anchorOf = (id: string) => ca.anchors().find(({ authorityId }) => authorityId === id);
+    const [first] = ca.anchors();
+    if (first === undefined) throw new Error('no authority');
+    const second = await ca.prepare();
+    for (const id of [first.authorityId, second.authorityId]) {
+      const { certificateChain } = await ca.issueX509SvidUnder(id, request);
+      const svid = parseX509Svid(certificateChain);
+      const x509Authorities = [{ certificate: anchorOf(id)?.anchor ?? publicKey, tainted: false }];
+      verifyX509Svid(svid, { ...trustMap.current().own, x509Authorities }, clock.now());
+    }
+    await ca.activate(second.authorityId, { force: true });
+    await ca.issueX509SvidUnder(first.authorityId, request);
+    await ca.taint(first.authorityId);
+    await ca.revoke(first.authorityId);
+    expect(anchorOf(first.authorityId)).toBeUndefined();
+    await expect(ca.issueX509SvidUnder(first.authorityId, request)).rejects.toThrow(
+      withCode('ERR_CA_AUTHORITY_ID'),
+    );
+  });
+});

@@ -5,6 +5,7 @@ import { writeCaCertificate } from './ca-certificate.ts';
 import { writeCaCsr } from './ca-csr.ts';
 import { type CaMetrics, caMetricsOf } from './ca-metrics.ts';
 import type { AuthorityStatus } from './ca-status.ts';
+import { requireAuthority } from './forced-steps.ts';
 import type { Gate, X509Gate } from './gate.ts';
 import { createJournal } from './journal.ts';
 import type { SigningKey } from './key-manager.ts';
@@ -47,6 +48,16 @@ export interface DownstreamCaRequest {
   readonly notAfterLimit?: number;
 }
 
+/** One of a server's authorities, and what of it stands in the bundle. */
+export interface AuthorityAnchor {
+  readonly authorityId: string;
+  /** DER: the authority, or the root above it. */
+  readonly anchor: Uint8Array;
+  /** Instants in milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
 /** Signs X509-SVIDs with authorities that it rotates (design D3, D4, D10). */
 export interface X509Ca extends AuthorityControl {
   /**
@@ -62,6 +73,14 @@ export interface X509Ca extends AuthorityControl {
    * ERR_CA_EXPIRED, ERR_CA_CLOSED
    */
   issueDownstreamCa(request: DownstreamCaRequest): Promise<IssuedX509Svid>;
+  /** This server's authorities, in every state. */
+  anchors(): readonly AuthorityAnchor[];
+  /**
+   * Signs as `issueX509Svid` does, with one of these authorities, which need not be active. It is for
+   * messages about the bundle alone: whoever takes them has that authority from an earlier bundle.
+   * @throws TrustplaneError as `issueX509Svid`, and ERR_CA_AUTHORITY_ID, ERR_CA_KEY_MISSING
+   */
+  issueX509SvidUnder(authorityId: string, request: X509SvidRequest): Promise<IssuedX509Svid>;
   /** Ends the rotation after the step under way; nothing is signed any more. */
   close(): Promise<void>;
 }
@@ -114,8 +133,25 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
   }
 
   async issueX509Svid(request: X509SvidRequest): Promise<IssuedX509Svid> {
+    return await this.#issue(this.#requireIssuer(), request);
+  }
+
+  anchors(): readonly AuthorityAnchor[] {
+    return this.authorities.map((authority) => {
+      const { authorityId, notBefore, notAfter } = authority;
+      return { authorityId, notBefore, notAfter, anchor: anchorOf(authority) };
+    });
+  }
+
+  async issueX509SvidUnder(authorityId: string, request: X509SvidRequest): Promise<IssuedX509Svid> {
+    this.requireOpen();
+    const authority = requireAuthority(this.authorities, authorityId, 'x509');
+    const issuer = issuerOf(authority, await this.keyOf(authority), this.#options);
+    return await this.#issue(issuer, request);
+  }
+
+  async #issue(issuer: Issuer, request: X509SvidRequest): Promise<IssuedX509Svid> {
     checkX509SvidRequest(request, this.#options.trustDomain);
-    const issuer = this.#requireIssuer();
     const { ttlSeconds: asked, notAfterLimit } = request;
     const ttlSeconds = asked === 0 ? this.#options.x509SvidTtlSeconds : asked;
     const fields = this.#beginCertificate(issuer, ttlSeconds, notAfterLimit);
@@ -222,10 +258,18 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
   }
 
   protected override useAuthority(authority: X509CaAuthority, key: SigningKey): void {
-    const { issuerName: name, issuerKeyId: keyId } = namesOf(authority);
-    const template = buildLeafTemplate({ key, name, keyId }, this.#options.profile);
-    this.#issuer = { authority, template, chain: chainOf(authority) };
+    this.#issuer = issuerOf(authority, key, this.#options);
   }
+}
+
+function issuerOf(
+  authority: X509CaAuthority,
+  key: SigningKey,
+  { profile }: Pick<SettledOptions, 'profile'>,
+): Issuer {
+  const { issuerName: name, issuerKeyId: keyId } = namesOf(authority);
+  const template = buildLeafTemplate({ key, name, keyId }, profile);
+  return { authority, template, chain: chainOf(authority) };
 }
 
 /** How what an authority signs names it. */
