@@ -1,8 +1,6 @@
 import type { AgentEntries, EntryChange } from '../entries/index.ts';
-import type { Bundle, TrustMap } from '../spiffe/index.ts';
 import {
   bundleItem,
-  bundleKeyOf,
   entryItem,
   entryKeyOf,
   formatDigest,
@@ -11,25 +9,34 @@ import {
   type StateDigest,
   type SyncItem,
   type SyncView,
+  termsItem,
   withHash,
   withoutHash,
 } from '../sync/index.ts';
-import type { BundleChange, SharedFacts } from './shared-facts.ts';
+import {
+  type DomainTrust,
+  domainTrust,
+  type SharedFacts,
+  type TrustChange,
+} from './shared-facts.ts';
 
 /**
- * What one agent is to know now: its entries, the own bundle and those its entries federate with,
- * and all revocations. Only the sum over its entries and bundles is its own.
+ * What one agent is to know now: its entries, the own bundle, bundles and terms of the trust domains its
+ * entries federate with, and all revocations. Only the sum over its entries and domains is its own. An
+ * agent that takes no terms has no bundle of a domain whose terms accept but some IDs: it would accept all.
  */
 export class AgentSyncView implements SyncView {
+  readonly takesTerms: boolean;
   readonly #entries: AgentEntries;
   readonly #shared: SharedFacts;
   /** How many entries federate with each trust domain. */
   readonly #federated = new Map<string, number>();
   #digest: StateDigest = 0n;
 
-  constructor(entries: AgentEntries, shared: SharedFacts) {
+  constructor(entries: AgentEntries, shared: SharedFacts, takesTerms: boolean) {
     this.#entries = entries;
     this.#shared = shared;
+    this.takesTerms = takesTerms;
     this.#put(bundleItem(shared.trust.own));
     for (const after of entries.held()) this.#change({ before: undefined, after }, new Set());
   }
@@ -39,12 +46,10 @@ export class AgentSyncView implements SyncView {
   }
 
   get(key: ItemKey): SyncItem | undefined {
-    const { trust, revocations } = this.#shared;
     const id = itemIdOf(key);
-    if (key.startsWith('r:')) return revocations.get(key);
-    if (key.startsWith('b:')) {
-      const bundle = this.#bundleOf(id, trust);
-      return bundle && bundleItem(bundle);
+    if (key.startsWith('r:')) return this.#shared.revocations.get(key);
+    if (key.startsWith('b:') || key.startsWith('t:')) {
+      return this.#itemsOfDomain(id).find((item) => item.key === key);
     }
     const entry = this.#entries.heldAs(id);
     return entry && entryItem(entry);
@@ -53,10 +58,7 @@ export class AgentSyncView implements SyncView {
   *items(): Generator<SyncItem> {
     const { trust, revocations } = this.#shared;
     yield bundleItem(trust.own);
-    for (const name of this.#federated.keys()) {
-      const bundle = trust.federated.get(name);
-      if (bundle !== undefined) yield bundleItem(bundle);
-    }
+    for (const name of this.#federated.keys()) yield* this.#itemsOfDomain(name);
     yield* revocations.values();
     for (const entry of this.#entries.held()) yield entryItem(entry);
   }
@@ -69,15 +71,13 @@ export class AgentSyncView implements SyncView {
   }
 
   /** As `changeEntries`; the trust map is the one after the changes. */
-  changeBundles(changes: readonly BundleChange[]): ReadonlySet<ItemKey> {
+  changeTrust(changes: readonly TrustChange[]): ReadonlySet<ItemKey> {
     const keys = new Set<ItemKey>();
-    const own = this.#shared.trust.own.trustDomain.name;
-    for (const { before, after } of changes) {
-      const name = (before ?? after)?.trustDomain.name ?? '';
-      if (name !== own && !this.#federated.has(name)) continue;
-      if (before !== undefined) this.#remove(bundleItem(before));
-      if (after !== undefined) this.#put(bundleItem(after));
-      keys.add(bundleKeyOf(name));
+    for (const { name, before, after } of changes) {
+      if (!this.#isHeld(name)) continue;
+      const [old, next] = [this.#itemsOf(name, before), this.#itemsOf(name, after)];
+      for (const item of old) if (!next.includes(item)) this.#remove(item, keys);
+      for (const item of next) if (!old.includes(item)) this.#put(item, keys);
     }
     return keys;
   }
@@ -88,32 +88,45 @@ export class AgentSyncView implements SyncView {
     const id = (before ?? after)?.id;
     if (id !== undefined) keys.add(entryKeyOf(id));
     // The new ones first: a bundle that both need stays.
-    for (const { name } of after?.federatesWith ?? []) this.#countBundle(name, 1, keys);
-    for (const { name } of before?.federatesWith ?? []) this.#countBundle(name, -1, keys);
+    for (const { name } of after?.federatesWith ?? []) this.#countDomain(name, 1, keys);
+    for (const { name } of before?.federatesWith ?? []) this.#countDomain(name, -1, keys);
   }
 
-  #countBundle(name: string, step: 1 | -1, keys: Set<ItemKey>): void {
+  #countDomain(name: string, step: 1 | -1, keys: Set<ItemKey>): void {
+    if (name === this.#shared.trust.own.trustDomain.name) return;
     const count = (this.#federated.get(name) ?? 0) + step;
+    if (count === 0) for (const item of this.#itemsOfDomain(name)) this.#remove(item, keys);
     if (count === 0) this.#federated.delete(name);
     else this.#federated.set(name, count);
-    const isMoved = count === 0 || (count === 1 && step === 1);
-    const bundle = isMoved ? this.#shared.trust.federated.get(name) : undefined;
-    if (bundle === undefined) return;
-    if (count === 0) this.#remove(bundleItem(bundle));
-    else this.#put(bundleItem(bundle));
-    keys.add(bundleKeyOf(name));
+    if (count === 1 && step === 1) {
+      for (const item of this.#itemsOfDomain(name)) this.#put(item, keys);
+    }
   }
 
-  #bundleOf(name: string, trust: TrustMap): Bundle | undefined {
-    if (name === trust.own.trustDomain.name) return trust.own;
-    return this.#federated.has(name) ? trust.federated.get(name) : undefined;
+  #isHeld(name: string): boolean {
+    return this.#federated.has(name) || name === this.#shared.trust.own.trustDomain.name;
   }
 
-  #put({ hash }: SyncItem): void {
+  #itemsOfDomain(name: string): readonly SyncItem[] {
+    if (!this.#isHeld(name)) return [];
+    return this.#itemsOf(name, domainTrust(this.#shared.trust, name));
+  }
+
+  #itemsOf(name: string, { bundle, terms }: DomainTrust): readonly SyncItem[] {
+    const isScoped = terms !== undefined && terms.accept.length > 0;
+    const items: SyncItem[] = [];
+    if (terms !== undefined && this.takesTerms) items.push(termsItem(name, terms));
+    if (bundle !== undefined && (this.takesTerms || !isScoped)) items.push(bundleItem(bundle));
+    return items;
+  }
+
+  #put({ key, hash }: SyncItem, keys?: Set<ItemKey>): void {
     this.#digest = withHash(this.#digest, hash);
+    keys?.add(key);
   }
 
-  #remove({ hash }: SyncItem): void {
+  #remove({ key, hash }: SyncItem, keys?: Set<ItemKey>): void {
     this.#digest = withoutHash(this.#digest, hash);
+    keys?.add(key);
   }
 }

@@ -1,10 +1,17 @@
-import type { Bundle, Revocation, TrustMap, TrustMapSource } from '../spiffe/index.ts';
+import type {
+  Bundle,
+  FederationTerms,
+  Revocation,
+  TrustMap,
+  TrustMapSource,
+} from '../spiffe/index.ts';
 import {
   bundleItem,
   type ItemKey,
   revocationItem,
   type StateDigest,
   type SyncItem,
+  termsItem,
   withHash,
   withoutHash,
 } from '../sync/index.ts';
@@ -15,10 +22,18 @@ export interface RevocationSource {
   watch(listener: () => void): () => void;
 }
 
-/** A bundle before and after a change of the trust map. */
-export interface BundleChange {
-  readonly before: Bundle | undefined;
-  readonly after: Bundle | undefined;
+/** What is trusted of one trust domain. */
+export interface DomainTrust {
+  readonly bundle: Bundle | undefined;
+  /** Of a foreign one. */
+  readonly terms: FederationTerms | undefined;
+}
+
+/** A trust domain before and after a change of the trust map. */
+export interface TrustChange {
+  readonly name: string;
+  readonly before: DomainTrust;
+  readonly after: DomainTrust;
 }
 
 /** What all agents are to know alike, and out of which each has its bundles. */
@@ -50,16 +65,19 @@ export class SharedFacts {
     return this.#digest;
   }
 
-  /** Returns the bundles that came, went or became others; equal ones are no news. */
-  takeTrust(trust: TrustMap): readonly BundleChange[] {
+  /** Returns the trust domains whose bundle or terms came, went or became others; equal ones are no news. */
+  takeTrust(trust: TrustMap): readonly TrustChange[] {
     const before = this.#trust;
     this.#trust = trust;
-    const names = new Set([...before.federated.keys(), ...trust.federated.keys()]);
-    const changes: BundleChange[] = [{ before: before.own, after: trust.own }];
-    for (const name of names) {
-      changes.push({ before: before.federated.get(name), after: trust.federated.get(name) });
+    const names = new Set([trust.own.trustDomain.name]);
+    for (const map of [before, trust]) {
+      for (const name of map.federated.keys()) names.add(name);
+      for (const name of map.terms.keys()) names.add(name);
     }
-    return changes.filter((change) => hashOf(change.before) !== hashOf(change.after));
+    return [...names].flatMap((name) => {
+      const change = { name, before: domainTrust(before, name), after: domainTrust(trust, name) };
+      return isSame(name, change.before, change.after) ? [] : [change];
+    });
   }
 
   /** Returns the items that came, went or became others. */
@@ -83,6 +101,17 @@ export class SharedFacts {
   }
 }
 
-function hashOf(bundle: Bundle | undefined): bigint | undefined {
-  return bundle && bundleItem(bundle).hash;
+/** What a trust map says of one trust domain. */
+export function domainTrust({ own, federated, terms }: TrustMap, name: string): DomainTrust {
+  if (name === own.trustDomain.name) return { bundle: own, terms: undefined };
+  return { bundle: federated.get(name), terms: terms.get(name) };
+}
+
+function isSame(name: string, one: DomainTrust, other: DomainTrust): boolean {
+  const bundleHash = ({ bundle }: DomainTrust) => bundle && bundleItem(bundle).hash;
+  const termsHash = ({ terms }: DomainTrust) => terms && termsItem(name, terms).hash;
+  return (
+    (one.bundle === other.bundle || bundleHash(one) === bundleHash(other)) &&
+    (one.terms === other.terms || termsHash(one) === termsHash(other))
+  );
 }

@@ -4,6 +4,7 @@ import {
   numberedBundle,
   SyncWorld,
   testRevocation,
+  testTerms,
 } from '../../test/fakes/sync-world.ts';
 import { testEntry } from '../../test/fakes/test-entries.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
@@ -18,7 +19,7 @@ function open() {
   onTestFinished(() => world.hub.close());
   for (const id of [one, two]) world.putAgent(id, []);
   /** An agent's stream that acknowledges all it is sent, unless it is told not to. */
-  const connect = (id: SpiffeId, resume?: Position, acknowledges = true) => {
+  const connect = (id: SpiffeId, resume?: Position, acknowledges = true, takesTerms = true) => {
     const updates: SyncUpdate[] = [];
     const ends: string[] = [];
     let link: SyncLink | undefined;
@@ -29,7 +30,11 @@ function open() {
       const { revision, digest } = update.position;
       if (acknowledges) link?.acknowledge(revision, digest);
     };
-    link = world.hub.connect(id, resume, { wake, end: (reason) => void ends.push(reason.code) });
+    link = world.hub.connect(
+      id,
+      { resume, takesTerms },
+      { wake, end: (reason) => void ends.push(reason.code) },
+    );
     wake();
     return { updates, ends, link };
   };
@@ -92,6 +97,60 @@ describe('SyncHub', () => {
       ['-e:x'],
       ['-e:y', '-b:b.test'],
     ]);
+  });
+
+  it('sends the terms of a trust domain with its bundle, and each again when it alone changes', async () => {
+    const { world, connect } = open();
+    world.trustMap.set(numberedBundle('a.test', 1), numberedBundle('b.test', 1));
+    const entry = testEntry('x', undefined, {
+      parentId: one.toString(),
+      federatesWith: ['b.test'],
+    });
+    world.trustMap.setTerms(['b.test', testTerms('b.test', '/x/**')]);
+    world.changeEntries(entry);
+    const { updates } = connect(one);
+    for (const change of [
+      () => world.trustMap.setTerms(['b.test', testTerms('b.test', '/x/**')]),
+      () => world.trustMap.setTerms(['b.test', testTerms('b.test', '/y')]),
+      () => world.trustMap.set(numberedBundle('a.test', 1), numberedBundle('b.test', 2)),
+      () => world.trustMap.setTerms(['c.test', testTerms('c.test', '/y')]),
+      () => world.changeEntries('x'),
+    ]) {
+      change();
+      await turn();
+    }
+    expect(updates.map(keysOf)).toEqual([
+      ['b:a.test', 't:b.test', 'b:b.test', 'e:x'],
+      ['t:b.test'],
+      ['b:b.test'],
+      ['-t:b.test'],
+      ['-e:x', '-b:b.test'],
+    ]);
+  });
+
+  it('keeps the bundle of a trust domain that is accepted in part from an agent that takes no terms', async () => {
+    const { world, connect } = open();
+    const [b, c] = [numberedBundle('b.test', 1), numberedBundle('c.test', 1)];
+    world.trustMap.set(numberedBundle('a.test', 1), b, c);
+    world.trustMap.setTerms(
+      ['b.test', testTerms('b.test', '/x/**')],
+      ['c.test', testTerms('c.test')],
+    );
+    const more = { parentId: one.toString(), federatesWith: ['b.test', 'c.test'] };
+    world.changeEntries(testEntry('x', undefined, more));
+    const { updates, ends } = connect(one, undefined, true, false);
+    world.trustMap.setTerms();
+    await turn();
+    world.trustMap.setTerms(['b.test', testTerms('b.test', '/x/**')]);
+    await turn();
+    expect(updates.map(keysOf)).toEqual([
+      ['b:a.test', 'b:c.test', 'e:x'],
+      ['b:b.test'],
+      ['-b:b.test'],
+    ]);
+    const { updates: later } = connect(one, updates.at(-1)?.position);
+    expect(ends).toEqual(['ERR_SYNC_REPLACED']);
+    expect(later.map(keysOf)).toEqual([['b:a.test', 't:b.test', 'b:b.test', 'b:c.test', 'e:x']]);
   });
 
   it('sends revocations to all agents', async () => {

@@ -7,7 +7,7 @@ import {
   type TrustMapSource,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import { type ItemKey, type Position, SyncPublisher, type SyncUpdate } from '../sync/index.ts';
+import { type ItemKey, SyncPublisher, type SyncRequest, type SyncUpdate } from '../sync/index.ts';
 import { Absentees } from './absentees.ts';
 import type { AgentEntitlements } from './agent-entitlements.ts';
 import { AgentSyncView } from './agent-sync-view.ts';
@@ -24,6 +24,9 @@ export interface SyncHubOptions {
   /** Of this life of the server: 1 to 64 of `A-Z a-z 0-9 _ -`. */
   readonly epoch: string;
 }
+
+/** What of an agent's first message decides what it is told. */
+export type AgentHello = Pick<Extract<SyncRequest, { kind: 'hello' }>, 'resume' | 'takesTerms'>;
 
 /** The end of an agent's stream that the hub talks to. */
 export interface SyncStream {
@@ -97,11 +100,12 @@ export class SyncHub {
   }
 
   /**
-   * An agent begins a stream and stands at `resume`; the stream it had before ends.
+   * An agent begins a stream and stands at `resume`; the stream it had before ends. `takesTerms`: it
+   * keeps to the terms of federated trust domains.
    * @throws TrustplaneError ERR_AGENT_NOT_ATTESTED
    */
-  connect(id: SpiffeId, resume: Position | undefined, stream: SyncStream): SyncLink {
-    const peer = this.#peers.get(id.path) ?? this.#open(id);
+  connect(id: SpiffeId, { resume, takesTerms }: AgentHello, stream: SyncStream): SyncLink {
+    const peer = this.#peerFor(id, takesTerms);
     const former = peer.stream;
     this.#absentees.delete(peer);
     peer.stream = stream;
@@ -125,11 +129,19 @@ export class SyncHub {
     this.#absentees.close();
   }
 
-  #open(id: SpiffeId): Peer {
+  /** An agent of another release is to know other things: it begins anew. */
+  #peerFor(id: SpiffeId, takesTerms: boolean): Peer {
+    const known = this.#peers.get(id.path);
+    if (known?.view.takesTerms === takesTerms) return known;
+    if (known !== undefined) this.#drop(known, replaced(id));
+    return this.#open(id, takesTerms);
+  }
+
+  #open(id: SpiffeId, takesTerms: boolean): Peer {
     const entries = this.#options.entitlements.of(id);
     if (entries === undefined) throw notAttested(id);
     const { epoch } = this.#options;
-    const view = new AgentSyncView(entries, this.#shared);
+    const view = new AgentSyncView(entries, this.#shared, takesTerms);
     const nextRevision = (): number => ++this.#revision;
     const peer: Peer = {
       id,
@@ -202,7 +214,7 @@ export class SyncHub {
     const changes = this.#shared.takeTrust(trust);
     if (changes.length === 0) return;
     for (const peer of this.#peers.values()) {
-      this.#mark(peer, peer.view.changeBundles(changes));
+      this.#mark(peer, peer.view.changeTrust(changes));
     }
   }
 

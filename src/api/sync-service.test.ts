@@ -275,7 +275,7 @@ describe('Sync', () => {
   it('refuses a second hello', async () => {
     const { stream } = await followWith(0);
     await stream.take();
-    stream.say({ kind: 'hello', resume: undefined, agentVersion: '' });
+    stream.say({ kind: 'hello', resume: undefined, agentVersion: '', takesTerms: true });
     await expect(stream.read()).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   });
 });

@@ -69,7 +69,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
   // It may have been replaced since the stream began, and ends no stream of the one in use.
   await authorization.requireAgent(call);
   const sender = new UpdateSender(options, call, (reason) => reader.fail(reason));
-  const link = hub.connect(id, hello.resume, sender);
+  const link = hub.connect(id, hello, sender);
   confirmations.onConnected(id);
   try {
     if (hello.agentVersion !== '') await agents.setVersion(id, hello.agentVersion);

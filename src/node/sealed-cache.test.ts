@@ -17,8 +17,9 @@ import {
   fakeKeptSvid,
 } from '../../test/fakes/cache-place.ts';
 import { fakeEntry } from '../../test/fakes/fake-entitlements.ts';
+import { numberedBundle, testTerms } from '../../test/fakes/sync-world.ts';
 import { systemClock } from '../ops/index.ts';
-import { type Revocation, TrustDomain } from '../spiffe/index.ts';
+import { type AgentFacts, type Revocation, TrustDomain } from '../spiffe/index.ts';
 import { openSqliteStore, type StoreSnapshot } from '../store/index.ts';
 import { ReplicaState } from '../sync/replica-state.ts';
 import type { SealedCache } from './sealed-cache.ts';
@@ -80,6 +81,14 @@ async function tamper(
   return snapshot;
 }
 
+function federatedFacts(): AgentFacts {
+  const facts = fakeFacts([fakeEntry('web')]);
+  const names = ['b.test', 'c.test'];
+  const federated = new Map(names.map((name) => [name, numberedBundle(name, 1)]));
+  const terms = new Map(names.map((name) => [name, testTerms(name, '/payments/**')]));
+  return { ...facts, trust: { ...facts.trust, federated, terms } };
+}
+
 describe('the cache', () => {
   it('is empty at first', async () => {
     const state = await reload();
@@ -105,6 +114,22 @@ describe('the cache', () => {
     const state = await reload();
     expect(state.position?.digest).toBe(digest);
     expect(state.facts && ReplicaState.of(state.facts).digest).toBe(digest);
+  });
+
+  it('gives back the bundles of federated trust domains with their terms, and forgets them', async () => {
+    const facts = federatedFacts();
+    const { digest } = ReplicaState.of(facts);
+    await using(await place.open(), (cache) => cache.saveFacts(facts, { ...position, digest }));
+    const state = await reload();
+    expect(state.facts).toEqual(facts);
+    expect(state.facts && ReplicaState.of(state.facts).digest).toBe(digest);
+    const { own } = facts.trust;
+    const alone = { ...facts, trust: { own, federated: new Map(), terms: new Map() } };
+    await using(await place.open(), async (cache) => {
+      await cache.load();
+      await cache.saveFacts(alone, undefined);
+    });
+    expect((await reload()).facts).toEqual(alone);
   });
 
   it('forgets what is not used again', async () => {
@@ -181,6 +206,18 @@ describe('a value of the cache', () => {
     expect(place.lines.filter((line) => line.includes('was dropped'))).toHaveLength(3);
     await reload();
     expect(place.lines).toHaveLength(3);
+  });
+
+  it('takes the bundle with it when it was the terms of a trust domain', async () => {
+    const facts = federatedFacts();
+    await using(await place.open(), (cache) => cache.saveFacts(facts, position));
+    const key = `item.${Buffer.from('t:b.test').toString('base64url')}`;
+    await tamper((each, value) => (each === key ? new Uint8Array() : value));
+    for (const state of [await reload(), await reload()]) {
+      expect([...(state.facts?.trust.federated.keys() ?? [])]).toEqual(['c.test']);
+      expect([...(state.facts?.trust.terms.keys() ?? [])]).toEqual(['c.test']);
+    }
+    expect(place.lines.filter((line) => line.includes('was dropped'))).toHaveLength(1);
   });
 
   it('does not stand for another', async () => {

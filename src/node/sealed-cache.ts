@@ -9,10 +9,16 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { openSqliteStore, type Store, type StoredRecord } from '../store/index.ts';
-import type { HeldItem, Position } from '../sync/index.ts';
+import {
+  buildFacts,
+  bundleKeyOf,
+  type HeldItem,
+  type Position,
+  termsKeyOf,
+} from '../sync/index.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import { type CacheKeyOptions, loadCacheKey } from './sealed-cache-key.ts';
-import { factsOf, itemsOf, readItem } from './sealed-facts.ts';
+import { itemsOf, readItem } from './sealed-facts.ts';
 import {
   decodeIdentity,
   decodePosition,
@@ -202,16 +208,17 @@ class SqliteSealedCache implements SealedCache {
           else svids.push(svid);
         }
       } catch (error) {
-        dropped.push(key);
+        dropped.push(...withDependents(key));
         this.#options.log.error(
           { key, error: messageOf(error) },
           'a value of the cache was dropped',
         );
       }
     }
-    this.#items = new Map(items.map(({ key, hash }) => [nameOf(ITEM, key), hash]));
+    const kept = items.filter(({ key }) => !dropped.includes(nameOf(ITEM, key)));
+    this.#items = new Map(kept.map(({ key, hash }) => [nameOf(ITEM, key), hash]));
     await this.#writer.write(dropped.map((key) => [key, () => undefined] as const));
-    const facts = factsOf(items, trustDomain);
+    const facts = buildFacts(kept, trustDomain);
     return { identity, facts, position: facts && position, svids };
   }
 
@@ -229,7 +236,8 @@ class SqliteSealedCache implements SealedCache {
       after.set(name, hash);
       if (before.get(name) !== hash) changes.push([name, () => bytes]);
     }
-    for (const name of before.keys()) {
+    // Backwards: a bundle goes before its terms.
+    for (const name of [...before.keys()].reverse()) {
       if (!after.has(name)) changes.push([name, () => undefined]);
     }
     this.#items = after;
@@ -246,6 +254,13 @@ class SqliteSealedCache implements SealedCache {
     await this.#store.close();
     this.#dataDir.close();
   }
+}
+
+/** What is not to be used without a value: without its terms, no bundle of a trust domain. */
+function withDependents(name: string): readonly string[] {
+  if (!name.startsWith(ITEM)) return [name];
+  const key = textOf(name, ITEM);
+  return key.startsWith(termsKeyOf('')) ? [nameOf(ITEM, bundleKeyOf(key.slice(2))), name] : [name];
 }
 
 /** Of any text a key of the store. */

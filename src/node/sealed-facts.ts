@@ -1,10 +1,4 @@
-import type {
-  AgentFacts,
-  Bundle,
-  RegistrationEntry,
-  Revocation,
-  TrustDomain,
-} from '../spiffe/index.ts';
+import type { AgentFacts, TrustDomain } from '../spiffe/index.ts';
 import {
   bundleItem,
   entryItem,
@@ -12,6 +6,7 @@ import {
   parseItem,
   revocationItem,
   type SyncItem,
+  termsItem,
 } from '../sync/index.ts';
 import { unreadable } from './sealed-value.ts';
 
@@ -19,6 +14,7 @@ import { unreadable } from './sealed-value.ts';
 export function itemsOf({ entries, trust, revocations }: AgentFacts): readonly SyncItem[] {
   return [
     ...revocations.map(revocationItem),
+    ...[...trust.terms].map(([name, terms]) => termsItem(name, terms)),
     ...[trust.own, ...trust.federated.values()].map(bundleItem),
     ...[...entries.values()].map(entryItem),
   ];
@@ -27,7 +23,8 @@ export function itemsOf({ entries, trust, revocations }: AgentFacts): readonly S
 /** The item that was kept as `key`. @throws TrustplaneError ERR_CACHE_VALUE */
 export function readItem(key: string, bytes: Uint8Array, trustDomain: TrustDomain): HeldItem {
   const kind = key[0];
-  if (kind !== 'e' && kind !== 'b' && kind !== 'r') throw unreadable(key, 'is of no known kind');
+  if (kind !== 'e' && kind !== 'b' && kind !== 'r' && kind !== 't')
+    throw unreadable(key, 'is of no known kind');
   try {
     const item = parseItem(kind, bytes, trustDomain);
     if (item.key === key) return item;
@@ -35,22 +32,4 @@ export function readItem(key: string, bytes: Uint8Array, trustDomain: TrustDomai
     throw unreadable(key, 'is not of the form it should have', error);
   }
   throw unreadable(key, 'is another item than its name says');
-}
-
-/** The facts that these items make; none without the own bundle. */
-export function factsOf(
-  items: Iterable<HeldItem>,
-  trustDomain: TrustDomain,
-): AgentFacts | undefined {
-  const entries = new Map<string, RegistrationEntry>();
-  const federated = new Map<string, Bundle>();
-  const revocations: Revocation[] = [];
-  let own: Bundle | undefined;
-  for (const { value } of items) {
-    if (value.kind === 'e') entries.set(value.entry.id, value.entry);
-    else if (value.kind === 'r') revocations.push(value.revocation);
-    else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
-    else federated.set(value.bundle.trustDomain.name, value.bundle);
-  }
-  return own && { entries, trust: { own, federated, terms: new Map() }, revocations };
 }

@@ -258,6 +258,7 @@ export const errorCodes = {
   ERR_SYNC_ENTRY: ['invalid', 'A server sent an entry that is malformed.'],
   ERR_SYNC_BUNDLE: ['invalid', 'A server sent a bundle that is malformed.'],
   ERR_SYNC_REVOCATION: ['invalid', 'A server sent a revocation that is malformed or unknown.'],
+  ERR_SYNC_TERMS: ['invalid', 'A server sent terms of a trust domain that are malformed.'],
   ERR_SYNC_REQUEST: [
     'invalid',
     'A message of an agent on its sync stream is malformed or not due.',

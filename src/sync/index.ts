@@ -18,7 +18,7 @@ export {
   type WireEntry,
 } from './entry-message.ts';
 export type { Position } from './position.ts';
-export { type HeldItem, parseItem } from './replica-state.ts';
+export { buildFacts, type HeldItem, parseItem } from './replica-state.ts';
 export {
   buildRevocationMessage,
   parseRevocationMessage,
@@ -34,6 +34,8 @@ export {
   itemIdOf,
   revocationItem,
   type SyncItem,
+  termsItem,
+  termsKeyOf,
 } from './sync-item.ts';
 export { SyncPublisher, type SyncPublisherOptions, type SyncView } from './sync-publisher.ts';
 export {

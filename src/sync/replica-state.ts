@@ -1,10 +1,11 @@
 import {
   type AgentFacts,
   type Bundle,
+  type FederationTerms,
   messageOf,
   type RegistrationEntry,
   type Revocation,
-  type TrustDomain,
+  TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { parseBundleMessage } from './bundle-message.ts';
@@ -22,8 +23,11 @@ import {
   type ItemKind,
   revocationItem,
   revocationKeyOf,
+  termsItem,
+  termsKeyOf,
   type WireItem,
 } from './sync-item.ts';
+import { parseTermsMessage } from './terms-message.ts';
 
 /** One item as it was read, with the hash of the bytes it came in. */
 export interface HeldItem {
@@ -32,7 +36,8 @@ export interface HeldItem {
   readonly value:
     | { readonly kind: 'e'; readonly entry: RegistrationEntry }
     | { readonly kind: 'b'; readonly bundle: Bundle }
-    | { readonly kind: 'r'; readonly revocation: Revocation };
+    | { readonly kind: 'r'; readonly revocation: Revocation }
+    | { readonly kind: 't'; readonly trustDomain: TrustDomain; readonly terms: FederationTerms };
 }
 
 /** Everything an agent was told, by item. Immutable. */
@@ -54,6 +59,10 @@ export class ReplicaState {
     }
     for (const bundle of [trust.own, ...trust.federated.values()]) {
       items.push({ ...bundleItem(bundle), value: { kind: 'b', bundle } });
+    }
+    for (const [name, terms] of trust.terms) {
+      const trustDomain = TrustDomain.parse(name);
+      items.push({ ...termsItem(name, terms), value: { kind: 't', trustDomain, terms } });
     }
     for (const revocation of revocations) {
       items.push({ ...revocationItem(revocation), value: { kind: 'r', revocation } });
@@ -84,24 +93,34 @@ export class ReplicaState {
 
   /** @throws TrustplaneError ERR_SYNC_UPDATE without the own bundle */
   facts(trustDomain: TrustDomain): AgentFacts {
-    const entries = new Map<string, RegistrationEntry>();
-    const federated = new Map<string, Bundle>();
-    const revocations: Revocation[] = [];
-    let own: Bundle | undefined;
-    for (const { value } of this.#items.values()) {
-      if (value.kind === 'e') entries.set(value.entry.id, value.entry);
-      else if (value.kind === 'r') revocations.push(value.revocation);
-      else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
-      else federated.set(value.bundle.trustDomain.name, value.bundle);
-    }
-    const terms = new Map();
-    if (own !== undefined) return { entries, trust: { own, federated, terms }, revocations };
+    const facts = buildFacts(this.#items.values(), trustDomain);
+    if (facts !== undefined) return facts;
     const message = `an update: expected the bundle of ${trustDomain.name}; got none`;
     throw new TrustplaneError('ERR_SYNC_UPDATE', message);
   }
 }
 
-/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_LIMIT */
+/** The facts that these items make; none without the own bundle. */
+export function buildFacts(
+  items: Iterable<Pick<HeldItem, 'value'>>,
+  trustDomain: TrustDomain,
+): AgentFacts | undefined {
+  const entries = new Map<string, RegistrationEntry>();
+  const federated = new Map<string, Bundle>();
+  const terms = new Map<string, FederationTerms>();
+  const revocations: Revocation[] = [];
+  let own: Bundle | undefined;
+  for (const { value } of items) {
+    if (value.kind === 'e') entries.set(value.entry.id, value.entry);
+    else if (value.kind === 'r') revocations.push(value.revocation);
+    else if (value.kind === 't') terms.set(value.trustDomain.name, value.terms);
+    else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
+    else federated.set(value.bundle.trustDomain.name, value.bundle);
+  }
+  return own && { entries, trust: { own, federated, terms }, revocations };
+}
+
+/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_LIMIT */
 export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustDomain): HeldItem {
   if (bytes.length > itemLimits.bytes) {
     const message = `an item: expected at most ${itemLimits.bytes} bytes; got ${bytes.length}`;
@@ -116,6 +135,10 @@ export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustD
     const bundle = parseBundleMessage(decode(kind, bytes, 'ERR_SYNC_BUNDLE'));
     return { key: bundleKeyOf(bundle.trustDomain.name), hash, value: { kind, bundle } };
   }
+  if (kind === 't') {
+    const parsed = parseTermsMessage(decode(kind, bytes, 'ERR_SYNC_TERMS'));
+    return { key: termsKeyOf(parsed.trustDomain.name), hash, value: { kind, ...parsed } };
+  }
   const revocation = parseRevocationMessage(decode(kind, bytes, 'ERR_SYNC_REVOCATION'));
   return { key: revocationKeyOf(revocation.id), hash, value: { kind, revocation } };
 }
@@ -123,7 +146,7 @@ export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustD
 function decode(
   kind: ItemKind,
   bytes: Uint8Array,
-  code: 'ERR_SYNC_ENTRY' | 'ERR_SYNC_BUNDLE' | 'ERR_SYNC_REVOCATION',
+  code: 'ERR_SYNC_ENTRY' | 'ERR_SYNC_BUNDLE' | 'ERR_SYNC_REVOCATION' | 'ERR_SYNC_TERMS',
 ): WireItem {
   try {
     return decodeItem(kind, bytes);

@@ -1,17 +1,18 @@
-import type { Bundle, RegistrationEntry, Revocation } from '../spiffe/index.ts';
+import type { Bundle, FederationTerms, RegistrationEntry, Revocation } from '../spiffe/index.ts';
 import { messageType, strictBytes } from '../wire/index.ts';
 import { buildBundleMessage, type WireBundle } from './bundle-message.ts';
 import { buildEntryMessage, type WireEntry } from './entry-message.ts';
 import { buildRevocationMessage, type WireRevocation } from './revocation-message.ts';
 import { hashItem } from './state-digest.ts';
+import { buildTermsMessage, type WireTerms } from './terms-message.ts';
 
 /** What a state is made of; the letter stands before an item's bytes when it is hashed. */
-export type ItemKind = 'e' | 'b' | 'r';
+export type ItemKind = 'e' | 'b' | 'r' | 't';
 
-/** `e:<entry ID>`, `b:<trust domain>` or `r:<revocation ID>`. */
+/** `e:<entry ID>`, `b:<trust domain>`, `r:<revocation ID>` or `t:<trust domain>`. */
 export type ItemKey = `${ItemKind}:${string}`;
 
-/** One entry, bundle or revocation as it is sent. Immutable. */
+/** One entry, bundle, revocation or the terms of one trust domain, as it is sent. Immutable. */
 export interface SyncItem {
   readonly key: ItemKey;
   readonly bytes: Uint8Array;
@@ -19,12 +20,13 @@ export interface SyncItem {
 }
 
 /** Of whichever kind: protobuf has judged the types of the fields and no more. */
-export type WireItem = WireEntry & WireBundle & WireRevocation;
+export type WireItem = WireEntry & WireBundle & WireRevocation & WireTerms;
 
 const messageTypes = {
   e: messageType('spire/api/types/entry.proto', 'spire.api.types.Entry'),
   b: messageType('spire/api/types/bundle.proto', 'spire.api.types.Bundle'),
   r: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Revocation'),
+  t: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Terms'),
 } as const;
 
 const known = new WeakMap<object, SyncItem>();
@@ -32,6 +34,7 @@ const known = new WeakMap<object, SyncItem>();
 export const entryKeyOf = (id: string): ItemKey => `e:${id}`;
 export const bundleKeyOf = (trustDomain: string): ItemKey => `b:${trustDomain}`;
 export const revocationKeyOf = (id: string): ItemKey => `r:${id}`;
+export const termsKeyOf = (trustDomain: string): ItemKey => `t:${trustDomain}`;
 
 /** Encoded once for each entry, however many agents it goes to. */
 export function entryItem(entry: RegistrationEntry): SyncItem {
@@ -48,8 +51,16 @@ export function revocationItem(revocation: Revocation): SyncItem {
   return known.get(revocation) ?? makeItem(revocation, key, buildRevocationMessage(revocation));
 }
 
+export function termsItem(trustDomain: string, terms: FederationTerms): SyncItem {
+  const key = termsKeyOf(trustDomain);
+  const item = known.get(terms);
+  // Two trust domains may have the same terms.
+  return item?.key === key ? item : makeItem(terms, key, buildTermsMessage(trustDomain, terms));
+}
+
 export function kindOf(key: ItemKey): ItemKind {
-  return key[0] === 'e' || key[0] === 'b' ? key[0] : 'r';
+  const kind = key[0];
+  return kind === 'e' || kind === 'b' || kind === 't' ? kind : 'r';
 }
 
 export function itemIdOf(key: ItemKey): string {

@@ -35,7 +35,7 @@ export interface SyncSession {
   /**
    * Takes the next part; on a stream that is not the last one opened it is stale.
    * @throws TrustplaneError ERR_SYNC_UPDATE, ERR_SYNC_LIMIT, ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE,
-   * ERR_SYNC_REVOCATION: the stream is to be closed; what was known before stands
+   * ERR_SYNC_REVOCATION, ERR_SYNC_TERMS: the stream is to be closed; what was known before stands
    */
   receive(part: SyncPart): SyncReceipt;
 }
@@ -89,7 +89,7 @@ export class SyncReplica {
     let epoch: string | undefined;
     const { agentVersion } = this.#options;
     return {
-      hello: { kind: 'hello', resume: this.#position, agentVersion },
+      hello: { kind: 'hello', resume: this.#position, agentVersion, takesTerms: true },
       receive: (part) => {
         epoch ??= part.position.epoch;
         if (part.position.epoch !== epoch) throw fault('its epoch changed on the stream');

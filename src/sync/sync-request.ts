@@ -20,6 +20,8 @@ export type SyncRequest =
       readonly kind: 'hello';
       readonly resume: Position | undefined;
       readonly agentVersion: string;
+      /** The agent keeps to the terms of federated trust domains. */
+      readonly takesTerms: boolean;
     }
   | { readonly kind: 'applied'; readonly revision: number; readonly digest: string }
   | {
@@ -35,6 +37,7 @@ export interface WireSyncRequest {
     readonly protocol_version?: number;
     readonly resume?: WirePosition | null;
     readonly agent_version?: string;
+    readonly takes_terms?: boolean;
   } | null;
   readonly applied?: { readonly revision?: string; readonly digest?: Uint8Array } | null;
   readonly confirmed?: {
@@ -52,12 +55,13 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
 export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
   if (request.kind === 'hello') {
-    const { resume, agentVersion } = request;
+    const { resume, agentVersion, takesTerms } = request;
     return {
       hello: {
         protocol_version: PROTOCOL_VERSION,
         ...(resume && { resume: buildPosition(resume) }),
         agent_version: agentVersion,
+        takes_terms: takesTerms,
       },
     };
   }
@@ -86,6 +90,7 @@ export function parseSyncRequest({ hello, applied, confirmed }: WireSyncRequest)
       kind: 'hello',
       resume: hello.resume ? parsePosition(hello.resume, CODE) : undefined,
       agentVersion: parseText(hello.agent_version, 'agent_version'),
+      takesTerms: hello.takes_terms ?? false,
     };
   }
   if (applied) {

@@ -22,6 +22,8 @@ export interface WireSyncResponse {
   readonly removed_bundles?: readonly string[];
   readonly revocations?: readonly Uint8Array[];
   readonly removed_revocation_ids?: readonly string[];
+  readonly terms?: readonly Uint8Array[];
+  readonly removed_terms?: readonly string[];
 }
 
 /** One part of an update as it came. */
@@ -82,6 +84,8 @@ function buildPart(
     removed_bundles: removed('b'),
     revocations: items('r'),
     removed_revocation_ids: removed('r'),
+    terms: items('t'),
+    removed_terms: removed('t'),
   };
 }
 
@@ -96,11 +100,13 @@ export function parsePart(message: WireSyncResponse): SyncPart {
       ...(message.entries ?? []).map((bytes) => ({ kind: 'e', bytes }) as const),
       ...(message.bundles ?? []).map((bytes) => ({ kind: 'b', bytes }) as const),
       ...(message.revocations ?? []).map((bytes) => ({ kind: 'r', bytes }) as const),
+      ...(message.terms ?? []).map((bytes) => ({ kind: 't', bytes }) as const),
     ],
     removed: [
       ...(message.removed_entry_ids ?? []).map((id) => removedKey('e', id)),
       ...(message.removed_bundles ?? []).map((id) => removedKey('b', id)),
       ...(message.removed_revocation_ids ?? []).map((id) => removedKey('r', id)),
+      ...(message.removed_terms ?? []).map((id) => removedKey('t', id)),
     ],
   };
 }

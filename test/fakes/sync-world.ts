@@ -7,7 +7,9 @@ import {
   type AgentFacts,
   type Bundle,
   emptyBundle,
+  type FederationTerms,
   formatSelector,
+  IdScope,
   type RegistrationEntry,
   type Revocation,
   type Selector,
@@ -21,6 +23,13 @@ import { testTrustDomain } from './test-entries.ts';
 /** A bundle without keys: its number is its content. */
 export function numberedBundle(name: string, number: number): Bundle {
   return { ...emptyBundle(TrustDomain.parse(name)), sequenceNumber: BigInt(number) };
+}
+
+/** Terms that accept these paths of a trust domain, without any all of it. */
+export function testTerms(name: string, ...paths: readonly string[]): FederationTerms {
+  const trustDomain = TrustDomain.parse(name);
+  const accept = paths.map((path) => IdScope.parse(trustDomain.id + path, trustDomain));
+  return { accept, publisherId: SpiffeId.of(trustDomain, '/spire/server') };
 }
 
 export function testRevocation(id: string, more: Partial<Revocation> = {}): Revocation {
@@ -119,14 +128,22 @@ export class SyncWorld {
   }
 
   /** What an agent is to know now, computed anew from its definition. */
-  factsOf(id: SpiffeId): AgentFacts {
+  factsOf(id: SpiffeId, takesTerms: boolean = true): AgentFacts {
     const { own, federated, terms } = this.trustMap.current();
     const entries = closureOf([...this.graph.entries], this.#agents.get(id.path), id);
     const names = new Set(
       [...entries.values()].flatMap(({ federatesWith }) => federatesWith.map(({ name }) => name)),
     );
-    const held = new Map([...federated].filter(([name]) => names.has(name)));
-    const trust = { own, federated: held, terms };
+    const heldTerms = [...terms].filter(([name]) => names.has(name));
+    const isScoped = (name: string): boolean => (terms.get(name)?.accept ?? []).length > 0;
+    const heldBundles = [...federated].filter(
+      ([name]) => names.has(name) && (takesTerms || !isScoped(name)),
+    );
+    const trust = {
+      own,
+      federated: new Map(heldBundles),
+      terms: new Map(takesTerms ? heldTerms : []),
+    };
     return { entries, trust, revocations: this.#revocations };
   }
 
@@ -186,6 +203,7 @@ export function describeFacts({ entries, trust, revocations }: AgentFacts): stri
     ...[...entries.values()].map(text).sort(),
     text(trust.own),
     ...[...trust.federated.values()].map(text).sort(),
+    ...[...trust.terms].map(text).sort(),
     ...revocations.map(text).sort(),
   ].join('\n');
 }

@@ -58,7 +58,7 @@ describe('what a sealed value holds', () => {
           () => decodeSvid(value, key),
           () => decodePosition(value),
           () => readItem(key, value, trustDomain),
-          ...['e:', 'b:', 'r:'].map((kind) => () => readItem(kind + key, value, trustDomain)),
+          ...['e:', 'b:', 'r:', 't:'].map((kind) => () => readItem(kind + key, value, trustDomain)),
         ];
         for (const read of reads) expect([undefined, 'ERR_CACHE_VALUE']).toContain(codeOf(read));
       }),

@@ -5,8 +5,10 @@ import { createThrowawayCa } from '../../src/ca/index.ts';
 import {
   type Bundle,
   generateP256KeyPair,
+  IdScope,
   type RegistrationEntry,
   type Revocation,
+  SpiffeId,
   TrustDomain,
 } from '../../src/spiffe/index.ts';
 import {
@@ -26,9 +28,11 @@ import {
   revocationItem,
   SyncReplica,
   type SyncRequest,
+  termsItem,
   withHash,
 } from '../../src/sync/index.ts';
 import { ReplicaState } from '../../src/sync/replica-state.ts';
+import { buildTermsMessage, parseTermsMessage } from '../../src/sync/terms-message.ts';
 import { messageType, strictBytes } from '../../src/wire/index.ts';
 import { testEntry, testTrustDomain } from '../fakes/test-entries.ts';
 import { attempt } from './attempt.ts';
@@ -101,6 +105,59 @@ const revocations: fc.Arbitrary<Revocation> = fc
       reason: fc.constantFrom('', 'key lost'),
     }),
   );
+
+const terms = fc
+  .record({
+    name: fc.constantFrom('b.test', 'c.test'),
+    paths: fc.subarray(['/**', '/x/**', '/y', '/a/b/**']),
+    publisher: fc.option(fc.constantFrom('spiffe://b.test/spire/server', 'spiffe://c.test/x'), {
+      nil: undefined,
+    }),
+  })
+  .map(({ name, paths, publisher }) => {
+    const trustDomain = TrustDomain.parse(name);
+    const accept = paths.map((path) => IdScope.parse(`spiffe://${name}${path}`, trustDomain));
+    const publisherId = publisher === undefined ? undefined : SpiffeId.parse(publisher);
+    return { trustDomain, terms: { accept, publisherId } };
+  });
+
+describe('what is sent of terms', () => {
+  it('is read as it was, and has the same bytes again', () => {
+    fc.assert(
+      fc.property(terms, (sent) => {
+        const read = parseTermsMessage(buildTermsMessage(sent.trustDomain.name, sent.terms));
+        expect(read).toEqual(sent);
+        const { name } = sent.trustDomain;
+        expect(termsItem(name, read.terms)).toEqual(termsItem(name, sent.terms));
+      }),
+    );
+  });
+
+  it('is one item for each trust domain, also when two have the same', () => {
+    const same = { accept: [], publisherId: undefined };
+    expect(['b.test', 'c.test', 'b.test'].map((name) => termsItem(name, same).key)).toEqual([
+      't:b.test',
+      't:c.test',
+      't:b.test',
+    ]);
+  });
+
+  it.each([
+    ['of no trust domain', { trust_domain: '' }],
+    ['of a trust domain that is none', { trust_domain: 'B.test' }],
+    ['with a scope of another trust domain', { accept: ['spiffe://c.test/x'] }],
+    ['with a scope that is none', { accept: ['spiffe://b.test/x*'] }],
+    ['with one scope that is empty', { accept: ['spiffe://b.test/x', ''] }],
+    ['with too many scopes', { accept: Array.from({ length: 1025 }, () => 'spiffe://b.test/x') }],
+    ['with a publisher that is none', { publisher_id: 'b.test' }],
+  ])('is refused %s: what an agent cannot enforce it does not pass over', (_, change) => {
+    const good = { trust_domain: 'b.test', accept: ['spiffe://b.test/x/**'] };
+    expect(parseTermsMessage(good).terms.accept).toHaveLength(1);
+    expect(() => parseTermsMessage({ ...good, ...change })).toThrow(
+      expect.objectContaining({ code: 'ERR_SYNC_TERMS' }),
+    );
+  });
+});
 
 describe('what is sent of entries, bundles and revocations', () => {
   it('is read as it was', () => {
@@ -215,6 +272,7 @@ const requests: fc.Arbitrary<SyncRequest> = fc.oneof(
     kind: fc.constant('hello' as const),
     resume: fc.option(position, { nil: undefined }),
     agentVersion: fc.constantFrom('', '1.0'),
+    takesTerms: fc.boolean(),
   }),
   fc.record({
     kind: fc.constant('applied' as const),

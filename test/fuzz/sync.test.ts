@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { AgentSyncView } from '../../src/api/agent-sync-view.ts';
-import type { SyncLink } from '../../src/api/sync-hub.ts';
+import { SyncHub, type SyncLink } from '../../src/api/sync-hub.ts';
 import { EntryUnion } from '../../src/entries/authorized-entries.ts';
 import { parseSelector, type SpiffeId, TrustplaneError } from '../../src/spiffe/index.ts';
 import {
@@ -21,6 +21,7 @@ import {
   numberedBundle,
   SyncWorld,
   testRevocation,
+  testTerms,
 } from '../fakes/sync-world.ts';
 import { testEntry, testTrustDomain } from '../fakes/test-entries.ts';
 
@@ -82,6 +83,15 @@ const serverStep = fc.oneof(
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('terms' as const),
+      terms: fc.array(fc.tuple(fc.constantFrom(...foreign), fc.subarray(['/x/**', '/y'])), {
+        maxLength: 2,
+      }),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('revocations' as const),
@@ -107,6 +117,14 @@ const lifeStep = fc.oneof(
   { weight: 6, arbitrary: deliver },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('break' as const), agent: agentIndex }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), agent: agentIndex }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('release' as const),
+      agent: agentIndex,
+      takesTerms: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('idle' as const) }) },
 );
@@ -140,6 +158,8 @@ class Agent {
   #sent: number | undefined;
   /** Updates that were discarded. */
   refusals = 0;
+  /** False for an agent of an earlier release. */
+  takesTerms = true;
 
   constructor(world: SyncWorld, id: SpiffeId) {
     this.#world = world;
@@ -155,9 +175,14 @@ class Agent {
     this.#isDeaf = true;
   }
 
+  /** What it is to know now. */
+  expected(): string {
+    return describeFacts(this.#world.factsOf(this.id, this.takesTerms));
+  }
+
   /** Notes a state that the agent may come to stand at. */
   note(): void {
-    this.#history.push(describeFacts(this.#world.factsOf(this.id)));
+    this.#history.push(this.expected());
   }
 
   connect(): void {
@@ -178,7 +203,11 @@ class Agent {
         if (this.#link !== undefined && this.#session === session) this.leave();
       },
     };
-    this.#link = this.#world.hub.connect(this.id, session.hello.resume, stream);
+    this.#link = this.#world.hub.connect(
+      this.id,
+      { ...session.hello, takesTerms: this.takesTerms },
+      stream,
+    );
     stream.wake();
   }
 
@@ -267,11 +296,11 @@ async function differenceAfter(steps: readonly Step[], options: Run): Promise<st
   for (const agent of agents) if (agent.isWaitedFor) agent.connect();
   await quiesce(agents);
   world.hub.close();
-  for (const { id, replica, refusals } of agents) {
+  for (const agent of agents) {
+    const { id, replica, refusals } = agent;
     const facts = replica.state();
     if (facts === undefined) return `${id.toString()} knows nothing`;
-    if (describeFacts(facts) !== describeFacts(world.factsOf(id)))
-      return `${id.toString()} knows otherwise`;
+    if (describeFacts(facts) !== agent.expected()) return `${id.toString()} knows otherwise`;
     if (!options.isFaulty && refusals > 0)
       return `${id.toString()} was sent what it had to discard`;
   }
@@ -300,6 +329,15 @@ function perform(world: SyncWorld, agents: readonly Agent[], step: Step): void {
         numberedBundle(testTrustDomain.name, step.own),
         ...step.foreign.map(([name, number]) => numberedBundle(name, number)),
       );
+      break;
+    case 'terms':
+      world.trustMap.setTerms(
+        ...step.terms.map(([name, paths]) => [name, testTerms(name, ...paths)] as const),
+      );
+      break;
+    case 'release':
+      if (agent) agent.takesTerms = step.takesTerms;
+      agent?.connect();
       break;
     case 'revocations':
       world.setRevocations(step.ids.map((id) => testRevocation(id, { expiresAt: step.until })));
@@ -459,14 +497,30 @@ describe('a mistake in sync is found when', () => {
     expect(await found(inOrder)).toMatch(MISTAKE);
   });
 
-  it('a bundle that changes is told to nobody', async () => {
-    const { changeBundles } = AgentSyncView.prototype;
-    vi.spyOn(AgentSyncView.prototype, 'changeBundles').mockImplementation(function (
+  it('a bundle or terms that change are told to nobody', async () => {
+    const { changeTrust } = AgentSyncView.prototype;
+    vi.spyOn(AgentSyncView.prototype, 'changeTrust').mockImplementation(function (
       this: AgentSyncView,
       changes,
     ) {
-      changeBundles.call(this, changes);
+      changeTrust.call(this, changes);
       return new Set();
+    });
+    expect(await found(inOrder)).toMatch(MISTAKE);
+  });
+
+  it('an agent of another release is taken for the one it was', async () => {
+    const { connect } = SyncHub.prototype;
+    const first = new Map<string, boolean>();
+    vi.spyOn(SyncHub.prototype, 'connect').mockImplementation(function (
+      this: SyncHub,
+      id,
+      hello,
+      stream,
+    ) {
+      const takesTerms = first.get(id.path) ?? hello.takesTerms;
+      first.set(id.path, takesTerms);
+      return connect.call(this, id, { ...hello, takesTerms }, stream);
     });
     expect(await found(inOrder)).toMatch(MISTAKE);
   });
