@@ -24,24 +24,34 @@ export type ReadChanges = (prefix: string, after: number) => Promise<ChangePage>
  */
 export class ChangeFeed {
   readonly #readChanges: ReadChanges;
-  /** Revisions without a hole, the oldest first. */
+  /** The oldest first. */
   readonly #recent: StoreEvent[] = [];
   #recentBytes = 0;
+  /** What is recent is the latest change of each key after `#after` and up to `#upTo`. */
+  #after: number;
+  #upTo: number;
   readonly #sleepers = new Set<() => void>();
   #watchers = 0;
   #failure: TrustplaneError | undefined;
 
-  constructor(readChanges: ReadChanges) {
+  /** @param revision after which all changes are published; without it that of the first without a hole before it */
+  constructor(readChanges: ReadChanges, revision?: number) {
     this.#readChanges = readChanges;
+    this.#after = revision ?? Number.POSITIVE_INFINITY;
+    this.#upTo = revision ?? -1;
   }
 
-  /** Takes in the change that follows the one taken in before. */
+  /** Takes in the change that follows the one taken in before; those between them were overwritten. */
   publish(event: StoreEvent): void {
+    if (this.#upTo === -1) this.#after = event.revision - 1;
+    this.#upTo = event.revision;
     this.#recent.push(event);
     this.#recentBytes += sizeOf(event);
     while (this.#recent.length > MAX_RECENT_EVENTS || this.#recentBytes > MAX_RECENT_BYTES) {
       const oldest = this.#recent.shift();
-      if (oldest !== undefined) this.#recentBytes -= sizeOf(oldest);
+      if (oldest === undefined) break;
+      this.#recentBytes -= sizeOf(oldest);
+      this.#after = oldest.revision;
     }
     this.#wakeAll();
   }
@@ -62,7 +72,7 @@ export class ChangeFeed {
         if (this.#remembers(cursor)) {
           const event = this.#nextRecent(prefix, cursor);
           if (event !== undefined) yield event;
-          cursor = event?.revision ?? this.#lastRevision;
+          cursor = event?.revision ?? this.#upTo;
           if (event === undefined) await this.#published(cursor, signal);
         } else {
           const page = await this.#readChanges(prefix, cursor);
@@ -96,27 +106,32 @@ export class ChangeFeed {
     return true;
   }
 
-  get #lastRevision(): number {
-    return this.#recent.at(-1)?.revision ?? -1;
-  }
-
   /** Whether every change after `cursor` is among the recent ones. */
   #remembers(cursor: number): boolean {
-    const oldest = this.#recent[0];
-    return oldest !== undefined && oldest.revision <= cursor + 1 && cursor <= this.#lastRevision;
+    return this.#after <= cursor && cursor <= this.#upTo;
   }
 
   #nextRecent(prefix: string, cursor: number): StoreEvent | undefined {
-    const first = cursor + 1 - (this.#recent[0]?.revision ?? 0);
-    for (let i = first; i < this.#recent.length; i++) {
+    for (let i = this.#firstAfter(cursor); i < this.#recent.length; i++) {
       if (this.#recent[i]?.key.startsWith(prefix)) return this.#recent[i];
     }
     return undefined;
   }
 
+  #firstAfter(cursor: number): number {
+    let low = 0;
+    let high = this.#recent.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#recent[middle]?.revision ?? 0) <= cursor) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   /** Resolves when there may be changes after `cursor`, or the watch should end. */
   async #published(cursor: number, signal: AbortSignal): Promise<void> {
-    if (this.#lastRevision > cursor || signal.aborted || this.#failure !== undefined) return;
+    if (this.#upTo > cursor || signal.aborted || this.#failure !== undefined) return;
     await new Promise<void>((resolve) => this.#sleepers.add(resolve));
   }
 

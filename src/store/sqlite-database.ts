@@ -1,11 +1,11 @@
 import type { DatabaseSync, SQLOutputValue, StatementSync } from 'node:sqlite';
 import { crc32 } from 'node:zlib';
 import { TrustplaneError } from '../spiffe/errors.ts';
+import { buildBucketName } from './bucket-id.ts';
 import type { ChangePage } from './change-feed.ts';
 import { type PackedRecords, packRecords } from './packed-records.ts';
 import { damagedError, failedAnswer } from './sqlite-errors.ts';
 import type { Answer, ReadOperation, WriteOperation } from './sqlite-protocol.ts';
-import { buildBucketName } from './sqlite-schema.ts';
 import { type BucketName, bucketNames, type StoredRecord, type StoreEvent } from './store.ts';
 import { checkExpected, checkReplayable, storeLimits } from './store-rules.ts';
 

@@ -20,10 +20,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { messageOf, TrustplaneError } from '../spiffe/errors.ts';
 import { TrustDomain } from '../spiffe/trust-domain.ts';
+import { buildBucketName } from './bucket-id.ts';
 import { unpackRecords } from './packed-records.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 import { openDatabase } from './sqlite-open.ts';
-import { buildBucketName, migrateSchema } from './sqlite-schema.ts';
+import { migrateSchema } from './sqlite-schema.ts';
 import { openSqliteStore, SqliteStore, startSqliteWorker } from './sqlite-store.ts';
 import type { Store } from './store.ts';
 

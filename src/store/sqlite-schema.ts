@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { TrustplaneError } from '../spiffe/errors.ts';
+import { buildBucketName } from './bucket-id.ts';
 import { damagedError } from './sqlite-errors.ts';
-import { type BucketName, bucketNames } from './store.ts';
+import { bucketNames } from './store.ts';
 
 /** "trpl": marks the file as ours (PRAGMA application_id). */
 const APPLICATION_ID = 0x7472_706c;
@@ -34,12 +34,6 @@ const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX records_by_revision ON records (bucket, revision);
    CREATE INDEX markers_by_age ON records (deleted_at) WHERE deleted_at IS NOT NULL;`,
 ];
-
-/** The name of a bucket where all trust domains share one name space. */
-export function buildBucketName(trustDomain: string, bucket: BucketName): string {
-  const hash = createHash('sha256').update(trustDomain).digest('hex').slice(0, 16);
-  return `trustplane_${hash}_${bucket}`;
-}
 
 /**
  * Refuses a database that is not ours to open; reads only.
