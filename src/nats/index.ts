@@ -1,0 +1,13 @@
+/** Connections to NATS that come back by themselves, and what a nats-server is configured with. */
+export type { ConnectedNatsLink, NatsLink } from './nats-link.ts';
+export type {
+  NamedNatsServer,
+  NatsIdentity,
+  NatsIdentityFiles,
+  NatsLogin,
+  NatsOptions,
+  NatsTls,
+  SpiffeNatsServer,
+} from './nats-options.ts';
+export { connectNats, openNats } from './open-nats.ts';
+export { parseNatsAddress } from './server-address.ts';

@@ -1,0 +1,197 @@
+import { connect, type NatsConnection, type Status } from '@nats-io/transport-node';
+import { type Log, limitLog } from '../ops/index.ts';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { buildConnectOptions, type ConnectOptions } from './connect-options.ts';
+import type { ConnectedNatsLink, NatsLink } from './nats-link.ts';
+import { type NatsMetrics, natsMetricsOf } from './nats-metrics.ts';
+import type { NatsOptions } from './nats-options.ts';
+import { retryDelayMs } from './retry-delay.ts';
+
+const CLOSE_MS = 2_000;
+const FIRST_CONNECTION_MS = 30_000;
+
+/**
+ * Connects to NATS in the background and stays connected; returns at once.
+ * @throws TrustplaneError ERR_NATS_SERVERS, ERR_NATS_PLAINTEXT, ERR_NATS_LOGIN
+ */
+export function openNats(options: NatsOptions): NatsLink {
+  return new Link(options);
+}
+
+/**
+ * As `openNats`, with the first connection made.
+ * @param timeoutMs default 30,000
+ * @throws TrustplaneError ERR_NATS_UNREACHABLE, and those of `openNats`
+ */
+export async function connectNats(
+  options: NatsOptions,
+  timeoutMs: number = FIRST_CONNECTION_MS,
+): Promise<ConnectedNatsLink> {
+  const link = new Link(options);
+  const outOfTime = Promise.withResolvers<undefined>();
+  const timer = options.clock.setTimer(timeoutMs, () => outOfTime.resolve(undefined));
+  await Promise.race([link.connected(), outOfTime.promise]);
+  timer.cancel();
+  if (isConnectedOnce(link)) return link;
+  const why = link.fault ?? 'it did not answer';
+  await link.close();
+  throw new TrustplaneError('ERR_NATS_UNREACHABLE', `no connection to NATS: ${why}`);
+}
+
+function isConnectedOnce(link: NatsLink): link is ConnectedNatsLink {
+  return link.connection !== undefined;
+}
+
+class Link implements NatsLink {
+  readonly #options: NatsOptions;
+  readonly #connectOptions: ConnectOptions;
+  readonly #log: Log;
+  readonly #metrics: NatsMetrics;
+  readonly #listeners = new Set<(isConnected: boolean) => void>();
+  readonly #first: Promise<NatsConnection>;
+  readonly #closing = Promise.withResolvers<undefined>();
+  #connection: NatsConnection | undefined;
+  #isConnected = false;
+  #isClosed = false;
+  #failures = 0;
+  #failure = 'the first attempt is under way';
+
+  constructor(options: NatsOptions) {
+    this.#options = options;
+    const { purpose, clock, log } = options;
+    this.#log = limitLog(log.child({ nats: purpose }), clock);
+    this.#metrics = natsMetricsOf(options.metrics);
+    this.#metrics.connected.set({ purpose }, 0);
+    this.#metrics.errors.inc({ purpose }, 0);
+    this.#connectOptions = buildConnectOptions(options, {
+      retryDelayMs: () => retryDelayMs(this.#failures, this.#random()),
+      onFault: (error) => this.#note(error),
+    });
+    this.#first = this.#connectFirst();
+    this.#first.catch(() => {});
+  }
+
+  get connection(): NatsConnection | undefined {
+    return this.#connection;
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  get fault(): string | undefined {
+    return this.#isConnected ? undefined : this.#failure;
+  }
+
+  async connected(): Promise<NatsConnection> {
+    return await this.#first;
+  }
+
+  watch(listener: (isConnected: boolean) => void): () => void {
+    // A function of its own: one listener may watch twice.
+    const own = (isConnected: boolean): void => listener(isConnected);
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
+  async renew(): Promise<void> {
+    if (!this.#isConnected || this.#connection === undefined) return;
+    await this.#connection.flush().catch(() => {});
+    if (!this.#connection.isClosed()) await this.#connection.reconnect();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#closing.resolve(undefined);
+    const connection = this.#connection;
+    if (connection === undefined || connection.isClosed()) return;
+    const drained = this.#isConnected ? connection.drain() : Promise.resolve();
+    await Promise.race([drained.catch(() => {}), this.#nap(CLOSE_MS)]);
+    await connection.close();
+  }
+
+  async #connectFirst(): Promise<NatsConnection> {
+    while (!this.#isClosed) {
+      try {
+        const connection = await this.#attempt();
+        if (this.#isClosed) await connection.close();
+        else return this.#adopt(connection);
+      } catch (error) {
+        this.#note(error);
+        const wait = this.#nap(retryDelayMs(this.#failures, this.#random()));
+        await Promise.race([wait, this.#closing.promise]);
+      }
+    }
+    throw new TrustplaneError('ERR_NATS_CLOSED', 'the connection to NATS was closed');
+  }
+
+  async #attempt(): Promise<NatsConnection> {
+    this.#metrics.attempts.inc({ purpose: this.#options.purpose });
+    return await connect(this.#connectOptions);
+  }
+
+  #adopt(connection: NatsConnection): NatsConnection {
+    this.#connection = connection;
+    void this.#follow(connection);
+    this.#tell(true);
+    return connection;
+  }
+
+  /** Ends when the connection is closed. */
+  async #follow(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) this.#take(status);
+    this.#failure = 'it is closed';
+    this.#tell(false);
+  }
+
+  #take(status: Status): void {
+    const { purpose } = this.#options;
+    switch (status.type) {
+      case 'disconnect':
+        this.#failure = `the connection to ${status.server} was lost`;
+        this.#tell(false);
+        break;
+      case 'reconnecting':
+        this.#metrics.attempts.inc({ purpose });
+        this.#failures += 1;
+        break;
+      case 'reconnect':
+        this.#tell(true);
+        break;
+      case 'error':
+        this.#metrics.errors.inc({ purpose });
+        this.#log.warn({ reason: messageOf(status.error) }, 'NATS refused something');
+        break;
+      default:
+        this.#log.debug({ status: status.type }, 'NATS status');
+    }
+  }
+
+  #tell(isConnected: boolean): void {
+    if (isConnected === this.#isConnected) return;
+    this.#isConnected = isConnected;
+    this.#metrics.connected.set({ purpose: this.#options.purpose }, isConnected ? 1 : 0);
+    if (isConnected) this.#failures = 0;
+    const server = this.#connection?.getServer();
+    if (isConnected) this.#log.info({ server }, 'connected to NATS');
+    else if (!this.#isClosed) this.#log.warn({ reason: this.#failure }, 'not connected to NATS');
+    for (const listener of this.#listeners) listener(isConnected);
+  }
+
+  #note(error: unknown): void {
+    this.#failures += 1;
+    this.#failure = messageOf(error);
+    this.#log.warn({ reason: this.#failure }, 'an attempt to connect to NATS failed');
+  }
+
+  #random(): number {
+    return (this.#options.random ?? Math.random)();
+  }
+
+  async #nap(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#options.clock.setTimer(ms, resolve);
+    });
+  }
+}
