@@ -13,5 +13,11 @@ export {
   type VerifiedBundleMessage,
   verifyBundleMessage,
 } from './bundle-message.ts';
+export {
+  type BundleSubscriber,
+  type BundleSubscriberOptions,
+  type LastBroadcast,
+  openBundleSubscriber,
+} from './bundle-subscriber.ts';
 export type { MessageSigner } from './signed-message.ts';
 export { ackSubject, allSubjects, bundleSubject, relaySubject } from './subjects.ts';

@@ -115,6 +115,13 @@ export const errorCodes = {
   ERR_STORE_DAMAGED: ['data-loss', 'The database of the store is damaged.'],
   ERR_STORE_SCHEMA: ['precondition', 'The database was written by a newer version of trustplane.'],
   ERR_STORE_TRUST_DOMAIN: ['precondition', 'The database belongs to another trust domain.'],
+  // journal
+  ERR_JOURNAL_DAMAGED: [
+    'data-loss',
+    'The journal of facts is damaged, or was written by a newer version of trustplane.',
+  ],
+  ERR_JOURNAL_TRUST_DOMAIN: ['precondition', 'The journal of facts is of another trust domain.'],
+  ERR_JOURNAL_WRITE: ['unavailable', 'The journal of facts cannot be written.'],
   // entries
   ERR_ENTRY_ID: ['invalid', 'The entry ID is malformed.'],
   ERR_ENTRY_SPIFFE_ID: ['invalid', 'The SPIFFE ID of the entry is not one a workload may have.'],
@@ -249,6 +256,10 @@ export const errorCodes = {
   ERR_ACME_REFUSED: ['precondition', 'The ACME authority refuses what it was asked for.'],
   ERR_ACME_ANSWER: ['internal', 'The ACME authority answered with something that is not expected.'],
   ERR_ACME_CHALLENGE: ['precondition', 'The ACME authority could not validate the domain name.'],
+  ERR_OWN_BUNDLE_REVOKED: ['precondition', 'The authority was revoked and does not come back.'],
+  // servers
+  ERR_SERVER_ID: ['precondition', 'The server ID is malformed or not that of the data directory.'],
+  ERR_SERVER_ID_TAKEN: ['precondition', 'Another running server has the ID of this one.'],
   // nats
   ERR_NATS_SERVERS: ['invalid', 'The address of a nats-server is malformed or missing.'],
   ERR_NATS_PLAINTEXT: ['invalid', 'A nats-server on another host is to be spoken to without TLS.'],
@@ -267,6 +278,10 @@ export const errorCodes = {
   ERR_BUNDLE_MESSAGE_PUBLISHER: ['unauthenticated', 'Another one than the publisher signed.'],
   ERR_BUNDLE_MESSAGE_TRUST_DOMAIN: ['invalid', 'The message is about another trust domain.'],
   ERR_BUNDLE_MESSAGE_TIME: ['invalid', 'The message has expired, or is of the future.'],
+  ERR_BUNDLE_MESSAGE_REPLAY: ['precondition', 'A later bundle of the trust domain is there already.'],
+  ERR_BUNDLE_MESSAGE_FORK: ['data-loss', 'Two bundles of a trust domain have one sequence number.'],
+  ERR_BUNDLE_MESSAGE_JUMP: ['precondition', 'The sequence number rises by more than 2^32 at once.'],
+  ERR_BUNDLE_MESSAGE_FLOOD: ['exhausted', 'More messages come on one subject than are read.'],
   // revocations
   ERR_REVOCATION: ['invalid', 'The revocation has no subject, or a text or instant out of bounds.'],
   ERR_REVOCATION_LIMIT: ['exhausted', 'There are as many revocations as there may be.'],
@@ -297,6 +312,7 @@ export const errorCodes = {
   ERR_SYNC_REFUSED: ['aborted', 'An agent did not accept a snapshot.'],
   ERR_SYNC_REPLACED: ['aborted', 'The agent opened another sync stream.'],
   ERR_SYNC_SILENT: ['aborted', 'The agent did not say that an update took effect.'],
+  ERR_SYNC_BEHIND: ['unavailable', 'This server knows less yet than the agent was told before.'],
   // workload
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
   ERR_WORKLOAD_REQUEST: ['invalid', 'A Workload API request is no protobuf message.'],

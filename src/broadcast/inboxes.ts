@@ -1,0 +1,62 @@
+import { Inbox, type InboxParts, type Listening } from './inbox.ts';
+
+/** So many subjects are asked for at once when a connection is there again. */
+const AT_ONCE = 16;
+
+interface Held {
+  readonly listening: Listening;
+  readonly inbox: Inbox;
+}
+
+/** The subjects that are listened to now; a connection that comes back finds out what was missed. */
+export class Inboxes {
+  readonly #parts: InboxParts;
+  readonly #held = new Map<string, Held>();
+  readonly #stop: () => void;
+
+  constructor(parts: InboxParts) {
+    this.#parts = parts;
+    this.#stop = parts.link.watch((isConnected) => {
+      if (isConnected) void this.#connect([...this.#held.values()]);
+    });
+  }
+
+  /** Listens to these, by subject and identity of the object, and to no others. */
+  async set(wanted: Iterable<Listening>): Promise<void> {
+    const bySubject = new Map([...wanted].map((listening) => [listening.subject, listening]));
+    const gone = [...this.#held].filter(
+      ([subject, held]) => bySubject.get(subject) !== held.listening,
+    );
+    for (const [subject] of gone) this.#held.delete(subject);
+    const added = [...bySubject].filter(([subject]) => !this.#held.has(subject));
+    const begun = added.map(([subject, listening]) => {
+      const held = { listening, inbox: new Inbox(this.#parts, listening) };
+      this.#held.set(subject, held);
+      return held;
+    });
+    await Promise.all(gone.map(async ([, { inbox }]) => await inbox.close()));
+    await this.#connect(begun);
+  }
+
+  /** Judges the last message of a subject anew. */
+  async reconsider(subject: string): Promise<void> {
+    const held = this.#held.get(subject);
+    held?.inbox.forget();
+    await held?.inbox.catchUp();
+  }
+
+  async close(): Promise<void> {
+    this.#stop();
+    await Promise.all([...this.#held.values()].map(async ({ inbox }) => await inbox.close()));
+    this.#held.clear();
+  }
+
+  async #connect(all: readonly Held[]): Promise<void> {
+    if (!this.#parts.link.isConnected) return;
+    const left = all[Symbol.iterator]();
+    const work = async (): Promise<void> => {
+      for (const { inbox } of left) await inbox.connect();
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  }
+}
