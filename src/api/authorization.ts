@@ -147,6 +147,11 @@ export class Authorization {
     throw new TrustplaneError('ERR_INTERNAL', 'a call for agents was not authorized');
   }
 
+  /** True for a call of an agent, which was judged as one. */
+  isOfAgent(call: CallOfSomebody): boolean {
+    return this.#agents.has(call);
+  }
+
   /**
    * The agent as it is now; long streams ask before each thing they give away.
    * @throws TrustplaneError ERR_API_CALLER, ERR_AGENT_*, ERR_X509_*, ERR_STORE_*

@@ -11,14 +11,15 @@ import {
 } from '../../test/fakes/open-federation.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
 import { createThrowawayCa } from '../ca/index.ts';
+import { plainTerms } from '../federation/relationship.ts';
 import { type Log, silentLog } from '../ops/index.ts';
-import { TrustDomain } from '../spiffe/index.ts';
+import { IdScope, TrustDomain } from '../spiffe/index.ts';
 import { buildBundleMessage } from '../sync/index.ts';
 
 const b = TrustDomain.parse('b.test');
 
-async function open(log?: Log) {
-  const world = await openBundleApi(log);
+async function open(log?: Log, caller?: Parameters<typeof openBundleApi>[1]) {
+  const world = await openBundleApi(log, caller);
   return { ...world, call: await serveForTest(world.bundleService) };
 }
 
@@ -153,6 +154,22 @@ describe('federated bundles', () => {
       await expect(call('ListFederatedBundles', request)).rejects.toEqual(
         refused(status.INVALID_ARGUMENT, 'page_'),
       );
+  });
+
+  it('of which some SPIFFE IDs alone are accepted are not given to an agent that asks: it would accept all', async () => {
+    const { call, bundles, relationships } = await open(silentLog, { isAgent: true });
+    const relationship = {
+      trustDomain: b,
+      bundleEndpointUrl: 'https://b.test/bundle',
+      profile: { type: 'https_web' },
+      ...plainTerms,
+    } as const;
+    await relationships.create(relationship);
+    await bundles.set(foreignBundle('b.test', [1]));
+    const ask = () => call('GetFederatedBundle', { trust_domain: 'b.test' });
+    expect(await ask()).toEqual(shown('b.test', 1));
+    await relationships.update(b, { accept: [IdScope.parse('spiffe://b.test/payments/**', b)] });
+    await expect(ask()).rejects.toEqual(refused(status.NOT_FOUND, 'SPIFFE IDs'));
   });
 
   it('that are not there, or are the own one, are not shown', async () => {

@@ -7,6 +7,7 @@ import {
   type WireBundle,
 } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
+import type { Authorization } from './authorization.ts';
 import {
   type DownstreamJwtOptions,
   type PublishJwtRequest,
@@ -20,6 +21,7 @@ import { unary } from './unary.ts';
 
 export interface BundleServiceOptions extends FederatedBundleOptions, DownstreamJwtOptions {
   readonly trustMap: TrustMapSource;
+  readonly authorization: Pick<Authorization, 'downstreamOf' | 'isOfAgent'>;
   /** Of what administrators add to the own bundle. */
   readonly ownBundle: Pick<OwnBundlePublisher, 'publish' | 'publishJwt'>;
 }

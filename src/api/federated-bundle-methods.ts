@@ -9,6 +9,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type BundleMask, buildBundleMessage, type WireBundle } from '../sync/index.ts';
+import type { Authorization, CallOfSomebody } from './authorization.ts';
 import { parseBundleEdit, parseForeignBundle } from './bundle-message.ts';
 import { eachItem } from './each-item.ts';
 import { parsePage, type WirePageRequest } from './page-request.ts';
@@ -29,6 +30,7 @@ export interface FederatedBundleOptions {
   readonly trustMap: TrustMapSource;
   readonly foreignBundles: ForeignBundleStore;
   readonly entries: ReleasedEntries;
+  readonly authorization: Pick<Authorization, 'isOfAgent'>;
   readonly log: Log;
 }
 
@@ -77,15 +79,19 @@ export function createFederatedBundleMethods(
         next_page_token: page.nextPageToken,
       };
     }),
-    GetFederatedBundle: unary((request: { trust_domain?: string; output_mask?: BundleMask }) => {
-      const trustDomain = foreign(request.trust_domain, 'trust_domain');
-      const bundle = foreignBundles.get(trustDomain);
-      if (bundle !== undefined) return buildBundleMessage(bundle, request.output_mask);
-      throw new TrustplaneError(
-        'ERR_BUNDLE_NOT_FOUND',
-        `there is no bundle of ${trustDomain.name}`,
-      );
-    }),
+    GetFederatedBundle: unary(
+      (request: { trust_domain?: string; output_mask?: BundleMask }, call) => {
+        const trustDomain = foreign(request.trust_domain, 'trust_domain');
+        const bundle = options.authorization.isOfAgent(call)
+          ? bundleForAgent(options, trustDomain, call)
+          : foreignBundles.get(trustDomain);
+        if (bundle !== undefined) return buildBundleMessage(bundle, request.output_mask);
+        throw new TrustplaneError(
+          'ERR_BUNDLE_NOT_FOUND',
+          `there is no bundle of ${trustDomain.name}`,
+        );
+      },
+    ),
     BatchCreateFederatedBundle: batch('created', (wire) =>
       foreignBundles.create(parseForeignBundle(wire, own)),
     ),
@@ -110,6 +116,24 @@ export function createFederatedBundleMethods(
       },
     ),
   };
+}
+
+/**
+ * An agent that asks for bundles knows of no terms: of a trust domain that is accepted in part it is
+ * given none, as it would accept all of it. @throws TrustplaneError ERR_BUNDLE_NOT_FOUND
+ */
+function bundleForAgent(
+  { trustMap, log }: FederatedBundleOptions,
+  { name }: TrustDomain,
+  call: CallOfSomebody,
+): Bundle | undefined {
+  const { federated, terms } = trustMap.current();
+  const bundle = federated.get(name);
+  if (bundle === undefined || (terms.get(name)?.accept ?? []).length === 0) return bundle;
+  const why =
+    'of which some SPIFFE IDs alone are accepted, to which an agent that polls cannot keep';
+  log.warn({ trustDomain: name, agent: call.getPeer() }, `an agent was denied a bundle ${why}`);
+  throw new TrustplaneError('ERR_BUNDLE_NOT_FOUND', `there is no bundle for it of ${name}, ${why}`);
 }
 
 /** The entries go first: what is left after a crash is then a bundle that nobody uses, and the call can be made again. */

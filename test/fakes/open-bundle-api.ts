@@ -8,7 +8,7 @@ import { openRegistry } from './open-registry.ts';
 import { testTrustDomain } from './test-entries.ts';
 
 /** The services for bundles and relationships over real registries on one memory store, until the test ends. */
-export async function openBundleApi(log = silentLog) {
+export async function openBundleApi(log = silentLog, options: { isAgent?: boolean } = {}) {
   const federation = await openFederation({ log });
   const { clock, store } = federation;
   const { registry: entries } = await openRegistry({ clock, store });
@@ -16,13 +16,13 @@ export async function openBundleApi(log = silentLog) {
   const ownBundle = await openOwnBundle({ bucket, trustDomain: testTrustDomain, clock, log });
   onTestFinished(() => ownBundle.close());
   const { bundles: foreignBundles, relationships } = federation;
-  const trustMap = createTrustMapSource({ ownBundle, foreignBundles });
+  const trustMap = createTrustMapSource({ ownBundle, foreignBundles, terms: relationships });
   const bundleService = createBundleService({
     trustMap,
     foreignBundles,
     ownBundle: ownBundle.publisherFor('administrator'),
     downstreamBundle: ownBundle.publisherFor('downstream'),
-    authorization: { downstreamOf: () => undefined },
+    authorization: { downstreamOf: () => undefined, isOfAgent: () => options.isAgent ?? false },
     onDownstream: () => {},
     caTtlMs: 86_400_000,
     entries,

@@ -19,6 +19,7 @@ import {
   SyncHub,
 } from '../../src/api/index.ts';
 import { createJoinTokenAttestor, createLastKeyAttestor } from '../../src/attest/index.ts';
+import { createTrustMapSource } from '../../src/federation/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.ts';
 import type { WireSyncResponse } from '../../src/sync/index.ts';
@@ -76,12 +77,13 @@ export async function openFleet(options: FleetOptions = {}) {
   onTestFinished(() => world.close());
   const jwtCa = await startJwtCa(world);
   onTestFinished(() => jwtCa.close());
-  const { ca, clock, trustMap } = world;
+  const { ca, clock, ownBundle } = world;
   const { agents } = await openAgents({ clock });
   const { tokens } = openTokens({ clock });
   const { registry: entries } = await openRegistry({ clock });
   const { revocations } = await openRevocations({ clock });
   const { bundles: foreignBundles, relationships } = await openFederation({ clock });
+  const trustMap = createTrustMapSource({ ownBundle, foreignBundles, terms: relationships });
   const metrics = createMetrics();
   const authorization = new Authorization({ agents, entries, revocations, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
