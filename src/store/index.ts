@@ -2,7 +2,8 @@
 export { BucketFeed, type FeedTarget } from './bucket-feed.ts';
 export { type Duty, type DutyOptions, holdDuty, soleDuty } from './duty.ts';
 export { Lease, type LeaseOptions } from './lease.ts';
-export type { LeaseRecord } from './lease-record.ts';
+export { decodeLease, type LeaseRecord } from './lease-record.ts';
+export { type LastingRecords, readOrUndefined } from './lasting-records.ts';
 export { createMemoryStore } from './memory-store.ts';
 export { listPage, type PageRequest, type RecordPage } from './record-page.ts';
 export { compileSetFilter, type MatchBehavior, type SetFilter } from './set-filter.ts';
@@ -10,6 +11,7 @@ export { openSqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 export {
   type Bucket,
   type BucketName,
+  bucketNames,
   type Store,
   type StoredRecord,
   type StoreEvent,

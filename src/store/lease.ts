@@ -50,6 +50,8 @@ export class Lease {
   #trying: Promise<number> | undefined;
   /** The revision that was last heard of while it was written. */
   #heard = 0;
+  /** To be tried again after what is under way. */
+  #isDue = false;
   #following: Promise<void> = Promise.resolve();
   #isClosed = false;
 
@@ -148,12 +150,16 @@ export class Lease {
 
   /** One at a time; never rejects. */
   async #try(): Promise<void> {
-    if (this.#trying !== undefined) return;
+    if (this.#trying !== undefined) {
+      this.#isDue = true;
+      return;
+    }
     this.#heard = 0;
+    this.#isDue = false;
     this.#trying = this.#attempt();
     const delayMs = await this.#trying;
     this.#trying = undefined;
-    this.#tryIn(this.#heard > this.#revision ? 0 : delayMs);
+    this.#tryIn(this.#isDue || this.#heard > this.#revision ? 0 : delayMs);
   }
 
   /** Returns after how long to try again. */
