@@ -16,6 +16,8 @@ export interface AdminServiceOptions {
   readonly entries: Pick<EntryRegistry, 'count'>;
   readonly ca: Pick<AuthorityControl, 'status' | 'activate'>;
   readonly jwtCa: Pick<AuthorityControl, 'status' | 'activate'>;
+  /** Undefined: none is served. */
+  readonly bundleEndpoint: { readonly url: string; readonly profile: string } | undefined;
   readonly checks: () => readonly HealthCheck[];
 }
 
@@ -60,6 +62,7 @@ function buildStatus(options: AdminServiceOptions): object {
     entries_count: String(options.entries.count()),
     x509_authorities: options.ca.status().authorities.map(buildAuthority),
     jwt_authorities: options.jwtCa.status().authorities.map(buildAuthority),
+    bundle_endpoint: options.bundleEndpoint,
     healthy: checks.every(({ fault }) => fault === undefined),
     checks: checks.map(({ name, fault }) => ({
       name,

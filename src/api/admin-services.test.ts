@@ -43,6 +43,7 @@ function admin(more: Partial<AdminServiceOptions> = {}): GrpcService {
     trustDomain: testTrustDomain,
     clock,
     startedAt: clock.now() - 61_500,
+    bundleEndpoint: undefined,
     entries: { count: () => 7 },
     ca: { status: () => caStatus, activate: async () => active },
     jwtCa: { status: () => caStatus, activate: async () => active },

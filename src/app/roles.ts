@@ -7,6 +7,7 @@ import { type AgentRole, type AgentSources, serveAgentRole } from './agent-role.
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { openFleet } from './fleet.ts';
+import { type BundleEndpoint, openBundleEndpoint } from './open-bundle-endpoint.ts';
 import type { Process } from './process.ts';
 import { type Server, serveAdministrators, serveAgents } from './server.ts';
 import { openServerRole } from './server-role.ts';
@@ -17,6 +18,8 @@ export interface Roles {
   readonly agent: AgentRole;
   /** Where agents on other hosts reach the server, if they may. */
   readonly address: { readonly host: string; readonly port: number } | undefined;
+  /** Where anybody reads the bundle, if they may. */
+  readonly bundleEndpoint: BundleEndpoint | undefined;
 }
 
 /** Opens and serves both; closed with `process`. */
@@ -42,10 +45,11 @@ export async function serveRoles(config: Config, process: Process, store: Store)
       role.evidence.onConfirmed(id, bundleDigest, laggards),
   });
   const { bindAddress } = config;
-  const listener =
-    bindAddress === undefined ? undefined : await serveAgents(bindAddress, config, process, server);
-  await serveAdministrators(config, process, server, listener);
-  return { server, agent, address: listener && { host: listener.host, port: listener.port } };
+  const agents = bindAddress && (await serveAgents(bindAddress, process, server));
+  const bundleEndpoint = await openBundleEndpoint(config, process, role);
+  await serveAdministrators(config, process, server, { agents, bundleEndpoint });
+  const address = agents && { host: agents.host, port: agents.port };
+  return { server, agent, address, bundleEndpoint };
 }
 
 /** Entries in the same process: nothing is known elsewhere. */

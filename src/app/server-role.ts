@@ -26,6 +26,7 @@ import { type Federation, openFederation } from './open-federation.ts';
 import { openKeyManager } from './open-key-manager.ts';
 import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
+import { openServerIdentity, type ServerIdentity } from './server-identity.ts';
 import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 
 /** Of the only server of its control plane. */
@@ -43,6 +44,8 @@ export interface ServerRole extends Federation {
   /** Who has which bundle; to be told which agents there are before it can tell anything. */
   readonly evidence: RotationEvidence;
   readonly trust: TrustMapSource;
+  /** What its ports show, opened when the first one asks. */
+  readonly identity: () => Promise<ServerIdentity>;
   /** What stands above this server; undefined when its authorities are self-signed. */
   readonly upstream: UpstreamFollower | undefined;
   /** Of what servers below this one publish. */
@@ -90,13 +93,38 @@ export async function openServerRole(
     // Agents may name streams that lag as often as they like.
     log: limitLog(log, clock),
     ownBundle,
-    hasAnonymousReaders: false,
+    hasAnonymousReaders: config.federation.bundleEndpoint !== undefined,
   });
   closing.defer(() => evidence.close());
   const authorities = await openAuthorities(config, process, bucket, { ownBundle, evidence });
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
-  return { ...federation, ...authorities, ownBundle, entries, revocations, evidence, trust };
+  const identity = shareIdentity(config, process, { ca: authorities.ca, trust });
+  return {
+    ...federation,
+    ...authorities,
+    ownBundle,
+    entries,
+    revocations,
+    evidence,
+    trust,
+    identity,
+  };
+}
+
+/** All ports show the same SVID. */
+function shareIdentity(
+  { trustDomain }: Config,
+  { clock, log, closing }: Process,
+  { ca, trust }: Pick<ServerRole, 'ca' | 'trust'>,
+): ServerRole['identity'] {
+  const open = async (): Promise<ServerIdentity> => {
+    const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
+    closing.defer(() => identity.close());
+    return identity;
+  };
+  let opened: Promise<ServerIdentity> | undefined;
+  return () => (opened ??= open());
 }
 
 /** One after the other: both write the bundle and the folder of the keys. */

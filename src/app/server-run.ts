@@ -2,6 +2,7 @@ import { selfTestPeerCredentials } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { openFleet } from './fleet.ts';
+import { type BundleEndpoint, openBundleEndpoint } from './open-bundle-endpoint.ts';
 import { openState } from './open-state.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
@@ -16,6 +17,8 @@ export interface ServerRun {
   readonly server: Server;
   /** Where agents reach it. */
   readonly address: { readonly host: string; readonly port: number };
+  /** Where anybody reads the bundle, if they may. */
+  readonly bundleEndpoint: BundleEndpoint | undefined;
 }
 
 /**
@@ -34,10 +37,11 @@ async function start(config: Config, process: Process): Promise<ServerRun> {
   const role = await openServerRole(config, process, store);
   const server = { role, fleet: await openFleet(config, process, store, role) };
   const address = config.bindAddress ?? DEFAULT_ADDRESS;
-  const listener = await serveAgents(address, config, process, server);
-  await serveAdministrators(config, process, server, listener);
-  const { host, port } = listener;
+  const agents = await serveAgents(address, process, server);
+  const bundleEndpoint = await openBundleEndpoint(config, process, role);
+  await serveAdministrators(config, process, server, { agents, bundleEndpoint });
+  const { host, port } = agents;
   const { trustDomain, adminSocket } = config;
   process.log.info({ trustDomain: trustDomain.name, host, port, adminSocket }, 'ready');
-  return { server, address: { host, port } };
+  return { server, address: { host, port }, bundleEndpoint };
 }

@@ -8,9 +8,9 @@ import { limitLog } from '../ops/index.ts';
 import { serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import type { Fleet } from './fleet.ts';
+import type { BundleEndpoint } from './open-bundle-endpoint.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
-import { openServerIdentity } from './server-identity.ts';
 import type { ServerRole } from './server-role.ts';
 import { version } from './version.ts';
 
@@ -18,6 +18,12 @@ import { version } from './version.ts';
 export interface Server {
   readonly role: ServerRole;
   readonly fleet: Fleet;
+}
+
+/** Where others reach a server; undefined: nowhere. */
+export interface Ports {
+  readonly agents: AgentListener | undefined;
+  readonly bundleEndpoint: BundleEndpoint | undefined;
 }
 
 /** Where agents reach a server, and what it shows them. */
@@ -31,18 +37,15 @@ export interface AgentListener {
 /** Begins to serve agents over TLS; closed with `process`. @throws TrustplaneError ERR_LISTEN */
 export async function serveAgents(
   address: { readonly host: string; readonly port: number },
-  { trustDomain }: Config,
   process: Process,
   { role, fleet }: Server,
 ): Promise<AgentListener> {
-  const { log, metrics, clock, closing } = process;
-  const { ca, trust } = role;
-  const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
-  closing.defer(() => identity.close());
+  const { log, metrics, clock } = process;
+  const identity = await role.identity();
   const listener = await serveTls({
     ...address,
     identity: () => identity.current(),
-    trust: () => trust.current().own,
+    trust: () => role.trust.current().own,
     services: fleet.services.map(({ service }) => service),
     quickMethods: ['/spire.api.server.svid.v1.SVID/NewJWTSVID'],
     // Strangers may connect, and be refused, as often as they like.
@@ -56,14 +59,14 @@ export async function serveAgents(
 }
 
 /**
- * Begins to serve administrators on the admin socket; closed with `process`. `listener`: where agents are served.
+ * Begins to serve administrators on the admin socket; closed with `process`.
  * @throws TrustplaneError ERR_SOCKET_*
  */
 export async function serveAdministrators(
   config: Config,
   process: Process,
   { role, fleet }: Server,
-  listener: AgentListener | undefined,
+  ports: Ports,
 ): Promise<void> {
   const { log, metrics, clock, uid } = process;
   const startedAt = clock.now();
@@ -77,6 +80,7 @@ export async function serveAdministrators(
         entries: role.entries,
         ca: role.ca,
         jwtCa: role.jwtCa,
+        bundleEndpoint: ports.bundleEndpoint,
         checks: () => process.readiness.check().checks,
       }),
       file: 'trustplane/admin/v1/admin.proto',
@@ -87,7 +91,7 @@ export async function serveAdministrators(
         agents: fleet.agents,
         clock,
         startedAt,
-        svidChain: () => listener?.svidChain() ?? [],
+        svidChain: () => ports.agents?.svidChain() ?? [],
       }),
       file: 'spire/api/server/debug/v1/debug.proto',
     },

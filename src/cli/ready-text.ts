@@ -18,12 +18,14 @@ export function formatReady(
   io: Io,
   isEmpty: boolean,
   address: Address | undefined,
+  bundleEndpoint?: { readonly url: string },
 ): string {
   const lines = [
     `trustplane is ready for the trust domain ${config.trustDomain.name}`,
     `  Workload API and SDS  unix://${config.socket}`,
     `  server API            unix://${config.adminSocket}`,
     ...(address === undefined ? [] : [`  agents                ${formatAddress(address)}`]),
+    ...(bundleEndpoint === undefined ? [] : [`  bundle endpoint       ${bundleEndpoint.url}`]),
     `  data directory        ${config.dataDir}`,
     ...(isEmpty ? firstSteps(config, io) : []),
   ];

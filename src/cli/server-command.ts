@@ -67,7 +67,16 @@ async function runServer(io: Io, options: ServerOptions): Promise<void> {
   const { trustDomain, adminSocket, dataDir } = config;
   const address = formatAddress(server.address);
   const { pid } = process;
-  const ready = { ready: true, pid, trustDomain: trustDomain.name, address, adminSocket, dataDir };
+  const url = server.bundleEndpoint?.url;
+  const ready = {
+    ready: true,
+    pid,
+    trustDomain: trustDomain.name,
+    address,
+    adminSocket,
+    dataDir,
+    ...(url !== undefined && { bundleEndpoint: url }),
+  };
   io.out(
     options.output === 'json'
       ? `${JSON.stringify(ready)}\n`
@@ -75,6 +84,7 @@ async function runServer(io: Io, options: ServerOptions): Promise<void> {
           `trustplane is ready for the trust domain ${trustDomain.name}`,
           `  agents          ${address}`,
           `  server API      unix://${adminSocket}`,
+          ...(url === undefined ? [] : [`  bundle endpoint ${url}`]),
           `  data directory  ${dataDir}`,
           '',
         ].join('\n'),

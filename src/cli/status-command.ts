@@ -55,11 +55,13 @@ async function showStatus(io: Io, options: AdminOptions): Promise<void> {
   const client = createAdminClient(options.adminSocket);
   try {
     const status = await client.status();
+    const endpoint = status.bundleEndpoint;
     const fields = formatFields([
       ['Trust domain', status.trustDomain],
       ['Version', status.version],
       ['Up for', formatDuration(status.uptimeSeconds * 1_000)],
       ['Entries', String(status.entries)],
+      ['Bundle endpoint', endpoint === null ? '' : `${endpoint.url} (${endpoint.profile})`],
       ['Health', status.healthy ? 'healthy' : status.problems.join('; ')],
     ]);
     const authorities = formatTable(

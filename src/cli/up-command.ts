@@ -71,9 +71,10 @@ async function runUp(io: Io, options: UpOptions): Promise<void> {
     adminSocket: config.adminSocket,
     dataDir: config.dataDir,
     ...(up.address !== undefined && { address: formatAddress(up.address) }),
+    ...(up.bundleEndpoint !== undefined && { bundleEndpoint: up.bundleEndpoint.url }),
   };
   const isEmpty = up.server.role.entries.count() === 0;
   if (options.output === 'json') io.out(`${JSON.stringify(ready)}\n`);
-  else io.out(formatReady(config, io, isEmpty, up.address));
+  else io.out(formatReady(config, io, isEmpty, up.address, up.bundleEndpoint));
   await serveUntilStopped(up, stop, loaded, reloads ? load : undefined);
 }

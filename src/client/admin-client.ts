@@ -17,6 +17,8 @@ export interface ServerStatus {
   readonly hasAgent: boolean;
   /** Why it is not healthy. */
   readonly problems: readonly string[];
+  /** Where anybody reads the bundle; null: nowhere. */
+  readonly bundleEndpoint: { readonly url: string; readonly profile: string } | null;
   readonly authorities: readonly AuthorityView[];
   readonly jwtAuthorities: readonly AuthorityView[];
 }
@@ -111,6 +113,7 @@ interface StatusResponse {
   readonly uptime_seconds?: string;
   readonly entries_count?: string;
   readonly healthy?: boolean;
+  readonly bundle_endpoint?: { readonly url?: string; readonly profile?: string };
   readonly checks?: readonly { name?: string; healthy?: boolean; message?: string }[];
   readonly x509_authorities?: readonly AuthorityMessage[];
   readonly jwt_authorities?: readonly AuthorityMessage[];
@@ -127,7 +130,15 @@ function buildStatus(response: StatusResponse): ServerStatus {
     problems: (response.checks ?? [])
       .filter(({ healthy }) => healthy !== true)
       .map(({ name, message }) => `${name ?? ''}: ${message ?? ''}`),
+    bundleEndpoint: buildEndpoint(response.bundle_endpoint),
     authorities: (response.x509_authorities ?? []).map(buildAuthority),
     jwtAuthorities: (response.jwt_authorities ?? []).map(buildAuthority),
   };
+}
+
+function buildEndpoint(
+  endpoint: StatusResponse['bundle_endpoint'],
+): ServerStatus['bundleEndpoint'] {
+  if (endpoint === undefined) return null;
+  return { url: endpoint.url ?? '', profile: endpoint.profile ?? '' };
 }

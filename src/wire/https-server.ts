@@ -78,7 +78,8 @@ export async function serveHttps(options: HttpsServerOptions): Promise<HttpsServ
     answerTimeoutMs: limits.answerTimeoutMs ?? 60_000,
   });
   http.on('clientError', (error, socket) => {
-    if (gate.isAnswering(socket)) socket.destroy();
+    const isGone = 'code' in error && error.code === 'ECONNRESET';
+    if (isGone || !socket.writable || gate.isAnswering(socket)) socket.destroy();
     else options.onMalformed(refuseMalformed(error, socket));
   });
   const listener = createServer(tcpSettings, (socket) => gate.admit(socket));
@@ -96,15 +97,12 @@ export async function serveHttps(options: HttpsServerOptions): Promise<HttpsServ
   return { ...address, close: (graceMs) => (closed ??= close(graceMs)) };
 }
 
-/** @returns the status; 0 where the peer is gone */
+/** @returns the status */
 function refuseMalformed(error: Error, socket: Duplex): number {
-  const code = 'code' in error ? error.code : undefined;
-  if (code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return 0;
-  }
-  const status = code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
-  const reason = status === 431 ? 'Request Header Fields Too Large' : 'Bad Request';
+  const isTooLarge = 'code' in error && error.code === 'HPE_HEADER_OVERFLOW';
+  const [status, reason] = isTooLarge
+    ? [431, 'Request Header Fields Too Large']
+    : [400, 'Bad Request'];
   socket.end(`HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   return status;
 }

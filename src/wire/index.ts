@@ -19,5 +19,5 @@ export {
   type TlsLimits,
   type TlsServerOptions,
 } from './tls-server.ts';
-export type { TlsIdentity } from './tls-settings.ts';
+export { type TlsIdentity, withTlsSettings } from './tls-settings.ts';
 export { serveUnix, type UnixServer, type UnixServerOptions } from './unix-server.ts';
