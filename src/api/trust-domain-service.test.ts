@@ -175,14 +175,27 @@ describe('relationships', () => {
     expect(bundles.get(b)).toBeDefined();
   });
 
-  it('are not refreshed yet', async () => {
-    const { call, create } = await open();
+  it('are fetched when asked', async () => {
+    const { call, create, refreshed } = await open();
     await create(web);
-    await expect(call('RefreshBundle', { trust_domain: 'b.test' })).rejects.toEqual(
-      refused(status.FAILED_PRECONDITION, 'b.test'),
-    );
+    expect(await call('RefreshBundle', { trust_domain: 'b.test' })).toEqual({});
+    expect(refreshed).toEqual(['b.test']);
     await expect(call('RefreshBundle', { trust_domain: 'c.test' })).rejects.toEqual(
       refused(status.NOT_FOUND, 'c.test'),
     );
+  });
+
+  it('that the configuration keeps are changed there alone', async () => {
+    const { call, create, relationships } = await open();
+    await create(web);
+    await relationships.update(b, { source: 'config' });
+    const held = item(status.FAILED_PRECONDITION, 'federation.relationships');
+    expect(
+      await call('BatchUpdateFederationRelationship', { federation_relationships: [web] }),
+    ).toEqual({ results: [held] });
+    expect(await call('BatchDeleteFederationRelationship', { trust_domains: ['b.test'] })).toEqual({
+      results: [{ ...held, trust_domain: 'b.test' }],
+    });
+    expect(relationships.get(b)).toBeDefined();
   });
 });

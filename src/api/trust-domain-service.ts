@@ -1,7 +1,12 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { FederationRelationship, Relationships } from '../federation/index.ts';
+import {
+  endRelationship,
+  type FederationRelationship,
+  type Relationships,
+  requireChangeable,
+} from '../federation/index.ts';
 import type { Log } from '../ops/index.ts';
-import { messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { messageOf, type TrustDomain } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { eachItem } from './each-item.ts';
 import type { ForeignBundleStore } from './federated-bundle-methods.ts';
@@ -28,6 +33,8 @@ export interface TrustDomainServiceOptions {
     'get' | 'require' | 'list' | 'create' | 'update' | 'delete'
   >;
   readonly foreignBundles: Pick<ForeignBundleStore, 'get' | 'set' | 'delete'>;
+  /** Fetches the bundle of a trust domain now. */
+  readonly refresh: (trustDomain: TrustDomain) => Promise<unknown>;
   readonly log: Log;
 }
 
@@ -73,12 +80,9 @@ function readingMethods(options: TrustDomainServiceOptions): UntypedServiceImple
         return build(relationships.require(trustDomain), request.output_mask);
       },
     ),
-    RefreshBundle: unary((request: { trust_domain?: string }): object => {
-      const { trustDomain } = relationships.require(
-        parseForeignDomain(request.trust_domain, 'trust_domain', own),
-      );
-      const message = `this server does not fetch the bundle of ${trustDomain.name}; set it`;
-      throw new TrustplaneError('ERR_FEDERATION_NO_REFRESH', message);
+    RefreshBundle: unary(async ({ trust_domain }: { trust_domain?: string }) => {
+      await options.refresh(parseForeignDomain(trust_domain, 'trust_domain', own));
+      return {};
     }),
   };
 }
@@ -109,7 +113,7 @@ function writingMethods(options: TrustDomainServiceOptions): UntypedServiceImple
     ),
     BatchUpdateFederationRelationship: batch('updated', async (wire, mask) => {
       const { trustDomain, edit, bundle } = parseRelationshipEdit(wire, mask, own);
-      options.relationships.require(trustDomain);
+      requireChangeable(options.relationships.require(trustDomain));
       if (bundle !== undefined) await foreignBundles.set(bundle);
       return await options.relationships.update(trustDomain, edit);
     }),
@@ -117,7 +121,10 @@ function writingMethods(options: TrustDomainServiceOptions): UntypedServiceImple
       async ({ trust_domains }: { trust_domains?: readonly string[] }) => {
         const names = parseBatch(trust_domains, MAX_BATCH, 'trust_domains');
         const results = await eachItem(names, 1, log, async (name) => {
-          await end(options, parseForeignDomain(name, 'trust_domains', own));
+          const trustDomain = parseForeignDomain(name, 'trust_domains', own);
+          requireChangeable(options.relationships.get(trustDomain));
+          await endRelationship(options, trustDomain);
+          log.info({ trustDomain: trustDomain.name }, 'federation relationship and bundle deleted');
           return { status: okStatus };
         });
         return {
@@ -145,26 +152,6 @@ async function create(
     });
     throw error;
   }
-}
-
-/**
- * Trust is withdrawn first: after a crash the relationship is still there to be deleted (SPIFFE
- * Federation §6.3). And again at the end: a bundle may have come meanwhile.
- */
-async function end(
-  { relationships, foreignBundles, log }: TrustDomainServiceOptions,
-  trustDomain: TrustDomain,
-): Promise<void> {
-  const withdraw = async (): Promise<void> =>
-    await foreignBundles.delete(trustDomain).catch(unlessGone);
-  if (relationships.get(trustDomain) !== undefined) await withdraw();
-  await relationships.delete(trustDomain);
-  await withdraw();
-  log.info({ trustDomain: trustDomain.name }, 'federation relationship deleted with its bundle');
-}
-
-function unlessGone(error: unknown): void {
-  if (!(error instanceof TrustplaneError) || error.code !== 'ERR_BUNDLE_NOT_FOUND') throw error;
 }
 
 function factsOf({ trustDomain, bundleEndpointUrl, profile }: FederationRelationship) {

@@ -113,11 +113,11 @@ export function buildConfig(flags: ConfigFlags, file: ConfigFile, paths: Default
 
 /** Fills in the defaults. @throws TrustplaneError ERR_CONFIG for what contradicts itself */
 export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config {
-  const { server, agent } = merged;
+  const { server, agent, trustDomain = TrustDomain.parse('example.org') } = merged;
   const dataDir = server?.dataDir ?? paths.dataDir;
   const x509SvidTtlMs = server?.x509Svid?.ttl ?? defaultSvidTtlMs(server?.ca?.ttl, 3_600_000);
   const config: Config = {
-    trustDomain: merged.trustDomain ?? TrustDomain.parse('example.org'),
+    trustDomain,
     dataDir,
     ...buildAgentConfig(agent, paths),
     socket: agent?.socket ?? paths.socket,
@@ -144,7 +144,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     },
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
-    federation: buildFederation(merged.federation),
+    federation: buildFederation(merged.federation, trustDomain),
     allowUnauthenticatedVerifiers: agent?.allowUnauthenticatedVerifiers ?? false,
     allowedForeignJwtClaims: agent?.allowedForeignJwtClaims ?? [],
     sdsNames: {

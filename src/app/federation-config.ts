@@ -1,11 +1,15 @@
-import { TrustplaneError } from '../spiffe/index.ts';
+import { type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { Address } from './config-values.ts';
 import type { AcmeFile, BundleEndpointFile, FederationFile } from './federation-schema.ts';
+import { buildRelationships, type RelationshipConfig } from './relationship-config.ts';
 
 /** How this server and other trust domains come to know each other's bundles. */
 export interface FederationConfig {
   /** Undefined: none is served. */
   readonly bundleEndpoint: BundleEndpointConfig | undefined;
+  readonly relationships: readonly RelationshipConfig[];
+  /** Of foreign endpoints; 0: none is followed. */
+  readonly maxRedirects: number;
 }
 
 /** The endpoint where anybody may read the own bundle. */
@@ -36,9 +40,16 @@ export interface AcmeConfig {
 }
 
 /** @throws TrustplaneError ERR_CONFIG for what contradicts itself */
-export function buildFederation(file: FederationFile | undefined): FederationConfig {
+export function buildFederation(
+  file: FederationFile | undefined,
+  own: TrustDomain,
+): FederationConfig {
   const endpoint = file?.bundleEndpoint;
-  return { bundleEndpoint: endpoint && buildBundleEndpoint(endpoint) };
+  return {
+    bundleEndpoint: endpoint && buildBundleEndpoint(endpoint),
+    relationships: buildRelationships(file?.relationships ?? [], own),
+    maxRedirects: file?.maxRedirects ?? 3,
+  };
 }
 
 function buildBundleEndpoint(file: BundleEndpointFile): BundleEndpointConfig {

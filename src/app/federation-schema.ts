@@ -5,8 +5,10 @@ import {
   listenAddress,
   option,
   parsed,
+  reloadable,
   type Section,
 } from './config-values.ts';
+import { type RelationshipFile, relationshipSchema } from './relationship-schema.ts';
 
 const DNS_NAME =
   '^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$';
@@ -108,6 +110,30 @@ const bundleEndpoint = z.strictObject({
 /** The section `federation`. */
 export const federationSchema: z.ZodType<FederationFile> = z.strictObject({
   bundleEndpoint: bundleEndpoint.optional(),
+  relationships: reloadable(
+    z
+      .array(relationshipSchema)
+      .max(10_000)
+      .optional()
+      .meta({
+        description:
+          'Foreign trust domains whose bundles are fetched and trusted. One that is taken out ends with its bundle; those made by command are left alone. The same on all servers of a trust domain.',
+        examples: [
+          [
+            {
+              trustDomain: 'b.test',
+              bundleEndpointUrl: 'https://b.test/bundle',
+              bundleEndpointProfile: 'https_web',
+            },
+          ],
+        ],
+      }),
+  ),
+  maxRedirects: option(
+    z.int().min(0).max(5),
+    3,
+    'How many redirects of a bundle endpoint are followed, each by the same rules as the configured URL. 0 for none.',
+  ),
 });
 
 /** What the file may say of a bundle endpoint. */
@@ -135,4 +161,6 @@ export interface AcmeFile {
 /** What the file may say of other trust domains. */
 export type FederationFile = Section<{
   bundleEndpoint: BundleEndpointFile;
+  relationships: readonly RelationshipFile[];
+  maxRedirects: number;
 }>;

@@ -153,7 +153,12 @@ export async function openFleet(
       guarded('localauthority', createLocalAuthorityService(server)),
       guarded(
         'trustdomain',
-        createTrustDomainService({ ...common, relationships, foreignBundles }),
+        createTrustDomainService({
+          ...common,
+          relationships,
+          foreignBundles,
+          refresh: (name) => server.federationClient.refresh(name),
+        }),
       ),
       openSync(process, server, { agents, entitlements, authorization }),
     ],

@@ -8,6 +8,7 @@ import {
   type X509Ca,
 } from '../ca/index.ts';
 import { EntryRegistry } from '../entries/index.ts';
+import type { FederationClient } from '../federation/client/index.ts';
 import {
   createTrustMapSource,
   type OwnBundle,
@@ -23,6 +24,7 @@ import { returnFreedMemory } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { type Federation, openFederation } from './open-federation.ts';
+import { openFederationClient } from './open-federation-client.ts';
 import { openKeyManager } from './open-key-manager.ts';
 import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
@@ -44,6 +46,8 @@ export interface ServerRole extends Federation {
   /** Who has which bundle; to be told which agents there are before it can tell anything. */
   readonly evidence: RotationEvidence;
   readonly trust: TrustMapSource;
+  /** Fetches the bundles of foreign trust domains. */
+  readonly federationClient: FederationClient;
   /** What its ports show, opened when the first one asks. */
   readonly identity: () => Promise<ServerIdentity>;
   /** What stands above this server; undefined when its authorities are self-signed. */
@@ -99,6 +103,7 @@ export async function openServerRole(
   const authorities = await openAuthorities(config, process, bucket, { ownBundle, evidence });
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
+  const federationClient = await openFederationClient(config, process, { ...federation, trust });
   const identity = shareIdentity(config, process, { ca: authorities.ca, trust });
   return {
     ...federation,
@@ -108,6 +113,7 @@ export async function openServerRole(
     revocations,
     evidence,
     trust,
+    federationClient,
     identity,
   };
 }

@@ -82,6 +82,11 @@ export class DomainRecords<Value> {
     return this.#view.names.length;
   }
 
+  /** Whether the store has a record at this instant, readable or not. @throws TrustplaneError ERR_STORE_* */
+  async isStored(trustDomain: TrustDomain): Promise<boolean> {
+    return (await this.#options.bucket.get(this.#kind.keyOf(trustDomain))) !== undefined;
+  }
+
   /** In order of the names. @throws TrustplaneError ERR_FEDERATION_PAGE */
   list(request: PageRequest): RecordPage<Value> {
     const held = { ids: this.#view.names, itemOf: (name: string) => this.#view.at(name) };

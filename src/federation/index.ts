@@ -1,6 +1,9 @@
 /** Which bundles are trusted now: the own one, kept in the store and seen live, and those of federated trust domains. */
+export { type ConfiguredRelationship, keepConfigured } from './configured-relationships.ts';
+export { endRelationship, requireChangeable } from './end-relationship.ts';
 export { withdrawExpiredAuthorities } from './expired-authorities.ts';
 export { type BundleEdit, ForeignBundles } from './foreign-bundles.ts';
+export { lastingForeignBundles, lastingOwnBundle } from './lasting-bundles.ts';
 export {
   type MergedKeys,
   type OwnBundle,

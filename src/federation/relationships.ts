@@ -49,6 +49,16 @@ export class Relationships {
     throw this.#records.notFound(trustDomain);
   }
 
+  /** In order of the trust domains' names. */
+  all(): readonly FederationRelationship[] {
+    return this.#records.all();
+  }
+
+  /** Whether the store has it at this instant; what is seen here may lag. @throws TrustplaneError ERR_STORE_* */
+  async isStored(trustDomain: TrustDomain): Promise<boolean> {
+    return await this.#records.isStored(trustDomain);
+  }
+
   /** In order of the trust domains' names. @throws TrustplaneError ERR_FEDERATION_PAGE */
   list(request: PageRequest): RecordPage<FederationRelationship> {
     return this.#records.list(request);
@@ -65,6 +75,15 @@ export class Relationships {
       const message = `there is a relationship with ${trustDomain.name} already`;
       throw new TrustplaneError('ERR_RELATIONSHIP_EXISTS', message);
     });
+  }
+
+  /** Creates the relationship or puts it in the place of the one there is. @throws TrustplaneError as `create` */
+  async set(relationship: FederationRelationship): Promise<FederationRelationship> {
+    return await this.#records.change(relationship.trustDomain, (before) =>
+      before !== undefined && sameBytes(encode(before), encode(relationship))
+        ? before
+        : relationship,
+    );
   }
 
   /** Sets the fields of `edit`. @throws TrustplaneError as `create`, and ERR_RELATIONSHIP_NOT_FOUND */

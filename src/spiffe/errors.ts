@@ -324,6 +324,8 @@ export const errorCodes = {
   // client
   ERR_ENDPOINT_ADDRESS: ['invalid', 'The Workload API address is malformed or missing.'],
   ERR_CLIENT_RESPONSE: ['invalid', 'The Workload API answered with something that is not valid.'],
+  // check
+  ERR_CHECK_REQUEST: ['invalid', 'What a proxy asks about a request is malformed.'],
   // authz
   ERR_POLICY: ['invalid', 'A policy is malformed or contradicts itself.'],
   ERR_POLICY_PATTERN: ['invalid', 'A pattern, method or IP range of a policy is malformed.'],

@@ -4,12 +4,18 @@ export { dialTls, type TlsDial, type TlsDialOptions } from './dial-tls.ts';
 export { type Dial, dialUnix } from './dial-unix.ts';
 export { returnFreedMemory } from './free-memory.ts';
 export { createHealth, type Health, type ServingStatus } from './health.ts';
+export { takePeerChain } from './peer-chain.ts';
 export type { PeerProcess } from './peer-process.ts';
 export { peerOf } from './peers.ts';
 export { type GrpcService, loadService, messageType, strictBytes } from './protos.ts';
 export { createReflection } from './reflection.ts';
 export { selfTestPeerCredentials } from './self-test.ts';
-export type { ServerTrust, UnverifiedServer, VerifiedServer } from './server-trust.ts';
+export {
+  type ServerTrust,
+  type UnverifiedServer,
+  type VerifiedServer,
+  verifyServer,
+} from './server-trust.ts';
 export { sourceNetwork } from './source-network.ts';
 export { ERROR_CODE_KEY, exitCodeOf, statusOf, toServiceError } from './status.ts';
 export type { AnonymousCaller, RemoteCaller, SvidCaller } from './tls-peers.ts';

@@ -29,11 +29,22 @@ export async function openBundleApi(log = silentLog, options: { isAgent?: boolea
     clock,
     log,
   });
+  const refreshed: string[] = [];
   const trustDomainService = createTrustDomainService({
     trustDomain: testTrustDomain,
     relationships,
     foreignBundles,
+    refresh: async (trustDomain) =>
+      void refreshed.push(relationships.require(trustDomain).trustDomain.name),
     log,
   });
-  return { ...federation, entries, ownBundle, trustMap, bundleService, trustDomainService };
+  return {
+    ...federation,
+    entries,
+    ownBundle,
+    trustMap,
+    bundleService,
+    trustDomainService,
+    refreshed,
+  };
 }

@@ -132,7 +132,12 @@ export async function openFleet(options: FleetOptions = {}) {
       clock,
       log: silentLog,
     }),
-    createTrustDomainService({ ...common, relationships, foreignBundles }),
+    createTrustDomainService({
+      ...common,
+      relationships,
+      foreignBundles,
+      refresh: async (name) => relationships.require(name),
+    }),
     createEntryService({ entries, log: silentLog, forAgents }),
     createSvidService({ ...common, ...forDownstream, issuance, jwtIssuance, authorization }),
   ];

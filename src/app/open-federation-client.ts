@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto';
+import { FederationClient } from '../federation/client/index.ts';
+import {
+  type ConfiguredRelationship,
+  type FederationRelationship,
+  keepConfigured,
+  parseWebCa,
+} from '../federation/index.ts';
+import { limitLog, readFileBounded } from '../ops/index.ts';
+import {
+  type Bundle,
+  parseBundleDocument,
+  parsePemBundle,
+  type TrustMapSource,
+  TrustplaneError,
+} from '../spiffe/index.ts';
+import type { Duty } from '../store/index.ts';
+import type { Config } from './config.ts';
+import type { Federation } from './open-federation.ts';
+import type { Process } from './process.ts';
+import type { RelationshipConfig } from './relationship-config.ts';
+
+const MAX_FILE_BYTES = 1_048_576;
+/** So many peers are named where people look. */
+const MAX_NAMED = 5;
+
+/**
+ * Makes the relationships of the configuration, now and at each reload, and begins to fetch the bundles
+ * of all; closed with `process`.
+ * @throws TrustplaneError ERR_FILE_*, ERR_RELATIONSHIP, ERR_BUNDLE*, ERR_PEM, ERR_CERTIFICATE, ERR_JSON, ERR_STORE_*
+ */
+export async function openFederationClient(
+  config: Config,
+  process: Process,
+  federation: Federation & { readonly trust: TrustMapSource },
+  duty?: Duty,
+): Promise<FederationClient> {
+  const { log, metrics, clock, closing, readiness, reloader } = process;
+  const configured = await loadRelationships(config);
+  await keepConfigured({ ...federation, log }, configured);
+  const client = new FederationClient({
+    ...federation,
+    maxRedirects: config.federation.maxRedirects,
+    duty,
+    clock,
+    random: randomBytes,
+    // Peers may fail as often as they like.
+    log: limitLog(log, clock),
+    metrics,
+  });
+  closing.defer(() => client.close());
+  reloader.add(['federation.relationships'], async (next) => {
+    await keepConfigured({ ...federation, log }, await loadRelationships(next));
+  });
+  readiness.observe('federation', () => faultOf(client));
+  return client;
+}
+
+async function loadRelationships({
+  federation,
+}: Pick<Config, 'federation'>): Promise<readonly ConfiguredRelationship[]> {
+  const loaded: ConfiguredRelationship[] = [];
+  for (const configured of federation.relationships) loaded.push(await loadFiles(configured));
+  return loaded;
+}
+
+async function loadFiles({
+  relationship,
+  trustBundleFile,
+  webCaFile,
+}: RelationshipConfig): Promise<ConfiguredRelationship> {
+  const webCa = webCaFile && parseWebCa((await load(webCaFile)).toString('latin1'));
+  const bundle = trustBundleFile && (await loadBundle(relationship, trustBundleFile));
+  return { relationship: { ...relationship, webCa }, bundle: bundle || undefined };
+}
+
+async function loadBundle({ trustDomain }: FederationRelationship, file: string): Promise<Bundle> {
+  const bytes = await load(file);
+  const text = bytes.toString('latin1');
+  if (text.trimStart().startsWith('-----BEGIN')) return parsePemBundle(trustDomain, text);
+  return parseBundleDocument(trustDomain, bytes).bundle;
+}
+
+async function load(file: string): Promise<Buffer> {
+  const bytes = await readFileBounded(file, MAX_FILE_BYTES);
+  if (bytes !== undefined) return Buffer.from(bytes);
+  throw new TrustplaneError('ERR_FILE_READ', `${file}: there is no such file`);
+}
+
+/** Which peers are not heard of; the server is ready all the same. */
+function faultOf(client: FederationClient): string | undefined {
+  const failing = client.statuses().filter(({ lastError }) => lastError !== undefined);
+  if (failing.length === 0) return undefined;
+  const named = failing
+    .slice(0, MAX_NAMED)
+    .map(({ trustDomain, lastError }) => `${trustDomain.name} (${lastError?.code})`);
+  const more = failing.length > named.length ? [`${failing.length - named.length} more`] : [];
+  return `bundles that cannot be fetched: ${[...named, ...more].join(', ')}`;
+}
