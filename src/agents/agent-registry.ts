@@ -49,6 +49,8 @@ export interface AgentRegistryOptions {
   readonly graceMs?: number;
 }
 
+type Standing = Pick<HeldAgent, 'agent' | 'revision'>;
+
 /** Which expired agents `purge` deletes. */
 export interface PurgeRequest {
   /** Milliseconds since the epoch: their last SVID ended before. */
@@ -70,7 +72,7 @@ export class AgentRegistry {
   readonly #feed: BucketFeed;
   readonly #attestations;
   /** By the agent's path. */
-  readonly #standings: SharedReads<AttestedAgent | undefined>;
+  readonly #standings: SharedReads<Standing | undefined>;
   #following: Promise<void> = Promise.resolve();
 
   private constructor(options: AgentRegistryOptions) {
@@ -82,7 +84,7 @@ export class AgentRegistry {
       target: this.#view,
       closedCode: 'ERR_AGENT_CLOSED',
     });
-    this.#standings = new SharedReads((path) => this.#read(SpiffeId.of(options.trustDomain, path)));
+    this.#standings = new SharedReads((path) => this.#readStanding(path));
     this.#attestations = options.metrics.counter(
       'trustplane_agents_attestations_total',
       'Attestations of agents that were accepted.',
@@ -96,6 +98,16 @@ export class AgentRegistry {
     await registry.#feed.load();
     registry.#following = registry.#feed.follow();
     return registry;
+  }
+
+  /** Up to which revision of the bucket it is known. */
+  get revision(): number {
+    return this.#feed.revision;
+  }
+
+  /** Resolves when all is known that another server knew at that revision; see BucketFeed. @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_* */
+  async catchUp(revision: number): Promise<void> {
+    await this.#feed.catchUp(revision);
   }
 
   get(id: SpiffeId): AttestedAgent | undefined {
@@ -144,8 +156,13 @@ export class AgentRegistry {
   async authorize(id: SpiffeId, presented: AgentSvid): Promise<AttestedAgent> {
     const { trustDomain, clock } = this.#options;
     checkAgentId(id, trustDomain);
-    const agent = requireAttested(await this.#standingOf(id), id);
-    if (judgeSvid(agent, presented, clock.now()) === 'current') return agent;
+    const standing = await this.#standingOf(id);
+    const agent = requireAttested(standing?.agent, id);
+    if (judgeSvid(agent, presented, clock.now()) === 'current') {
+      // What follows is made of the view, which is to be no older.
+      await this.#feed.catchUp(standing?.revision ?? 0);
+      return agent;
+    }
     return await this.#change(id, (before) => {
       const renewed = requireAttested(before, id);
       const isCurrent = judgeSvid(renewed, presented, clock.now()) === 'current';
@@ -284,9 +301,18 @@ export class AgentRegistry {
   }
 
   /** An agent that is not in the view is looked for, to tell why. */
-  async #standingOf({ path }: SpiffeId): Promise<AttestedAgent | undefined> {
+  async #standingOf({ path }: SpiffeId): Promise<Standing | undefined> {
     const held = this.#options.isSoleWriter === true ? this.#view.at(path) : undefined;
-    return held === undefined ? await this.#standings.read(path) : held.agent;
+    return held ?? (await this.#standings.read(path));
+  }
+
+  async #readStanding(path: string): Promise<Standing | undefined> {
+    const { bucket, trustDomain } = this.#options;
+    const key = agentKey(SpiffeId.of(trustDomain, path));
+    const stored = await bucket.get(key);
+    if (stored === undefined) return undefined;
+    const agent = decodeAgentRecord(key, stored.value, trustDomain);
+    return { agent, revision: stored.revision };
   }
 
   async #deleteUnchanged({ agent, revision }: HeldAgent): Promise<boolean> {

@@ -135,6 +135,16 @@ export class EntryRegistry {
     return await this.#writes.run(id, () => this.#delete(id));
   }
 
+  /** Up to which revision of the bucket it is known. */
+  get revision(): number {
+    return this.#feed.revision;
+  }
+
+  /** Resolves when all is known that another server knew at that revision; see BucketFeed. @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_* */
+  async catchUp(revision: number): Promise<void> {
+    await this.#feed.catchUp(revision);
+  }
+
   /** Stops following; waiting writes reject with ERR_ENTRY_CLOSED. */
   async close(): Promise<void> {
     this.#feed.close();

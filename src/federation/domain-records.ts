@@ -64,6 +64,16 @@ export class DomainRecords<Value> {
     return records;
   }
 
+  /** Up to which revision of the bucket it is known. */
+  get revision(): number {
+    return this.#feed.revision;
+  }
+
+  /** Resolves when all is known that another server knew at that revision; see BucketFeed. @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_* */
+  async catchUp(revision: number): Promise<void> {
+    await this.#feed.catchUp(revision);
+  }
+
   get(trustDomain: TrustDomain): Value | undefined {
     return this.#view.at(trustDomain.name)?.value;
   }

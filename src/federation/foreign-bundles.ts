@@ -27,6 +27,16 @@ export class ForeignBundles {
     return new ForeignBundles(await DomainRecords.load(foreignBundleKind, options));
   }
 
+  /** Up to which revision of the bucket it is known. */
+  get revision(): number {
+    return this.#records.revision;
+  }
+
+  /** Resolves when all is known that another server knew at that revision; see BucketFeed. @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_* */
+  async catchUp(revision: number): Promise<void> {
+    await this.#records.catchUp(revision);
+  }
+
   /** By trust domain name; a new map after each change. */
   current(): ReadonlyMap<string, Bundle> {
     return this.#current;

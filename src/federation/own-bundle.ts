@@ -83,6 +83,8 @@ export interface OwnBundle {
   /** Calls the listener after each change, before the `publish` or `withdraw` here that made it resolves; returns the way to stop. */
   watch(listener: (bundle: Bundle) => void): () => void;
   publisherFor(serverId: string): OwnBundlePublisher;
+  /** Resolves when `current` is at least the bundle with this sequence number, unless the store was set back. @throws TrustplaneError ERR_OWN_BUNDLE, ERR_STORE_* */
+  catchUp(sequence: bigint): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -182,6 +184,12 @@ class StoredOwnBundle implements OwnBundle {
       jwtAuthorities: () =>
         this.#record?.jwtAuthorities.filter(({ publishedBy }) => publishedBy === serverId) ?? [],
     };
+  }
+
+  async catchUp(sequence: bigint): Promise<void> {
+    if ((this.#record?.sequence ?? 0n) >= sequence) return;
+    const stored = await this.#options.bucket.get(KEY);
+    if (stored !== undefined) this.#apply(this.#decode(stored.value), stored.revision);
   }
 
   async close(): Promise<void> {

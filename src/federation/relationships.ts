@@ -23,6 +23,16 @@ export class Relationships {
     });
   }
 
+  /** Up to which revision of the bucket it is known. */
+  get revision(): number {
+    return this.#records.revision;
+  }
+
+  /** Resolves when all is known that another server knew at that revision; see BucketFeed. @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_* */
+  async catchUp(revision: number): Promise<void> {
+    await this.#records.catchUp(revision);
+  }
+
   /** A new value after each change. */
   current(): TrustTerms {
     return this.#current;

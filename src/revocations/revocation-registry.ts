@@ -10,6 +10,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type Bucket, BucketFeed, unlessConflict } from '../store/index.ts';
+import { joinRevocations } from './join-revocations.ts';
 import { decodeRevocation, encodeRevocation, revocationKey } from './revocation-record.ts';
 import { type RevocationChange, RevocationView } from './revocation-view.ts';
 
@@ -74,6 +75,16 @@ export class RevocationRegistry {
     return registry;
   }
 
+  /** Up to which revision of the bucket it is known. */
+  get revision(): number {
+    return this.#feed.revision;
+  }
+
+  /** Resolves when all is known that another server knew at that revision; see BucketFeed. @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_* */
+  async catchUp(revision: number): Promise<void> {
+    await this.#feed.catchUp(revision);
+  }
+
   /** The same list until something changes. */
   list(): readonly Revocation[] {
     return this.#view.list;
@@ -132,7 +143,7 @@ export class RevocationRegistry {
     const id = revocationKey(draft);
     let stored: Stored | undefined = this.#view.at(id);
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const after = join({ id, ...draft }, stored?.revocation);
+      const after = joinRevocations({ id, ...draft }, stored?.revocation);
       if (stored !== undefined && after === stored.revocation) {
         await this.#feed.reached(stored.revision);
         return after;
@@ -199,18 +210,6 @@ export class RevocationRegistry {
     }
     if (!this.#isClosed) this.#schedule(PRUNE_EVERY_MS);
   }
-}
-
-/** What both say; `before` itself when it says all that `next` does. */
-function join(next: Revocation, before: Revocation | undefined): Revocation {
-  if (before === undefined) return next;
-  const isCovered = before.issuedBefore >= next.issuedBefore && before.expiresAt >= next.expiresAt;
-  if (isCovered) return before;
-  return {
-    ...next,
-    issuedBefore: Math.max(before.issuedBefore, next.issuedBefore),
-    expiresAt: Math.max(before.expiresAt, next.expiresAt),
-  };
 }
 
 /** Serial numbers are hex with and without leading zeros, in both cases. */

@@ -112,6 +112,7 @@ export const errorCodes = {
   ERR_STORE_FULL: ['exhausted', 'The disk of the store has no room left.'],
   ERR_STORE_READ_ONLY: ['unavailable', 'The store cannot be written.'],
   ERR_STORE_UNAVAILABLE: ['unavailable', 'The store is closed, or it failed.'],
+  ERR_STORE_BEHIND: ['unavailable', 'What this server has read of the store lags behind.'],
   ERR_STORE_DAMAGED: ['data-loss', 'The database of the store is damaged.'],
   ERR_STORE_SCHEMA: ['precondition', 'The database was written by a newer version of trustplane.'],
   ERR_STORE_TRUST_DOMAIN: ['precondition', 'The database belongs to another trust domain.'],
@@ -312,7 +313,6 @@ export const errorCodes = {
   ERR_SYNC_REFUSED: ['aborted', 'An agent did not accept a snapshot.'],
   ERR_SYNC_REPLACED: ['aborted', 'The agent opened another sync stream.'],
   ERR_SYNC_SILENT: ['aborted', 'The agent did not say that an update took effect.'],
-  ERR_SYNC_BEHIND: ['unavailable', 'This server knows less yet than the agent was told before.'],
   // workload
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
   ERR_WORKLOAD_REQUEST: ['invalid', 'A Workload API request is no protobuf message.'],

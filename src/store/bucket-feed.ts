@@ -4,6 +4,10 @@ import type { Bucket, StoredRecord, StoreEvent, StoreSnapshot } from './store.ts
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 10_000;
+/** How long what other servers know already may take to come here. */
+const CATCH_UP_MS = 5_000;
+/** Of no key. */
+const NOTHING = '-none-';
 
 /** What is done with what the store says. */
 export interface FeedTarget {
@@ -34,6 +38,8 @@ export class BucketFeed {
   #waiting: { revision: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #revision = 0;
   #wake = (): void => {};
+  /** Ends the watch that is under way; then all is read again. */
+  #reread = new AbortController();
 
   constructor(options: BucketFeedOptions) {
     this.#options = options;
@@ -80,6 +86,7 @@ export class BucketFeed {
           'a feed broke; reading all of it again',
         );
       }
+      if (this.#reread.signal.aborted) continue;
       if (!this.#stop.signal.aborted) await this.#pause(retryMs);
       retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     }
@@ -87,13 +94,27 @@ export class BucketFeed {
 
   /** Resolves when the target knows everything up to `revision`. @throws TrustplaneError `closedCode` */
   async reached(revision: number): Promise<void> {
+    await this.#reach(revision);
+  }
+
+  /**
+   * Resolves when the target knows what another server's did at `revision` of its feed of the same keys. After 5 s
+   * the store is asked whether it was ever there: one that was set back to an earlier state never is.
+   * @throws TrustplaneError ERR_STORE_BEHIND when it is and what came since is not here yet; `closedCode`, ERR_STORE_*
+   */
+  async catchUp(revision: number): Promise<void> {
     if (this.#revision >= revision) return;
-    if (this.#stop.signal.aborted) throw this.#closedError();
-    await new Promise<void>((resolve, reject) => {
-      // Nearly always behind the last: revisions rise.
-      const at = this.#waiting.findLastIndex((other) => other.revision <= revision) + 1;
-      this.#waiting.splice(at, 0, { revision, resolve, reject });
-    });
+    const { bucket, clock, what } = this.#options;
+    // The other may have read the bucket when its last changes were of other keys, of which none come here.
+    if (this.#prefix !== '') this.#reread.abort();
+    const late = new AbortController();
+    const timer = clock.setTimer(CATCH_UP_MS, () => late.abort());
+    await this.#reach(revision, late.signal).finally(() => timer.cancel());
+    if (this.#revision >= revision || (await bucket.list(NOTHING)).revision < revision) return;
+    throw new TrustplaneError(
+      'ERR_STORE_BEHIND',
+      `the registry of ${what} is at revision ${this.#revision} and does not know revision ${revision} yet; try again, or another server`,
+    );
   }
 
   close(): void {
@@ -103,8 +124,26 @@ export class BucketFeed {
     this.#waiting = [];
   }
 
+  /** Resolves also when `signal` aborts. */
+  async #reach(revision: number, signal?: AbortSignal): Promise<void> {
+    if (this.#revision >= revision) return;
+    if (this.#stop.signal.aborted) throw this.#closedError();
+    await new Promise<void>((resolve, reject) => {
+      const waiter = { revision, resolve, reject };
+      // Nearly always behind the last: revisions rise.
+      const at = this.#waiting.findLastIndex((other) => other.revision <= revision) + 1;
+      this.#waiting.splice(at, 0, waiter);
+      signal?.addEventListener('abort', () => {
+        this.#waiting = this.#waiting.filter((other) => other !== waiter);
+        resolve();
+      });
+    });
+  }
+
   #events(): AsyncIterable<StoreEvent> {
-    return this.#options.bucket.watch(this.#prefix, this.#revision, this.#stop.signal);
+    this.#reread = new AbortController();
+    const signal = AbortSignal.any([this.#stop.signal, this.#reread.signal]);
+    return this.#options.bucket.watch(this.#prefix, this.#revision, signal);
   }
 
   #advance(revision: number): void {
