@@ -10,6 +10,7 @@ export { createJwtCa, type IssuedJwtSvid, type JwtCa, type JwtCaOptions } from '
 export type { KeyManager } from './key-manager.ts';
 export { loadKeyOwner } from './key-owner.ts';
 export type { AuthorityControl } from './managed-authorities.ts';
+export { lastingAuthorities } from './lasting-authorities.ts';
 export { createMemoryKeyManager } from './memory-key-manager.ts';
 export { resealKeys } from './reseal-keys.ts';
 export type {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 
-const KEY = 'refused';
+export const REFUSED_KEY = 'refused';
 const MAX_ATTEMPTS = 16;
 /** The oldest go when there are more: by then nobody upstream knows them. */
 const MAX_REFUSED = 512;
@@ -23,17 +23,17 @@ export interface RefusedKeys {
 
 /** Read once, written by compare-and-set; names are up to 300 characters. @throws TrustplaneError ERR_CA_JOURNAL, ERR_STORE_* */
 export async function loadRefusedKeys(bucket: Bucket): Promise<RefusedKeys> {
-  const stored = await bucket.get(KEY);
+  const stored = await bucket.get(REFUSED_KEY);
   let record: Record = decode(stored?.value);
   const revoke = async (name: string): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
-      const found = await bucket.get(KEY);
+      const found = await bucket.get(REFUSED_KEY);
       const before = decode(found?.value);
       record = before;
       if (before.revoked.includes(name)) return;
       const next = { ...before, revoked: [...before.revoked, name].slice(-MAX_REFUSED) };
       try {
-        await bucket.put(KEY, Buffer.from(JSON.stringify(next)), found?.revision ?? 0);
+        await bucket.put(REFUSED_KEY, Buffer.from(JSON.stringify(next)), found?.revision ?? 0);
         record = next;
         return;
       } catch (error) {
@@ -45,6 +45,19 @@ export async function loadRefusedKeys(bucket: Bucket): Promise<RefusedKeys> {
   return { isRevoked: (name) => record.revoked.includes(name), revoke };
 }
 
+/** All that either refuses, unless `stored` does already. */
+export function joinRefused(
+  known: Uint8Array,
+  stored: Uint8Array | undefined,
+): Uint8Array | undefined {
+  const there = decode(stored);
+  const missing = decode(known).revoked.filter((name) => !there.revoked.includes(name));
+  if (missing.length === 0) return undefined;
+  return Buffer.from(
+    JSON.stringify({ ...there, revoked: [...there.revoked, ...missing].slice(-MAX_REFUSED) }),
+  );
+}
+
 function decode(value: Uint8Array | undefined): Record {
   if (value === undefined) return { v: 1, revoked: [] };
   try {
@@ -52,7 +65,7 @@ function decode(value: Uint8Array | undefined): Record {
   } catch (cause) {
     throw new TrustplaneError(
       'ERR_CA_JOURNAL',
-      `the record ${KEY} of refused authorities is damaged or of a newer release: ${messageOf(cause)}`,
+      `the record ${REFUSED_KEY} of refused authorities is damaged or of a newer release: ${messageOf(cause)}`,
       { cause },
     );
   }

@@ -1,4 +1,5 @@
 /** Which SVIDs are refused although they have not expired, kept where every server reads it. */
+export { lastingRevocations } from './lasting-revocations.ts';
 export {
   type RevocationChange,
   type RevocationDraft,

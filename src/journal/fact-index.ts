@@ -1,0 +1,143 @@
+import type { Fact, JournalChange } from './journal-line.ts';
+
+/** What is known in memory of a fact; its value is in the file. */
+export interface FactHead extends Omit<Fact, 'value' | 'bucket' | 'key'> {
+  readonly isDeleted: boolean;
+  /** Where its line lies in the file; undefined until that is written. */
+  readonly at: LinePlace | undefined;
+}
+
+export interface LinePlace {
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+export interface PlacedFact {
+  readonly bucket: string;
+  readonly key: string;
+  readonly head: FactHead;
+  readonly at: LinePlace;
+}
+
+/** The facts of a journal by bucket and key, the oldest first, and how far the store was seen. */
+export class FactIndex {
+  readonly #facts = new Map<string, Map<string, FactHead>>();
+  readonly #seen = new Map<string, number>();
+  #era: string | undefined;
+  #liveBytes = 0;
+  #deletions = 0;
+
+  /** Of the lines that count. */
+  get liveBytes(): number {
+    return this.#liveBytes;
+  }
+
+  /** How many facts say that a record was deleted. */
+  get deletions(): number {
+    return this.#deletions;
+  }
+
+  get era(): string | undefined {
+    return this.#era;
+  }
+
+  get size(): number {
+    return [...this.#facts.values()].reduce((sum, facts) => sum + facts.size, 0);
+  }
+
+  at(bucket: string, key: string): FactHead | undefined {
+    return this.#facts.get(bucket)?.get(key);
+  }
+
+  /** Not to be changed while it is gone through. */
+  of(bucket: string): ReadonlyMap<string, FactHead> {
+    return this.#facts.get(bucket) ?? new Map();
+  }
+
+  /** By bucket. */
+  get seen(): ReadonlyMap<string, number> {
+    return this.#seen;
+  }
+
+  /** Takes in a change whose line is at `at`, or not written yet. */
+  apply(change: JournalChange, at?: LinePlace): void {
+    switch (change.type) {
+      case 'era':
+        if (this.#era !== change.era) this.#seen.clear();
+        this.#era = change.era;
+        return;
+      case 'seen':
+        return this.#see(change.bucket, change.revision);
+      case 'forget':
+        return this.#drop(change.bucket, change.key);
+      case 'fact': {
+        const { bucket, key, era, revision, expiresAt, value } = change;
+        this.#drop(bucket, key);
+        const head = { era, revision, expiresAt, isDeleted: value === undefined, at };
+        const facts = this.#facts.get(bucket) ?? new Map<string, FactHead>();
+        this.#facts.set(bucket, facts.set(key, head));
+        this.#liveBytes += at?.bytes ?? 0;
+        if (head.isDeleted) this.#deletions++;
+        if (era === this.#era) this.#see(bucket, revision);
+      }
+    }
+  }
+
+  /** Says where the line of a fact is now, unless a later one took its place. */
+  place(fact: Fact, at: LinePlace): void {
+    const facts = this.#facts.get(fact.bucket);
+    const head = facts?.get(fact.key);
+    if (head === undefined || head.revision !== fact.revision || head.era !== fact.era) return;
+    this.#liveBytes += at.bytes - (head.at?.bytes ?? 0);
+    facts?.set(fact.key, { ...head, at });
+  }
+
+  /** Each fact whose line is written. */
+  *placed(): Generator<PlacedFact> {
+    for (const [bucket, facts] of this.#facts) {
+      for (const [key, head] of facts) {
+        if (head.at !== undefined) yield { bucket, key, head, at: head.at };
+      }
+    }
+  }
+
+  /** Says where the line of a fact is now, if that is still the one. */
+  move({ bucket, key, head }: PlacedFact, at: LinePlace): void {
+    if (this.at(bucket, key) === head) this.#facts.get(bucket)?.set(key, { ...head, at });
+  }
+
+  /** Forgets what has expired; returns how many facts that were. */
+  dropExpired(now: number): number {
+    let dropped = 0;
+    for (const [bucket, facts] of this.#facts) {
+      for (const [key, { expiresAt }] of facts) {
+        if (expiresAt === undefined || expiresAt > now) continue;
+        this.#drop(bucket, key);
+        dropped++;
+      }
+    }
+    return dropped;
+  }
+
+  /** Forgets the oldest deletions of each bucket until at most `most` are left in it. */
+  limitDeletions(most: number): void {
+    for (const [bucket, facts] of this.#facts) {
+      const deleted = [...facts].filter(([, { isDeleted }]) => isDeleted);
+      const surplus = Math.max(0, deleted.length - most);
+      for (const [key] of deleted.slice(0, surplus)) this.#drop(bucket, key);
+    }
+  }
+
+  #see(bucket: string, revision: number): void {
+    this.#seen.set(bucket, Math.max(revision, this.#seen.get(bucket) ?? 0));
+  }
+
+  #drop(bucket: string, key: string): void {
+    const facts = this.#facts.get(bucket);
+    const head = facts?.get(key);
+    if (head === undefined) return;
+    this.#liveBytes -= head.at?.bytes ?? 0;
+    if (head.isDeleted) this.#deletions--;
+    facts?.delete(key);
+  }
+}
