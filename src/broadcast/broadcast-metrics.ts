@@ -13,7 +13,16 @@ export interface BroadcastMetrics {
 
 const PREFIX = 'ERR_BUNDLE_MESSAGE_';
 
+const made = new WeakMap<Metrics, BroadcastMetrics>();
+
+/** The metrics of all broadcast of one process, made once. */
 export function broadcastMetricsOf(metrics: Metrics): BroadcastMetrics {
+  const known = made.get(metrics) ?? register(metrics);
+  made.set(metrics, known);
+  return known;
+}
+
+function register(metrics: Metrics): BroadcastMetrics {
   const published = metrics.counter(
     'trustplane_broadcast_published_total',
     'Messages about bundles published over NATS, by kind: own, relay, ack.',

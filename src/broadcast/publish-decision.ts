@@ -1,0 +1,61 @@
+import type { Bundle } from '../spiffe/index.ts';
+import type { VerifiedBundleMessage } from './bundle-message.ts';
+import {
+  firstKnownAt,
+  type PublishingAuthority,
+  receivableAuthorities,
+} from './publishing-authority.ts';
+
+/** What decides whether this server publishes the own bundle. */
+export interface PublishState {
+  /** As it is in the store now. */
+  readonly bundle: Bundle;
+  /** As `bundleDigest` makes it. */
+  readonly digest: string;
+  /** The newest message that was seen on the subject, by whichever server. */
+  readonly last:
+    | Pick<VerifiedBundleMessage, 'bundle' | 'sequence' | 'digest' | 'issuedAt' | 'expiresAt'>
+    | undefined;
+  /** Late readers get the bundle as it is now, or there is no stream for them. */
+  readonly isStored: boolean;
+  /** This server's authorities. */
+  readonly own: readonly PublishingAuthority[];
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+/** until: milliseconds since the epoch; Infinity: until something else changes. */
+export type PublishDecision =
+  | { readonly type: 'publish'; readonly authorities: readonly PublishingAuthority[] }
+  | { readonly type: 'wait'; readonly until: number; readonly why?: string };
+
+/**
+ * A bundle is published at once when it is new, when half of its message's life is over, and when late
+ * readers would get another. A server none of whose authorities receivers can have leaves it to the others.
+ */
+export function decidePublish(state: PublishState): PublishDecision {
+  const { bundle, digest, last, isStored, own, now } = state;
+  const sequence = bundle.sequenceNumber;
+  if (sequence === undefined) return { type: 'wait', until: Number.POSITIVE_INFINITY };
+  if (last !== undefined && last.sequence > sequence) {
+    const why = `the broadcast has the bundle ${last.sequence}, the store ${sequence}`;
+    return { type: 'wait', until: Number.POSITIVE_INFINITY, why };
+  }
+  const renewAt = last?.digest === digest ? halfLife(last) : now;
+  if (now < renewAt && isStored) return { type: 'wait', until: renewAt };
+  const authorities = receivableAuthorities(own, bundle, last?.bundle, now);
+  if (authorities.length > 0) return { type: 'publish', authorities };
+  const why = 'receivers do not know the authorities of this server yet';
+  return { type: 'wait', until: firstKnownAt(own, bundle), why };
+}
+
+/** When a message is signed again. Instants in milliseconds since the epoch. */
+export function halfLife({
+  issuedAt,
+  expiresAt,
+}: {
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+}): number {
+  return issuedAt + (expiresAt - issuedAt) / 2;
+}
