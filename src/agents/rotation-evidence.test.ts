@@ -260,4 +260,28 @@ describe('RotationEvidence', () => {
     clock.advance(20);
     expect(told).toBe(3);
   });
+
+  it('waits for a trust domain that says which bundle it holds, and looks again when it says so', () => {
+    let acknowledged: string | undefined;
+    const listeners = new Set<() => void>();
+    const { evidence, begin, publish, behind, clock } = open({
+      peers: {
+        behind: (isWithIt) => (isWithIt(acknowledged) ? [] : [{ who: 'b.test', why: 'waits' }]),
+        watch: (listener) => {
+          listeners.add(listener);
+          return () => listeners.delete(listener);
+        },
+      },
+    });
+    begin();
+    publish(next);
+    expect(behind()).toEqual([{ who: 'b.test', why: 'waits' }]);
+    clock.advance(20);
+    let told = 0;
+    evidence.watch(() => told++);
+    acknowledged = bundleDigest(next);
+    for (const listener of listeners) listener();
+    clock.advance(20);
+    expect([told, behind()]).toEqual([1, []]);
+  });
 });

@@ -30,6 +30,13 @@ export interface AwaitedAuthority {
   readonly publishedAt: number;
 }
 
+/** Trust domains that are waited for; they say by themselves which own bundle they hold. */
+export interface PeerWitnesses {
+  /** Those who have not named a digest that `isWithIt` tells. */
+  behind(isWithIt: (digest: string | undefined) => boolean): readonly BehindAuthority[];
+  watch(listener: () => void): () => void;
+}
+
 export interface RotationEvidenceOptions {
   readonly ownBundle: {
     current(): Bundle;
@@ -37,6 +44,7 @@ export interface RotationEvidenceOptions {
   };
   /** Somebody unknown reads the bundle, from a bundle endpoint. */
   readonly hasAnonymousReaders: boolean;
+  readonly peers?: PeerWitnesses;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -64,8 +72,9 @@ interface Witness {
 
 /**
  * Who has which bundle (design D4): a prepared authority is ready when every live agent has confirmed a
- * bundle with it, and those who ask by themselves have had the time to. It is what the certificate
- * authority asks before it signs with another key.
+ * bundle with it, every trust domain that is waited for has acknowledged one, and those who ask by
+ * themselves have had the time to. It is what the certificate authority asks before it signs with
+ * another key.
  */
 export class RotationEvidence {
   readonly #options: RotationEvidenceOptions;
@@ -101,6 +110,7 @@ export class RotationEvidence {
         this.#tell();
       }),
     ];
+    if (options.peers) this.#stops.push(options.peers.watch(() => this.#tell()));
   }
 
   /** Takes up who was attested before, to be called once; until then nothing is ready. */
@@ -174,12 +184,13 @@ export class RotationEvidence {
     readonly opensAt?: number;
   } {
     const isWithIt = this.#bundles.holding(certificate);
-    const agents = [...this.#notBack(), ...this.#unconfirmed(isWithIt)];
+    const peers = this.#options.peers?.behind(isWithIt) ?? [];
+    const awaited = [...this.#notBack(), ...this.#unconfirmed(isWithIt), ...peers];
     const readers = this.#byTime(publishedAt);
     return {
-      isOpen: agents.length + readers.behind.length === 0,
-      behind: [...agents, ...readers.behind, ...this.#named(isWithIt)],
-      ...(agents.length === 0 && { opensAt: readers.opensAt }),
+      isOpen: awaited.length + readers.behind.length === 0,
+      behind: [...awaited, ...readers.behind, ...this.#named(isWithIt)],
+      ...(awaited.length === 0 && { opensAt: readers.opensAt }),
     };
   }
 
