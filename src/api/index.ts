@@ -16,6 +16,7 @@ export { createLoggerService } from './logger-service.ts';
 export { RateLimits } from './rate-limits.ts';
 export { requireAdmin } from './require-admin.ts';
 export { createRevokingEntries } from './revoking-entries.ts';
+export { StoreCursor, type StoreReader } from './store-cursor.ts';
 export {
   createSvidIssuance,
   type SvidIssuance,

@@ -7,11 +7,18 @@ import {
   type TrustMapSource,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import { type ItemKey, SyncPublisher, type SyncRequest, type SyncUpdate } from '../sync/index.ts';
+import {
+  type ItemKey,
+  type Position,
+  SyncPublisher,
+  type SyncRequest,
+  type SyncUpdate,
+} from '../sync/index.ts';
 import { Absentees } from './absentees.ts';
 import type { AgentEntitlements } from './agent-entitlements.ts';
 import { AgentSyncView } from './agent-sync-view.ts';
 import { type RevocationSource, SharedFacts } from './shared-facts.ts';
+import type { StoreCursor } from './store-cursor.ts';
 import { SyncMetrics } from './sync-metrics.ts';
 
 export interface SyncHubOptions {
@@ -23,6 +30,8 @@ export interface SyncHubOptions {
   readonly metrics: Metrics;
   /** Of this life of the server: 1 to 64 of `A-Z a-z 0-9 _ -`. */
   readonly epoch: string;
+  /** How much of the store is known to all that is given here; without one there is no other server. */
+  readonly cursor?: StoreCursor;
 }
 
 /** What of an agent's first message decides what it is told. */
@@ -100,6 +109,19 @@ export class SyncHub {
   }
 
   /**
+   * Resolves when all is known here that an agent knows which stands at `resume`, from whichever server.
+   * @throws TrustplaneError ERR_STORE_BEHIND, ERR_STORE_*
+   */
+  async catchUp(resume: Position | undefined): Promise<void> {
+    if (resume?.cursor !== undefined) await this.#options.cursor?.catchUp(resume.cursor);
+  }
+
+  /** Every stream is judged again, and ends where its agent cannot be. */
+  doubt(): void {
+    for (const peer of this.#peers.values()) this.#wake(peer);
+  }
+
+  /**
    * An agent begins a stream and stands at `resume`; the stream it had before ends. `takesTerms`: it
    * keeps to the terms of federated trust domains.
    * @throws TrustplaneError ERR_AGENT_NOT_ATTESTED
@@ -140,13 +162,18 @@ export class SyncHub {
   #open(id: SpiffeId, takesTerms: boolean): Peer {
     const entries = this.#options.entitlements.of(id);
     if (entries === undefined) throw notAttested(id);
-    const { epoch } = this.#options;
+    const { epoch, cursor } = this.#options;
     const view = new AgentSyncView(entries, this.#shared, takesTerms);
     const nextRevision = (): number => ++this.#revision;
     const peer: Peer = {
       id,
       view,
-      publisher: new SyncPublisher({ view, epoch, nextRevision }),
+      publisher: new SyncPublisher({
+        view,
+        epoch,
+        nextRevision,
+        ...(cursor && { cursor: () => cursor.current() }),
+      }),
       stopWatching: entries.watch((changes) => this.#mark(peer, view.changeEntries(changes))),
       stream: undefined,
       staleSince: undefined,

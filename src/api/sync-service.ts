@@ -31,7 +31,7 @@ export interface ConfirmationSink {
 }
 
 export interface SyncServiceOptions {
-  readonly hub: Pick<SyncHub, 'connect'>;
+  readonly hub: Pick<SyncHub, 'catchUp' | 'connect'>;
   readonly agents: Pick<AgentRegistry, 'setVersion'>;
   readonly authorization: Pick<Authorization, 'agentOf' | 'requireAgent'>;
   readonly confirmations: ConfirmationSink;
@@ -66,6 +66,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
     const message = `the first message: expected a hello; got ${hello.kind}`;
     throw new TrustplaneError('ERR_SYNC_REQUEST', message);
   }
+  await hub.catchUp(hello.resume);
   // It may have been replaced since the stream began, and ends no stream of the one in use.
   await authorization.requireAgent(call);
   const sender = new UpdateSender(options, call, (reason) => reader.fail(reason));

@@ -30,6 +30,7 @@ const positionSchema = z.strictObject({
   epoch: z.string(),
   revision: z.int().nonnegative(),
   digest: z.string().regex(/^[0-9a-f]{64}$/u),
+  cursor: z.string().max(128).optional(),
 });
 
 export function encodeIdentity({ canReattest, ...identity }: NodeIdentity): Uint8Array {
@@ -60,8 +61,8 @@ export function decodeSvid(value: Uint8Array, entryId: string): KeptSvid {
   });
 }
 
-export function encodePosition({ epoch, revision, digest }: Position): Uint8Array {
-  return json<typeof positionSchema>({ epoch, revision, digest });
+export function encodePosition({ epoch, revision, digest, cursor }: Position): Uint8Array {
+  return json<typeof positionSchema>({ epoch, revision, digest, cursor });
 }
 
 /** @throws TrustplaneError ERR_CACHE_VALUE */

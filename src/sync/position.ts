@@ -9,6 +9,8 @@ export interface Position {
   readonly revision: number;
   /** Of all items, lower-case hex. */
   readonly digest: string;
+  /** How much of what servers share is in it, for servers to read: up to 128 of `A-Z a-z 0-9 . _ -`. */
+  readonly cursor?: string | undefined;
 }
 
 /** trustplane.sync.v1.Position */
@@ -16,18 +18,25 @@ export interface WirePosition {
   readonly epoch?: string;
   readonly revision?: string;
   readonly digest?: Uint8Array;
+  readonly cursor?: string;
 }
 
 const DIGEST_BYTES = 32;
+const CURSOR = /^[A-Za-z0-9._-]{0,128}$/u;
 const EPOCH = /^[A-Za-z0-9_-]{1,64}$/u;
 
-export function buildPosition({ epoch, revision, digest }: Position): WirePosition {
-  return { epoch, revision: String(revision), digest: Buffer.from(digest, 'hex') };
+export function buildPosition({ epoch, revision, digest, cursor }: Position): WirePosition {
+  return {
+    epoch,
+    revision: String(revision),
+    digest: Buffer.from(digest, 'hex'),
+    ...(cursor !== undefined && { cursor }),
+  };
 }
 
 /** @throws TrustplaneError with `code` */
 export function parsePosition(
-  { epoch = '', revision, digest }: WirePosition,
+  { epoch = '', revision, digest, cursor = '' }: WirePosition,
   code: 'ERR_SYNC_REQUEST' | 'ERR_SYNC_UPDATE',
 ): Position {
   if (!EPOCH.test(epoch)) {
@@ -36,10 +45,15 @@ export function parsePosition(
       `epoch: expected 1 to 64 of A-Z, a-z, 0-9, "_", "-"; got ${quote(epoch)}`,
     );
   }
+  if (!CURSOR.test(cursor)) {
+    const expected = 'at most 128 of A-Z, a-z, 0-9, ".", "_", "-"';
+    throw new TrustplaneError(code, `cursor: expected ${expected}; got ${quote(cursor)}`);
+  }
   return {
     epoch,
     revision: parseCount(revision, 'revision', code),
     digest: parseDigest(digest, code),
+    ...(cursor !== '' && { cursor }),
   };
 }
 

@@ -17,6 +17,8 @@ export interface SyncPublisherOptions {
   readonly epoch: string;
   /** Rises with each call; one for all agents of the epoch. */
   readonly nextRevision: () => number;
+  /** How much of what servers share is in `view` now. */
+  readonly cursor?: () => string;
 }
 
 /** An update that was sent, and what has to be sent again when it is lost. */
@@ -81,12 +83,12 @@ export class SyncPublisher {
   /** What is to be sent now, if anything. It counts as sent. */
   next(): SyncUpdate | undefined {
     if (this.#inFlight !== undefined) return undefined;
-    const { view, epoch, nextRevision } = this.#options;
+    const { view, epoch, nextRevision, cursor } = this.#options;
     const digest = view.digest();
     if (digest === this.#held?.digest) this.#changed?.clear();
     const keys = this.#changed;
     if (keys?.size === 0 && !this.#isDue) return undefined;
-    const position: Position = { epoch, revision: nextRevision(), digest };
+    const position: Position = { epoch, revision: nextRevision(), digest, cursor: cursor?.() };
     const update = keys === undefined ? snapshot(position, view) : delta(position, keys, view);
     this.#inFlight = { position, keys: keys && [...keys] };
     this.#changed = new Set();
