@@ -116,6 +116,7 @@ export const errorCodes = {
   ERR_STORE_DAMAGED: ['data-loss', 'The database of the store is damaged.'],
   ERR_STORE_SCHEMA: ['precondition', 'The database was written by a newer version of trustplane.'],
   ERR_STORE_TRUST_DOMAIN: ['precondition', 'The database belongs to another trust domain.'],
+  ERR_STORE_UNSAFE: ['precondition', 'The store would lose what it has acknowledged.'],
   // journal
   ERR_JOURNAL_DAMAGED: [
     'data-loss',
