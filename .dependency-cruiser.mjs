@@ -24,6 +24,7 @@ export const rooms = {
   sync: ['spiffe', 'ops', 'wire'],
   node: ['spiffe', 'ops', 'wire', 'store', 'sync'],
   authz: ['spiffe'],
+  check: ['spiffe', 'ops', 'wire', 'authz'],
   sds: ['spiffe', 'ops', 'wire'],
   workload: ['spiffe', 'ops', 'wire'],
   api: [

@@ -10,7 +10,7 @@ export interface AccessRequest {
     readonly contextExtension?: string | undefined;
   };
   /** Who calls, or why that is not known. */
-  readonly caller: SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_domain';
+  readonly caller: SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_domain' | 'revoked';
   /** Undefined: a connection of which no more is known. */
   readonly http?: HttpRequest | undefined;
   readonly sourceIp?: string | undefined;

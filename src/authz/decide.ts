@@ -42,7 +42,7 @@ function decideOrThrow(plan: Plan, request: AccessRequest): Decision {
   const services = findServices(plan, request.service);
   if (services.length === 0) return deny(plan, 'policy_missing');
   const { caller } = request;
-  if (caller === 'bad_svid' || caller === 'unknown_trust_domain') return deny(plan, caller);
+  if (typeof caller === 'string' && caller !== 'unauthenticated') return deny(plan, caller);
   const canonical = canonicalRequest(request);
   const allowMatrix = services.every(({ allowMatrixParameters }) => allowMatrixParameters);
   if (canonical.http !== undefined && !isCanonicalPath(canonical.http.path, allowMatrix))
@@ -139,22 +139,25 @@ function spellings(name: string): string[] {
   );
 }
 
+/** The denial of what did not come to be decided. `policyDigest`: of the policies there are, if any. */
+export function failedDecision(reason: Reason, policyDigest: string = ''): Decision {
+  return {
+    isAllowed: false,
+    reason,
+    policyDigest,
+    headers: noHeaders,
+    removedHeaders: [],
+    observed: [],
+  };
+}
+
 function deny(plan: Plan, reason: Reason, rule?: PlanRule): Decision {
   return verdict(plan, false, reason, rule);
 }
 
 function verdict(plan: Plan, isAllowed: boolean, reason: Reason, rule?: PlanRule): Decision {
   const by = rule === undefined ? {} : { ruleId: rule.id, policy: rule.policy.name };
-  const policyDigest = plan.digest;
-  return {
-    isAllowed,
-    reason,
-    ...by,
-    policyDigest,
-    headers: noHeaders,
-    removedHeaders: [],
-    observed: [],
-  };
+  return { ...failedDecision(reason, plan.digest), ...by, isAllowed };
 }
 
 function nameOf({ id, policy }: PlanRule): string {

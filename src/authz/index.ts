@@ -2,7 +2,7 @@
 
 export type { AccessRequest } from './access-request.ts';
 export { canonicalText, compilePlan } from './compile-plan.ts';
-export { type Decision, decide } from './decide.ts';
+export { type Decision, decide, failedDecision } from './decide.ts';
 export { type Explanation, explain } from './explain.ts';
 export type { Plan } from './plan.ts';
 export type { Policy } from './policy.ts';

@@ -6,8 +6,10 @@ export const reasons = [
   'unauthenticated',
   'bad_svid',
   'unknown_trust_domain',
+  'revoked',
   'non_canonical_path',
   'policy_missing',
+  'bad_request',
   'mapping_conflict',
   'internal_error',
 ] as const;

@@ -1,0 +1,126 @@
+import {
+  type AccessRequest,
+  type Decision,
+  decide,
+  failedDecision,
+  type Plan,
+} from '../authz/index.ts';
+import type { Clock } from '../spiffe/index.ts';
+import { SpiffeId } from '../spiffe/index.ts';
+import type { Caller, CallerReader } from './caller-reader.ts';
+import { type CheckRequest, type HttpAttributes, parseCheckRequest } from './check-request.ts';
+import { CheckResponses, type Speech } from './check-response.ts';
+
+/** The context extension of a route that names its policies. */
+const POLICY_EXTENSION = 'trustplane.policy';
+
+/** One decision and what it was about. */
+export interface CheckRecord {
+  readonly id: string;
+  readonly decision: Decision;
+  /** Undefined when the request could not be read. */
+  readonly request: CheckRequest | undefined;
+  readonly caller: Caller | undefined;
+}
+
+export interface CheckHandlerOptions {
+  /** The policies now; undefined: there are none yet, and everything is denied. */
+  plan(): Plan | undefined;
+  readonly callers: Pick<CallerReader, 'callerOf'>;
+  /** Where verified tokens' claims stand in the proxy's metadata. */
+  readonly claims: { readonly namespace: string; readonly key: string };
+  /** Told of each decision, before it is answered; must not throw. */
+  readonly onDecision: (record: CheckRecord) => void;
+  /** Before the number of each decision, so that it is one of a kind. */
+  readonly idPrefix: string;
+  readonly clock: Clock;
+}
+
+/** Answers CheckRequests as they come off the wire. Never throws and never waits; what fails is denied. */
+export class CheckHandler {
+  readonly #options: CheckHandlerOptions;
+  readonly #responses = new CheckResponses();
+  #count = 0;
+
+  constructor(options: CheckHandlerOptions) {
+    this.#options = options;
+  }
+
+  /** An encoded CheckRequest → an encoded CheckResponse. */
+  check(bytes: Uint8Array): Buffer {
+    const id = `${this.#options.idPrefix}-${(++this.#count).toString(36)}`;
+    const request = read(bytes);
+    if (request === undefined) {
+      return this.#answer({
+        id,
+        decision: failedDecision('bad_request'),
+        request,
+        caller: undefined,
+      });
+    }
+    const plan = this.#options.plan();
+    const caller = this.#options.callers.callerOf(request.source);
+    const decision =
+      plan === undefined
+        ? failedDecision('policy_missing')
+        : decide(plan, this.#accessRequest(request, caller));
+    return this.#answer({ id, decision, request, caller });
+  }
+
+  #answer(record: CheckRecord): Buffer {
+    this.#options.onDecision(record);
+    return this.#responses.build(record.decision, speechOf(record.request), record.id);
+  }
+
+  #accessRequest(request: CheckRequest, caller: Caller): AccessRequest {
+    const { source, destination, http, contextExtensions, metadata } = request;
+    const { claims, clock } = this.#options;
+    const payload = metadata.get(claims.namespace)?.[claims.key];
+    return {
+      service: {
+        spiffeId: serviceIdOf(destination.principal),
+        contextExtension: contextExtensions.get(POLICY_EXTENSION),
+      },
+      caller,
+      http,
+      sourceIp: source.ip,
+      destinationIp: destination.ip,
+      destinationPort: destination.port,
+      claims: isObject(payload) ? payload : undefined,
+      now: clock.now(),
+    };
+  }
+}
+
+function read(bytes: Uint8Array): CheckRequest | undefined {
+  try {
+    return parseCheckRequest(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function speechOf(request: CheckRequest | undefined): Speech {
+  if (request === undefined) return 'http';
+  return request.http === undefined ? 'tcp' : httpSpeech(request.http);
+}
+
+function httpSpeech(http: HttpAttributes): Speech {
+  return http.headers('content-type').some((type) => /^application\/grpc\b/u.test(type))
+    ? 'grpc'
+    : 'http';
+}
+
+/** The proxy's own certificate names it; anything but a SPIFFE ID names no service. */
+function serviceIdOf(principal: string | undefined): string | undefined {
+  if (principal === undefined) return undefined;
+  try {
+    return SpiffeId.parse(principal).toString();
+  } catch {
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

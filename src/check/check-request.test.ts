@@ -1,0 +1,154 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type EnvoyMessages, loadEnvoyMessages } from '../../test/oracles/envoy-messages.ts';
+import { parseCheckRequest } from './check-request.ts';
+
+const TYPE = 'envoy.service.auth.v3.CheckRequest';
+let envoy: EnvoyMessages;
+beforeAll(async () => {
+  envoy = await loadEnvoyMessages(['envoy/service/auth/v3/external_auth.proto']);
+});
+
+const request = (http: object, more: object = {}): Buffer =>
+  envoy.write(TYPE, { attributes: { request: { http }, ...more } });
+const header = (key: string, raw: string | Buffer) => ({ key, raw_value: Buffer.from(raw) });
+
+describe('a CheckRequest as Envoy writes it', () => {
+  it('tells the peers', () => {
+    const address = (ip: string, port: number) => ({
+      socket_address: { address: ip, port_value: port },
+    });
+    const { source, destination } = parseCheckRequest(
+      request(
+        {},
+        {
+          source: {
+            address: address('10.8.0.1', 41_000),
+            principal: 'spiffe://a.test/x',
+            certificate: '-----BEGIN%20CERTIFICATE-----',
+            service: 'chosen-by-the-client',
+          },
+          destination: { address: address('::1', 8443), principal: 'spiffe://a.test/api' },
+        },
+      ),
+    );
+    expect(source).toEqual({
+      ip: '10.8.0.1',
+      port: 41_000,
+      principal: 'spiffe://a.test/x',
+      certificate: '-----BEGIN%20CERTIFICATE-----',
+    });
+    expect(destination).toMatchObject({ ip: '::1', port: 8443, principal: 'spiffe://a.test/api' });
+  });
+
+  it('tells the request, and its headers when they are asked for', () => {
+    const { http } = parseCheckRequest(
+      request({
+        method: 'POST',
+        path: '/v1/charges?x=1',
+        host: 'Api.Example:8080',
+        size: '-1',
+        protocol: 'HTTP/2',
+        headers: { 'x-user': 'a', ':method': 'POST' },
+      }),
+    );
+    expect(http).toMatchObject({
+      method: 'POST',
+      target: '/v1/charges?x=1',
+      host: 'Api.Example:8080',
+    });
+    expect(http?.headers('x-user')).toEqual(['a']);
+    expect(http?.headers('x-use')).toEqual([]);
+    expect(http?.headers('x-users')).toEqual([]);
+    expect(http?.headerNames().toSorted()).toEqual([':method', 'x-user']);
+  });
+
+  it('keeps lines apart where the proxy sends them raw', () => {
+    const headers = [header('x-role', 'a'), header('X-Role', 'b, c'), header('x-empty', '')];
+    const { http } = parseCheckRequest(
+      request({ header_map: { headers }, headers: { 'x-role': 'joined' } }),
+    );
+    expect(http?.headers('x-role')).toEqual(['a', 'b, c']);
+    expect(http?.headers('x-empty')).toEqual(['']);
+  });
+
+  it('reads UTF-8, and makes of other bytes what no rule can name', () => {
+    const headers = [header('x', 'grün'), header('x', Buffer.from([0x67, 0xfc]))];
+    const { http } = parseCheckRequest(request({ header_map: { headers } }));
+    expect(http?.headers('x')).toEqual(['grün', 'g\uFFFD']);
+  });
+
+  it('tells what the route says and what filters found out', () => {
+    const struct = (fields: object) => ({ fields });
+    const claims = struct({
+      iss: { stringValue: 'https://sso' },
+      exp: { numberValue: 1.5e9 },
+      admin: { boolValue: false },
+      none: { nullValue: 0 },
+      groups: { listValue: { values: [{ stringValue: 'a' }, { numberValue: -2 }] } },
+    });
+    const { contextExtensions, metadata } = parseCheckRequest(
+      request(
+        {},
+        {
+          context_extensions: { 'trustplane.policy': 'payments', other: '' },
+          metadata_context: {
+            filter_metadata: { jwt: struct({ payload: { structValue: claims } }) },
+          },
+        },
+      ),
+    );
+    expect([...contextExtensions]).toEqual([
+      ['trustplane.policy', 'payments'],
+      ['other', ''],
+    ]);
+    expect(metadata.get('jwt')).toEqual({
+      payload: {
+        iss: 'https://sso',
+        exp: 1.5e9,
+        admin: false,
+        none: null,
+        groups: ['a', -2],
+      },
+    });
+  });
+
+  it('has no HTTP where the network filter asks', () => {
+    expect(
+      parseCheckRequest(envoy.write(TYPE, { attributes: { source: {} } })).http,
+    ).toBeUndefined();
+  });
+
+  it('may have fields that are not known here', () => {
+    const unknown = Buffer.from('f2ff01036869319d3f01020304d90f0102030405060708', 'hex');
+    const known = request({ method: 'GET', path: '/' });
+    expect(parseCheckRequest(Buffer.concat([known, unknown])).http?.method).toBe('GET');
+  });
+});
+
+describe('what is no CheckRequest', () => {
+  it.each([
+    ['nothing', ''],
+    ['no attributes', '1200'],
+    ['two attributes', '0a000a00'],
+    ['attributes as a number', '0801'],
+    ['a field beyond its message', '0a05'],
+    ['a group', '0b0c'],
+    ['field 0', '0200'],
+    ['a varint without end', '0affffffffffffffffffff'],
+    ['two sources', '0a040a000a00'],
+    ['two paths', '0a0a2208120622012f22012f'],
+  ])('is refused: %s', (_, hex) => {
+    expect(() => parseCheckRequest(Buffer.from(hex, 'hex'))).toThrow(
+      expect.objectContaining({ code: 'ERR_CHECK_REQUEST' }),
+    );
+  });
+
+  it('is refused with too many headers, or values too deep', () => {
+    const headers = Array.from({ length: 2_001 }, () => header('x', ''));
+    expect(() => parseCheckRequest(request({ header_map: { headers } }))).toThrow(/2000 headers/u);
+    let value: object = { nullValue: 0 };
+    for (let depth = 0; depth < 17; depth++) value = { structValue: { fields: { x: value } } };
+    const metadata_context = { filter_metadata: { x: { fields: { x: value } } } };
+    expect(() => parseCheckRequest(request({}, { metadata_context }))).toThrow(/16 levels/u);
+  });
+});

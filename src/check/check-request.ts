@@ -1,0 +1,248 @@
+import { malformed, ProtoCursor } from './proto-cursor.ts';
+import { parseStruct } from './proto-struct.ts';
+import { inner, numberOf, only, requireBytes, textOf } from './proto-values.ts';
+
+/** What Envoy says of one side of the connection. */
+export interface PeerAttributes {
+  readonly ip: string | undefined;
+  readonly port: number | undefined;
+  /** Its URI SAN, else DNS SAN, else subject: text that others chose. */
+  readonly principal: string | undefined;
+  /** PEM of the leaf, URL-encoded. */
+  readonly certificate: string | undefined;
+}
+
+/** What of a CheckRequest (envoy.service.auth.v3) rules can ask for. */
+export interface CheckRequest {
+  readonly source: PeerAttributes;
+  readonly destination: PeerAttributes;
+  /** Undefined for a connection, of which the network filter asks. */
+  readonly http: HttpAttributes | undefined;
+  /** Of the route: trusted. */
+  readonly contextExtensions: ReadonlyMap<string, string>;
+  /** By namespace. */
+  readonly metadata: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
+}
+
+const limits = { headers: 2_000, extensions: 64, namespaces: 32 } as const;
+const nobody: PeerAttributes = {
+  ip: undefined,
+  port: undefined,
+  principal: undefined,
+  certificate: undefined,
+};
+const noExtensions: ReadonlyMap<string, string> = new Map();
+const noMetadata: CheckRequest['metadata'] = new Map();
+
+/**
+ * Parses what Envoy sends, and no more than rules ask for. A field that may come once and comes twice is
+ * refused: readers do not agree on what that means. Text that is not UTF-8 gets U+FFFD in it.
+ * @throws TrustplaneError ERR_CHECK_REQUEST
+ */
+export function parseCheckRequest(bytes: Uint8Array): CheckRequest {
+  const cursor = new ProtoCursor(bytes);
+  let attributes: ProtoCursor | undefined;
+  while (cursor.next()) {
+    if (cursor.field === 1) attributes = only(attributes, inner(cursor), cursor);
+  }
+  if (attributes === undefined) throw malformed('no attributes', bytes.length);
+  return parseAttributes(attributes);
+}
+
+function parseAttributes(cursor: ProtoCursor): CheckRequest {
+  let source: PeerAttributes | undefined;
+  let destination: PeerAttributes | undefined;
+  let request: ProtoCursor | undefined;
+  let metadata: CheckRequest['metadata'] | undefined;
+  let contextExtensions = noExtensions;
+  while (cursor.next()) {
+    switch (cursor.field) {
+      case 1:
+        source = only(source, parsePeer(inner(cursor)), cursor);
+        break;
+      case 2:
+        destination = only(destination, parsePeer(inner(cursor)), cursor);
+        break;
+      case 4:
+        request = only(request, inner(cursor), cursor);
+        break;
+      case 10:
+        contextExtensions = withEntry(contextExtensions, cursor, limits.extensions, textOf);
+        break;
+      case 11:
+        metadata = only(metadata, parseMetadata(inner(cursor)), cursor);
+        break;
+    }
+  }
+  return {
+    source: source ?? nobody,
+    destination: destination ?? nobody,
+    http: request === undefined ? undefined : parseRequest(request),
+    contextExtensions,
+    metadata: metadata ?? noMetadata,
+  };
+}
+
+function parsePeer(cursor: ProtoCursor): PeerAttributes {
+  let address: SocketAddress | undefined;
+  let principal: string | undefined;
+  let certificate: string | undefined;
+  while (cursor.next()) {
+    if (cursor.field === 1) address = only(address, parseAddress(inner(cursor)), cursor);
+    else if (cursor.field === 4) principal = only(principal, textOf(cursor), cursor);
+    else if (cursor.field === 5) certificate = only(certificate, textOf(cursor), cursor);
+  }
+  return {
+    ip: address?.ip,
+    port: address?.port,
+    principal: principal === '' ? undefined : principal,
+    certificate: certificate === '' ? undefined : certificate,
+  };
+}
+
+interface SocketAddress {
+  readonly ip: string | undefined;
+  readonly port: number | undefined;
+}
+
+/** A pipe or an internal listener has no IP address. */
+function parseAddress(cursor: ProtoCursor): SocketAddress {
+  let socket: ProtoCursor | undefined;
+  while (cursor.next()) if (cursor.field === 1) socket = only(socket, inner(cursor), cursor);
+  let ip: string | undefined;
+  let port: number | undefined;
+  while (socket?.next() === true) {
+    if (socket.field === 2) ip = only(ip, textOf(socket), socket);
+    else if (socket.field === 3) port = only(port, numberOf(socket), socket);
+  }
+  return { ip, port };
+}
+
+function parseRequest(cursor: ProtoCursor): HttpAttributes | undefined {
+  let http: HttpAttributes | undefined;
+  while (cursor.next()) {
+    if (cursor.field === 2) http = only(http, new HttpAttributes(inner(cursor)), cursor);
+  }
+  return http;
+}
+
+function parseMetadata(cursor: ProtoCursor): CheckRequest['metadata'] {
+  let namespaces = noMetadata;
+  while (cursor.next()) {
+    if (cursor.field === 1) namespaces = withEntry(namespaces, cursor, limits.namespaces, structOf);
+  }
+  return namespaces;
+}
+
+/** One entry of a map<string, …> more: field 1 is the key, field 2 the value. */
+function withEntry<Value>(
+  map: ReadonlyMap<string, Value>,
+  cursor: ProtoCursor,
+  max: number,
+  valueOf: (cursor: ProtoCursor) => Value,
+): ReadonlyMap<string, Value> {
+  const entry = inner(cursor);
+  let key: string | undefined;
+  let value: Value | undefined;
+  while (entry.next()) {
+    if (entry.field === 1) key = only(key, textOf(entry), entry);
+    else if (entry.field === 2) value = only(value, valueOf(entry), entry);
+  }
+  if (key === undefined || value === undefined) return map;
+  if (map.has(key)) throw malformed('a key of a map twice', cursor.from);
+  if (map.size >= max) throw malformed(`more than ${max} entries of a map`, cursor.from);
+  return new Map([...map, [key, value]]);
+}
+
+/** The HTTP request that is checked. Its headers are read when they are asked for. */
+export class HttpAttributes {
+  readonly method: string;
+  /** With its query. */
+  readonly target: string;
+  readonly host: string | undefined;
+  readonly #bytes: Uint8Array;
+  /** Where the entries of the headers begin and end, by turns. */
+  readonly #entries: number[] = [];
+
+  constructor(cursor: ProtoCursor) {
+    this.#bytes = cursor.bytes;
+    let method: string | undefined;
+    let target: string | undefined;
+    let host: string | undefined;
+    let lines: ProtoCursor | undefined;
+    while (cursor.next()) {
+      if (cursor.field === 2) method = only(method, textOf(cursor), cursor);
+      else if (cursor.field === 3) this.#addEntry(cursor);
+      else if (cursor.field === 4) target = only(target, textOf(cursor), cursor);
+      else if (cursor.field === 5) host = only(host, textOf(cursor), cursor);
+      else if (cursor.field === 13) lines = only(lines, inner(cursor), cursor);
+    }
+    // Where both are there, the lines are those that were not joined.
+    if (lines !== undefined) this.#entries.length = 0;
+    while (lines?.next() === true) if (lines.field === 1) this.#addEntry(lines);
+    this.method = method ?? '';
+    this.target = target ?? '';
+    this.host = host === '' ? undefined : host;
+  }
+
+  /** The value of each line with the name, which is in lower case. @throws TrustplaneError ERR_CHECK_REQUEST */
+  headers(name: string): readonly string[] {
+    const found: string[] = [];
+    for (let index = 0; index < this.#entries.length; index += 2) {
+      const value = this.#valueAt(index, name);
+      if (value !== undefined) found.push(value);
+    }
+    return found;
+  }
+
+  /** In lower case, each once. */
+  headerNames(): readonly string[] {
+    const names = new Set<string>();
+    for (let index = 0; index < this.#entries.length; index += 2) {
+      const entry = new ProtoCursor(this.#bytes, this.#entries[index], this.#entries[index + 1]);
+      while (entry.next()) if (entry.field === 1) names.add(textOf(entry).toLowerCase());
+    }
+    return [...names];
+  }
+
+  #addEntry(cursor: ProtoCursor): void {
+    requireBytes(cursor);
+    if (this.#entries.length >= 2 * limits.headers) {
+      throw malformed(`more than ${limits.headers} headers`, cursor.from);
+    }
+    this.#entries.push(cursor.from, cursor.to);
+  }
+
+  /** Of an entry of `headers` (key, value) or of `header_map` (key, value or raw_value). */
+  #valueAt(index: number, name: string): string | undefined {
+    const entry = new ProtoCursor(this.#bytes, this.#entries[index], this.#entries[index + 1]);
+    let isNamed = false;
+    let value: string | undefined;
+    while (entry.next()) {
+      if (entry.field === 1) {
+        requireBytes(entry);
+        if (!isSameName(this.#bytes, entry.from, entry.to, name)) return undefined;
+        isNamed = true;
+      } else if (entry.field === 2 || entry.field === 3) {
+        // An empty `value` beside a `raw_value` says nothing.
+        value = value === undefined || value === '' ? textOf(entry) : value;
+      }
+    }
+    return isNamed ? (value ?? '') : undefined;
+  }
+}
+
+/** Names are compared in ASCII, whatever their case. */
+function isSameName(bytes: Uint8Array, from: number, to: number, name: string): boolean {
+  if (to - from !== name.length) return false;
+  for (let index = 0; index < name.length; index++) {
+    const octet = bytes[from + index] ?? 0;
+    const lower = octet >= 0x41 && octet <= 0x5a ? octet + 32 : octet;
+    if (lower !== name.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
+function structOf(cursor: ProtoCursor): Readonly<Record<string, unknown>> {
+  return parseStruct(inner(cursor));
+}
