@@ -24,6 +24,8 @@ const MAX_CONFIG_BYTES = 1_048_576;
 export interface Config extends AgentConfig {
   readonly trustDomain: TrustDomain;
   readonly dataDir: string;
+  /** Undefined: the one in the data directory. */
+  readonly serverId: string | undefined;
   readonly socket: string;
   readonly adminSocket: string;
   /** Of the port for agents; undefined where nothing says. */
@@ -119,6 +121,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
   const config: Config = {
     trustDomain,
     dataDir,
+    serverId: server?.id,
     ...buildAgentConfig(agent, paths),
     socket: agent?.socket ?? paths.socket,
     adminSocket: server?.adminSocket ?? paths.adminSocket,

@@ -261,6 +261,15 @@ const x509pop = z.strictObject({
 
 /** The section `server`. */
 export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/u)
+    .optional()
+    .meta({
+      description:
+        'What names this server among those of its control plane. Without it one that is made at the first start and kept in the data directory, to which it belongs for good.',
+      examples: ['eu-1'],
+    }),
   dataDir: option(
     absolutePath,
     '/var/lib/trustplane',
@@ -322,6 +331,7 @@ export interface VaultFile {
 
 /** What the file may say of a server. Durations in milliseconds. */
 export type ServerFile = Section<{
+  id: string;
   dataDir: string;
   adminSocket: string;
   bindAddress: Address;
