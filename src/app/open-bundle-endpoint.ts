@@ -1,10 +1,14 @@
+import path from 'node:path';
 import type { EndpointIdentity } from '../federation/endpoint/index.ts';
+import { readFileBounded } from '../ops/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { TlsIdentity } from '../wire/index.ts';
+import type { AcmeConfig, BundleEndpointConfig } from './bundle-endpoint-config.ts';
 import type { Config } from './config.ts';
-import type { BundleEndpointConfig } from './federation-config.ts';
 import { keepListening, type Process } from './process.ts';
 import type { ServerRole } from './server-role.ts';
+
+const MAX_CA_BYTES = 1_048_576;
 
 /** The endpoint that is served. */
 export interface BundleEndpoint {
@@ -18,39 +22,45 @@ export interface BundleEndpoint {
  * @throws TrustplaneError ERR_LISTEN, ERR_ENDPOINT_CERTIFICATE
  */
 export async function openBundleEndpoint(
-  { federation: { bundleEndpoint } }: Config,
+  config: Config,
   process: Process,
   { trust, identity }: Pick<ServerRole, 'trust' | 'identity'>,
 ): Promise<BundleEndpoint | undefined> {
+  const { bundleEndpoint } = config.federation;
   if (bundleEndpoint === undefined) return undefined;
   const { clock, log, metrics, closing, readiness } = process;
   // Loaded when it is wanted, with the HTTP of Node.
   const endpoint = await import('../federation/endpoint/index.ts');
-  const shown = await openIdentity(bundleEndpoint, process, identity);
+  const shown = await openIdentity(config, bundleEndpoint, process, identity);
   closing.defer(() => shown.close());
   const listener = await endpoint.serveBundleEndpoint({
     ...bundleEndpoint,
     ...bundleEndpoint.address,
     trust,
     identity: () => shown.current(),
+    acmeChallenge: () => shown.challenge?.(),
     clock,
     log,
     metrics,
   });
   keepListening(process, listener);
+  shown.start();
   readiness.observe('bundle-endpoint', () => shown.fault());
   const profile = bundleEndpoint.certificate.kind === 'svid' ? 'https_spiffe' : 'https_web';
   return { url: formatUrl(bundleEndpoint, listener), profile };
 }
 
+type ShownIdentity = EndpointIdentity & { challenge?(): TlsIdentity | undefined };
+
 async function openIdentity(
+  config: Config,
   { certificate }: BundleEndpointConfig,
-  { clock, log, metrics, reloader }: Process,
+  process: Process,
   openSvid: ServerRole['identity'],
-): Promise<EndpointIdentity> {
+): Promise<ShownIdentity> {
   if (certificate.kind === 'svid') return ofSvid(await openSvid());
-  if (certificate.kind === 'acme')
-    throw new TrustplaneError('ERR_ENDPOINT_CERTIFICATE', 'ACME is not there yet');
+  if (certificate.kind === 'acme') return await openAcme(config, certificate, process);
+  const { clock, log, metrics, reloader } = process;
   const endpoint = await import('../federation/endpoint/index.ts');
   const files = await endpoint.followCertificateFiles({ ...certificate, clock, log, metrics });
   // The names are of the start; what stands in the files is of now.
@@ -59,7 +69,7 @@ async function openIdentity(
 }
 
 /** It is renewed, and closed, with all that show it. */
-function ofSvid(svid: { current(): TlsIdentity }): EndpointIdentity {
+function ofSvid(svid: { current(): TlsIdentity }): ShownIdentity {
   return {
     current: () => svid.current(),
     fault() {
@@ -70,13 +80,39 @@ function ofSvid(svid: { current(): TlsIdentity }): EndpointIdentity {
         return messageOf(error);
       }
     },
+    start() {},
     close: async () => {},
   };
 }
 
+async function openAcme(
+  { dataDir }: Config,
+  { caFile, ...acme }: AcmeConfig,
+  { clock, log, metrics }: Process,
+): Promise<ShownIdentity> {
+  const { keepAcmeCertificate } = await import('../federation/acme/index.ts');
+  const bytes = caFile === undefined ? undefined : await readFileBounded(caFile, MAX_CA_BYTES);
+  if (caFile !== undefined && bytes === undefined)
+    throw new TrustplaneError(
+      'ERR_CONFIG',
+      `federation.bundleEndpoint.acme.caFile: ${caFile} does not exist`,
+    );
+  return await keepAcmeCertificate({
+    ...acme,
+    ca: bytes && Buffer.from(bytes).toString('latin1'),
+    folder: path.join(dataDir, 'acme'),
+    clock,
+    log,
+    metrics,
+    random: Math.random,
+  });
+}
+
 function formatUrl(
-  { path }: BundleEndpointConfig,
-  { host, port }: { readonly host: string; readonly port: number },
+  { path, certificate }: BundleEndpointConfig,
+  listener: { readonly host: string; readonly port: number },
 ): string {
+  const { port } = listener;
+  const [host = listener.host] = certificate.kind === 'acme' ? certificate.domainNames : [];
   return `https://${host.includes(':') ? `[${host}]` : host}:${port}${path}`;
 }

@@ -22,8 +22,8 @@ const URI_NAME = 6;
 
 /**
  * Builds a PKCS#10 request (RFC 2986) of a P-256 key with the SPIFFE ID as its only URI SAN, and DNS
- * names where they are wanted, signed ECDSA-SHA256, with an empty subject: `buildCsr({ ...generateP256KeyPair(), spiffeId })`. Without an
- * ID, for who does not know its own yet, it asks for no name.
+ * names where they are wanted, signed ECDSA-SHA256, with an empty subject: `buildCsr({ ...generateP256KeyPair(), spiffeId })`. Without
+ * either, for who does not know its own ID yet, it asks for no name.
  */
 export function buildCsr(
   options: Pick<P256KeyPair, 'publicKey' | 'sign'> & {
@@ -34,16 +34,19 @@ export function buildCsr(
 ): Uint8Array {
   const { spiffeId, dnsNames = [] } = options;
   const attributes =
-    spiffeId === undefined
+    spiffeId === undefined && dnsNames.length === 0
       ? writeConstructed(0)
       : writeConstructed(0, extensionRequest(spiffeId, dnsNames));
   const info = writeSequence(VERSION_1, EMPTY_NAME, options.publicKey, attributes);
   return new Uint8Array(writeSequence(info, ECDSA_WITH_SHA256, writeBitString(options.sign(info))));
 }
 
-function extensionRequest(spiffeId: SpiffeId, dnsNames: readonly string[]) {
-  const uri = writePrimitive(URI_NAME, asciiBytes(spiffeId.toString()));
-  const names = dnsNames.map((name) => writePrimitive(DNS_NAME, asciiBytes(name)));
-  const altName = writeSequence(SUBJECT_ALT_NAME, writeOctetString(writeSequence(uri, ...names)));
+function extensionRequest(spiffeId: SpiffeId | undefined, dnsNames: readonly string[]) {
+  const uris = spiffeId === undefined ? [] : [asciiBytes(spiffeId.toString())];
+  const names = [
+    ...uris.map((uri) => writePrimitive(URI_NAME, uri)),
+    ...dnsNames.map((name) => writePrimitive(DNS_NAME, asciiBytes(name))),
+  ];
+  const altName = writeSequence(SUBJECT_ALT_NAME, writeOctetString(writeSequence(...names)));
   return writeSequence(EXTENSION_REQUEST, writeSetOfOne(writeSequence(altName)));
 }

@@ -7,7 +7,9 @@ export interface EndpointIdentity {
   current(): TlsIdentity;
   /** Why connections fail, or soon will; undefined: all is well. */
   fault(): string | undefined;
-  /** Ends what keeps it new. */
+  /** Begins to keep it new, to be called once, when it is served. */
+  start(): void;
+  /** Ends that. */
   close(): Promise<void>;
 }
 

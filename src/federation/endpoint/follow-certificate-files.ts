@@ -34,9 +34,7 @@ export async function followCertificateFiles(
   options: FollowedFilesOptions,
 ): Promise<FollowedFiles> {
   const seen = await lookAt(options);
-  const followed = new Followed(options, await loadCertificate(options), seen);
-  followed.start();
-  return followed;
+  return new Followed(options, await loadCertificate(options), seen);
 }
 
 class Followed implements FollowedFiles {
