@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type BundleEndpointFile, bundleEndpointSchema } from './bundle-endpoint-schema.ts';
 import { option, reloadable, type Section } from './config-values.ts';
+import { type NatsFile, natsSchema } from './nats-schema.ts';
 import { type RelationshipFile, relationshipSchema } from './relationship-schema.ts';
 
 /** The section `federation`. */
@@ -25,6 +26,7 @@ export const federationSchema: z.ZodType<FederationFile> = z.strictObject({
         ],
       }),
   ),
+  nats: natsSchema.optional(),
   maxRedirects: option(
     z.int().min(0).max(5),
     3,
@@ -36,5 +38,6 @@ export const federationSchema: z.ZodType<FederationFile> = z.strictObject({
 export type FederationFile = Section<{
   bundleEndpoint: BundleEndpointFile;
   relationships: readonly RelationshipFile[];
+  nats: NatsFile;
   maxRedirects: number;
 }>;

@@ -4,7 +4,7 @@ import {
   credsAuthenticator,
   nkeyAuthenticator,
   nkeys,
-  usernamePasswordAuthenticator,
+  tokenAuthenticator,
 } from '@nats-io/transport-node';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { NatsLogin } from './nats-options.ts';
@@ -21,7 +21,7 @@ export function createLogin(
   login: NatsLogin,
   onFault: (error: TrustplaneError) => void,
 ): Authenticator {
-  if ('user' in login) return usernamePasswordAuthenticator(login.user);
+  if (login === 'certificate') return tokenAuthenticator(login);
   const isSeed = 'nkeySeedFile' in login;
   const file = isSeed ? login.nkeySeedFile : login.credentialsFile;
   const authenticatorOf = isSeed ? fromSeed : credsAuthenticator;

@@ -29,7 +29,10 @@ export interface SpiffeNatsServer {
 }
 
 export interface NatsTls {
-  /** What the client presents; a function is asked for each connection. Default: nothing. */
+  /**
+   * What the client presents; a function is asked for each connection, and a connection is made
+   * anew within 15 s when it has another answer. Default: nothing.
+   */
   readonly identity?: NatsIdentityFiles | (() => NatsIdentity | undefined) | undefined;
   readonly server: NamedNatsServer | SpiffeNatsServer;
 }
@@ -39,8 +42,8 @@ export type NatsLogin =
   | { readonly nkeySeedFile: string }
   /** A JWT and the seed of its NKEY, as `nsc` writes them. */
   | { readonly credentialsFile: string }
-  /** No secret: it says that the certificate is to be mapped to a user (verify_and_map). */
-  | { readonly user: string };
+  /** No secret: the nats-server is to find the user of the certificate (verify_and_map), instead of the one for everybody. */
+  | 'certificate';
 
 export interface NatsOptions {
   /** `nats://host[:port]` or `tls://host[:port]`, 1 to 16, without user or path; default port 4222. */

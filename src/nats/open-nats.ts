@@ -1,12 +1,14 @@
 import { connect, type NatsConnection, type Status } from '@nats-io/transport-node';
 import { type Log, limitLog } from '../ops/index.ts';
-import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
 import { buildConnectOptions, type ConnectOptions } from './connect-options.ts';
 import type { ConnectedNatsLink, NatsLink } from './nats-link.ts';
 import { type NatsMetrics, natsMetricsOf } from './nats-metrics.ts';
-import type { NatsOptions } from './nats-options.ts';
+import type { NatsIdentity, NatsOptions } from './nats-options.ts';
 import { retryDelayMs } from './retry-delay.ts';
 
+/** How often is asked whether there is another identity. */
+const LOOK_MS = 15_000;
 const CLOSE_MS = 2_000;
 const FIRST_CONNECTION_MS = 30_000;
 
@@ -42,6 +44,8 @@ function isConnectedOnce(link: NatsLink): link is ConnectedNatsLink {
   return link.connection !== undefined;
 }
 
+type LiveIdentity = () => NatsIdentity | undefined;
+
 class Link implements NatsLink {
   readonly #options: NatsOptions;
   readonly #connectOptions: ConnectOptions;
@@ -51,6 +55,8 @@ class Link implements NatsLink {
   readonly #first: Promise<NatsConnection>;
   readonly #closing = Promise.withResolvers<undefined>();
   #connection: NatsConnection | undefined;
+  #presented: NatsIdentity | undefined;
+  #timer: Timer | undefined;
   #isConnected = false;
   #isClosed = false;
   #failures = 0;
@@ -63,7 +69,7 @@ class Link implements NatsLink {
     this.#metrics = natsMetricsOf(options.metrics);
     this.#metrics.connected.set({ purpose }, 0);
     this.#metrics.errors.inc({ purpose }, 0);
-    this.#connectOptions = buildConnectOptions(options, {
+    this.#connectOptions = buildConnectOptions(this.#noting(options), {
       retryDelayMs: () => retryDelayMs(this.#failures, this.#random()),
       onFault: (error) => this.#note(error),
     });
@@ -94,16 +100,11 @@ class Link implements NatsLink {
     return () => void this.#listeners.delete(own);
   }
 
-  async renew(): Promise<void> {
-    if (!this.#isConnected || this.#connection === undefined) return;
-    await this.#connection.flush().catch(() => {});
-    if (!this.#connection.isClosed()) await this.#connection.reconnect();
-  }
-
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closing.resolve(undefined);
+    this.#timer?.cancel();
     const connection = this.#connection;
     if (connection === undefined || connection.isClosed()) return;
     const drained = this.#isConnected ? connection.drain() : Promise.resolve();
@@ -135,7 +136,41 @@ class Link implements NatsLink {
     this.#connection = connection;
     void this.#follow(connection);
     this.#tell(true);
+    this.#watchIdentity(connection);
     return connection;
+  }
+
+  /** A connection lasts as long as its identity is the one in use: nats-server itself never asks again. */
+  #watchIdentity(connection: NatsConnection): void {
+    const { clock, tls } = this.#options;
+    if (typeof tls?.identity !== 'function' || this.#isClosed) return;
+    if (this.#isConnected && this.#isRenewed(tls.identity)) void this.#renew(connection);
+    this.#timer = clock.setTimer(LOOK_MS, () => this.#watchIdentity(connection));
+  }
+
+  #isRenewed(identity: LiveIdentity): boolean {
+    try {
+      return identity() !== this.#presented;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Keeps what was presented last. */
+  #noting(options: NatsOptions): NatsOptions {
+    const { tls } = options;
+    if (typeof tls?.identity !== 'function') return options;
+    const live = tls.identity;
+    const identity: LiveIdentity = () => {
+      this.#presented = live();
+      return this.#presented;
+    };
+    return { ...options, tls: { ...tls, identity } };
+  }
+
+  async #renew(connection: NatsConnection): Promise<void> {
+    await connection.flush().catch(() => {});
+    if (!connection.isClosed()) await connection.reconnect();
   }
 
   /** Ends when the connection is closed. */
