@@ -15,9 +15,13 @@ export const storeLimits = {
   deleteMarkerMs: 86_400_000,
 } as const;
 
+export function isKey(key: string): boolean {
+  return key.length <= storeLimits.maxKeyBytes && KEY.test(key);
+}
+
 /** @throws TrustplaneError ERR_STORE_KEY */
 export function checkKey(key: string): void {
-  if (key.length <= storeLimits.maxKeyBytes && KEY.test(key)) return;
+  if (isKey(key)) return;
   throw keyError('key', key, 'tokens of A-Z, a-z, 0-9, "_" and "-", joined by "."');
 }
 

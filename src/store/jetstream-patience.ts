@@ -1,0 +1,30 @@
+import type { Clock } from '../spiffe/clock.ts';
+import { isPassing, jetStreamError } from './jetstream-errors.ts';
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 1_000;
+/** How long a request is repeated: longer than a stream takes to elect a leader. */
+export const patienceMs = 15_000;
+
+export async function pause(clock: Clock, ms: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    clock.setTimer(ms, resolve);
+  });
+}
+
+/** Repeats what may be repeated until it succeeds. @throws TrustplaneError ERR_STORE_* @param what is asked, for the error */
+export async function withPatience<T>(
+  clock: Clock,
+  what: string,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  const end = clock.now() + patienceMs;
+  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isPassing(error) || clock.now() >= end) throw jetStreamError(what, error);
+    }
+    await pause(clock, pauseMs);
+  }
+}

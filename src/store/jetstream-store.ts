@@ -1,0 +1,153 @@
+import { randomUUID } from 'node:crypto';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { type Log, silentLog } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { Clock } from '../spiffe/clock.ts';
+import { TrustplaneError } from '../spiffe/errors.ts';
+import type { TrustDomain } from '../spiffe/trust-domain.ts';
+import { JetStreamApi } from './jetstream-api.ts';
+import { JetStreamBucket } from './jetstream-bucket.ts';
+import { WriteBudget } from './jetstream-budget.ts';
+import { JetStreamMeta } from './jetstream-meta.ts';
+import { withPatience } from './jetstream-patience.ts';
+import { buildPlace, type JetStreamPlace } from './jetstream-place.ts';
+import { checkServer, checkSync } from './jetstream-safety.ts';
+import { checkStream, createStream, hasStream } from './jetstream-streams.ts';
+import { type Bucket, type BucketName, bucketNames, type Store } from './store.ts';
+import { createStoreMonitor } from './store-monitor.ts';
+
+export interface JetStreamStoreOptions {
+  /** Stays the caller's to close, after the store. */
+  readonly connection: NatsConnection;
+  readonly trustDomain: TrustDomain;
+  readonly clock: Clock;
+  /** Default: silent. */
+  readonly log?: Log;
+  readonly metrics?: Metrics;
+  /** Servers that hold each record; default 3. */
+  readonly replicas?: number;
+  /** Monitoring URLs of the servers, where they are asked whether they sync each write; default: they are asked through NATS. */
+  readonly monitoringUrls?: readonly string[];
+  /** Takes fewer replicas and unsynced writes, so that acknowledged changes can be lost; default false. */
+  readonly isTest?: boolean;
+  /** Whether a store that is not there is made; default true. */
+  readonly mayCreate?: boolean;
+  /** Told when writes begin to fail or a stream has no leader, and (undefined) when all is well again. */
+  readonly onWrites?: (fault: string | undefined) => void;
+}
+
+/**
+ * Opens the store of one trust domain in JetStream, where several servers share it.
+ * @throws TrustplaneError ERR_STORE_UNSAFE, ERR_STORE_MISSING, ERR_STORE_TRUST_DOMAIN, ERR_STORE_SCHEMA,
+ * ERR_STORE_DAMAGED, ERR_STORE_FULL, ERR_STORE_UNAVAILABLE
+ */
+export async function openJetStreamStore(options: JetStreamStoreOptions): Promise<Store> {
+  const { connection, clock, trustDomain } = options;
+  const api = new JetStreamApi(connection);
+  checkServer(connection);
+  await withPatience(clock, 'JetStream', async () => await api.call('INFO'));
+  const places = bucketNames.map((name) => buildPlace(trustDomain.name, name));
+  const meta = buildPlace(trustDomain.name, 'meta');
+  await makeStreams(api, [...places, meta], meta, options);
+  const store = new JetStreamStore(api, meta, options);
+  await store.open();
+  return store;
+}
+
+/** @throws TrustplaneError ERR_STORE_MISSING, ERR_STORE_UNSAFE, ERR_STORE_UNAVAILABLE */
+async function makeStreams(
+  api: JetStreamApi,
+  places: readonly JetStreamPlace[],
+  meta: JetStreamPlace,
+  options: JetStreamStoreOptions,
+): Promise<void> {
+  const { clock, replicas = 3, mayCreate = true, log = silentLog } = options;
+  const patiently = async <T>(attempt: () => Promise<T>): Promise<T> =>
+    await withPatience(clock, 'JetStream', attempt);
+  // It is the last one made: where it is the others were.
+  const isThere = await patiently(async () => await hasStream(api, meta));
+  for (const place of places) {
+    if (await patiently(async () => await hasStream(api, place))) continue;
+    if (isThere || !mayCreate) throw missing(place);
+    await patiently(async () => await createStream(api, place, replicas));
+  }
+  const checked = await Promise.all(
+    places.map((place) => patiently(async () => await checkStream(api, place, replicas))),
+  );
+  const servers = new Set(checked.flatMap((stream) => stream.servers));
+  await checkSync({ ...options, replicas, log, servers });
+}
+
+function missing({ stream }: JetStreamPlace): TrustplaneError {
+  return new TrustplaneError(
+    'ERR_STORE_MISSING',
+    `there is no stream ${stream} on NATS, although this store has been in use; restore it from a backup, or look whether this is the right NATS`,
+  );
+}
+
+/** The buckets behind one connection. */
+class JetStreamStore implements Store {
+  readonly #budget: WriteBudget;
+  readonly #meta: JetStreamMeta;
+  readonly #buckets: ReadonlyMap<BucketName, JetStreamBucket>;
+  readonly #trustDomain: TrustDomain;
+  readonly #faults = new Map<string, string>();
+  #closing: Promise<void> | undefined;
+
+  constructor(api: JetStreamApi, place: JetStreamPlace, options: JetStreamStoreOptions) {
+    const { clock, metrics, trustDomain, log = silentLog, onWrites = () => {} } = options;
+    const note = (who: string, fault: string | undefined): void => {
+      if (fault === undefined) this.#faults.delete(who);
+      else this.#faults.set(who, fault);
+      onWrites(this.#faults.values().next().value);
+    };
+    const monitor = createStoreMonitor(log, metrics, (fault) => note('writes', fault));
+    const common = {
+      api,
+      clock,
+      log,
+      createId: randomUUID,
+      budget: new WriteBudget(monitor, clock),
+    };
+    const meta = new JetStreamMeta({ ...common, place });
+    const createBucket = (name: BucketName): JetStreamBucket =>
+      new JetStreamBucket({
+        ...common,
+        place: buildPlace(trustDomain.name, name),
+        horizon: meta.horizonOf(name),
+        onHealth: (fault) => note(name, fault),
+      });
+    this.#trustDomain = trustDomain;
+    this.#budget = common.budget;
+    this.#meta = meta;
+    this.#buckets = new Map(bucketNames.map((name) => [name, createBucket(name)]));
+  }
+
+  /** @throws TrustplaneError ERR_STORE_* */
+  async open(): Promise<void> {
+    await this.#meta.claim(this.#trustDomain.name);
+    const opened = await Promise.allSettled([...this.#buckets.values()].map((each) => each.open()));
+    const failed = opened.find((each) => each.status === 'rejected');
+    if (failed === undefined) return;
+    await this.close();
+    throw failed.reason;
+  }
+
+  bucket(name: BucketName): Bucket {
+    const bucket = this.#buckets.get(name);
+    if (bucket === undefined) throw new TrustplaneError('ERR_INTERNAL', `no bucket ${name}`);
+    return bucket;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#budget.close();
+    const buckets = [...this.#buckets.values()];
+    await Promise.all([this.#meta.drain(), ...buckets.map((bucket) => bucket.drain())]);
+    for (const bucket of buckets) bucket.close();
+  }
+}
