@@ -8,6 +8,7 @@ export { takePeerChain } from './peer-chain.ts';
 export type { PeerProcess } from './peer-process.ts';
 export { peerOf } from './peers.ts';
 export { type GrpcService, loadService, messageType, strictBytes } from './protos.ts';
+export type { BytesMethod } from './quick-host.ts';
 export { createReflection } from './reflection.ts';
 export { selfTestPeerCredentials } from './self-test.ts';
 export {

@@ -26,8 +26,15 @@ export interface RpcHostOptions {
   readonly quick?: ReadonlySet<string>;
 }
 
-/** gRPC on connections that were accepted, and judged, elsewhere. */
-export class RpcHost {
+/** Who answers on connections that were accepted, and judged, elsewhere. */
+export interface Host {
+  injectConnection(connection: Duplex): void;
+  drain(graceMs: number): void;
+  close(): void;
+}
+
+/** gRPC by grpc-js. */
+export class RpcHost implements Host {
   readonly #calls: OpenCalls;
   readonly #server: Server;
   readonly #injector: ConnectionInjector;
@@ -76,7 +83,7 @@ export class RpcHost {
 export async function drainListener(
   listener: Listener,
   gate: { close(): void },
-  hosts: readonly RpcHost[],
+  hosts: readonly Host[],
   graceMs: number,
 ): Promise<void> {
   const lastClosed = new Promise<void>((resolve) => listener.close(() => resolve()));

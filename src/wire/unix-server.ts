@@ -9,12 +9,14 @@ import { grpcServerOptions } from './grpc-limits.ts';
 import type { CallLimits } from './open-calls.ts';
 import { peers } from './peers.ts';
 import type { GrpcService } from './protos.ts';
-import { drainListener, RpcHost } from './rpc-host.ts';
+import { type BytesMethod, QuickHost } from './quick-host.ts';
+import { drainListener, type Host, RpcHost } from './rpc-host.ts';
 import { listenOnSocketFile } from './socket-file.ts';
 import { createSocketMetrics } from './wire-metrics.ts';
 
 /** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
 const BACKLOG = 4096;
+const DEFAULT_RECEIVE_BYTES = 4_194_304;
 
 export interface UnixServerOptions {
   /** At most 107 bytes once absolute. */
@@ -23,7 +25,9 @@ export interface UnixServerOptions {
   readonly mode: number;
   /** Permissions of folders that have to be made; default 0o755. */
   readonly directoryMode?: number;
-  readonly services: readonly GrpcService[];
+  readonly services?: readonly GrpcService[];
+  /** Instead of services: unary methods of bytes by path, answered without grpc-js. */
+  readonly methods?: ReadonlyMap<string, BytesMethod>;
   /** The value of the metrics' label `socket`; default the file's name. */
   readonly name?: string;
   readonly log: Log;
@@ -59,11 +63,7 @@ export interface UnixServer {
  */
 export async function serveUnix(options: UnixServerOptions): Promise<UnixServer> {
   const log = options.log.child({ socket: options.path });
-  const { services } = options;
-  const calls = callLimits(options);
-  const grpc = grpcOptions(options);
-  const { metrics, clock = systemClock } = options;
-  const host = new RpcHost({ services, grpc, calls, log, metrics, clock });
+  const host = createHost(options, log);
   const gate = createGate(host, log, options);
   const listener = createServer((socket) => gate.admit(socket));
   const file = await listenOnSocketFile(listener, {
@@ -84,6 +84,16 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
   };
 }
 
+function createHost(options: UnixServerOptions, log: Log): Host {
+  const { services = [], methods, maxReceiveBytes, metrics, clock = systemClock } = options;
+  const calls = callLimits(options);
+  if (methods === undefined) {
+    return new RpcHost({ services, grpc: grpcOptions(options), calls, log, metrics, clock });
+  }
+  const maxRequestBytes = maxReceiveBytes ?? DEFAULT_RECEIVE_BYTES;
+  return new QuickHost({ methods, maxRequestBytes, ownerOf: calls.ownerOf, clock });
+}
+
 function grpcOptions({ maxReceiveBytes }: UnixServerOptions): ServerOptions {
   if (maxReceiveBytes === undefined) return grpcServerOptions;
   return { ...grpcServerOptions, 'grpc.max_receive_message_length': maxReceiveBytes };
@@ -102,7 +112,7 @@ function callLimits(options: UnixServerOptions): CallLimits {
   };
 }
 
-function createGate(host: RpcHost, log: Log, options: UnixServerOptions): ConnectionGate {
+function createGate(host: Host, log: Log, options: UnixServerOptions): ConnectionGate {
   const maxConnections = affordableConnections(options.maxConnections ?? 20_000, log);
   return new ConnectionGate({
     peers,
