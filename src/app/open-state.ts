@@ -4,17 +4,18 @@ import { openDataDir } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
 import type { Config } from './config.ts';
+import { keepState } from './keep-state.ts';
 import type { Process } from './process.ts';
 import { StoreHealth } from './store-health.ts';
 
 /**
- * Opens the data directory and the store in it; closed with `process`.
- * @throws TrustplaneError ERR_DATA_DIR*, ERR_STORE_*
+ * Opens the data directory and the store in it, with the journal of what must not go back; closed with `process`.
+ * @throws TrustplaneError ERR_DATA_DIR*, ERR_STORE_*, ERR_JOURNAL_*, ERR_FILE_*
  */
 export async function openState(config: Config, process: Process): Promise<Store> {
   const dataDir = openDataDir(config.dataDir);
   process.closing.defer(() => dataDir.close());
-  return await openStore(config, process);
+  return await keepState(config, process, await openStore(config, process), 'local');
 }
 
 /** Where the sealed keys of authorities lie. */

@@ -41,8 +41,8 @@ export interface FactJournalOptions {
 
 interface Waiting {
   readonly changes: readonly JournalChange[];
-  resolve(): void;
-  reject(error: Error): void;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
 }
 
 /**

@@ -203,7 +203,7 @@ export class FactKeeper {
   async #compareDeleted(inner: Bucket, facts: ReadonlyMap<string, FactHead>): Promise<Comparison> {
     const { revision } = await inner.list(NOTHING);
     const doubtful = new Map<string, StoredRecord | undefined>();
-    for (const [key, { era }] of [...facts]) {
+    for (const [key, { era }] of facts) {
       if (era !== this.#era) doubtful.set(key, await inner.get(key));
     }
     return { fresh: [], doubtful, revision };

@@ -60,8 +60,8 @@ export function damaged(name: string, why: string, cause?: unknown): TrustplaneE
 
 /** A frame behind a broken one was begun when that one was on disk. */
 function refuseIfFollowed(file: Buffer, broken: number, name: string): void {
-  for (let at = file.indexOf('\nJ ', broken); at !== -1; at = file.indexOf('\nJ ', at + 1)) {
-    if (headerAt(file, at + 1) === undefined) continue;
+  for (let at = file.indexOf('J ', broken + 1); at !== -1; at = file.indexOf('J ', at + 1)) {
+    if (headerAt(file, at) === undefined) continue;
     throw damaged(name, `is not what was written at byte ${broken}, and more follows`);
   }
 }

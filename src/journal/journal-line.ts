@@ -78,17 +78,10 @@ export function parseLine(text: string): JournalChange | ({ readonly type: 'head
 }
 
 function lineOf(change: JournalChange): z.input<typeof lineSchema> {
-  switch (change.type) {
-    case 'era':
-      return { era: change.era };
-    case 'seen':
-      return { seen: change.bucket, r: change.revision };
-    case 'forget':
-      return { forget: change.key, b: change.bucket };
-    case 'fact': {
-      const { bucket, key, era, revision, expiresAt, value } = change;
-      const v = value === undefined ? undefined : Buffer.from(value).toString('base64');
-      return { b: bucket, k: key, e: era, r: revision, x: expiresAt, v };
-    }
-  }
+  if (change.type === 'era') return { era: change.era };
+  if (change.type === 'seen') return { seen: change.bucket, r: change.revision };
+  if (change.type === 'forget') return { forget: change.key, b: change.bucket };
+  const { bucket, key, era, revision, expiresAt, value } = change;
+  const v = value === undefined ? undefined : Buffer.from(value).toString('base64');
+  return { b: bucket, k: key, e: era, r: revision, x: expiresAt, v };
 }

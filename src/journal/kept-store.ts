@@ -112,13 +112,13 @@ class JournaledStore {
   #doubt(): void {
     if (this.#isDoubted || this.#isClosed) return;
     this.#isDoubted = true;
-    this.#asserting = this.#asserting.then(async () => {
-      this.#isDoubted = false;
-      if (!this.#isClosed) await this.#assertAgain();
-    });
+    this.#asserting = this.#assertAfter(this.#asserting);
   }
 
-  async #assertAgain(): Promise<void> {
+  async #assertAfter(former: Promise<void>): Promise<void> {
+    await former;
+    this.#isDoubted = false;
+    if (this.#isClosed) return;
     try {
       await this.#keeper.assert();
     } catch (error) {

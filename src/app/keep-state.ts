@@ -1,0 +1,84 @@
+import { randomBytes } from 'node:crypto';
+import path from 'node:path';
+import { lastingAgents, lastingTokens } from '../agents/index.ts';
+import { lastingAuthorities } from '../ca/index.ts';
+import { lastingForeignBundles, lastingOwnBundle } from '../federation/index.ts';
+import { FactJournal, keepStore, markJournal } from '../journal/index.ts';
+import { lastingRevocations } from '../revocations/index.ts';
+import type { TrustDomain } from '../spiffe/index.ts';
+import type { BucketName, LastingRecords, Store } from '../store/index.ts';
+import type { Config } from './config.ts';
+import type { Process } from './process.ts';
+
+/** Beside the database, or where the store is elsewhere in the data directory alone. */
+export function journalFile({ dataDir }: Pick<Config, 'dataDir'>): string {
+  return path.join(dataDir, 'facts.journal');
+}
+
+/** What of the store must not go back; an entry or a policy that was deleted stays so. */
+export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecords[] {
+  return [
+    lastingOwnBundle(trustDomain),
+    lastingAuthorities,
+    lastingAgents(trustDomain),
+    lastingTokens,
+    lastingForeignBundles,
+    lastingRevocations,
+    deletionsOf('entries'),
+    deletionsOf('policies'),
+  ];
+}
+
+/**
+ * The store with a journal of what must not go back, which it gets back now and after every doubt; closed
+ * with `process`.
+ * @throws TrustplaneError ERR_JOURNAL_*, ERR_STORE_*, ERR_FILE_*
+ */
+export async function keepState(
+  config: Config,
+  { clock, log, metrics, closing, readiness }: Process,
+  store: Store,
+  serverId: string,
+): Promise<Store> {
+  let fault: string | undefined;
+  readiness.require('journal', () => fault);
+  const journal = await FactJournal.open({
+    path: journalFile(config),
+    trustDomain: config.trustDomain.name,
+    clock,
+    log,
+    metrics,
+    onWrites: (now) => {
+      fault = now;
+    },
+  });
+  closing.defer(() => journal.close());
+  const isComplete = await markJournal(store.bucket('leases'), serverId, journal);
+  if (!isComplete) {
+    log.error(
+      { journal: journalFile(config) },
+      'the journal of this server is gone and begun anew',
+    );
+  }
+  const kept = await keepStore({
+    store,
+    journal,
+    rules: lastingRecords(config.trustDomain),
+    clock,
+    log,
+    metrics,
+    makeEra: () => randomBytes(8).toString('hex'),
+  });
+  closing.defer(() => kept.close());
+  return kept;
+}
+
+function deletionsOf(bucket: BucketName): LastingRecords {
+  return {
+    bucket,
+    prefix: '',
+    keeps: 'deletions',
+    endOf: () => undefined,
+    join: () => undefined,
+  };
+}
