@@ -11,10 +11,12 @@ import {
 } from '../ops/index.ts';
 import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
+import { type AuthzConfig, buildAuthz } from './authz-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
 import { buildFederation, type FederationConfig } from './federation-config.ts';
 import { buildPassphraseSource, type PassphraseSource } from './passphrase.ts';
+import { buildSharedStore, type SharedStoreConfig } from './store-config.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
 import { buildVault, type VaultConfig } from './vault-config.ts';
 
@@ -24,6 +26,8 @@ const MAX_CONFIG_BYTES = 1_048_576;
 export interface Config extends AgentConfig {
   readonly trustDomain: TrustDomain;
   readonly dataDir: string;
+  /** Undefined: records are in a database in the data directory. */
+  readonly sharedStore: SharedStoreConfig | undefined;
   /** Undefined: the one in the data directory. */
   readonly serverId: string | undefined;
   readonly socket: string;
@@ -59,6 +63,8 @@ export interface Config extends AgentConfig {
   };
   readonly backdateMs: number;
   readonly refreshHintMs: number;
+  /** Undefined: Envoy asks nobody about requests. */
+  readonly authz: AuthzConfig | undefined;
   readonly federation: FederationConfig;
   readonly allowUnauthenticatedVerifiers: boolean;
   readonly allowedForeignJwtClaims: readonly string[];
@@ -121,6 +127,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
   const config: Config = {
     trustDomain,
     dataDir,
+    sharedStore: buildSharedStore(server?.store),
     serverId: server?.id,
     ...buildAgentConfig(agent, paths),
     socket: agent?.socket ?? paths.socket,
@@ -147,6 +154,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     },
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
+    authz: buildAuthz(merged.authz),
     federation: buildFederation(merged.federation, trustDomain),
     allowUnauthenticatedVerifiers: agent?.allowUnauthenticatedVerifiers ?? false,
     allowedForeignJwtClaims: agent?.allowedForeignJwtClaims ?? [],

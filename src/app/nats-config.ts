@@ -15,8 +15,10 @@ export interface NatsConfig {
   readonly allowPlaintext: boolean;
 }
 
-/** @throws TrustplaneError ERR_CONFIG for what contradicts itself */
-export function buildNats(file: NatsFile): NatsConfig {
+/** @param section that the file says it in. @throws TrustplaneError ERR_CONFIG for what contradicts itself */
+export function buildNats(file: NatsFile, section: string = 'federation.nats'): NatsConfig {
+  const contradiction: Contradiction = (message) =>
+    new TrustplaneError('ERR_CONFIG', `${section}: ${message}`);
   const { servers, serverId, caFile, allowPlaintext = false } = file;
   if (serverId !== undefined && caFile !== undefined) {
     throw contradiction(
@@ -27,16 +29,28 @@ export function buildNats(file: NatsFile): NatsConfig {
   if (secured > 0 && secured < servers.length) {
     throw contradiction('servers are all tls:// or all nats://');
   }
-  const identity = identityOf(file);
+  const identity = identityOf(file, contradiction);
   if (secured === 0 && (serverId ?? caFile ?? identity) !== undefined) {
     throw contradiction(
       'serverId, caFile and certificateFile say nothing of servers without tls://',
     );
   }
-  return { servers, serverId, caFile, identity, login: loginOf(file), allowPlaintext };
+  return {
+    servers,
+    serverId,
+    caFile,
+    identity,
+    login: loginOf(file, contradiction),
+    allowPlaintext,
+  };
 }
 
-function identityOf({ certificateFile, privateKeyFile }: NatsFile): NatsIdentityFiles | undefined {
+type Contradiction = (message: string) => TrustplaneError;
+
+function identityOf(
+  { certificateFile, privateKeyFile }: NatsFile,
+  contradiction: Contradiction,
+): NatsIdentityFiles | undefined {
   if (certificateFile === undefined && privateKeyFile === undefined) return undefined;
   if (certificateFile !== undefined && privateKeyFile !== undefined) {
     return { certFile: certificateFile, keyFile: privateKeyFile };
@@ -44,14 +58,13 @@ function identityOf({ certificateFile, privateKeyFile }: NatsFile): NatsIdentity
   throw contradiction('certificateFile and privateKeyFile say nothing without each other');
 }
 
-function loginOf({ nkeySeedFile, credentialsFile }: NatsFile): NatsLogin | undefined {
+function loginOf(
+  { nkeySeedFile, credentialsFile }: NatsFile,
+  contradiction: Contradiction,
+): NatsLogin | undefined {
   if (nkeySeedFile !== undefined && credentialsFile !== undefined) {
     throw contradiction('nkeySeedFile and credentialsFile exclude each other');
   }
   if (nkeySeedFile !== undefined) return { nkeySeedFile };
   return credentialsFile === undefined ? undefined : { credentialsFile };
-}
-
-function contradiction(message: string): TrustplaneError {
-  return new TrustplaneError('ERR_CONFIG', `federation.nats: ${message}`);
 }

@@ -5,6 +5,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { keepState } from './keep-state.ts';
+import { openSharedStore } from './open-shared-store.ts';
 import type { Process } from './process.ts';
 import { StoreHealth } from './store-health.ts';
 
@@ -24,6 +25,9 @@ export function keyFolder(config: Config): string {
 }
 
 async function openStore(config: Config, process: Process): Promise<Store> {
+  if (config.sharedStore !== undefined) {
+    return await openSharedStore(config, config.sharedStore, process, keyFolder(config));
+  }
   const { log, metrics, clock, closing, fail } = process;
   const file = path.join(config.dataDir, 'trustplane.db');
   requireDatabase(file, keyFolder(config));

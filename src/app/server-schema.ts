@@ -13,6 +13,7 @@ import {
   type Section,
   serverAddress,
 } from './config-values.ts';
+import { type StoreFile, storeSchema } from './store-schema.ts';
 
 const vaultPath = z.string().regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+){0,7}$/u);
 const spiffeId = parsed('^spiffe://', 'SPIFFE ID', (text) => SpiffeId.parse(text));
@@ -275,6 +276,7 @@ export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
     '/var/lib/trustplane',
     'Database and sealed keys. For users other than root $XDG_DATA_HOME/trustplane or ~/.local/share/trustplane.',
   ),
+  store: storeSchema.optional(),
   adminSocket: option(
     absolutePath,
     '/run/trustplane/admin.sock',
@@ -333,6 +335,7 @@ export interface VaultFile {
 export type ServerFile = Section<{
   id: string;
   dataDir: string;
+  store: StoreFile;
   adminSocket: string;
   bindAddress: Address;
   nodeAttestors: Section<{

@@ -1,9 +1,10 @@
 /** Durable records behind one interface, with one conformance suite. */
 export { BucketFeed, type FeedTarget } from './bucket-feed.ts';
 export { type Duty, type DutyOptions, holdDuty, soleDuty } from './duty.ts';
+export { type JetStreamStoreOptions, openJetStreamStore } from './jetstream-store.ts';
+export { type LastingRecords, readOrUndefined } from './lasting-records.ts';
 export { Lease, type LeaseOptions } from './lease.ts';
 export { decodeLease, type LeaseRecord } from './lease-record.ts';
-export { type LastingRecords, readOrUndefined } from './lasting-records.ts';
 export { createMemoryStore } from './memory-store.ts';
 export { listPage, type PageRequest, type RecordPage } from './record-page.ts';
 export { compileSetFilter, type MatchBehavior, type SetFilter } from './set-filter.ts';

@@ -97,9 +97,10 @@ class JetStreamStore implements Store {
   constructor(api: JetStreamApi, place: JetStreamPlace, options: JetStreamStoreOptions) {
     const { clock, metrics, trustDomain, log = silentLog, onWrites = () => {} } = options;
     const note = (who: string, fault: string | undefined): void => {
+      const before = this.#fault;
       if (fault === undefined) this.#faults.delete(who);
       else this.#faults.set(who, fault);
-      onWrites(this.#faults.values().next().value);
+      if (this.#fault !== before) onWrites(this.#fault);
     };
     const monitor = createStoreMonitor(log, metrics, (fault) => note('writes', fault));
     const common = {
@@ -137,6 +138,11 @@ class JetStreamStore implements Store {
     const bucket = this.#buckets.get(name);
     if (bucket === undefined) throw new TrustplaneError('ERR_INTERNAL', `no bucket ${name}`);
     return bucket;
+  }
+
+  /** One of those there are. */
+  get #fault(): string | undefined {
+    return this.#faults.values().next().value;
   }
 
   close(): Promise<void> {
