@@ -16,6 +16,8 @@ export interface HttpsGateOptions extends RefusalNotesOptions {
   acmeChallenge(): TlsIdentity | undefined;
   readonly maxConnections: number;
   readonly maxConnectionsPerNetwork: number;
+  /** On one connection. */
+  readonly maxRequests: number;
   readonly requestTimeoutMs: number;
   readonly answerTimeoutMs: number;
 }
@@ -155,7 +157,8 @@ export class HttpsGate {
         this.#refuse(connection, 'answer_timeout', 'the answer was not taken'),
       );
     }
-    if (this.#isClosing) response.setHeader('connection', 'close');
+    const isLast = connection.requests >= this.#options.maxRequests;
+    if (isLast || this.#isClosing) response.setHeader('connection', 'close');
     response.on('close', () => {
       if (--connection.answering > 0) return;
       if (this.#isClosing) connection.socket.destroySoon();

@@ -58,7 +58,6 @@ export async function serveHttps(options: HttpsServerOptions): Promise<HttpsServ
   const answer: RequestListener = (request, response) => options.answer(request, response);
   const http = createHttpServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: 0 }, answer);
   http.maxHeadersCount = MAX_HEADERS;
-  http.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
   // The gate has a clock of its own.
   http.requestTimeout = 0;
   http.headersTimeout = 0;
@@ -72,6 +71,7 @@ export async function serveHttps(options: HttpsServerOptions): Promise<HttpsServ
     metrics: createSocketMetrics(options.metrics, options.name, 'https'),
     log,
     clock,
+    maxRequests: MAX_REQUESTS_PER_CONNECTION,
     maxConnections,
     maxConnectionsPerNetwork: limits.maxConnectionsPerNetwork ?? Math.ceil(maxConnections / 4),
     requestTimeoutMs: limits.requestTimeoutMs ?? 10_000,

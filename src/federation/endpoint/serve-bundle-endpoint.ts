@@ -45,7 +45,6 @@ export async function serveBundleEndpoint(options: BundleEndpointOptions): Promi
   for (const status of [200, 304]) answers.inc({ status }, 0);
   return await serveHttps({
     ...options,
-    log,
     name: 'bundle-endpoint',
     identity: () => options.identity(),
     acmeChallenge: () => options.acmeChallenge?.(),
