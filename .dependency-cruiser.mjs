@@ -64,6 +64,7 @@ export const rooms = {
     'api',
     'client',
     'authz',
+    'check',
   ],
   cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'app'],
 };

@@ -110,6 +110,10 @@ export async function serveAgentRole(
     clock,
   });
   keepListening(process, server);
+  if (config.authz !== undefined) {
+    const { openAuthz } = await import('./open-authz.ts');
+    await openAuthz(config.authz, process, sources);
+  }
   return { workloads };
 }
 

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type LogLevel, logLevels } from '../ops/index.ts';
 import { TrustDomain } from '../spiffe/index.ts';
 import { type AgentFile, agentSchema } from './agent-schema.ts';
+import { type AuthzFile, authzSchema } from './authz-schema.ts';
 import {
   type Address,
   loopbackAddress,
@@ -26,6 +27,7 @@ export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
   ),
   server: serverSchema.optional(),
   agent: agentSchema.optional(),
+  authz: authzSchema.optional(),
   federation: federationSchema.optional(),
   log: z
     .strictObject({
@@ -50,6 +52,7 @@ export type ConfigFile = Section<{
   trustDomain: TrustDomain;
   server: ServerFile;
   agent: AgentFile;
+  authz: AuthzFile;
   federation: FederationFile;
   log: Section<{ level: LogLevel }>;
   metrics: Section<{ address: Address }>;

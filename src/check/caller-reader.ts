@@ -3,10 +3,10 @@ import {
   type Clock,
   decodePem,
   isAccepted,
-  isRevoked,
   issueInstant,
   parseX509Svid,
-  type RevocationIndex,
+  type Revocation,
+  type RevocationSubject,
   SpiffeId,
   type TrustMap,
 } from '../spiffe/index.ts';
@@ -17,7 +17,7 @@ export type Caller = SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_
 
 export interface CallerReaderOptions {
   trust(): TrustMap;
-  revocations(): RevocationIndex;
+  findRevocation(subject: RevocationSubject): Revocation | undefined;
   /** False: an ID is believed without its certificate, from which the proxy took it. */
   readonly needsCertificate: boolean;
   readonly clock: Clock;
@@ -73,7 +73,7 @@ export class CallerReader {
     // Without its certificate an SVID may be as old as any that was revoked.
     const { issuedAt = 0, leaf } = read ?? {};
     const subject = { spiffeId: id, issuedAt, serialNumber: leaf?.serialNumber };
-    return isRevoked(this.#options.revocations(), subject) ? 'revoked' : id;
+    return this.#options.findRevocation(subject) === undefined ? id : 'revoked';
   }
 
   #remembered(text: string): ReadCertificate | undefined {

@@ -15,6 +15,7 @@ import { compilePlan, type Plan } from '../authz/index.ts';
 import {
   buildRevocationIndex,
   encodePem,
+  findRevocation,
   IdScope,
   noRevocations,
   type RevocationIndex,
@@ -68,7 +69,7 @@ function ask(asked: Asked | Buffer = {}): Record<string, unknown> {
   const needsCertificate = Buffer.isBuffer(asked) || asked.needsCertificate === true;
   const callers = new CallerReader({
     trust: () => trust.current(),
-    revocations: () => revocations,
+    findRevocation: (subject) => findRevocation(revocations, subject),
     needsCertificate,
     clock,
   });

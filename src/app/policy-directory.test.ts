@@ -1,0 +1,83 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../../test/programs/eventually.ts';
+import { createLog, createMetrics, systemClock } from '../ops/index.ts';
+import { followPolicies, type PolicyDirectory } from './policy-directory.ts';
+
+let directory: string;
+let lines: string[];
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'trustplane-policies-'));
+  lines = [];
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }));
+});
+
+const policy = (name: string, path: string) => `apiVersion: trustplane/v1
+kind: Policy
+metadata: { name: ${name} }
+service: spiffe://prod.example/api
+rules:
+  - { id: read, from: authenticated, allow: [GET ${path}] }
+`;
+
+function save(file: string, text: string): void {
+  writeFileSync(join(directory, `.${file}.new`), text);
+  renameSync(join(directory, `.${file}.new`), join(directory, file));
+}
+
+async function open(): Promise<PolicyDirectory> {
+  const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } });
+  const policies = await followPolicies({
+    directory,
+    clock: systemClock,
+    log,
+    metrics: createMetrics(),
+  });
+  onTestFinished(() => policies.close());
+  return policies;
+}
+
+const pathsOf = (policies: PolicyDirectory) =>
+  policies.current()?.rules.map(({ operations }) => operations[0]?.paths?.[0]?.text);
+
+describe('a directory of policies', () => {
+  it('is in force at once when it opens, and soon after a file was saved', async () => {
+    save('a.yaml', policy('a', '/a'));
+    save('b.yml', policy('b', '/b'));
+    writeFileSync(join(directory, 'README.md'), 'no policy');
+    const policies = await open();
+    expect(pathsOf(policies)).toEqual(['/a', '/b']);
+    save('a.yaml', policy('a', '/a2'));
+    await eventually('the change', () => pathsOf(policies)?.includes('/a2'));
+    rmSync(join(directory, 'b.yml'));
+    await eventually('the change', () => pathsOf(policies)?.length === 1);
+  });
+
+  it('stays in force when a change has a mistake, which is named once', async () => {
+    save('a.yaml', policy('a', '/a'));
+    const policies = await open();
+    const digest = policies.current()?.digest;
+    save('a.yaml', policy('a', 'a'));
+    await eventually('the change', () => policies.fault());
+    expect(policies.fault()).toMatch(/a\.yaml:6:\d+: rules\[0\]\.allow/u);
+    expect(policies.current()?.digest).toBe(digest);
+    save('a.yaml', `${policy('a', 'a')}# the same\n`);
+    save('b.yaml', policy('b', '/b'));
+    save('a.yaml', policy('a', '/a3'));
+    await eventually('the change', () => pathsOf(policies)?.includes('/a3'));
+    expect(policies.fault()).toBeUndefined();
+    expect(lines.filter((line) => line.includes('policies are refused'))).toHaveLength(1);
+  });
+
+  it('denies everything while it is not there, and is found when it is', async () => {
+    rmSync(directory, { recursive: true });
+    const policies = await open();
+    expect(policies.current()).toBeUndefined();
+    expect(policies.fault()).toContain(directory);
+    mkdirSync(directory);
+    save('a.yaml', policy('a', '/a'));
+    await eventually('the change', () => policies.current());
+  });
+});
