@@ -1,12 +1,7 @@
 import { readFileSync } from 'node:fs';
-import {
-  type Authenticator,
-  credsAuthenticator,
-  nkeyAuthenticator,
-  nkeys,
-  tokenAuthenticator,
-} from '@nats-io/transport-node';
+import type { Authenticator } from '@nats-io/transport-node';
 import { TrustplaneError } from '../spiffe/index.ts';
+import { clientLibrary } from './client-library.ts';
 import type { NatsLogin } from './nats-options.ts';
 
 const MAX_BYTES = 65_536;
@@ -21,10 +16,10 @@ export function createLogin(
   login: NatsLogin,
   onFault: (error: TrustplaneError) => void,
 ): Authenticator {
-  if (login === 'certificate') return tokenAuthenticator(login);
+  if (login === 'certificate') return clientLibrary().tokenAuthenticator(login);
   const isSeed = 'nkeySeedFile' in login;
   const file = isSeed ? login.nkeySeedFile : login.credentialsFile;
-  const authenticatorOf = isSeed ? fromSeed : credsAuthenticator;
+  const authenticatorOf = isSeed ? fromSeed : clientLibrary().credsAuthenticator;
   let last = read(file, authenticatorOf);
   return (nonce) => {
     try {
@@ -38,6 +33,7 @@ export function createLogin(
 
 function fromSeed(text: Uint8Array): Authenticator {
   const seed = Buffer.from(Buffer.from(text).toString('latin1').trim(), 'latin1');
+  const { nkeys, nkeyAuthenticator } = clientLibrary();
   nkeys.fromSeed(seed);
   return nkeyAuthenticator(seed);
 }

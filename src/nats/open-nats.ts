@@ -1,6 +1,7 @@
-import { connect, type NatsConnection, type Status } from '@nats-io/transport-node';
+import type { NatsConnection, Status } from '@nats-io/transport-node';
 import { type Log, limitLog } from '../ops/index.ts';
 import { messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
+import { clientLibrary } from './client-library.ts';
 import { buildConnectOptions, type ConnectOptions } from './connect-options.ts';
 import type { ConnectedNatsLink, NatsLink } from './nats-link.ts';
 import { type NatsMetrics, natsMetricsOf } from './nats-metrics.ts';
@@ -129,7 +130,7 @@ class Link implements NatsLink {
 
   async #attempt(): Promise<NatsConnection> {
     this.#metrics.attempts.inc({ purpose: this.#options.purpose });
-    return await connect(this.#connectOptions);
+    return await clientLibrary().connect(this.#connectOptions);
   }
 
   #adopt(connection: NatsConnection): NatsConnection {
