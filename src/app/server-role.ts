@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { RotationEvidence } from '../agents/index.ts';
+import { PeerAcks, trustedBundle } from '../broadcast/index.ts';
 import {
   createJwtCa,
   createX509Ca,
@@ -14,6 +15,7 @@ import {
   type OwnBundle,
   type OwnBundlePublisher,
   openOwnBundle,
+  peerOf,
   withdrawExpiredAuthorities,
 } from '../federation/index.ts';
 import { limitLog } from '../ops/index.ts';
@@ -45,6 +47,8 @@ export interface ServerRole extends Federation {
   readonly revocations: RevocationRegistry;
   /** Who has which bundle; to be told which agents there are before it can tell anything. */
   readonly evidence: RotationEvidence;
+  /** Which trust domains that are waited for have which bundle; to be told where to listen. */
+  readonly acks: PeerAcks;
   readonly trust: TrustMapSource;
   /** Fetches the bundles of foreign trust domains. */
   readonly federationClient: FederationClient;
@@ -92,8 +96,10 @@ export async function openServerRole(
     metrics,
   });
   closing.defer(() => revocations.close());
+  const acks = openAcks(config, process, { ...federation, ownBundle });
   const evidence = new RotationEvidence({
     ...process,
+    peers: acks,
     // Agents may name streams that lag as often as they like.
     log: limitLog(log, clock),
     ownBundle,
@@ -112,10 +118,31 @@ export async function openServerRole(
     entries,
     revocations,
     evidence,
+    acks,
     trust,
     federationClient,
     identity,
   };
+}
+
+/** Those with whom the relationship says so are waited for. */
+function openAcks(
+  { trustDomain }: Config,
+  { clock, log, metrics, closing }: Process,
+  { ownBundle, foreignBundles, relationships }: Federation & Pick<ServerRole, 'ownBundle'>,
+): PeerAcks {
+  const acks = new PeerAcks({
+    trustDomain,
+    awaited: () => relationships.all().flatMap((one) => (one.awaitAck ? [peerOf(one)] : [])),
+    trusted: (of) =>
+      trustedBundle({ own: ownBundle.current(), federated: foreignBundles.current() }, of),
+    clock,
+    log,
+    metrics,
+  });
+  closing.defer(() => acks.close());
+  closing.defer(relationships.watch(() => acks.refresh()));
+  return acks;
 }
 
 /** All ports show the same SVID. */

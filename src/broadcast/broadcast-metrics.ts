@@ -47,6 +47,9 @@ function register(metrics: Metrics): BroadcastMetrics {
 
 /** One for each ERR_BUNDLE_MESSAGE_*, such as replay; other: it could not be taken in. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof TrustplaneError) || !error.code.startsWith(PREFIX)) return 'other';
+  if (!(error instanceof TrustplaneError)) return 'other';
+  // Of a bundle that was there before the trusted one.
+  if (error.code === 'ERR_BUNDLE_SEQUENCE') return 'replay';
+  if (!error.code.startsWith(PREFIX)) return 'other';
   return error.code.slice(PREFIX.length).toLowerCase().replaceAll('_', '-');
 }

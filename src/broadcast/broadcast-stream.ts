@@ -1,10 +1,4 @@
-import {
-  DiscardPolicy,
-  jetstreamManager,
-  RetentionPolicy,
-  StorageType,
-  type StreamConfig,
-} from '@nats-io/jetstream';
+import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../ops/index.ts';
 import { messageOf } from '../spiffe/index.ts';
@@ -23,9 +17,9 @@ const REPLICAS = 3;
 const wanted = {
   name: STREAM,
   subjects: [allSubjects],
-  retention: RetentionPolicy.Limits,
-  storage: StorageType.File,
-  discard: DiscardPolicy.Old,
+  retention: 'limits',
+  storage: 'file',
+  discard: 'old',
   max_msgs_per_subject: 1,
   max_msg_size: messageLimits.bytes,
   max_bytes: 256 * messageLimits.bytes,
@@ -84,6 +78,8 @@ export class BroadcastStream {
   }
 
   async #look(connection: NatsConnection): Promise<string | undefined> {
+    // Loaded when it is wanted: most processes broadcast nothing.
+    const { jetstreamManager } = await import('@nats-io/jetstream');
     const manager = await jetstreamManager(connection, { timeout: REQUEST_MS, checkAPI: false });
     const config = await manager.streams.info(STREAM).then(
       (info) => info.config,
@@ -95,10 +91,7 @@ export class BroadcastStream {
   }
 }
 
-async function add(
-  { streams }: Awaited<ReturnType<typeof jetstreamManager>>,
-  connection: NatsConnection,
-) {
+async function add({ streams }: JetStreamManager, connection: NatsConnection) {
   if (connection.info?.cluster === undefined) return await streams.add(wanted);
   // A cluster of fewer servers, or one of which too many are down.
   return await streams.add({ ...wanted, num_replicas: REPLICAS }).catch(() => streams.add(wanted));

@@ -1,4 +1,4 @@
-import { SpiffeId, type TrustDomain, type TrustMap } from '../spiffe/index.ts';
+import { type Bundle, SpiffeId, type TrustDomain, type TrustMap } from '../spiffe/index.ts';
 import { bundleSubject, relaySubject } from './subjects.ts';
 
 /** Whose bundle is listened for, on which subject, and who has to have signed it. */
@@ -45,4 +45,12 @@ export function interestsOfAgent({ own, federated, terms }: TrustMap): readonly 
     relayed.push({ subject, trustDomain, publisherId: server, via: 'relay' });
   }
   return [...interestsOfServer(peers), ...relayed];
+}
+
+/** The bundle that is trusted, of the own trust domain or another; undefined: none. */
+export function trustedBundle(
+  { own, federated }: Pick<TrustMap, 'own' | 'federated'>,
+  trustDomain: TrustDomain,
+): Bundle | undefined {
+  return trustDomain.equals(own.trustDomain) ? own : federated.get(trustDomain.name);
 }

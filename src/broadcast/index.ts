@@ -1,10 +1,12 @@
 /** Bundles over NATS: signed messages, what a server publishes, what servers and agents take in. */
 export type { BroadcastLink } from './broadcast-link.ts';
+export { STREAM } from './broadcast-stream.ts';
 export {
   type BundleInterest,
   interestsOfAgent,
   interestsOfServer,
   serverIdOf,
+  trustedBundle,
 } from './bundle-interest.ts';
 export {
   type BundleMessage,

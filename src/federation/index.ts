@@ -1,6 +1,6 @@
 /** Which bundles are trusted now: the own one, kept in the store and seen live, and those of federated trust domains. */
 export { type ConfiguredRelationship, keepConfigured } from './configured-relationships.ts';
-export { endRelationship, requireChangeable } from './end-relationship.ts';
+export { endRelationship, requireChangeable, withdraw } from './end-relationship.ts';
 export { withdrawExpiredAuthorities } from './expired-authorities.ts';
 export { type BundleEdit, ForeignBundles } from './foreign-bundles.ts';
 export { lastingForeignBundles, lastingOwnBundle } from './lasting-bundles.ts';
@@ -18,8 +18,8 @@ export {
   parseEndpointUrl,
   parsePublisherId,
   parseWebCa,
+  peerOf,
   plainTerms,
-  publisherOf,
 } from './relationship.ts';
 export { type RelationshipEdit, Relationships } from './relationships.ts';
 export { createTrustMapSource } from './trust-map.ts';

@@ -49,6 +49,14 @@ export function publisherOf({
   return SpiffeId.parse(`spiffe://${trustDomain.name}/spire/server`);
 }
 
+/** The trust domain, and who signs its bundle where it is broadcast. */
+export function peerOf(relationship: FederationRelationship): {
+  readonly trustDomain: TrustDomain;
+  readonly publisherId: SpiffeId;
+} {
+  return { trustDomain: relationship.trustDomain, publisherId: publisherOf(relationship) };
+}
+
 /** An absolute https URL of printable ASCII with a host that is followed by a port, path, query or nothing. */
 const ENDPOINT_URL =
   /^https:\/\/(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?(?:[/?][!-~]*)?$/iu;

@@ -1,0 +1,86 @@
+import {
+  interestsOfServer,
+  type LastBroadcast,
+  openBundlePublisher,
+  openBundleSubscriber,
+  type PublisherCa,
+  trustedBundle,
+} from '../broadcast/index.ts';
+import { peerOf, withdraw } from '../federation/index.ts';
+import { type Bundle, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type Duty, soleDuty } from '../store/index.ts';
+import type { NatsConfig } from './nats-config.ts';
+import { openNatsLink } from './open-nats-link.ts';
+import type { Process } from './process.ts';
+import type { ServerRole } from './server-role.ts';
+
+/** What this server hears over NATS. */
+export interface Broadcast {
+  lastOf(trustDomain: TrustDomain): LastBroadcast | undefined;
+}
+
+/**
+ * Publishes the own bundle over NATS and takes in those of the relationships' trust domains; closed
+ * with `process`. It waits for no connection.
+ * @throws TrustplaneError ERR_NATS_*
+ */
+export async function openBroadcast(
+  nats: NatsConfig,
+  process: Process,
+  role: ServerRole,
+  duty: Duty = soleDuty,
+): Promise<Broadcast> {
+  const { closing, readiness } = process;
+  const { trust, ownBundle, foreignBundles, relationships, acks } = role;
+  const identity = await role.identity();
+  const link = openNatsLink(nats, process, {
+    role: 'server',
+    identity: () => identity.current(),
+    trust,
+  });
+  acks.listen(link);
+  const publisher = openBundlePublisher({
+    ...process,
+    link,
+    ownBundle,
+    foreignBundles,
+    ca: publisherCaOf(role),
+    duty,
+  });
+  closing.defer(() => publisher.close());
+  const subscriber = openBundleSubscriber({
+    ...process,
+    link,
+    interests: () => interestsOfServer(relationships.all().map(peerOf)),
+    trusted: (trustDomain) => trustedBundle(trust.current(), trustDomain),
+    take: (bundle) => takeBundle(role, bundle),
+  });
+  closing.defer(() => subscriber.close());
+  closing.defer(trust.watch(() => subscriber.refresh()));
+  closing.defer(relationships.watch(() => subscriber.refresh()));
+  readiness.observe('broadcast', () => publisher.fault ?? publisher.streamFault);
+  return { lastOf: (trustDomain) => subscriber.lastOf(trustDomain) };
+}
+
+function publisherCaOf({ ca, ownBundle }: Pick<ServerRole, 'ca' | 'ownBundle'>): PublisherCa {
+  // It reads; nothing is published in this name.
+  const bundle = ownBundle.publisherFor('broadcast');
+  return {
+    authorities: () =>
+      ca.anchors().map((one) => ({ ...one, publishedAt: bundle.find(one.anchor)?.publishedAt })),
+    issue: (authorityId, request) => ca.issueX509SvidUnder(authorityId, request),
+  };
+}
+
+/** Whoever ended the relationship meanwhile withdrew the bundle either before, and then it goes again here, or afterwards. */
+async function takeBundle(
+  { foreignBundles, relationships }: Pick<ServerRole, 'foreignBundles' | 'relationships'>,
+  bundle: Bundle,
+): Promise<void> {
+  const { trustDomain } = bundle;
+  await foreignBundles.set(bundle);
+  if (await relationships.isStored(trustDomain)) return;
+  await withdraw(foreignBundles, trustDomain);
+  const message = `there is no relationship with ${trustDomain.name}`;
+  throw new TrustplaneError('ERR_RELATIONSHIP_NOT_FOUND', message);
+}
