@@ -5,7 +5,6 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { keepState } from './keep-state.ts';
-import { openSharedStore } from './open-shared-store.ts';
 import type { Process } from './process.ts';
 import { StoreHealth } from './store-health.ts';
 
@@ -26,6 +25,7 @@ export function keyFolder(config: Config): string {
 
 async function openStore(config: Config, process: Process): Promise<Store> {
   if (config.sharedStore !== undefined) {
+    const { openSharedStore } = await import('./open-shared-store.ts');
     return await openSharedStore(config, config.sharedStore, process, keyFolder(config));
   }
   const { log, metrics, clock, closing, fail } = process;

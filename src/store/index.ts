@@ -1,7 +1,8 @@
 /** Durable records behind one interface, with one conformance suite. */
 export { BucketFeed, type FeedTarget } from './bucket-feed.ts';
 export { type Duty, type DutyOptions, holdDuty, soleDuty } from './duty.ts';
-export { type JetStreamStoreOptions, openJetStreamStore } from './jetstream-store.ts';
+export { openJetStreamStore } from './jetstream-open.ts';
+export type { JetStreamStoreOptions } from './jetstream-options.ts';
 export { type LastingRecords, readOrUndefined } from './lasting-records.ts';
 export { Lease, type LeaseOptions } from './lease.ts';
 export { decodeLease, type LeaseRecord } from './lease-record.ts';

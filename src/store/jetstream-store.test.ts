@@ -5,8 +5,8 @@ import { StampedClock } from '../../test/fakes/stamped-clock.ts';
 import { launchNatsServer, type NatsServer } from '../../test/programs/launch-nats-server.ts';
 import { describeStore } from '../../test/suites/store-suite.ts';
 import { TrustDomain } from '../spiffe/trust-domain.ts';
+import { openJetStreamStore } from './jetstream-open.ts';
 import { buildPlace } from './jetstream-place.ts';
-import { openJetStreamStore } from './jetstream-store.ts';
 import { bucketNames, type Store } from './store.ts';
 
 let server: NatsServer;

@@ -1,14 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { NatsConnection } from '@nats-io/transport-node';
-import { type Log, silentLog } from '../ops/log.ts';
-import type { Metrics } from '../ops/metrics.ts';
-import type { Clock } from '../spiffe/clock.ts';
+import { silentLog } from '../ops/log.ts';
 import { TrustplaneError } from '../spiffe/errors.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { JetStreamApi } from './jetstream-api.ts';
 import { JetStreamBucket } from './jetstream-bucket.ts';
 import { WriteBudget } from './jetstream-budget.ts';
 import { JetStreamMeta } from './jetstream-meta.ts';
+import type { JetStreamStoreOptions } from './jetstream-options.ts';
 import { withPatience } from './jetstream-patience.ts';
 import { buildPlace, type JetStreamPlace } from './jetstream-place.ts';
 import { checkServer, checkSync } from './jetstream-safety.ts';
@@ -16,32 +14,8 @@ import { checkStream, createStream, hasStream } from './jetstream-streams.ts';
 import { type Bucket, type BucketName, bucketNames, type Store } from './store.ts';
 import { createStoreMonitor } from './store-monitor.ts';
 
-export interface JetStreamStoreOptions {
-  /** Stays the caller's to close, after the store. */
-  readonly connection: NatsConnection;
-  readonly trustDomain: TrustDomain;
-  readonly clock: Clock;
-  /** Default: silent. */
-  readonly log?: Log;
-  readonly metrics?: Metrics;
-  /** Servers that hold each record; default 3. */
-  readonly replicas?: number;
-  /** Monitoring URLs of the servers, where they are asked whether they sync each write; default: they are asked through NATS. */
-  readonly monitoringUrls?: readonly string[];
-  /** Takes fewer replicas and unsynced writes, so that acknowledged changes can be lost; default false. */
-  readonly isTest?: boolean;
-  /** Whether a store that is not there is made; default true. */
-  readonly mayCreate?: boolean;
-  /** Told when writes begin to fail or a stream has no leader, and (undefined) when all is well again. */
-  readonly onWrites?: (fault: string | undefined) => void;
-}
-
-/**
- * Opens the store of one trust domain in JetStream, where several servers share it.
- * @throws TrustplaneError ERR_STORE_UNSAFE, ERR_STORE_MISSING, ERR_STORE_TRUST_DOMAIN, ERR_STORE_SCHEMA,
- * ERR_STORE_DAMAGED, ERR_STORE_FULL, ERR_STORE_UNAVAILABLE
- */
-export async function openJetStreamStore(options: JetStreamStoreOptions): Promise<Store> {
+/** As `openJetStreamStore`. */
+export async function openJetStream(options: JetStreamStoreOptions): Promise<Store> {
   const { connection, clock, trustDomain } = options;
   const api = new JetStreamApi(connection);
   checkServer(connection);
