@@ -22,6 +22,22 @@ export interface LaggingStream {
   readonly reason: string;
 }
 
+/** What is known here, for other servers that ask the same. */
+export interface EvidenceReport {
+  /** Each X.509 authority of the bundle, and the agents of this server that may not have it. */
+  readonly authorities: readonly {
+    /** DER. */
+    readonly certificate: Uint8Array;
+    readonly count: number;
+    /** Some of them. */
+    readonly some: readonly BehindAuthority[];
+  }[];
+  /** Some of the streams that their agents named. */
+  readonly laggards: readonly BehindAuthority[];
+  /** Those who ask for the bundle by themselves, some of them. */
+  readonly readers: readonly string[];
+}
+
 /** An X.509 authority that is to become active. */
 export interface AwaitedAuthority {
   /** DER. */
@@ -57,6 +73,8 @@ const evidenceLimits = {
   refreshes: 3,
   /** Changes are told together. */
   tellMs: 20,
+  /** How many of each are named in a report. */
+  named: 5,
 } as const;
 
 /** What is known of one agent. */
@@ -194,6 +212,31 @@ export class RotationEvidence {
     };
   }
 
+  /** Undefined until it is known which agents there are. */
+  report(): EvidenceReport | undefined {
+    if (this.#awaited === undefined) return undefined;
+    const notBack = this.#notBack();
+    const { named } = evidenceLimits;
+    const groups = Map.groupBy(this.#witnesses.values(), ({ confirmed }) => confirmed);
+    const authorities = this.#options.ownBundle.current().x509Authorities.map(({ certificate }) => {
+      const isWithIt = this.#bundles.holding(certificate);
+      const without = [...groups].filter(([digest]) => !isWithIt(digest)).map(([, group]) => group);
+      const count = without.reduce((sum, { length }) => sum + length, notBack.length);
+      const first = without.flatMap((group) => group.slice(0, named)).slice(0, named);
+      const some = [...first.map(describeUnconfirmed), ...notBack.slice(0, named)].slice(0, named);
+      return { certificate, count, some };
+    });
+    const laggards = [...this.#witnesses.values()].flatMap(namedBy).slice(0, named);
+    return { authorities, laggards, readers: this.#readers().slice(0, named) };
+  }
+
+  /** For how long those who ask by themselves may have an earlier bundle, in milliseconds. */
+  get readersHoldMs(): number {
+    return (
+      evidenceLimits.refreshes * bundleRefreshSeconds(this.#options.ownBundle.current()) * 1000
+    );
+  }
+
   /** Calls the listener after whatever may change what `check` says; returns the way to stop. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -218,23 +261,14 @@ export class RotationEvidence {
   }
 
   #unconfirmed(isWithIt: (digest: string | undefined) => boolean): readonly BehindAuthority[] {
-    const behind: BehindAuthority[] = [];
-    for (const { id, streams, endedAt, confirmed } of this.#witnesses.values()) {
-      if (isWithIt(confirmed)) continue;
-      const why =
-        streams > 0
-          ? 'has not confirmed a bundle with it'
-          : `left at ${new Date(endedAt).toISOString()} without having confirmed a bundle with it`;
-      behind.push({ who: id, why });
-    }
-    return behind;
+    return [...this.#witnesses.values()]
+      .filter(({ confirmed }) => !isWithIt(confirmed))
+      .map(describeUnconfirmed);
   }
 
   #named(isWithIt: (digest: string | undefined) => boolean): readonly BehindAuthority[] {
-    return [...this.#witnesses.values()].flatMap(({ id, confirmed, laggards }) =>
-      isWithIt(confirmed)
-        ? laggards.map(({ stream, reason }) => ({ who: `${stream} at ${id}`, why: reason }))
-        : [],
+    return [...this.#witnesses.values()].flatMap((witness) =>
+      isWithIt(witness.confirmed) ? namedBy(witness) : [],
     );
   }
 
@@ -243,18 +277,22 @@ export class RotationEvidence {
     readonly behind: readonly BehindAuthority[];
     readonly opensAt: number;
   } {
-    const { clock, ownBundle, hasAnonymousReaders } = this.#options;
-    const now = clock.now();
-    const holdMs = evidenceLimits.refreshes * bundleRefreshSeconds(ownBundle.current()) * 1000;
-    const opensAt = publishedAt + holdMs;
-    for (const [id, at] of this.#polled) if (at + holdMs < now) this.#polled.delete(id);
-    const who = [
-      ...this.#polled.keys(),
-      ...(hasAnonymousReaders ? ['readers of the bundle endpoint'] : []),
-    ];
+    const now = this.#options.clock.now();
+    const opensAt = publishedAt + this.readersHoldMs;
+    const who = this.#readers();
     if (who.length === 0 || now >= opensAt) return { behind: [], opensAt: publishedAt };
     const why = `may have an earlier bundle until ${new Date(opensAt).toISOString()}`;
     return { behind: who.map((name) => ({ who: name, why })), opensAt };
+  }
+
+  #readers(): readonly string[] {
+    const { clock, hasAnonymousReaders } = this.#options;
+    const since = clock.now() - this.readersHoldMs;
+    for (const [id, at] of this.#polled) if (at < since) this.#polled.delete(id);
+    return [
+      ...this.#polled.keys(),
+      ...(hasAnonymousReaders ? ['readers of the bundle endpoint'] : []),
+    ];
   }
 
   /** Whether an agent may still be serving: one that is banned or whose SVID has ended is not waited for. */
@@ -284,6 +322,15 @@ export class RotationEvidence {
     this.#metrics.live.set(all.length);
     this.#metrics.unconfirmed.set(all.filter(({ confirmed }) => confirmed !== present).length);
   }
+}
+
+function describeUnconfirmed({ id, streams, endedAt }: Witness): BehindAuthority {
+  const left = `left at ${new Date(endedAt).toISOString()} without having confirmed a bundle with it`;
+  return { who: id, why: streams > 0 ? 'has not confirmed a bundle with it' : left };
+}
+
+function namedBy({ id, laggards }: Witness): readonly BehindAuthority[] {
+  return laggards.map(({ stream, reason }) => ({ who: `${stream} at ${id}`, why: reason }));
 }
 
 function newWitness(id: string): Witness {

@@ -18,6 +18,9 @@ export interface X509AuthorityPublisher {
   publish(certificate: Uint8Array): Promise<void>;
   /** Takes it out; nothing happens when it is not there. */
   withdraw(certificate: Uint8Array): Promise<void>;
+  /** Takes it out for good: no server can publish it again. */
+  revoke(certificate: Uint8Array): Promise<void>;
+  isRevoked(certificate: Uint8Array): boolean;
   /** Everything signed by it is to be replaced; nothing happens when it is not there. */
   taint(certificate: Uint8Array): Promise<void>;
 }
@@ -27,15 +30,19 @@ export interface JwtAuthorityPublisher {
   findJwt(keyId: string): Publication | undefined;
   publishJwt(key: Pick<TokenAuthority, 'keyId' | 'publicKey' | 'expiresAt'>): Promise<void>;
   withdrawJwt(keyId: string): Promise<void>;
+  /** `expiresAt`: when it has ended by itself, milliseconds since the epoch. */
+  revokeJwt(keyId: string, expiresAt: number): Promise<void>;
+  isJwtRevoked(keyId: string): boolean;
   taintJwt(keyId: string): Promise<void>;
 }
 
 /** The same for authorities of any kind. */
 export interface AuthorityPublisher<A extends Authority> {
   find(authority: A): Publication | undefined;
-  /** True when it has to be replaced whatever its time, because of what stands above it. */
+  /** True when it has to be replaced whatever its time: another server, or what stands above it, says so. */
   isRefused(authority: A): boolean;
   publish(authority: A): Promise<void>;
   withdraw(authority: A): Promise<void>;
+  revoke(authority: A): Promise<void>;
   taint(authority: A): Promise<void>;
 }

@@ -83,7 +83,8 @@ export class AuthoritySlots<A extends Authority> {
 
   /** Out of the bundle, the journal and the key manager, in this order. */
   async remove(authority: A, why: 'prune' | 'revoke'): Promise<void> {
-    await this.#options.publisher.withdraw(authority);
+    const { publisher } = this.#options;
+    await (why === 'revoke' ? publisher.revoke(authority) : publisher.withdraw(authority));
     await this.#write(without(this.#authorities, authority.authorityId));
     await this.#options.keyManager.deleteKey(authority.keyId);
     this.#done(why, authority);

@@ -23,15 +23,18 @@ export interface CaOptions {
   readonly caTtlSeconds?: number;
   /** Of the next authorities; default EC P-256. */
   readonly keyType?: KeyType;
+  /** Other servers sign for the trust domain now; default: none ever does. */
+  readonly othersSign?: () => boolean;
 }
 
 /** Fills in the defaults. @throws TrustplaneError ERR_CA_TTL */
 export function settleCaOptions<Options extends CaOptions>(
   options: Options,
-): Options & { readonly caTtlSeconds: number; readonly keyType: KeyType } {
+): Options & Required<Pick<CaOptions, 'caTtlSeconds' | 'keyType' | 'othersSign'>> {
   const { caTtlSeconds = DEFAULT_CA_TTL_SECONDS, keyType = 'ec-p256' } = options;
+  const { othersSign = () => false } = options;
   checkTtl('the CA', caTtlSeconds, 2, MAX_TTL_SECONDS);
-  return { ...options, caTtlSeconds, keyType };
+  return { ...options, caTtlSeconds, keyType, othersSign };
 }
 
 /** @throws TrustplaneError ERR_CA_TTL */

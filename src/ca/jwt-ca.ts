@@ -153,7 +153,7 @@ class RotatingJwtCa extends ManagedAuthorities<JwtCaAuthority> implements JwtCa 
   #requireSigner() {
     this.requireOpen();
     if (this.#signer !== undefined) return this.#signer;
-    throw new TrustplaneError('ERR_INTERNAL', 'a JWT authority that never was');
+    throw new TrustplaneError('ERR_CA_EXPIRED', 'not everybody knows yet what is to sign here');
   }
 }
 
@@ -173,10 +173,12 @@ function holdMs({ refreshHintSeconds, caTtlSeconds, log }: SettledOptions): numb
 function publisherOver(bundle: JwtAuthorityPublisher): AuthorityPublisher<JwtCaAuthority> {
   return {
     find: ({ authorityId }) => bundle.findJwt(authorityId),
-    isRefused: () => false,
+    isRefused: ({ authorityId }) =>
+      bundle.findJwt(authorityId)?.isTainted === true || bundle.isJwtRevoked(authorityId),
     publish: ({ authorityId, publicKey, notAfter }) =>
       bundle.publishJwt({ keyId: authorityId, publicKey, expiresAt: notAfter }),
     withdraw: ({ authorityId }) => bundle.withdrawJwt(authorityId),
+    revoke: ({ authorityId, notAfter }) => bundle.revokeJwt(authorityId, notAfter),
     taint: ({ authorityId }) => bundle.taintJwt(authorityId),
   };
 }

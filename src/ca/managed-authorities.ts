@@ -33,6 +33,7 @@ export interface ManagedAuthoritiesOptions<A extends Authority> {
   readonly keyManager: KeyManager;
   readonly publisher: AuthorityPublisher<A>;
   readonly gate: Gate<A> | undefined;
+  readonly othersSign: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: CaMetrics;
@@ -44,6 +45,7 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
   readonly #slots: AuthoritySlots<A>;
   readonly #rotation: Rotation<A>;
   readonly #listeners = new Set<(event: RotationEvent) => void>();
+  readonly #active = Promise.withResolvers<void>();
   #signer: A | undefined;
   #isClosed = false;
 
@@ -70,12 +72,24 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
   /** The authority that signs from now on. */
   protected abstract useAuthority(authority: A, key: SigningKey): void;
 
-  /** Resolves when the active authority can sign, or when only a clock that was set back keeps it from that. */
+  /** Resolves at the first time that something can sign. */
+  get active(): Promise<void> {
+    return this.#active.promise;
+  }
+
+  /**
+   * Resolves when the active authority can sign, or when only a clock that was set back keeps it from that, or
+   * other servers, which sign while not everybody knows the first authority of this one.
+   */
   async start(): Promise<void> {
     await this.#rotation.start();
     const { canSign, failure } = this.health();
     if (canSign) return;
-    const { kind, log } = this.#options;
+    const { kind, log, othersSign } = this.#options;
+    if (failure === undefined && this.#signer === undefined && othersSign()) {
+      log.info({}, `the first ${kindNames[kind]} authority signs as soon as everybody knows it`);
+      return;
+    }
     if (failure === undefined) {
       log.warn({}, `the clock stands before the ${kindNames[kind]} authority; nothing is signed`);
       return;
@@ -163,6 +177,7 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
     const { kind, metrics } = this.#options;
     this.#signer = authority;
     this.useAuthority(authority, key);
+    this.#active.resolve();
     metrics.activeExpiry.set({ kind }, authority.notAfter / 1000);
   }
 

@@ -43,6 +43,8 @@ export interface RotationParts<A extends Authority> {
   readonly publisher: Pick<AuthorityPublisher<A>, 'find' | 'isRefused'>;
   /** Without one, only time decides. */
   readonly gate: Gate<A> | undefined;
+  /** Other servers sign for the trust domain now. */
+  readonly othersSign: () => boolean;
   readonly clock: Clock;
   readonly log: Log;
   onFailure(failure: RotationFailure): void;
@@ -85,6 +87,7 @@ export class Rotation<A extends Authority> implements ForcedSteps<A> {
         isPublished: (authority) => publisher.find(authority) !== undefined,
         isRefused: (authority) => publisher.isRefused(authority),
         knownAt: (prepared) => this.#knownAt(prepared),
+        othersSign: this.#parts.othersSign(),
       },
       clock.now(),
     );
@@ -238,7 +241,7 @@ export class Rotation<A extends Authority> implements ForcedSteps<A> {
     const { isOpen, behind } = this.gateOf(authority);
     await this.#parts.slots.activate(authority);
     this.#alarm = undefined;
-    if (isOpen || isFirst) return;
+    if (isOpen || (isFirst && !this.#parts.othersSign())) return;
     const { authorityId } = authority;
     const { clock, kind, log } = this.#parts;
     this.#alarm = { authorityId, at: clock.now(), behind };

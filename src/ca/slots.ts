@@ -19,12 +19,16 @@ export interface SlotFacts<A extends Authority> {
   readonly isRefused: (authority: A) => boolean;
   /** From when on everybody who has to know a prepared one knows it; Infinity while that cannot be told. */
   readonly knownAt: (prepared: A) => number;
+  /** Other servers of the trust domain sign: without one that is active there is time. */
+  readonly othersSign?: boolean;
 }
 
 /** Share of the active authority's life after which the next one is prepared. */
 const PREPARE_AFTER = 1 / 2;
 /** Share of its life after which the next one takes over, whoever may not know it. */
 const ACTIVATE_AFTER = 5 / 6;
+/** Share of the first one's own life after which it is active, whoever may not know it, where other servers sign. */
+const FIRST_AFTER = 1 / 3;
 /** How long the next one stands in the bundle at least: until every reader is back after a time without a server. */
 const STANDS_FOR_MS = 60_000;
 /** A clock that is this little, or the backdate, before an authority catches up with it soon. */
@@ -56,7 +60,8 @@ export function nextStep<A extends Authority>(
       return { type: 'publish', authority };
     }
   }
-  if (usable !== undefined && (active === undefined || now >= activateAt(active, usable, facts))) {
+  const isLost = inState('active') !== undefined && active === undefined;
+  if (usable !== undefined && (isLost || now >= takesOverAt(active, usable, facts, now))) {
     return { type: 'activate', authority: usable };
   }
   if (usable === undefined && prepared !== undefined) {
@@ -70,7 +75,25 @@ export function nextStep<A extends Authority>(
       authority.state === 'old' && (isOver(authority, now) || !facts.isPublished(authority)),
   );
   if (gone !== undefined) return { type: 'prune', authority: gone };
-  return nextWait(authorities, active, usable, facts);
+  return nextWait(authorities, active, usable, facts, now);
+}
+
+/**
+ * Without one that signs at once, unless other servers do: then what it signs would be refused by those who
+ * do not know it yet, and is not needed.
+ */
+function takesOverAt<A extends Authority>(
+  active: A | undefined,
+  prepared: A,
+  facts: SlotFacts<A>,
+  now: number,
+): number {
+  if (active !== undefined && !(facts.othersSign === true && isOver(active, now))) {
+    return activateAt(active, prepared, facts);
+  }
+  if (facts.othersSign !== true) return Number.NEGATIVE_INFINITY;
+  const latest = prepared.issuedAt + Math.ceil(life(prepared) * FIRST_AFTER);
+  return Math.min(facts.knownAt(prepared), latest);
 }
 
 function prepareAt(active: Authority): number {
@@ -143,6 +166,7 @@ function nextWait<A extends Authority>(
   active: A | undefined,
   prepared: A | undefined,
   facts: SlotFacts<A>,
+  now: number,
 ): Wait {
   const waits: Wait[] = authorities
     .filter(({ state }) => state === 'old')
@@ -150,8 +174,9 @@ function nextWait<A extends Authority>(
   if (active !== undefined && prepared === undefined) {
     waits.push({ type: 'wait', until: prepareAt(active), next: 'prepare' });
   }
-  if (active !== undefined && prepared !== undefined) {
-    waits.push({ type: 'wait', until: activateAt(active, prepared, facts), next: 'activate' });
+  if (prepared !== undefined) {
+    const until = takesOverAt(active, prepared, facts, now);
+    waits.push({ type: 'wait', until, next: 'activate' });
   }
   if (prepared !== undefined) {
     waits.push({ type: 'wait', until: prepared.notAfter, next: 'prune' });

@@ -28,7 +28,7 @@ const LAST_SECOND_MS = 1_000;
 
 /** What follows an upstream authority needs of the own bundle, beside what is published there already. */
 export interface UpstreamPublisher
-  extends Pick<X509AuthorityPublisher, 'find' | 'publish' | 'taint' | 'withdraw'> {
+  extends Pick<X509AuthorityPublisher, 'find' | 'publish' | 'revoke' | 'taint'> {
   /** Adds what is missing, takes over taints, and with `isComplete` takes out the rest of what came this way. */
   merge(trust: UpstreamTrust): Promise<void>;
 }
@@ -136,6 +136,11 @@ class Follower implements UpstreamFollower {
         await this.#options.upstream.publishJwt?.(key);
         await own.publishJwt(key);
       },
+      isJwtRevoked: (keyId) => own.isJwtRevoked(keyId),
+      revokeJwt: async (keyId, expiresAt) => {
+        await this.#refused.revoke(jwtName(keyId));
+        await own.revokeJwt(keyId, expiresAt);
+      },
       withdrawJwt: async (keyId) => {
         await this.#refused.revoke(jwtName(keyId));
         await own.withdrawJwt(keyId);
@@ -157,7 +162,7 @@ class Follower implements UpstreamFollower {
       );
     }
     await this.#refused.revoke(rootName(root));
-    await publisher.withdraw(root);
+    await publisher.revoke(root);
     log.warn({ upstreamId }, 'an upstream authority is revoked');
   }
 

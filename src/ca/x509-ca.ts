@@ -81,6 +81,8 @@ export interface X509Ca extends AuthorityControl {
    * @throws TrustplaneError as `issueX509Svid`, and ERR_CA_AUTHORITY_ID, ERR_CA_KEY_MISSING
    */
   issueX509SvidUnder(authorityId: string, request: X509SvidRequest): Promise<IssuedX509Svid>;
+  /** Resolves at the first time that something can sign. */
+  readonly active: Promise<void>;
   /** Ends the rotation after the step under way; nothing is signed any more. */
   close(): Promise<void>;
 }
@@ -221,7 +223,7 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
   #requireIssuer(): Issuer {
     this.requireOpen();
     if (this.#issuer !== undefined) return this.#issuer;
-    throw new TrustplaneError('ERR_INTERNAL', 'a certificate authority without an authority');
+    throw new TrustplaneError('ERR_CA_EXPIRED', 'not everybody knows yet what is to sign here');
   }
 
   protected override async makeAuthority(now: number): Promise<X509CaAuthority> {
@@ -299,15 +301,20 @@ function publisherOver(
 ): AuthorityPublisher<X509CaAuthority> {
   return {
     find: (authority) => bundle.find(anchorOf(authority)),
-    isRefused: ({ upstream }) =>
-      upstream !== undefined &&
-      (bundle.find(upstream.root)?.isTainted === true || signer?.isRefused(upstream.root) === true),
+    isRefused: (authority) => {
+      const anchor = anchorOf(authority);
+      const isRefusedAbove = authority.upstream !== undefined && signer?.isRefused(anchor) === true;
+      return bundle.find(anchor)?.isTainted === true || bundle.isRevoked(anchor) || isRefusedAbove;
+    },
     async publish({ certificate, upstream }) {
       if (upstream === undefined) await bundle.publish(certificate);
       else await (signer?.adopt(upstream.root) ?? bundle.publish(upstream.root));
     },
     async withdraw({ certificate, upstream }) {
       if (upstream === undefined) await bundle.withdraw(certificate);
+    },
+    async revoke({ certificate, upstream }) {
+      if (upstream === undefined) await bundle.revoke(certificate);
     },
     async taint({ certificate, upstream }) {
       if (upstream === undefined) await bundle.taint(certificate);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import {
   type Bundle,
@@ -25,6 +26,15 @@ export type PublishedJwtAuthority = TokenAuthority & Provenance;
 export interface BundleKeys {
   readonly x509Authorities: readonly PublishedX509Authority[];
   readonly jwtAuthorities: readonly PublishedJwtAuthority[];
+  readonly revoked: readonly RevokedAuthority[];
+}
+
+/** An authority that does not come back, whoever still has it. */
+export interface RevokedAuthority {
+  /** As `authorityName` makes it. */
+  readonly name: string;
+  /** When it has ended by itself, milliseconds since the epoch. */
+  readonly until: number;
 }
 
 /** What the store holds of the own trust domain's bundle. Immutable. */
@@ -34,7 +44,7 @@ export interface BundleRecord extends BundleKeys {
   readonly refreshHintSeconds: number;
 }
 
-const VERSION = 2;
+const VERSION = 3;
 const MAX_AUTHORITIES = 1024;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -53,8 +63,7 @@ const schema1 = z.strictObject({
   ...head,
   x509Authorities: z.array(z.strictObject(x509Authority)).max(MAX_AUTHORITIES),
 });
-const schema2 = z.strictObject({
-  v: z.literal(VERSION),
+const fields2 = {
   ...head,
   x509Authorities: z
     .array(z.strictObject({ ...x509Authority, publishedAt: instant }))
@@ -71,11 +80,26 @@ const schema2 = z.strictObject({
       }),
     )
     .max(MAX_AUTHORITIES),
+};
+/** As a release wrote it that forgot what was revoked. */
+const schema2 = z.strictObject({ v: z.literal(2), ...fields2 });
+const schema3 = z.strictObject({
+  v: z.literal(VERSION),
+  ...fields2,
+  revoked: z
+    .array(z.strictObject({ name: z.string().min(1).max(300), until: instant }))
+    .max(MAX_AUTHORITIES),
 });
-const schema = z.discriminatedUnion('v', [schema1, schema2]);
+const schema = z.discriminatedUnion('v', [schema1, schema2, schema3]);
+
+/** Tells authorities of both kinds apart: the SHA-256 of a certificate (DER), or a key ID. */
+export function authorityName(authority: { certificate: Uint8Array } | { keyId: string }): string {
+  if ('keyId' in authority) return `jwt ${authority.keyId}`;
+  return `x509 ${createHash('sha256').update(authority.certificate).digest('base64url')}`;
+}
 
 export function encodeBundleRecord(record: BundleRecord, trustDomain: TrustDomain): Uint8Array {
-  const document: z.input<typeof schema2> = {
+  const document: z.input<typeof schema3> = {
     v: VERSION,
     trustDomain: trustDomain.name,
     sequence: record.sequence.toString(),
@@ -94,6 +118,7 @@ export function encodeBundleRecord(record: BundleRecord, trustDomain: TrustDomai
       publishedAt: authority.publishedAt,
       publishedBy: authority.publishedBy,
     })),
+    revoked: record.revoked.map(({ name, until }) => ({ name, until })),
   };
   return Buffer.from(JSON.stringify(document));
 }
@@ -113,6 +138,7 @@ export function decodeBundleRecord(value: Uint8Array, trustDomain: TrustDomain):
       refreshHintSeconds: document.refreshHintSeconds,
       x509Authorities: document.x509Authorities.map(readX509Authority),
       jwtAuthorities: document.v === 1 ? [] : document.jwtAuthorities.map(readJwtAuthority),
+      revoked: document.v === 3 ? document.revoked : [],
     };
   } catch (cause) {
     throw new TrustplaneError(

@@ -315,7 +315,7 @@ describe('own bundle', () => {
     await own.publisherFor('s1').publishJwt(jwtKey);
     expect(own.current()).toMatchObject({ sequenceNumber: 8n, jwtAuthorities: [{}] });
     const written = Buffer.from((await ground.bucket.get('bundle'))?.value ?? []).toString();
-    expect(JSON.parse(written)).toMatchObject({ v: 2, x509Authorities: [{ publishedBy: 's1' }] });
+    expect(JSON.parse(written)).toMatchObject({ v: 3, x509Authorities: [{ publishedBy: 's1' }] });
     expect((await open(ground)).current()).toEqual(own.current());
   });
 

@@ -15,6 +15,7 @@ import {
 } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import {
+  authorityName,
   type BundleKeys,
   type BundleRecord,
   bundleOf,
@@ -23,6 +24,7 @@ import {
   type Provenance,
   type PublishedJwtAuthority,
   type PublishedX509Authority,
+  type RevokedAuthority,
 } from './bundle-record.ts';
 import { followRecord, type RecordFeed, type RecordState } from './record-feed.ts';
 
@@ -31,7 +33,9 @@ const MAX_ATTEMPTS = 32;
 /** As many as readers of bundle documents take. */
 const MAX_KEYS = 1_000;
 const DEFAULT_REFRESH_HINT_SECONDS = 300;
-const NO_KEYS: BundleKeys = { x509Authorities: [], jwtAuthorities: [] };
+const NO_KEYS: BundleKeys = { x509Authorities: [], jwtAuthorities: [], revoked: [] };
+/** Clocks differ. */
+const REVOKED_AFTER_END_MS = 86_400_000;
 
 /** How one authority stands in the bundle. */
 export interface Publication {
@@ -43,7 +47,8 @@ export interface Publication {
 /**
  * What one server may do to the bundle. X.509 authorities are named by their certificate (DER), JWT
  * authorities by their key ID. Once a change resolves it is durable and `current` shows it; all
- * reject with ERR_OWN_BUNDLE, ERR_OWN_BUNDLE_LIMIT or ERR_STORE_* when it cannot be made. Taking out or
+ * reject with ERR_OWN_BUNDLE, ERR_OWN_BUNDLE_LIMIT or ERR_STORE_* when it cannot be made, and those that add an
+ * authority that was revoked with ERR_OWN_BUNDLE_REVOKED. Taking out or
  * tainting what is not there does nothing.
  */
 export interface OwnBundlePublisher {
@@ -52,12 +57,19 @@ export interface OwnBundlePublisher {
   /** @throws TrustplaneError ERR_CERTIFICATE */
   publish(certificate: Uint8Array): Promise<void>;
   withdraw(certificate: Uint8Array): Promise<void>;
+  /** Takes it out for good: nobody can publish it again. @throws TrustplaneError ERR_CERTIFICATE */
+  revoke(certificate: Uint8Array): Promise<void>;
+  /** As seen here. */
+  isRevoked(certificate: Uint8Array): boolean;
   /** Everything signed by it is to be replaced. */
   taint(certificate: Uint8Array): Promise<void>;
   findJwt(keyId: string): Publication | undefined;
   /** @throws TrustplaneError ERR_DER, ERR_PUBLIC_KEY; ERR_KEY_EXISTS when another key has the ID */
   publishJwt(key: Pick<TokenAuthority, 'keyId' | 'publicKey' | 'expiresAt'>): Promise<void>;
   withdrawJwt(keyId: string): Promise<void>;
+  /** `expiresAt`: when it has ended by itself, milliseconds since the epoch. */
+  revokeJwt(keyId: string, expiresAt: number): Promise<void>;
+  isJwtRevoked(keyId: string): boolean;
   /** Takes out what this server published and what ended before `instant` (milliseconds since the epoch). */
   withdrawExpired(instant: number): Promise<void>;
   taintJwt(keyId: string): Promise<void>;
@@ -149,6 +161,16 @@ class StoredOwnBundle implements OwnBundle {
         await this.#changeX509((all) => (all.some(isOf(der)) ? all : [...all, authority]));
       },
       withdraw: (certificate) => this.#changeX509((all) => all.filter(isNot(isOf(certificate)))),
+      revoke: async (certificate) => {
+        const { der, notAfter } = parseCertificate(certificate);
+        const name = authorityName({ certificate: der });
+        await this.#change((keys) => ({
+          ...keys,
+          x509Authorities: keys.x509Authorities.filter(isNot(isOf(der))),
+          revoked: withRevoked(keys.revoked, { name, until: notAfter }),
+        }));
+      },
+      isRevoked: (certificate) => this.#isRevoked(authorityName({ certificate })),
       taint: (certificate) => this.#changeX509((all) => withTaint(all, isOf(certificate))),
       findJwt: (keyId) => publication(this.#record?.jwtAuthorities.find(hasKeyId(keyId))),
       publishJwt: async ({ keyId, publicKey, expiresAt }) => {
@@ -157,10 +179,20 @@ class StoredOwnBundle implements OwnBundle {
         await this.#changeJwt((all) => withJwtAuthority(all, authority));
       },
       withdrawJwt: (keyId) => this.#changeJwt((all) => all.filter(isNot(hasKeyId(keyId)))),
+      revokeJwt: async (keyId, expiresAt) => {
+        const name = authorityName({ keyId });
+        await this.#change((keys) => ({
+          ...keys,
+          jwtAuthorities: keys.jwtAuthorities.filter(isNot(hasKeyId(keyId))),
+          revoked: withRevoked(keys.revoked, { name, until: expiresAt }),
+        }));
+      },
+      isJwtRevoked: (keyId) => this.#isRevoked(authorityName({ keyId })),
       withdrawExpired: (instant) =>
-        this.#change(({ x509Authorities, jwtAuthorities }) => {
+        this.#change(({ x509Authorities, jwtAuthorities, revoked }) => {
           const isOver = isOverBefore(instant, serverId);
           return {
+            revoked,
             x509Authorities: x509Authorities.filter(
               (one) => !isOver(one, () => parseCertificate(one.certificate).notAfter),
             ),
@@ -168,11 +200,16 @@ class StoredOwnBundle implements OwnBundle {
           };
         }),
       taintJwt: (keyId) => this.#changeJwt((all) => withTaint(all, hasKeyId(keyId))),
-      merge: async ({ x509Authorities, jwtAuthorities, isComplete }) => {
+      merge: async ({ isComplete, ...known }) => {
+        const isKept = (one: Parameters<typeof authorityName>[0]): boolean =>
+          !this.#isRevoked(authorityName(one));
+        const x509Authorities = known.x509Authorities.filter(isKept);
+        const jwtAuthorities = known.jwtAuthorities.filter(isKept);
         for (const { certificate } of x509Authorities) parseCertificate(certificate);
         for (const { publicKey } of jwtAuthorities) parsePublicKey(publicKey);
         const by = { ...provenance(), isComplete };
         await this.#change((keys) => ({
+          revoked: keys.revoked,
           x509Authorities: merged(keys.x509Authorities, x509Authorities, by, (one) =>
             isOf(one.certificate),
           ),
@@ -223,17 +260,25 @@ class StoredOwnBundle implements OwnBundle {
 
   /** The record after a change; `record` itself when its content stays (BUNDLE-4). */
   #next(record: BundleRecord | undefined, keys: BundleKeys): BundleRecord {
+    checkNotRevoked(keys, record);
     const { x509Authorities, jwtAuthorities } = keys;
     const refreshHintSeconds = this.#refreshHintSeconds;
+    const now = this.#options.clock.now();
+    const revoked = keys.revoked.filter(({ until }) => until + REVOKED_AFTER_END_MS > now);
     const isSame =
       record !== undefined &&
       record.refreshHintSeconds === refreshHintSeconds &&
       sameItems(record.x509Authorities, x509Authorities) &&
-      sameItems(record.jwtAuthorities, jwtAuthorities);
+      sameItems(record.jwtAuthorities, jwtAuthorities) &&
+      sameItems(record.revoked, keys.revoked);
     if (isSame) return record;
     checkSize(keys, record);
     const sequence = (record?.sequence ?? 0n) + 1n;
-    return { sequence, refreshHintSeconds, x509Authorities, jwtAuthorities };
+    return { sequence, refreshHintSeconds, x509Authorities, jwtAuthorities, revoked };
+  }
+
+  #isRevoked(name: string): boolean {
+    return this.#record?.revoked.some((one) => one.name === name) === true;
   }
 
   #decode(value: Uint8Array): BundleRecord {
@@ -274,6 +319,28 @@ function checkSize(keys: BundleKeys, before: BundleKeys | undefined): void {
 
 function countOf({ x509Authorities, jwtAuthorities }: BundleKeys): number {
   return x509Authorities.length + jwtAuthorities.length;
+}
+
+/** What came in beside what was there. @throws TrustplaneError ERR_OWN_BUNDLE_REVOKED */
+function checkNotRevoked(keys: BundleKeys, before: BundleKeys | undefined): void {
+  if (keys.revoked.length === 0) return;
+  const revoked = new Set(keys.revoked.map(({ name }) => name));
+  const there = new Set<unknown>([
+    ...(before?.x509Authorities ?? []),
+    ...(before?.jwtAuthorities ?? []),
+  ]);
+  for (const one of [...keys.x509Authorities, ...keys.jwtAuthorities]) {
+    if (there.has(one) || !revoked.has(authorityName(one))) continue;
+    const message = 'an authority that was revoked cannot come into the bundle again';
+    throw new TrustplaneError('ERR_OWN_BUNDLE_REVOKED', message);
+  }
+}
+
+function withRevoked(
+  all: readonly RevokedAuthority[],
+  added: RevokedAuthority,
+): readonly RevokedAuthority[] {
+  return all.some(({ name }) => name === added.name) ? all : [...all, added];
 }
 
 type Edit<Authority> = (all: readonly Authority[]) => readonly Authority[];
