@@ -156,7 +156,7 @@ describe('who signs broadcast bundles', () => {
 describe('what a relationship accepts', () => {
   it('is of its own trust domain, each scope once, and not too much', () => {
     expect(parseAccept(['spiffe://b.test/a', 'spiffe://b.test/a'], b)).toHaveLength(1);
-    expect(() => parseAccept(['spiffe://c.test/a'], b)).toThrow();
+    expect(() => parseAccept(['spiffe://c.test/a'], b)).toThrow(code('ERR_ID_SCOPE'));
     const many = Array.from({ length: 65 }, (_, i) => `spiffe://b.test/${i}`);
     expect(() => parseAccept(many, b)).toThrow(code('ERR_RELATIONSHIP'));
   });

@@ -5,8 +5,6 @@ import type { FederationRelationship } from './relationship.ts';
 import { relationshipKind } from './relationship-record.ts';
 import { type TrustTerms, termsOf } from './trust-terms.ts';
 
-const { encode } = relationshipKind;
-
 /** The fields of a relationship an update sets; those left out stay. */
 export type RelationshipEdit = Partial<Omit<FederationRelationship, 'trustDomain'>>;
 
@@ -90,9 +88,7 @@ export class Relationships {
   /** Creates the relationship or puts it in the place of the one there is. @throws TrustplaneError as `create` */
   async set(relationship: FederationRelationship): Promise<FederationRelationship> {
     return await this.#records.change(relationship.trustDomain, (before) =>
-      before !== undefined && sameBytes(encode(before), encode(relationship))
-        ? before
-        : relationship,
+      before !== undefined && isSame(before, relationship) ? before : relationship,
     );
   }
 
@@ -101,7 +97,7 @@ export class Relationships {
     return await this.#records.change(trustDomain, (before) => {
       if (before === undefined) throw this.#records.notFound(trustDomain);
       const after = { ...before, ...edit };
-      return sameBytes(encode(before), encode(after)) ? before : after;
+      return isSame(before, after) ? before : after;
     });
   }
 
@@ -121,4 +117,8 @@ export class Relationships {
       .map((each) => [each.trustDomain.name, termsOf(each)] as const);
     return { terms: new Map(terms), unknown: new Set(this.#records.damaged) };
   }
+}
+
+function isSame(one: FederationRelationship, other: FederationRelationship): boolean {
+  return sameBytes(relationshipKind.encode(one), relationshipKind.encode(other));
 }

@@ -46,19 +46,20 @@ export async function connectEndpoint(
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/gu, '').replace(/\.$/u, '');
   const tcp = await connectTcp(host, port === '' ? HTTPS_PORT : Number(port), options);
+  const address = tcp.remoteAddress ?? '';
+  if (options.mustBePublic && !isPublicAddress(address)) {
+    tcp.destroy();
+    const message = `a public endpoint redirects to ${address}, which is not a public address`;
+    throw new TrustplaneError('ERR_FETCH_REDIRECT', message);
+  }
+  const socket = await shakeHands(tcp, host, options);
   try {
-    const address = tcp.remoteAddress ?? '';
-    if (options.mustBePublic && !isPublicAddress(address)) {
-      const message = `a public endpoint redirects to ${address}, which is not a public address`;
-      throw new TrustplaneError('ERR_FETCH_REDIRECT', message);
-    }
-    const socket = await shakeHands(tcp, host, options);
     const presented = { url, address, chain: takePeerChain(socket) };
     options.onPresented(presented);
     judgeEndpoint(socket, presented.chain, host, options.trust, options.clock);
     return { socket, presented };
   } catch (error) {
-    tcp.destroy();
+    socket.destroy();
     throw error;
   }
 }
@@ -95,7 +96,7 @@ async function shakeHands(
   }
 }
 
-/** Resolves at the event; then only the signal still destroys the socket. */
+/** Resolves at the event; the signal destroys the socket, also later. */
 async function opened(
   socket: Socket,
   event: 'connect' | 'secureConnect',
@@ -103,7 +104,8 @@ async function opened(
 ): Promise<void> {
   const abort = (): void => void socket.destroy(signal.reason);
   signal.addEventListener('abort', abort);
-  socket.once('close', () => signal.removeEventListener('abort', abort));
+  const release = (): void => signal.removeEventListener('abort', abort);
+  socket.once('close', release);
   if (signal.aborted) abort();
   await new Promise<void>((resolve, reject) => {
     socket.once(event, resolve);
@@ -111,6 +113,8 @@ async function opened(
     socket.on('error', reject);
     socket.once('close', () => reject(new Error('the connection was closed')));
   });
+  // TLS takes the connection over and is what is destroyed from then on: destroying both crashes Node 24.
+  if (event === 'connect') release();
 }
 
 function asFetchError(

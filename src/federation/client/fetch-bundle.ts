@@ -90,8 +90,13 @@ async function within<Result>(
     const message = `${what} took over ${timeoutMs} ms`;
     deadline.abort(new TrustplaneError('ERR_FETCH_TIMEOUT', message));
   });
+  const either = AbortSignal.any([signal, deadline.signal]);
   try {
-    return await work(AbortSignal.any([signal, deadline.signal]));
+    return await work(either);
+  } catch (error) {
+    // What was aborted may fail in any way.
+    either.throwIfAborted();
+    throw error;
   } finally {
     timer.cancel();
   }

@@ -2,6 +2,7 @@ import type { Log } from '../../ops/index.ts';
 import {
   type Bundle,
   bundleDigest,
+  bundlesEqual,
   type Clock,
   messageOf,
   type Timer,
@@ -117,15 +118,17 @@ export class Peer {
   #sleep(): void {
     this.#replan();
     if (this.#ending.signal.aborted) return;
-    const { clock, bundleOf, random } = this.#ground;
-    const delayMs = pollDelayMs(bundleOf(this.relationship.trustDomain), random());
-    const nextAttemptAt = this.#ground.isMine() ? clock.now() + delayMs : undefined;
+    const ground = this.#ground;
+    const { clock } = ground;
+    const bundle = ground.bundleOf(this.relationship.trustDomain);
+    const delayMs = pollDelayMs(bundle, ground.random());
+    const nextAttemptAt = ground.isMine() ? clock.now() + delayMs : undefined;
     this.#status = { ...this.#status, nextAttemptAt };
     this.#timer = clock.setTimer(delayMs, () => this.poll());
   }
 
   async #run(): Promise<Bundle> {
-    const { clock, count } = this.#ground;
+    const { clock } = this.#ground;
     this.#status = { ...this.#status, lastAttemptAt: clock.now() };
     const seen: Presented[] = [];
     try {
@@ -133,8 +136,9 @@ export class Peer {
       const fetched = await this.#fetch(before, seen);
       const bundle = await this.#accept(fetched, before);
       this.#status = { ...this.#status, lastSuccessAt: clock.now(), lastError: undefined };
-      count(bundle === before ? 'unchanged' : 'changed');
-      this.#report(seen, bundle === before ? undefined : fetched, bundle);
+      const isNews = before === undefined || !bundlesEqual(before, bundle);
+      this.#ground.count(isNews ? 'changed' : 'unchanged');
+      this.#report(seen, isNews ? fetched : undefined, bundle);
       return bundle;
     } catch (error) {
       this.#fail(error, seen);
