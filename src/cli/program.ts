@@ -13,6 +13,7 @@ import { healthcheckCommand } from './healthcheck-command.ts';
 import { type Io, type OutputFormat, reportFailure } from './io.ts';
 import { keysCommand } from './keys-command.ts';
 import { logLevelCommand } from './log-level-command.ts';
+import { natsCommand } from './nats-command.ts';
 import { policyCommand } from './policy-command.ts';
 import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
@@ -64,6 +65,7 @@ export function createProgram(io: Io): Command {
     logLevelCommand,
     configCommand,
     keysCommand,
+    natsCommand,
   ]) {
     program.addCommand(create(io));
   }

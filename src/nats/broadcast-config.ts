@@ -5,6 +5,7 @@ import {
   type ClusterPlace,
   type NatsServerConfig,
   type NatsServerPlace,
+  type ServerTlsFiles,
 } from './server-config.ts';
 
 /** One who may publish, known by the SPIFFE ID of its SVID. */
@@ -14,10 +15,10 @@ export interface BroadcastPublisher {
   readonly subjects: readonly string[];
 }
 
-/** What `follow` keeps beside the configuration: the nats-server's own SVID and whom it believes. */
+/** What `trustplane nats follow` keeps: the nats-server's own SVID and whom it believes. */
 export interface SvidFiles {
-  readonly certFile: string;
-  readonly keyFile: string;
+  /** Certificates and key in one, so that they always fit. */
+  readonly identityFile: string;
   /** Authorities of the own trust domain and of all federated ones. */
   readonly caFile: string;
   /** Authorities of the own trust domain alone. */
@@ -30,6 +31,8 @@ export interface BroadcastConfigOptions {
   /** The nats-servers' own SPIFFE ID: who may be a member of the cluster. */
   readonly natsId: SpiffeId;
   readonly publishers: readonly BroadcastPublisher[];
+  /** What nobody but them says, so that no leaf node brings it in. */
+  readonly own: readonly string[];
   /** What anybody with an SVID may subscribe to. */
   readonly readable: readonly string[];
   /** Every subject of the broadcast. */
@@ -57,6 +60,8 @@ export interface LeafListener {
 const READER = 'UA4EEFUXTKNPKPVLWCSJWSP6BBMTU2JIAG3QYXZKJVHCDQIACHBSJOH2';
 /** Named by a leaf node so that it is not taken for a reader; its certificate says who it is. */
 const CERTIFICATE_USER = 'certificate';
+/** Holds the stream and whoever publishes. */
+const ACCOUNT = 'BUNDLES';
 const INBOX = '_INBOX.>';
 const STREAM_BYTES = 1_073_741_824;
 
@@ -65,7 +70,7 @@ export function buildBroadcastConfig(options: BroadcastConfigOptions): NatsServe
   const { place, files, natsId, domain } = options;
   return {
     ...buildServerBasics(place),
-    tls: buildTls(files, 'verify_and_map'),
+    tls: buildTls(anybody(files), 'verify_and_map'),
     jetstream: {
       store_dir: place.jetStreamFolder,
       domain,
@@ -87,9 +92,8 @@ export function buildBroadcastConfig(options: BroadcastConfigOptions): NatsServe
 function buildAccounts(options: BroadcastConfigOptions): NatsServerConfig {
   const { stream, all, readable, publishers, leaf } = options;
   const latest = `$JS.API.DIRECT.GET.${stream}.>`;
-  const account = 'BUNDLES';
   return {
-    [account]: {
+    [ACCOUNT]: {
       jetstream: 'enabled',
       users: [
         ...publishers.map((publisher) => buildPublisher(publisher, options)),
@@ -105,7 +109,10 @@ function buildAccounts(options: BroadcastConfigOptions): NatsServerConfig {
           allowed_connection_types: ['STANDARD'],
         },
       ],
-      imports: [{ stream: { account, subject: all } }, { service: { account, subject: latest } }],
+      imports: [
+        { stream: { account: ACCOUNT, subject: all } },
+        { service: { account: ACCOUNT, subject: latest } },
+      ],
     },
     SYS: {},
   };
@@ -142,7 +149,7 @@ function buildLeafUser(
 /** Another member has all there is, so it must have the one SPIFFE ID, below the own authorities. */
 function buildCluster(
   { name, listen, routes }: ClusterPlace,
-  { certFile, keyFile, ownCaFile }: SvidFiles,
+  files: SvidFiles,
   natsId: SpiffeId,
 ): NatsServerConfig {
   return {
@@ -150,20 +157,31 @@ function buildCluster(
     listen,
     no_advertise: true,
     authorization: { user: natsId.toString(), timeout: 5 },
-    tls: buildTls({ certFile, keyFile, caFile: ownCaFile }, 'verify_and_map'),
+    tls: buildTls({ ...anybody(files), caFile: files.ownCaFile }, 'verify_and_map'),
     routes: routes.map((route) => `tls://${route}`),
   };
 }
 
-function buildLeaf({ leaf, leafRemotes, files }: BroadcastConfigOptions): NatsServerConfig {
+/** Both ends of a leaf node have an SVID, and may be of two trust domains. */
+function buildLeaf(options: BroadcastConfigOptions): NatsServerConfig {
+  const { leaf, leafRemotes, own } = options;
   if (leaf === undefined && leafRemotes.length === 0) return {};
-  const listener =
-    leaf === undefined
-      ? {}
-      : { listen: leaf.listen, no_advertise: true, tls: buildTls(files, 'verify_and_map') };
-  const { certFile, keyFile, caFile } = files;
-  const tls = { cert_file: certFile, key_file: keyFile, ca_file: caFile, timeout: 5 };
+  const files = anybody(options.files);
   const urls = leafRemotes.map((remote) => `tls://${CERTIFICATE_USER}@${remote}`);
-  const remotes = urls.length === 0 ? {} : { remotes: [{ urls, account: 'BUNDLES', tls }] };
-  return { leafnodes: { ...listener, ...remotes } };
+  const remote = { urls, account: ACCOUNT, tls: buildTls(files), deny_imports: [...own] };
+  return {
+    leafnodes: {
+      ...(leaf && {
+        listen: leaf.listen,
+        no_advertise: true,
+        tls: buildTls(files, 'verify_and_map'),
+      }),
+      ...(urls.length > 0 && { remotes: [remote] }),
+    },
+  };
+}
+
+/** Of the own trust domain or a federated one. */
+function anybody({ identityFile, caFile }: SvidFiles): ServerTlsFiles {
+  return { certFile: identityFile, keyFile: identityFile, caFile };
 }

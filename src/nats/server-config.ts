@@ -53,17 +53,16 @@ export function buildServerBasics(place: NatsServerPlace): NatsServerConfig {
   };
 }
 
-/** TLS of one listener. */
+/** TLS of one listener; without `check`, of who dials. */
 export function buildTls(
   { certFile, keyFile, caFile }: ServerTlsFiles,
-  check: 'verify' | 'verify_and_map',
+  check?: 'verify' | 'verify_and_map',
 ): NatsServerConfig {
   return {
     cert_file: certFile,
     key_file: keyFile,
     ca_file: caFile,
-    [check]: true,
-    min_version: '1.2',
+    ...(check && { [check]: true, min_version: '1.2' }),
     timeout: 5,
   };
 }

@@ -124,6 +124,13 @@ export const errorCodes = {
   ],
   ERR_JOURNAL_TRUST_DOMAIN: ['precondition', 'The journal of facts is of another trust domain.'],
   ERR_JOURNAL_WRITE: ['unavailable', 'The journal of facts cannot be written.'],
+  // backup
+  ERR_BACKUP_FILE: ['unavailable', 'The backup cannot be read or written.'],
+  ERR_BACKUP_DAMAGED: ['data-loss', 'The backup is not what was written, or of a newer release.'],
+  ERR_BACKUP_TRUST_DOMAIN: ['precondition', 'The backup is of another trust domain.'],
+  ERR_STORE_NOT_EMPTY: ['already-exists', 'There is a state already where one is to be put.'],
+  ERR_STORE_FILLING: ['precondition', 'The store was not filled to the end.'],
+  ERR_STORE_COPY: ['data-loss', 'The copy of a store is not what was copied.'],
   // entries
   ERR_ENTRY_ID: ['invalid', 'The entry ID is malformed.'],
   ERR_ENTRY_SPIFFE_ID: ['invalid', 'The SPIFFE ID of the entry is not one a workload may have.'],
@@ -267,6 +274,7 @@ export const errorCodes = {
   ERR_NATS_PLAINTEXT: ['invalid', 'A nats-server on another host is to be spoken to without TLS.'],
   ERR_NATS_LOGIN: ['precondition', 'The file to log in to NATS with cannot be used.'],
   ERR_NATS_SERVER_ID: ['unauthenticated', 'The nats-server is not the one that was expected.'],
+  ERR_NATS_IDENTITY: ['unavailable', 'There is no SVID for the nats-server.'],
   ERR_NATS_UNREACHABLE: ['unavailable', 'No nats-server answers.'],
   ERR_NATS_CLOSED: ['unavailable', 'The connection to NATS is closed.'],
   // broadcast
@@ -280,7 +288,10 @@ export const errorCodes = {
   ERR_BUNDLE_MESSAGE_PUBLISHER: ['unauthenticated', 'Another one than the publisher signed.'],
   ERR_BUNDLE_MESSAGE_TRUST_DOMAIN: ['invalid', 'The message is about another trust domain.'],
   ERR_BUNDLE_MESSAGE_TIME: ['invalid', 'The message has expired, or is of the future.'],
-  ERR_BUNDLE_MESSAGE_REPLAY: ['precondition', 'A later bundle of the trust domain is there already.'],
+  ERR_BUNDLE_MESSAGE_REPLAY: [
+    'precondition',
+    'A later bundle of the trust domain is there already.',
+  ],
   ERR_BUNDLE_MESSAGE_FORK: ['data-loss', 'Two bundles of a trust domain have one sequence number.'],
   ERR_BUNDLE_MESSAGE_JUMP: ['precondition', 'The sequence number rises by more than 2^32 at once.'],
   ERR_BUNDLE_MESSAGE_FLOOD: ['exhausted', 'More messages come on one subject than are read.'],

@@ -8,8 +8,20 @@ import { createRestartable } from './restartable.ts';
 import { createRunFolder } from './run-folder.ts';
 import type { TiedChild } from './tied-child.ts';
 
-/** A nats-server that can die and come back on the same ports and folder. */
-export interface NatsServer extends Restartable, AsyncDisposable {
+/** A nats-server that can die and come back. */
+export interface NatsProgram extends Restartable, AsyncDisposable {
+  /** SIGSTOP: it lives, holds its connections, and does nothing. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+  /** SIGHUP; resolves when its configuration is in force, else throws. */
+  reload(): Promise<void>;
+  /** The first line of the life that runs now that matches, once it is there. */
+  line(pattern: RegExp): Promise<string>;
+}
+
+/** One with ports and a folder of its own, which it keeps over its lives. */
+export interface NatsServer extends NatsProgram {
   readonly name: string;
   /** `nats://address:port` of its client listener; `tls://` where its configuration has TLS. */
   readonly url: string;
@@ -20,14 +32,8 @@ export interface NatsServer extends Restartable, AsyncDisposable {
   /** Holds its configuration and, in `jetstream`, its streams. */
   readonly folder: string;
   readonly configFile: string;
-  /** SIGSTOP: it lives, holds its connections, and does nothing. */
-  pause(): void;
-  /** SIGCONT. */
-  resume(): void;
-  /** SIGHUP, with another text in place of `config`; resolves when it is in force, else throws. */
+  /** As above, with another text in place of `config`. */
   reload(config?: string): Promise<void>;
-  /** The first line of the life that runs now that matches, once it is there. */
-  line(pattern: RegExp): Promise<string>;
 }
 
 /** Options of `launchNatsServer`. */
@@ -58,27 +64,48 @@ export async function launchNatsServer(options: NatsServerOptions = {}): Promise
   };
   await mkdir(path.join(run.path, 'jetstream'));
   await configure(options.config);
-  const { file } = await findNatsServer();
-  const program = createRestartable({
-    command: file,
-    args: ['-c', configFile],
-    ready: async (child) => await lineOf(child, /Server is ready/),
-    ...(host === undefined ? {} : { spawn: host.spawn }),
-  });
+  const isTls = /^\s*tls\b/m.test(options.config ?? '');
+  const program = await createNatsProgram(configFile, host?.spawn);
   const server: NatsServer = {
     ...program,
     name,
-    url: `${/^\s*tls\b/m.test(options.config ?? '') ? 'tls' : 'nats'}://${address}:${port}`,
+    url: `${isTls ? 'tls' : 'nats'}://${address}:${port}`,
     address,
     port,
     monitorUrl: `http://${address}:${monitorPort}`,
     folder: run.path,
     configFile,
+    async reload(config) {
+      if (config !== undefined) await configure(config);
+      await program.reload();
+    },
+    async [Symbol.asyncDispose]() {
+      await program[Symbol.asyncDispose]();
+      await run.remove();
+    },
+  };
+  await server.start();
+  return server;
+}
+
+/** A nats-server with a configuration that somebody else wrote, not started yet. */
+export async function createNatsProgram(
+  configFile: string,
+  spawn?: NetworkHost['spawn'],
+): Promise<NatsProgram> {
+  const { file } = await findNatsServer();
+  const program = createRestartable({
+    command: file,
+    args: ['-c', configFile],
+    ready: async (child) => await lineOf(child, /Server is ready/),
+    ...(spawn === undefined ? {} : { spawn }),
+  });
+  return {
+    ...program,
     pause: () => program.current().kill('SIGSTOP'),
     resume: () => program.current().kill('SIGCONT'),
     line: async (pattern) => await lineOf(program.current(), pattern),
-    async reload(config) {
-      if (config !== undefined) await configure(config);
+    async reload() {
       const child = program.current();
       const verdict = nextLine(child, /Reloaded server configuration|Failed to reload/);
       child.kill('SIGHUP');
@@ -88,11 +115,8 @@ export async function launchNatsServer(options: NatsServerOptions = {}): Promise
     async [Symbol.asyncDispose]() {
       program.current().kill('SIGCONT');
       await program.stop();
-      await run.remove();
     },
   };
-  await server.start();
-  return server;
 }
 
 function buildConfig(from: {
