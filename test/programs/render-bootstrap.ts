@@ -4,7 +4,12 @@ import path from 'node:path';
 const folder = path.join(import.meta.dirname, '..', '..', 'envoy');
 
 /** The bootstraps that operators copy. */
-export const bootstrapNames = ['server-sidecar', 'client-sidecar', 'delta-sds'] as const;
+export const bootstrapNames = [
+  'server-sidecar',
+  'authorized-sidecar',
+  'client-sidecar',
+  'delta-sds',
+] as const;
 export type BootstrapName = (typeof bootstrapNames)[number];
 
 /**

@@ -43,6 +43,8 @@ export interface SidecarOptions {
   readonly protocol: 'sotw' | 'delta';
   /** Whom the server lets in; default `clientId`. */
   readonly allowedId?: string;
+  /** Where the server's Envoy asks about each request, over SotW SDS; by default it does not. */
+  readonly authzSocket?: string;
   /** How long an mTLS connection may live, as Envoy spells it; default `1s`. */
   readonly connectionDuration?: string;
 }
@@ -82,10 +84,13 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
 }
 
 async function serverBootstrap(options: SidecarOptions): Promise<string> {
-  const { folder, protocol } = options;
+  const { folder, protocol, authzSocket } = options;
   const own = protocol === 'sotw' ? 'server' : 'service';
-  return await renderBootstrap(protocol === 'sotw' ? 'server-sidecar' : 'delta-sds', {
-    [`spiffe://example.org/client`]: options.allowedId ?? options.clientId,
+  const sotw = authzSocket === undefined ? 'server-sidecar' : 'authorized-sidecar';
+  return await renderBootstrap(protocol === 'sotw' ? sotw : 'delta-sds', {
+    ...(authzSocket === undefined
+      ? { [`spiffe://example.org/client`]: options.allowedId ?? options.clientId }
+      : { '/run/trustplane/authz.sock': authzSocket }),
     [`spiffe://example.org/${own}`]: options.serverId,
     '127.0.0.1:9901': adminSocketOf(folder, 'server'),
     ...(options.hosts === undefined && { '0.0.0.0:8443': path.join(folder, 'inbound.sock') }),
