@@ -25,16 +25,18 @@ export interface CaOptions {
   readonly keyType?: KeyType;
   /** Other servers sign for the trust domain now; default: none ever does. */
   readonly othersSign?: () => boolean;
+  /** Whether another server runs; default: none does. */
+  readonly isLive?: (serverId: string) => boolean;
 }
 
 /** Fills in the defaults. @throws TrustplaneError ERR_CA_TTL */
 export function settleCaOptions<Options extends CaOptions>(
   options: Options,
-): Options & Required<Pick<CaOptions, 'caTtlSeconds' | 'keyType' | 'othersSign'>> {
+): Options & Required<Pick<CaOptions, 'caTtlSeconds' | 'keyType' | 'othersSign' | 'isLive'>> {
   const { caTtlSeconds = DEFAULT_CA_TTL_SECONDS, keyType = 'ec-p256' } = options;
-  const { othersSign = () => false } = options;
+  const { othersSign = () => false, isLive = () => false } = options;
   checkTtl('the CA', caTtlSeconds, 2, MAX_TTL_SECONDS);
-  return { ...options, caTtlSeconds, keyType, othersSign };
+  return { ...options, caTtlSeconds, keyType, othersSign, isLive };
 }
 
 /** @throws TrustplaneError ERR_CA_TTL */

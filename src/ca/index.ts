@@ -4,15 +4,23 @@ export { createThrowawayCa } from './ca-certificate.ts';
 export type { AuthorityStatus, CaStatus } from './ca-status.ts';
 export { loadDiskKeyManager } from './disk-key-manager.ts';
 export { createDiskUpstream } from './disk-upstream.ts';
+export { exportKeys, importKeys, readKeyIds } from './export-keys.ts';
 export type { GatedX509Authority, GateState, Laggard, X509Gate } from './gate.ts';
 export { joinKeyManagers } from './joined-key-manager.ts';
 export { createJwtCa, type IssuedJwtSvid, type JwtCa, type JwtCaOptions } from './jwt-ca.ts';
 export type { KeyManager } from './key-manager.ts';
 export { loadKeyOwner } from './key-owner.ts';
-export type { AuthorityControl } from './managed-authorities.ts';
 export { lastingAuthorities } from './lasting-authorities.ts';
+export type { AuthorityControl } from './managed-authorities.ts';
 export { createMemoryKeyManager } from './memory-key-manager.ts';
+export {
+  joinAuthorities,
+  type PeerAuthorities,
+  type Peers,
+  type SharedSteps,
+} from './peer-authorities.ts';
 export { resealKeys } from './reseal-keys.ts';
+export { retireWithoutKey } from './retire-without-key.ts';
 export type {
   MintedAuthority,
   MintRequest,

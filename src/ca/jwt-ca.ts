@@ -11,6 +11,7 @@ import { writeJwtSvid } from './jwt-token.ts';
 import type { SigningKey } from './key-manager.ts';
 import { checkSubject, leafValidity, wholeSecond } from './leaf-request.ts';
 import { type AuthorityControl, ManagedAuthorities } from './managed-authorities.ts';
+import { createPeers } from './peer-authorities.ts';
 import { createSerialNumbers } from './serial-number.ts';
 
 const DEFAULT_TTL_SECONDS = 300;
@@ -96,11 +97,14 @@ class RotatingJwtCa extends ManagedAuthorities<JwtCaAuthority> implements JwtCa 
   constructor(options: SettledOptions) {
     const { bucket, clock, serverId, trustDomain, ownBundle } = options;
     const metrics = caMetricsOf(options.metrics);
+    const codec = jwtJournalCodec(trustDomain);
+    const publisher = publisherOver(ownBundle);
     super({
       ...options,
       kind: 'jwt',
-      journal: createJournal(bucket, serverId, jwtJournalCodec(trustDomain)),
-      publisher: publisherOver(ownBundle),
+      journal: createJournal(bucket, serverId, codec),
+      publisher,
+      peers: createPeers({ ...options, codec, publisher, isLive: options.isLive }),
       gate: createTimeGate({
         holdMs: holdMs(options),
         publishedAt: ({ authorityId }) => ownBundle.findJwt(authorityId)?.publishedAt,

@@ -16,6 +16,7 @@ import type { ForcedSteps } from './forced-steps.ts';
 import type { Gate } from './gate.ts';
 import type { Journal } from './journal.ts';
 import type { KeyManager, SigningKey } from './key-manager.ts';
+import type { Peers } from './peer-authorities.ts';
 import { Rotation } from './rotation.ts';
 
 /** The authorities of one kind, as operators see them. */
@@ -23,12 +24,15 @@ export interface AuthorityControl extends ForcedSteps<AuthorityStatus> {
   /** Cheap, to be asked often. */
   health(): CaHealth;
   status(): CaStatus;
+  /** The authorities of the other servers of the control plane. */
+  readonly peers: Peers;
   /** Called after each step of the rotation; returns the way to stop. */
   onRotation(listener: (event: RotationEvent) => void): () => void;
 }
 
 export interface ManagedAuthoritiesOptions<A extends Authority> {
   readonly kind: AuthorityKind;
+  readonly peers: Peers;
   readonly journal: Journal<A>;
   readonly keyManager: KeyManager;
   readonly publisher: AuthorityPublisher<A>;
@@ -64,6 +68,10 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
       onFailure: () => metrics.failures.inc({ kind }),
       onAlarm: () => metrics.alarms.inc({ kind }),
     });
+  }
+
+  get peers(): Peers {
+    return this.#options.peers;
   }
 
   /** Makes a key and what goes with it. */

@@ -20,6 +20,7 @@ import { buildLeafTemplate, type LeafTemplate } from './leaf-template.ts';
 import { writeLeaf } from './leaf-writer.ts';
 import { type AuthorityControl, ManagedAuthorities } from './managed-authorities.ts';
 import { pathLengthBelow } from './path-length.ts';
+import { createPeers, upstreamOwned } from './peer-authorities.ts';
 import { createSerialNumbers } from './serial-number.ts';
 import type { UpstreamSigner } from './upstream-authority.ts';
 import { type CheckedAuthority, checkMinted } from './upstream-path.ts';
@@ -116,11 +117,14 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
   constructor(options: SettledOptions) {
     const { bucket, serverId, trustDomain, ownBundle } = options;
     const metrics = caMetricsOf(options.metrics);
+    const codec = x509JournalCodec(trustDomain);
+    const publisher = publisherOver(ownBundle, options.upstream);
     super({
       ...options,
       kind: 'x509',
-      journal: createJournal(bucket, serverId, x509JournalCodec(trustDomain)),
-      publisher: publisherOver(ownBundle, options.upstream),
+      journal: createJournal(bucket, serverId, codec),
+      publisher,
+      peers: createPeers({ ...options, codec, publisher, isLive: options.isLive }),
       gate: options.gate && gateOver(options.gate, ownBundle),
       metrics,
     });
@@ -209,15 +213,10 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
     return { serialNumber: this.#makeSerialNumber(now), ...validity };
   }
 
-  /** What is signed upstream is in no bundle that could say it is tainted, or that it is not there any more. */
   #requireOwned(authorityId: string): void {
     const { upstreamId } =
       this.status().authorities.find((authority) => authority.authorityId === authorityId) ?? {};
-    if (upstreamId === undefined) return;
-    throw new TrustplaneError(
-      'ERR_CA_UPSTREAM_OWNED',
-      `the authority ${authorityId} is signed by the upstream authority ${upstreamId}, and only that can be tainted or revoked`,
-    );
+    if (upstreamId !== undefined) throw upstreamOwned(authorityId, upstreamId);
   }
 
   #requireIssuer(): Issuer {
