@@ -5,4 +5,8 @@ export { AgentRegistry, type AgentRegistryOptions, type PurgeRequest } from './a
 export type { AgentChange } from './agent-view.ts';
 export { type JoinToken, JoinTokens, type JoinTokensOptions } from './join-tokens.ts';
 export { lastingAgents, lastingTokens } from './lasting-agents.ts';
-export { RotationEvidence, type RotationEvidenceOptions } from './rotation-evidence.ts';
+export {
+  type EvidenceReport,
+  RotationEvidence,
+  type RotationEvidenceOptions,
+} from './rotation-evidence.ts';

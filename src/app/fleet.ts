@@ -72,8 +72,7 @@ export async function openFleet(
   const agents = await AgentRegistry.load({
     ...common,
     bucket: store.bucket('agents'),
-    // The data directory is locked by this process.
-    isSoleWriter: true,
+    isSoleWriter: server.controlPlane.directory === undefined,
     graceMs: config.expiredAgentGraceMs,
   });
   closing.defer(() => agents.close());

@@ -4,6 +4,8 @@ import {
   type AgentEntitlements,
   type Authorization,
   createSyncService,
+  StoreCursor,
+  type StoreReader,
   SyncHub,
 } from '../api/index.ts';
 import type { Process } from './process.ts';
@@ -15,15 +17,17 @@ const EPOCH_BYTES = 12;
 /** What agents are told as it changes, and what they say they have. Closed with `process`. */
 export function openSync(
   { clock, metrics, closing }: Process,
-  { trust, revocations, evidence }: ServerRole,
+  server: ServerRole,
   fleet: {
     readonly agents: AgentRegistry;
     readonly entitlements: AgentEntitlements;
     readonly authorization: Authorization;
   },
 ): ServedService {
+  const { trust, revocations, evidence, controlPlane } = server;
   const hub = new SyncHub({
     ...fleet,
+    cursor: cursorOver(server, fleet),
     trustMap: trust,
     revocations,
     clock,
@@ -31,7 +35,26 @@ export function openSync(
     epoch: randomBytes(EPOCH_BYTES).toString('base64url'),
   });
   closing.defer(() => hub.close());
+  // Agents that it keeps would not be told, nor waited for.
+  const stop = controlPlane.directory?.watchStanding((isStanding) => {
+    if (!isStanding) hub.doubt();
+  });
+  closing.defer(() => stop?.());
   evidence.begin(fleet.agents);
   const service = createSyncService({ ...fleet, hub, confirmations: evidence, clock });
   return { service: fleet.authorization.guard(service), file: 'trustplane/sync/v1/sync.proto' };
+}
+
+/** How much of the store is in what agents are told. */
+function cursorOver(
+  { ownBundle, entries, foreignBundles, relationships, revocations }: ServerRole,
+  { agents }: { readonly agents: AgentRegistry },
+): StoreCursor {
+  const bundle: StoreReader = {
+    get revision() {
+      return Number(ownBundle.current().sequenceNumber ?? 0n);
+    },
+    catchUp: (sequence) => ownBundle.catchUp(BigInt(sequence)),
+  };
+  return new StoreCursor([agents, entries, bundle, foreignBundles, relationships, revocations]);
 }

@@ -25,6 +25,7 @@ import type { Bucket, Store } from '../store/index.ts';
 import { returnFreedMemory } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
+import { type ControlPlane, openControlPlane, openSharedGate } from './control-plane.ts';
 import { type Federation, openFederation } from './open-federation.ts';
 import { openFederationClient } from './open-federation-client.ts';
 import { openKeyManager } from './open-key-manager.ts';
@@ -33,13 +34,13 @@ import type { Process } from './process.ts';
 import { openServerIdentity, type ServerIdentity } from './server-identity.ts';
 import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 
-/** Of the only server of its control plane. */
-const SERVER_ID = 'local';
 /** Who publishes in the own bundle what servers below this one have. */
 const DOWNSTREAM = 'downstream';
 
 /** The control plane of one trust domain: what it owns, before it serves anybody. */
 export interface ServerRole extends Federation {
+  /** The servers that share the store. */
+  readonly controlPlane: ControlPlane;
   readonly ownBundle: OwnBundle;
   readonly entries: EntryRegistry;
   readonly ca: X509Ca;
@@ -68,6 +69,8 @@ export async function openServerRole(
 ): Promise<ServerRole> {
   const { log, metrics, clock, closing } = process;
   const bucket = store.bucket('authorities');
+  const isShared = config.sharedStore !== undefined;
+  const controlPlane = await openControlPlane(config, process, store, isShared);
   const federation = await openFederation(config, process, store);
   const [ownBundle, entries] = await both(
     openOwnBundle({
@@ -106,7 +109,11 @@ export async function openServerRole(
     hasAnonymousReaders: config.federation.bundleEndpoint !== undefined,
   });
   closing.defer(() => evidence.close());
-  const authorities = await openAuthorities(config, process, bucket, { ownBundle, evidence });
+  const authorities = await openAuthorities(config, process, bucket, {
+    controlPlane,
+    ownBundle,
+    evidence,
+  });
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
   const federationClient = await openFederationClient(config, process, { ...federation, trust });
@@ -114,6 +121,7 @@ export async function openServerRole(
   return {
     ...federation,
     ...authorities,
+    controlPlane,
     ownBundle,
     entries,
     revocations,
@@ -152,6 +160,8 @@ function shareIdentity(
   { ca, trust }: Pick<ServerRole, 'ca' | 'trust'>,
 ): ServerRole['identity'] {
   const open = async (): Promise<ServerIdentity> => {
+    // Servers that were there before sign until everybody knows what this one signs with.
+    await ca.active;
     const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
     closing.defer(() => identity.close());
     return identity;
@@ -165,19 +175,26 @@ async function openAuthorities(
   config: Config,
   process: Process,
   bucket: Bucket,
-  { ownBundle, evidence }: Pick<ServerRole, 'ownBundle' | 'evidence'>,
+  {
+    controlPlane,
+    ownBundle,
+    evidence,
+  }: Pick<ServerRole, 'controlPlane' | 'ownBundle' | 'evidence'>,
 ): Promise<Pick<ServerRole, 'ca' | 'jwtCa' | 'upstream' | 'downstreamBundle'>> {
   const { log, metrics, clock, closing, readiness } = process;
+  const { serverId, directory } = controlPlane;
   let ca: X509Ca | undefined;
   const upstream = await openUpstream(config, process, bucket, {
     ownBundle,
-    publishers: [SERVER_ID, DOWNSTREAM],
+    publishers: [serverId, DOWNSTREAM],
     ca: () => ca,
   });
-  const publisher = ownBundle.publisherFor(SERVER_ID);
+  const publisher = ownBundle.publisherFor(serverId);
   const common = {
     trustDomain: config.trustDomain,
-    serverId: SERVER_ID,
+    serverId,
+    othersSign: () => directory?.othersSign === true,
+    isLive: (id: string) => directory?.isLive(id) === true,
     bucket,
     keyManager: await openKeyManager(config, process, bucket),
     ownBundle: publisher,
@@ -192,10 +209,12 @@ async function openAuthorities(
     x509SvidTtlSeconds: Math.ceil(config.x509SvidTtlMs / 1_000),
     backdateSeconds: Math.ceil(config.backdateMs / 1_000),
     keyType: config.caKeyType,
-    gate: evidence,
+    gate: openSharedGate(controlPlane, evidence, process),
     upstream,
   });
   const x509Ca = ca;
+  directory?.sayWhatSigns(() => activeOf(x509Ca));
+  x509Ca.onRotation(() => directory?.sayChanged());
   closing.defer(() => x509Ca.close());
   watchAuthorities(['ca', 'rotation'], ca, readiness);
   const jwtCa = await createJwtCa({
@@ -209,6 +228,10 @@ async function openAuthorities(
   watchAuthorities(['jwt-ca', 'jwt-rotation'], jwtCa, readiness);
   watchRunway({ x509: ca, jwt: jwtCa }, metrics, clock);
   return { ca, jwtCa, upstream, downstreamBundle: openDownstream(process, ownBundle, upstream) };
+}
+
+function activeOf(ca: X509Ca): string | undefined {
+  return ca.status().authorities.find(({ state }) => state === 'active')?.authorityId;
 }
 
 /** What servers below publish is known upstream too, and gone soon after it has ended. */

@@ -57,7 +57,8 @@ describe('ServerDirectory', () => {
     const { clock, join } = world();
     const one = await join('one');
     const { directory: two, metrics } = await join('two');
-    one.directory.say({ address: '10.0.0.1:8081', signsWith: 'ab' });
+    one.directory.sayAddress('10.0.0.1:8081');
+    one.directory.sayWhatSigns(() => 'ab');
     await clock.advanceAsync(200);
     expect(two.others).toMatchObject([
       { serverId: 'one', isLive: true, record: { address: '10.0.0.1:8081', signsWith: 'ab' } },

@@ -25,9 +25,6 @@ export interface ServerDirectoryOptions {
   readonly onReplaced: (error: TrustplaneError) => void;
 }
 
-/** What changes in what a server says of itself. */
-export type ServerSaying = Pick<ServerRecord, 'address' | 'signsWith'>;
-
 /**
  * The servers of a control plane. Each has its ID for itself, by a lease; in it stands what the others are to
  * know: where it is, and what its agents have confirmed.
@@ -41,7 +38,8 @@ export class ServerDirectory {
   readonly #standingListeners = new Set<(isStanding: boolean) => void>();
   readonly #lease: Lease;
   #following: Promise<void> = Promise.resolve();
-  #saying: ServerSaying = { address: undefined, signsWith: undefined };
+  #address: string | undefined;
+  #signsWith: () => string | undefined = () => undefined;
   #evidence: () => Evidence | undefined = () => undefined;
   #said = '';
   #sayTimer: Timer | undefined;
@@ -130,8 +128,20 @@ export class ServerDirectory {
     return () => this.#standingListeners.delete(listener);
   }
 
-  say(saying: Partial<ServerSaying>): void {
-    this.#saying = { ...this.#saying, ...saying };
+  /** Another server that renews its lease has the ID. */
+  isLive(serverId: string): boolean {
+    return this.others.some((one) => one.serverId === serverId && one.isLive);
+  }
+
+  /** Where agents reach this server, from now on. */
+  sayAddress(address: string): void {
+    this.#address = address;
+    this.sayChanged();
+  }
+
+  /** Which authority signs, asked whenever the record is written. */
+  sayWhatSigns(signsWith: () => string | undefined): void {
+    this.#signsWith = signsWith;
     this.sayChanged();
   }
 
@@ -171,7 +181,8 @@ export class ServerDirectory {
     const evidence = this.#evidence();
     return {
       ...aboutOf(this.#options, this.#startedAt),
-      ...this.#saying,
+      address: this.#address,
+      signsWith: this.#signsWith(),
       evidence: evidence && boundEvidence(evidence),
     };
   }

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import type { EvidenceReport, RotationEvidence } from '../agents/index.ts';
+import type { X509Gate } from '../ca/index.ts';
+import {
+  checkOthers,
+  type Evidence,
+  fingerprintOf,
+  joinVerdicts,
+  ServerDirectory,
+} from '../servers/index.ts';
+import { type Duty, holdDuty, type Store, soleDuty } from '../store/index.ts';
+import type { Config } from './config.ts';
+import type { Process } from './process.ts';
+import { loadServerId, placeOf } from './server-id.ts';
+import { version } from './version.ts';
+
+const INCARNATION_BYTES = 12;
+
+/** The servers that share a store, and this one among them. */
+export interface ControlPlane {
+  readonly serverId: string;
+  /** Undefined where the store is of this server alone. */
+  readonly directory: ServerDirectory | undefined;
+  /** Stands in for work that one of them should do; closed with the process. @throws TrustplaneError ERR_STORE_* */
+  duty(name: string): Promise<Duty>;
+}
+
+/**
+ * Joins the other servers; closed with `process`.
+ * @param isShared others may write the store
+ * @throws TrustplaneError ERR_SERVER_ID, ERR_SERVER_ID_TAKEN, ERR_STORE_*, ERR_FILE_*
+ */
+export async function openControlPlane(
+  config: Config,
+  process: Process,
+  store: Store,
+  isShared: boolean,
+): Promise<ControlPlane> {
+  const { closing, fail, readiness } = process;
+  const serverId = await loadServerId(config, isShared);
+  if (!isShared) return { serverId, directory: undefined, duty: async () => soleDuty };
+  const bucket = store.bucket('leases');
+  const directory = await ServerDirectory.join({
+    ...process,
+    bucket,
+    serverId,
+    incarnation: randomBytes(INCARNATION_BYTES).toString('base64url'),
+    place: await placeOf(config.dataDir),
+    version: version(),
+    onReplaced: fail,
+  });
+  closing.defer(() => directory.close());
+  readiness.observe('servers', () =>
+    directory.isStanding ? undefined : 'the other servers take this one for gone',
+  );
+  return {
+    serverId,
+    directory,
+    async duty(name) {
+      const duty = await holdDuty({ ...process, bucket, name, holder: serverId });
+      closing.defer(() => duty.close());
+      return duty;
+    },
+  };
+}
+
+/** The gate of all servers: each waits for the agents of every one, and tells the others of its own. */
+export function openSharedGate(
+  { directory }: Pick<ControlPlane, 'directory'>,
+  evidence: RotationEvidence,
+  { clock }: Pick<Process, 'clock'>,
+): X509Gate {
+  if (directory === undefined) return evidence;
+  directory.setEvidence(() => toEvidence(evidence.report()));
+  evidence.watch(() => directory.sayChanged());
+  return {
+    check: (authority) =>
+      joinVerdicts(
+        evidence.check(authority),
+        checkOthers(directory.others, authority, {
+          now: clock.now(),
+          holdMs: evidence.readersHoldMs,
+        }),
+      ),
+    watch(listener) {
+      const stops = [evidence.watch(listener), directory.watch(listener)];
+      return () => {
+        for (const stop of stops) stop();
+      };
+    },
+  };
+}
+
+function toEvidence(report: EvidenceReport | undefined): Evidence | undefined {
+  if (report === undefined) return undefined;
+  const authorities = report.authorities.map(({ certificate, count, some }) => ({
+    authority: fingerprintOf(certificate),
+    count,
+    some,
+  }));
+  return {
+    known: authorities.filter(({ count }) => count === 0).map(({ authority }) => authority),
+    behind: authorities.filter(({ count }) => count > 0),
+    laggards: report.laggards,
+    readers: report.readers,
+  };
+}
+
+/** Where others reach a port that may listen on all addresses. */
+export function advertisedAddress({ host, port }: { host: string; port: number }): string {
+  const name = host === '0.0.0.0' || host === '::' ? hostname() : host;
+  return `${name.includes(':') ? `[${name}]` : name}:${port}`;
+}
