@@ -32,7 +32,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await followed?.close();
   followed = undefined;
-  expect(clock.timers).toBe(0);
   await rm(folder, { recursive: true });
 });
 
@@ -204,4 +203,13 @@ it('never tells of a key', async () => {
   expect(lines).toHaveLength(2);
   const secret = key.split('\n').slice(1, -2);
   for (const line of secret) expect(`${lines.join('')}${files.fault()}`).not.toContain(line);
+});
+
+it('ends, and looks no more', async () => {
+  await write(await make());
+  const files = await follow();
+  clock.advance(5_000);
+  await files.close();
+  await until(() => clock.timers === 0);
+  expect(lines).toEqual([]);
 });
