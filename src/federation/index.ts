@@ -3,7 +3,7 @@ export { type ConfiguredRelationship, keepConfigured } from './configured-relati
 export { endRelationship, requireChangeable, withdraw } from './end-relationship.ts';
 export { withdrawExpiredAuthorities } from './expired-authorities.ts';
 export { type BundleEdit, ForeignBundles } from './foreign-bundles.ts';
-export { lastingForeignBundles, lastingOwnBundle } from './lasting-bundles.ts';
+export { lastingForeignBundles, lastingOwnBundle, raiseOwnBundle } from './lasting-bundles.ts';
 export {
   type MergedKeys,
   type OwnBundle,
@@ -20,6 +20,7 @@ export {
   parseWebCa,
   peerOf,
   plainTerms,
+  publisherOf,
 } from './relationship.ts';
 export { type RelationshipEdit, Relationships } from './relationships.ts';
 export { createTrustMapSource } from './trust-map.ts';
