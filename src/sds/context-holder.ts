@@ -59,14 +59,15 @@ export class ContextHolder {
   }
 
   /** Tells what has come of it, now that nothing more is due for this view, made with this bundle. */
-  report({ names, wildcard }: StreamState, view: SecretView, bundle: Bundle, now: number): void {
+  report(state: StreamState, view: SecretView, bundle: Bundle, now: number): void {
+    const { names, wildcard } = state;
     if (this.#bundle === bundle || this.#sent.size === 0) return;
     for (const name of this.#sent.keys()) {
       if (wildcard === 'none' && !names.has(name)) this.#sent.delete(name);
     }
     if (this.#sent.size === 0) return this.leave();
     this.#holder ??= this.#join();
-    const reason = this.#faultIn(view, now);
+    const reason = this.#faultIn(state, view, now);
     if (reason !== undefined) return this.#holder.lacks(reason);
     this.#bundle = bundle;
     this.#holder.has(bundle);
@@ -79,14 +80,14 @@ export class ContextHolder {
     this.#sent.clear();
   }
 
-  #faultIn(view: SecretView, now: number): string | undefined {
+  #faultIn({ declined }: StreamState, view: SecretView, now: number): string | undefined {
     for (const [name, { version, refusal }] of this.#sent) {
       const shown = printable(name, MAX_NAME_CHARS);
       if (refusal === undefined) return `has not answered ${shown}`;
       if (refusal !== TAKEN) {
         return `refuses ${shown}: ${printable(refusal, MAX_REFUSAL_CHARS)}`;
       }
-      const found = view.resolve(name, now);
+      const found = view.resolve(name, now, declined.has(name));
       const present = typeof found === 'object' ? found : view.withdrawal(name);
       if (present !== undefined && present.version !== version) return `waits for ${shown}`;
     }

@@ -78,8 +78,12 @@ describe("Envoy's definitions", () => {
 
   it('read our validation contexts in a delta response', () => {
     const a = textBundle('a.test', ['a']);
-    const spiffe = secrets.validation('ALL', 'spiffe', a, []);
-    const plain = secrets.validation('ROOTCA', 'plain', a, []);
+    const spiffe = secrets.validation('ALL', { mode: 'spiffe', scopes: 'listed' }, [
+      { bundle: a, accept: undefined },
+    ]);
+    const plain = secrets.validation('ROOTCA', { mode: 'plain', scopes: 'listed' }, [
+      { bundle: a, accept: undefined },
+    ]);
     const bytes = responses.delta({ nonce: '1', secrets: [spiffe, plain], removed: ['gone'] });
     const response = read(`${DISCOVERY}.DeltaDiscoveryResponse`, bytes);
     expect(response).toMatchObject({

@@ -50,7 +50,9 @@ function answerOnce(
   context: SdsContext,
 ): SecretResponse {
   const view = context.viewOf(update, context.modeFor(request.node));
-  const asked = receiveSotw(initialStreamState, { ...request, versionInfo: '' });
+  // What it would refuse it cannot say.
+  const declined = new Set([...request.names, ...view.names]);
+  const asked = receiveSotw({ ...initialStreamState, declined }, { ...request, versionInfo: '' });
   const { response } = respondSotw(asked.state, view, context.clock.now());
   if (response !== undefined) return response;
   throw new TrustplaneError(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-updates.ts';
-import { TrustDomain } from '../spiffe/index.ts';
+import { type Bundle, IdScope, TrustDomain } from '../spiffe/index.ts';
 import {
   checkSdsNames,
   defaultSdsNames,
@@ -17,18 +17,30 @@ const update = textUpdate([web, db], [textBundle('a.test', ['ca a']), c, b]);
 const resolve = (name: string, names = defaultSdsNames) => resolveName(name, update, names);
 const certificate = (identity: typeof web): Meaning => ({ kind: 'certificate', identity });
 
+const validation = (first: Bundle, ...others: readonly Bundle[]): Meaning => {
+  const trust = (bundle: Bundle) => ({ bundle, accept: undefined });
+  return { kind: 'validation', domains: [trust(first), ...others.map(trust)] };
+};
+
 describe('resolveName', () => {
   it('finds identities and bundles by SPIFFE ID and by alias (SDS-11)', () => {
     expect(resolve('spiffe://a.test/db')).toEqual(certificate(db));
     expect(resolve('default')).toEqual(certificate(web));
-    expect(resolve('spiffe://a.test')).toEqual({
-      kind: 'validation',
-      bundle: update.bundle,
-      others: [],
-    });
-    expect(resolve('spiffe://b.test')).toEqual({ kind: 'validation', bundle: b, others: [] });
+    expect(resolve('spiffe://a.test')).toEqual(validation(update.bundle));
+    expect(resolve('spiffe://b.test')).toEqual(validation(b));
     expect(resolve('ROOTCA')).toEqual(resolve('spiffe://a.test'));
-    expect(resolve('ALL')).toEqual({ kind: 'validation', bundle: update.bundle, others: [b, c] });
+    expect(resolve('ALL')).toEqual(validation(update.bundle, b, c));
+  });
+
+  it('tells which SPIFFE IDs of a trust domain are accepted', () => {
+    const accept = [IdScope.parse('spiffe://b.test/payments/**', b.trustDomain)];
+    const part = { ...update, accept: new Map([['b.test', accept]]) };
+    expect(resolveName('ALL', part, defaultSdsNames)).toMatchObject({
+      domains: [{ accept: undefined }, { bundle: b, accept }, { bundle: c, accept: undefined }],
+    });
+    expect(resolveName('spiffe://b.test', part, defaultSdsNames)).toMatchObject({
+      domains: [{ bundle: b, accept }],
+    });
   });
 
   it('takes the first of two identities with one SPIFFE ID', () => {

@@ -1,4 +1,4 @@
-import type { Bundle, WorkloadUpdate, X509Identity } from '../spiffe/index.ts';
+import type { Bundle, IdScope, WorkloadUpdate, X509Identity } from '../spiffe/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 
 /** The resource names that are not SPIFFE IDs; the defaults are SPIRE's. */
@@ -17,10 +17,17 @@ export const defaultSdsNames: SdsNames = {
   allBundles: 'ALL',
 };
 
+/** A trust domain that a validation context is to hold. */
+export interface TrustedDomain {
+  readonly bundle: Bundle;
+  /** Which of its SPIFFE IDs are accepted; undefined: all. */
+  readonly accept: readonly IdScope[] | undefined;
+}
+
 /** What a resource name stands for, for one caller. */
 export type Meaning =
   | { readonly kind: 'certificate'; readonly identity: X509Identity }
-  | { readonly kind: 'validation'; readonly bundle: Bundle; readonly others: readonly Bundle[] };
+  | { readonly kind: 'validation'; readonly domains: readonly [TrustedDomain, ...TrustedDomain[]] };
 
 /**
  * Why a name stands for nothing: `refused`, the caller is known and may not have it (or it does not
@@ -51,8 +58,10 @@ export function resolveName(
   const [first] = update.identities;
   if (first === undefined) return 'pending';
   if (name === names.defaultSvid) return { kind: 'certificate', identity: first };
-  if (name === names.defaultBundle) return validation(update.bundle);
-  if (name === names.allBundles) return validation(update.bundle, federatedBundles(update));
+  if (name === names.defaultBundle) return validation(update, update.bundle);
+  if (name === names.allBundles) {
+    return validation(update, update.bundle, federatedBundles(update));
+  }
   const id = tryParse(name);
   if (id === undefined) return 'refused';
   return id.isTrustDomainId ? resolveBundle(id, update) : resolveIdentity(id, update);
@@ -87,17 +96,25 @@ function resolveIdentity(id: SpiffeId, update: WorkloadUpdate): Meaning | Absenc
 }
 
 function resolveBundle(id: SpiffeId, update: WorkloadUpdate): Meaning | Absence {
-  if (update.bundle.trustDomain.equals(id.trustDomain)) return validation(update.bundle);
+  if (update.bundle.trustDomain.equals(id.trustDomain)) return validation(update, update.bundle);
   const federated = update.federatedBundles.get(id.trustDomain.name);
-  if (federated !== undefined) return validation(federated);
+  if (federated !== undefined) return validation(update, federated);
   const entitled = update.identities.some((identity) =>
     identity.federatesWith.some((trustDomain) => trustDomain.equals(id.trustDomain)),
   );
   return entitled ? 'pending' : 'refused';
 }
 
-function validation(bundle: Bundle, others: readonly Bundle[] = []): Meaning {
-  return { kind: 'validation', bundle, others };
+function validation(
+  { accept }: WorkloadUpdate,
+  bundle: Bundle,
+  others: readonly Bundle[] = [],
+): Meaning {
+  const trust = (each: Bundle): TrustedDomain => ({
+    bundle: each,
+    accept: accept.get(each.trustDomain.name),
+  });
+  return { kind: 'validation', domains: [trust(bundle), ...others.map(trust)] };
 }
 
 /** By name, so that equal content has equal bytes. */

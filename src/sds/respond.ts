@@ -67,7 +67,7 @@ function findDue(state: StreamState, view: SecretView, now: number): Due {
   const wildcard = state.wildcard !== 'none';
   const wanted = wildcard ? new Set([...state.names, ...view.names]) : state.names;
   for (const name of wanted) {
-    const found = view.resolve(name, now);
+    const found = view.resolve(name, now, state.declined.has(name));
     if (found === 'expired') continue;
     if (typeof found === 'object') {
       if (state.served.get(name) !== found.version) due.secrets.push(found);

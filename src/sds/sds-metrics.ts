@@ -10,6 +10,8 @@ export interface SdsMetrics {
   closed(kind: StreamKind): void;
   /** A stream waits for more or fewer names than before. */
   waiting(change: number): void;
+  /** Of more or fewer names of a stream than before trust domains are withheld. */
+  declined(change: number): void;
   sent(refs: readonly SecretRef[]): void;
   settled(verdict: Verdict, now: number): void;
 }
@@ -21,6 +23,10 @@ export function createSdsMetrics(metrics: Metrics): SdsMetrics {
   const waiting = metrics.gauge(
     'trustplane_sds_waiting_names',
     'Resource names that SDS streams wait for, because they do not exist or the caller may not have them.',
+  );
+  const declined = metrics.gauge(
+    'trustplane_sds_withheld_contexts',
+    'Validation contexts made without the trust domains of which some SPIFFE IDs alone are accepted, for clients that take no list of those.',
   );
   const countBy = (name: string, help: string): ((kind: SecretKind) => void) => {
     const counter = metrics.counter<'resource'>(name, help, ['resource']);
@@ -42,6 +48,7 @@ export function createSdsMetrics(metrics: Metrics): SdsMetrics {
     opened: (kind) => streams.inc({ kind }),
     closed: (kind) => streams.dec({ kind }),
     waiting: (change) => waiting.inc(change),
+    declined: (change) => declined.inc(change),
     sent(refs) {
       for (const { kind } of refs) sent(kind);
     },

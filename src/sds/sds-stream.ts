@@ -17,7 +17,6 @@ import type { NameQuota } from './name-quota.ts';
 import type { Pacer } from './pacer.ts';
 import type { SecretResponse } from './respond.ts';
 import type { SdsMetrics, StreamKind } from './sds-metrics.ts';
-import type { ValidationMode } from './secret.ts';
 import type { SecretView } from './secret-view.ts';
 import {
   countWaiting,
@@ -25,6 +24,7 @@ import {
   type StreamState,
   type Verdict,
 } from './stream-state.ts';
+import type { ValidationMode } from './validation.ts';
 
 /** What all streams share. */
 export interface SdsContext {
@@ -43,6 +43,7 @@ export interface SdsContext {
 }
 
 const MAX_NODE_CHARS = 100;
+const MAX_WITHHELD_LOGGED = 10;
 
 /** What SotW and delta do differently. */
 export interface StreamProtocol<Request> {
@@ -138,6 +139,7 @@ export class SdsStream<Request extends AnyRequest> {
     if (!this.#state.started) this.#meet(request.node);
     const { state, verdict } = this.#protocol.receive(this.#state, request);
     this.#takeNames(state);
+    this.#noteDeclined(state.declined);
     this.#state = state;
     if (verdict !== undefined) this.#note(verdict, request.refusal);
     this.#pump(false);
@@ -162,6 +164,21 @@ export class SdsStream<Request extends AnyRequest> {
     if (this.#mode === 'plain') this.#context.notePlain();
     const fields = { pid: this.#peer.pid, node: this.#nodeId, mode: this.#mode };
     this.#context.log.debug(fields, 'an SDS stream asks for secrets');
+  }
+
+  /** What a client refuses with a list of SPIFFE IDs it is given without the trust domains that need one. */
+  #noteDeclined(declined: ReadonlySet<string>): void {
+    const before = this.#state.declined;
+    if (declined === before) return;
+    const { log, metrics } = this.#context;
+    metrics.declined(declined.size - before.size);
+    const withheld = [...(this.#update?.accept.keys() ?? [])].slice(0, MAX_WITHHELD_LOGGED);
+    for (const name of declined) {
+      if (before.has(name)) continue;
+      const resourceName = printable(name, MAX_NODE_CHARS);
+      const fields = { pid: this.#peer.pid, node: this.#nodeId, resourceName, withheld };
+      log.warn(fields, 'trust domains are withheld from a client that takes no list of SPIFFE IDs');
+    }
   }
 
   #note(verdict: Verdict, refusal: string | undefined): void {
@@ -247,6 +264,7 @@ export class SdsStream<Request extends AnyRequest> {
     this.#contexts?.leave();
     this.#context.pacer.forget(this.#push);
     this.#countWaiting(0);
+    this.#context.metrics.declined(-this.#state.declined.size);
     this.#context.nameQuota.release(this.#peer.uid, this.#nameBytes);
     this.#context.metrics.closed(this.#protocol.kind);
     this.#attachment?.close();

@@ -1,6 +1,7 @@
 import type { WorkloadUpdate } from '../spiffe/index.ts';
 import { type Absence, entitledNames, resolveName, type SdsNames, trustDomainOf } from './names.ts';
-import type { Secret, SecretEncoder, ValidationMode } from './secret.ts';
+import type { Secret, SecretEncoder, ValidationStyle } from './secret.ts';
+import type { ValidationMode } from './validation.ts';
 
 /** What one caller may see at one moment. */
 export interface SecretView {
@@ -8,9 +9,9 @@ export interface SecretView {
   readonly names: readonly string[];
   /**
    * The secret of that name, or why there is none; `expired`: the one there is must not be sent, and
-   * the one the client holds is no worse.
+   * the one the client holds is no worse. `isDeclined`: the client refuses a list of SPIFFE IDs.
    */
-  resolve(name: string, now: number): Secret | Absence | 'expired';
+  resolve(name: string, now: number, isDeclined: boolean): Secret | Absence | 'expired';
   /**
    * What takes a name back from a client that lost it: a validation context that nothing matches.
    * undefined for a certificate, which cannot be taken back.
@@ -48,10 +49,11 @@ function createView(
   update: WorkloadUpdate,
   mode: ValidationMode,
 ): SecretView {
-  // Only names that stand for something are kept, so clients cannot make it grow.
-  const found = new Map<string, Sealed>();
+  // Only names that stand for something are kept, so clients cannot make them grow.
+  const taken = new Map<string, Sealed>();
+  const declined = new Map<string, Sealed>();
 
-  const seal = (name: string): Sealed | Absence => {
+  const seal = (name: string, style: ValidationStyle): Sealed | Absence => {
     const meaning = resolveName(name, update, names);
     if (typeof meaning === 'string') return meaning;
     return meaning.kind === 'certificate'
@@ -60,15 +62,17 @@ function createView(
           expiresAt: meaning.identity.expiresAt,
         }
       : {
-          secret: encoder.validation(name, mode, meaning.bundle, meaning.others),
+          secret: encoder.validation(name, style, meaning.domains),
           expiresAt: Number.POSITIVE_INFINITY,
         };
   };
 
   return {
     names: entitledNames(update),
-    resolve(name, now) {
-      const sealed = found.get(name) ?? seal(name);
+    resolve(name, now, isDeclined) {
+      const found = isDeclined ? declined : taken;
+      const scopes = isDeclined ? 'withheld' : 'listed';
+      const sealed = found.get(name) ?? seal(name, { mode, scopes });
       if (typeof sealed === 'string') return sealed;
       found.set(name, sealed);
       return sealed.expiresAt > now ? sealed.secret : 'expired';

@@ -1,9 +1,9 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-updates.ts';
-import type { Bundle } from '../spiffe/index.ts';
+import { type Bundle, IdScope } from '../spiffe/index.ts';
 import type { messageType } from '../wire/index.ts';
-import { defaultSdsNames } from './names.ts';
+import { defaultSdsNames, type TrustedDomain } from './names.ts';
 import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
 import { createSecretEncoder, type Secret } from './secret.ts';
 import { createSecretViews } from './secret-view.ts';
@@ -11,6 +11,14 @@ import { createSecretViews } from './secret-view.ts';
 const messages = loadSdsMessages();
 const newEncoder = () => createSecretEncoder(messages, Buffer.from('nothing'));
 const encoder = newEncoder();
+
+const spiffeStyle = { mode: 'spiffe', scopes: 'listed' } as const;
+const plainStyle = { mode: 'plain', scopes: 'listed' } as const;
+const trust = (bundle: Bundle, ...paths: readonly string[]): TrustedDomain => {
+  const { trustDomain } = bundle;
+  const accept = paths.map((path) => IdScope.parse(trustDomain.id + path, trustDomain));
+  return { bundle, accept: accept.length === 0 ? undefined : accept };
+};
 
 /** What a client reads out of a SotW response that holds the secret. */
 function read(secret: Secret) {
@@ -25,7 +33,7 @@ function decode(type: ReturnType<typeof messageType>, bytes: Uint8Array) {
 
 function readSpiffe(secret: Secret) {
   const { custom_validator_config: config, ...rest } = read(secret).validation_context;
-  expect(rest).toEqual({});
+  expect(Object.keys(rest)).toEqual(secret.isScoped ? ['match_subject_alt_names'] : []);
   expect(config.name).toBe('envoy.tls.cert_validator.spiffe');
   const { trust_domains: list } = decode(messages.spiffeValidator, config.typed_config.value);
   return list.map((one: { name: string; trust_bundle: { inline_bytes: Buffer } }) => [
@@ -33,6 +41,9 @@ function readSpiffe(secret: Secret) {
     one.trust_bundle.inline_bytes.toString(),
   ]);
 }
+
+const readDomains = (secret: Secret): string[] =>
+  readSpiffe(secret).map(([name]: [string]) => name);
 
 const pem = (...texts: string[]): string =>
   texts
@@ -87,7 +98,7 @@ describe('versions', () => {
     const c = textBundle('c.test', ['c']);
     const viewOf = createSecretViews(encoder, defaultSdsNames);
     const all = (list: readonly Bundle[]) =>
-      viewOf(textUpdate([textIdentity('/web')], list), 'spiffe').resolve('ALL', 0);
+      viewOf(textUpdate([textIdentity('/web')], list), 'spiffe').resolve('ALL', 0, false);
     expect(all([a, c, b])).toEqual(all([a, b, c]));
     expect(all([a, c, b])).not.toEqual(all([a, b]));
   });
@@ -97,11 +108,11 @@ describe('versions', () => {
     const a = textBundle('a.test', ['ca a']);
     const b = textBundle('b.test', ['ca b']);
     expect(encoder.certificate('default', identity)).toBe(encoder.certificate('default', identity));
-    expect(encoder.validation('ALL', 'spiffe', a, [b])).toBe(
-      encoder.validation('ALL', 'spiffe', a, [b]),
+    expect(encoder.validation('ALL', spiffeStyle, [trust(a), trust(b)])).toBe(
+      encoder.validation('ALL', spiffeStyle, [trust(a), trust(b)]),
     );
-    expect(encoder.validation('ALL', 'spiffe', a, [])).not.toBe(
-      encoder.validation('ALL', 'spiffe', a, [b]),
+    expect(encoder.validation('ALL', spiffeStyle, [trust(a)])).not.toBe(
+      encoder.validation('ALL', spiffeStyle, [trust(a), trust(b)]),
     );
   });
 });
@@ -112,27 +123,29 @@ describe('validation contexts for the SPIFFE validator', () => {
   const empty = textBundle('c.test', []);
 
   it('keep trust domains apart, each once, by bare name (SDS-16)', () => {
-    expect(readSpiffe(encoder.validation('ALL', 'spiffe', a, [b]))).toEqual([
+    expect(readSpiffe(encoder.validation('ALL', spiffeStyle, [trust(a), trust(b)]))).toEqual([
       ['a.test', pem('ca a1', 'ca a2')],
       ['b.test', pem('ca b')],
     ]);
   });
 
   it('leave a trust domain without X.509 authorities out (SDS-17)', () => {
-    expect(readSpiffe(encoder.validation('ALL', 'spiffe', a, [empty, b]))).toEqual([
+    expect(
+      readSpiffe(encoder.validation('ALL', spiffeStyle, [trust(a), trust(empty), trust(b)])),
+    ).toEqual([
       ['a.test', pem('ca a1', 'ca a2')],
       ['b.test', pem('ca b')],
     ]);
   });
 
   it('carry no CRL, since not every authority has one (SDS-19)', () => {
-    const secret = encoder.validation('ALL', 'spiffe', a, [b]);
+    const secret = encoder.validation('ALL', spiffeStyle, [trust(a), trust(b)]);
     expect(Object.keys(read(secret).validation_context)).toEqual(['custom_validator_config']);
     expect(secret.sotw.toString('latin1')).not.toContain('X509 CRL');
   });
 
   it('hold a CA that matches nothing where only such a trust domain is named (SDS-17)', () => {
-    expect(readSpiffe(encoder.validation('spiffe://c.test', 'spiffe', empty, []))).toEqual([
+    expect(readSpiffe(encoder.validation('spiffe://c.test', spiffeStyle, [trust(empty)]))).toEqual([
       ['c.test', pem('nothing')],
     ]);
   });
@@ -149,18 +162,99 @@ describe('plain validation contexts', () => {
   });
 
   it('hold the authorities of one trust domain to its IDs (SDS-18)', () => {
-    const secret = encoder.validation('spiffe://b.test', 'plain', b, []);
+    const secret = encoder.validation('spiffe://b.test', plainStyle, [trust(b)]);
     expect(read(secret).validation_context).toEqual(plain('b.test', 'ca b'));
   });
 
   it('never pool trust domains: ALL is the own one (SDS-18)', () => {
-    const secret = encoder.validation('ALL', 'plain', a, [b]);
+    const secret = encoder.validation('ALL', plainStyle, [trust(a), trust(b)]);
     expect(read(secret).validation_context).toEqual(plain('a.test', 'ca a1', 'ca a2'));
   });
 
   it('hold a CA that matches nothing for a trust domain without authorities', () => {
-    const secret = encoder.validation('ROOTCA', 'plain', textBundle('a.test', []), []);
+    const secret = encoder.validation('ROOTCA', plainStyle, [trust(textBundle('a.test', []))]);
     expect(read(secret).validation_context).toEqual(plain('a.test', 'nothing'));
+  });
+});
+
+describe('validation contexts of a trust domain that is accepted in part', () => {
+  const a = textBundle('a.test', ['ca a']);
+  const b = textBundle('b.test', ['ca b']);
+  const c = textBundle('c.test', ['ca c']);
+  const listed = (secret: Secret) => {
+    const context = read(secret).validation_context;
+    expect(context.match_typed_subject_alt_names).toBeUndefined();
+    return context.match_subject_alt_names;
+  };
+  const payments = [
+    { exact: 'spiffe://b.test/payments' },
+    { prefix: 'spiffe://b.test/payments/' },
+    { exact: 'spiffe://b.test/ledger' },
+  ];
+  const part = trust(b, '/payments/**', '/ledger');
+  const withheld = { mode: 'spiffe', scopes: 'withheld' } as const;
+
+  it('list exactly what is accepted', () => {
+    const secret = encoder.validation('spiffe://b.test', spiffeStyle, [part]);
+    expect(listed(secret)).toEqual(payments);
+    expect(secret.isScoped).toBe(true);
+  });
+
+  it('list all of every other trust domain beside it', () => {
+    const secret = encoder.validation('ALL', spiffeStyle, [trust(a), part, trust(c)]);
+    expect(listed(secret)).toEqual([
+      { prefix: 'spiffe://a.test/' },
+      ...payments,
+      { prefix: 'spiffe://c.test/' },
+    ]);
+  });
+
+  it('list nothing for contexts without it, or once it has no authority (SDS-17)', () => {
+    const gone = trust(textBundle('b.test', []), '/payments/**');
+    for (const domains of [[trust(a)], [trust(a), trust(c)], [trust(a), gone]] as const) {
+      const secret = encoder.validation('ALL', spiffeStyle, domains);
+      expect([secret.isScoped, listed(secret)]).toEqual([false, undefined]);
+    }
+  });
+
+  it('list what is accepted in plain mode too, in place of the whole domain', () => {
+    const secret = encoder.validation('spiffe://b.test', plainStyle, [part]);
+    expect(read(secret).validation_context).toEqual({
+      trusted_ca: { inline_bytes: Buffer.from(pem('ca b')) },
+      match_subject_alt_names: payments,
+    });
+  });
+
+  it('are made without it for a client that refuses the list', () => {
+    const all = encoder.validation('ALL', withheld, [trust(a), part, trust(c)]);
+    expect(readDomains(all)).toEqual(['a.test', 'c.test']);
+    const alone = encoder.validation('spiffe://b.test', withheld, [part]);
+    expect(readSpiffe(alone)).toEqual([['b.test', pem('nothing')]]);
+    expect([all.isScoped, alone.isScoped]).toEqual([false, false]);
+  });
+
+  it('have another version with other scopes, and the same with equal ones', () => {
+    const version = (...paths: readonly string[]) =>
+      newEncoder().validation('ALL', spiffeStyle, [trust(a), trust(b, ...paths)]).version;
+    expect(version('/x')).toBe(version('/x'));
+    expect(new Set([version(), version('/x'), version('/x/**'), version('/x', '/y')]).size).toBe(4);
+    const memo = newEncoder();
+    const of = (...paths: readonly string[]) =>
+      memo.validation('ALL', spiffeStyle, [trust(a), trust(b, ...paths)]);
+    expect(of('/x')).toBe(of('/x'));
+    expect(of('/y').version).toBe(version('/y'));
+  });
+
+  it('are seen without it by a client that refused a list', () => {
+    const viewOf = createSecretViews(encoder, defaultSdsNames);
+    const { accept = [] } = part;
+    const update = textUpdate([textIdentity('/web')], [a, b], new Map([['b.test', accept]]));
+    const shown = (isDeclined: boolean) => {
+      const found = viewOf(update, 'spiffe').resolve('ALL', 0, isDeclined);
+      return typeof found === 'object' && [readDomains(found), found.isScoped];
+    };
+    expect(shown(false)).toEqual([['a.test', 'b.test'], true]);
+    expect(shown(true)).toEqual([['a.test'], false]);
   });
 });
 
@@ -169,9 +263,9 @@ describe('views', () => {
 
   it('never show an expired SVID (SDS-20)', () => {
     const view = viewOf(textUpdate([textIdentity('/web', 1, { expiresAt: 1000 })]), 'spiffe');
-    expect(view.resolve('default', 999)).toMatchObject({ name: 'default' });
-    expect(view.resolve('default', 1000)).toBe('expired');
-    expect(view.resolve('ROOTCA', 1000)).toMatchObject({ name: 'ROOTCA' });
+    expect(view.resolve('default', 999, false)).toMatchObject({ name: 'default' });
+    expect(view.resolve('default', 1000, false)).toBe('expired');
+    expect(view.resolve('ROOTCA', 1000, false)).toMatchObject({ name: 'ROOTCA' });
   });
 
   it('are shared by all streams that see the same update the same way', () => {

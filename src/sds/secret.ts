@@ -1,14 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Bundle, X509Identity } from '../spiffe/index.ts';
-import { type SdsMessages, SECRET_TYPE_URL, SPIFFE_VALIDATOR_TYPE_URL } from './sds-messages.ts';
+import type { Bundle, IdScope, X509Identity } from '../spiffe/index.ts';
+import type { TrustedDomain } from './names.ts';
+import { type SdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
+import { buildValidation, encodePem, type TrustedCa, type ValidationMode } from './validation.ts';
 
 export type SecretKind = 'tls_certificate' | 'validation_context';
-
-/**
- * How a validation context is written: for Envoy's SPIFFE validator, which keeps trust domains
- * apart, or `plain`: the authorities of one trust domain as `trusted_ca`.
- */
-export type ValidationMode = 'spiffe' | 'plain';
 
 /** Which content a name has; small enough to remember per stream, and shared by all of them. */
 export interface SecretRef {
@@ -16,6 +12,8 @@ export interface SecretRef {
   readonly kind: SecretKind;
   /** 128 bits of SHA-256 over the secret's bytes, hex: equal exactly when the content is. */
   readonly version: string;
+  /** A validation context that lists SPIFFE IDs, which a client may be unable to take. */
+  readonly isScoped: boolean;
 }
 
 /** One encoded secret, shared by all streams. */
@@ -27,18 +25,27 @@ export interface Secret extends SecretRef {
   readonly delta: Buffer;
 }
 
+/** How a validation context is made. */
+export interface ValidationStyle {
+  readonly mode: ValidationMode;
+  /**
+   * Of trust domains of which some SPIFFE IDs alone are accepted it lists those, or it is made without
+   * the trust domains.
+   */
+  readonly scopes: 'listed' | 'withheld';
+}
+
 /** Writes secrets, each once per content. */
 export interface SecretEncoder {
   certificate(name: string, identity: X509Identity): Secret;
-  /** In plain mode `others` are left out: `trusted_ca` would let each of them vouch for all. */
-  validation(name: string, mode: ValidationMode, bundle: Bundle, others: readonly Bundle[]): Secret;
+  /** In plain mode the first domain alone: `trusted_ca` would let each of them vouch for all. */
+  validation(
+    name: string,
+    style: ValidationStyle,
+    domains: readonly [TrustedDomain, ...TrustedDomain[]],
+  ): Secret;
   /** A validation context that no peer of the trust domain can satisfy. */
   unmatchable(name: string, mode: ValidationMode, trustDomain: string): Secret;
-}
-
-interface TrustedCa {
-  readonly trustDomain: string;
-  readonly pem: Buffer;
 }
 
 /** `unmatchableCa` is the DER of a CA certificate that nothing is ever signed with. */
@@ -48,47 +55,66 @@ export function createSecretEncoder(
 ): SecretEncoder {
   const certificates = new WeakMap<X509Identity, Map<string, Secret>>();
   const validations = new WeakMap<Bundle, Map<string, Validation>>();
-  const pems = new WeakMap<Bundle, TrustedCa>();
+  const pems = new WeakMap<Bundle, Buffer>();
   const nothing = encodePem('CERTIFICATE', unmatchableCa);
 
-  const seal = (name: string, kind: SecretKind, content: object): Secret =>
-    sealSecret(messages, name, kind, content);
   const sealValidation = (name: string, mode: ValidationMode, cas: readonly TrustedCa[]): Secret =>
-    seal(name, 'validation_context', buildValidation(messages, mode, cas));
-  const trustedCa = (bundle: Bundle): TrustedCa =>
-    remember(pems, bundle, () => ({
-      trustDomain: bundle.trustDomain.name,
-      pem: Buffer.concat(
+    sealSecret(messages, {
+      name,
+      kind: 'validation_context',
+      isScoped: cas.some(({ accept }) => accept !== undefined),
+      content: buildValidation(messages, mode, cas),
+    });
+  const pemOf = (bundle: Bundle): Buffer =>
+    remember(pems, bundle, () =>
+      Buffer.concat(
         bundle.x509Authorities.map(({ certificate }) => encodePem('CERTIFICATE', certificate)),
       ),
-    }));
+    );
+  const trustedCa = ({ bundle, accept }: TrustedDomain): TrustedCa => ({
+    trustDomain: bundle.trustDomain.name,
+    pem: pemOf(bundle),
+    accept,
+  });
 
   return {
     certificate(name, identity) {
       const byName = remember(certificates, identity, () => new Map<string, Secret>());
       return remember(byName, name, () =>
-        seal(name, 'tls_certificate', buildCertificate(identity)),
+        sealSecret(messages, {
+          name,
+          kind: 'tls_certificate',
+          isScoped: false,
+          content: buildCertificate(identity),
+        }),
       );
     },
-    validation(name, mode, bundle, others) {
-      const bundles = mode === 'plain' ? [bundle] : [bundle, ...others];
+    validation(name, { mode, scopes }, domains) {
+      const [{ bundle }] = domains;
+      const held = mode === 'plain' ? domains.slice(0, 1) : domains;
       const byKey = remember(validations, bundle, () => new Map<string, Validation>());
-      const known = byKey.get(`${mode} ${name}`);
-      if (known !== undefined && sameItems(known.bundles, bundles)) return known.secret;
-      const cas = bundles.filter(hasX509Authorities).map(trustedCa);
-      const none = [{ trustDomain: bundle.trustDomain.name, pem: nothing }];
-      const secret = sealValidation(name, mode, cas.length === 0 ? none : cas);
-      byKey.set(`${mode} ${name}`, { bundles, secret });
+      const key = `${mode} ${scopes} ${name}`;
+      const known = byKey.get(key);
+      if (known !== undefined && sameDomains(known.domains, held)) return known.secret;
+      const cas = held.filter((domain) => isUsable(domain, scopes)).map(trustedCa);
+      const none = { trustDomain: bundle.trustDomain.name, pem: nothing, accept: undefined };
+      const secret = sealValidation(name, mode, cas.length === 0 ? [none] : cas);
+      byKey.set(key, { domains: held, secret });
       return secret;
     },
     unmatchable: (name, mode, trustDomain) =>
-      sealValidation(name, mode, [{ trustDomain, pem: nothing }]),
+      sealValidation(name, mode, [{ trustDomain, pem: nothing, accept: undefined }]),
   };
 }
 
 interface Validation {
-  readonly bundles: readonly Bundle[];
+  readonly domains: readonly TrustedDomain[];
   readonly secret: Secret;
+}
+
+function isUsable({ bundle, accept }: TrustedDomain, scopes: ValidationStyle['scopes']): boolean {
+  const isWithheld = scopes === 'withheld' && accept !== undefined;
+  return bundle.x509Authorities.length > 0 && !isWithheld;
 }
 
 function buildCertificate(identity: X509Identity): object {
@@ -101,57 +127,15 @@ function buildCertificate(identity: X509Identity): object {
   };
 }
 
-function buildValidation(
-  messages: SdsMessages,
-  mode: ValidationMode,
-  cas: readonly TrustedCa[],
-): object {
-  return {
-    validation_context:
-      mode === 'spiffe'
-        ? { custom_validator_config: buildSpiffeValidator(messages, cas) }
-        : buildPlain(cas),
-  };
-}
-
-/** Each trust domain once, by its bare name: Envoy refuses the whole secret otherwise. */
-function buildSpiffeValidator(messages: SdsMessages, cas: readonly TrustedCa[]): object {
-  const trustDomains = cas.map(({ trustDomain, pem }) => ({
-    name: trustDomain,
-    trust_bundle: { inline_bytes: pem },
-  }));
-  return {
-    name: 'envoy.tls.cert_validator.spiffe',
-    typed_config: {
-      type_url: SPIFFE_VALIDATOR_TYPE_URL,
-      value: encode(messages.spiffeValidator, { trust_domains: trustDomains }),
-    },
-  };
-}
-
-/** The authorities of exactly one trust domain, held to IDs of that trust domain. */
-function buildPlain(cas: readonly TrustedCa[]): object {
-  return {
-    trusted_ca: { inline_bytes: Buffer.concat(cas.map(({ pem }) => pem)) },
-    match_typed_subject_alt_names: cas.map(({ trustDomain }) => ({
-      san_type: URI_SAN,
-      matcher: { prefix: `spiffe://${trustDomain}/` },
-    })),
-  };
-}
-
-const URI_SAN = 3;
-
 function sealSecret(
   messages: SdsMessages,
-  name: string,
-  kind: SecretKind,
-  content: object,
+  { content, ...more }: Omit<SecretRef, 'version'> & { readonly content: object },
 ): Secret {
+  const { name } = more;
   const value = encode(messages.secret, { name, ...content });
   const version = createHash('sha256').update(value).digest('hex').slice(0, 32);
   const resource = { type_url: SECRET_TYPE_URL, value };
-  const ref: SecretRef = { name, kind, version };
+  const ref: SecretRef = { ...more, version };
   return {
     ...ref,
     ref,
@@ -164,17 +148,17 @@ function encode(type: SdsMessages['secret'], value: object): Buffer {
   return Buffer.from(type.encode(value).finish());
 }
 
-function encodePem(label: string, der: Uint8Array): Buffer {
-  const lines = Buffer.from(der).toString('base64').replaceAll(/.{64}/gu, '$&\n').trimEnd();
-  return Buffer.from(`-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`);
+function sameDomains(one: readonly TrustedDomain[], other: readonly TrustedDomain[]): boolean {
+  const isSame = (domain: TrustedDomain, its: TrustedDomain | undefined): boolean =>
+    domain.bundle === its?.bundle && sameScopes(domain.accept, its.accept);
+  return one.length === other.length && one.every((domain, at) => isSame(domain, other[at]));
 }
 
-function hasX509Authorities(bundle: Bundle): boolean {
-  return bundle.x509Authorities.length > 0;
-}
-
-function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
+function sameScopes(
+  one: readonly IdScope[] | undefined,
+  other: readonly IdScope[] | undefined,
+): boolean {
+  return one === other || (one !== undefined && one.join(' ') === other?.join(' '));
 }
 
 function remember<K, V>(

@@ -78,6 +78,24 @@ describe('a SotW stream', () => {
     expect(stream.verdict?.refs).toMatchObject([{ name: 'web', version: '1' }]);
   });
 
+  it('sends a client that refuses a list of SPIFFE IDs what needs none, from then on', () => {
+    const stream = new Stream({ 'td:a': 'scoped 1', 'td:b': 'scoped 1' });
+    expect(stream.request(['td:a'])).toEqual(['1: td:a=scoped 1']);
+    expect(stream.nack(['td:a'])).toEqual(['2: td:a=1']);
+    expect(stream.ack(['td:a'])).toEqual([]);
+    expect(stream.update({ 'td:a': 'scoped 2', 'td:b': 'scoped 1' })).toEqual(['3: td:a=2']);
+    expect(stream.nack(['td:a'])).toEqual([]);
+    expect(stream.ack(['td:a', 'td:b'])).toEqual(['4: td:b=scoped 1']);
+  });
+
+  it('finds out which of several secrets lists what the client refuses', () => {
+    const stream = new Stream({ web: '1', 'td:a': 'scoped 1' });
+    expect(stream.request(['web', 'td:a'])).toEqual(['1: web=1 td:a=scoped 1']);
+    expect(stream.nack(['web', 'td:a'])).toEqual(['2: web=1', '3: td:a=scoped 1']);
+    expect(stream.nack(['web', 'td:a'], '2')).toEqual([]);
+    expect(stream.nack(['web', 'td:a'], '3')).toEqual(['4: td:a=1']);
+  });
+
   it('sends only what changed (SDS-5, SDS-8)', () => {
     const stream = new Stream({ web: '1', 'td:a': '1' });
     stream.request(['web', 'td:a']);

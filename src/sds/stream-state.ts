@@ -20,6 +20,8 @@ export interface StreamState {
   readonly claimed: ReadonlySet<string>;
   /** Names of a refused response that held several: sent one by one, to tell the bad from the good. */
   readonly alone: ReadonlySet<string>;
+  /** Names of validation contexts that the client refuses with a list of SPIFFE IDs in them. */
+  readonly declined: ReadonlySet<string>;
   /** Names that a stale request left out: if the next one has them, they count as new (SotW). */
   readonly dropped: ReadonlySet<string>;
   /** Responses not yet answered, oldest first. */
@@ -49,6 +51,7 @@ export const initialStreamState: StreamState = {
   holds: none,
   claimed: none,
   alone: none,
+  declined: none,
   dropped: none,
   flights: [],
 };
@@ -63,7 +66,8 @@ export interface Verdict {
 
 /**
  * Notes the answer to the response with that nonce. A refused secret is not sent again until its
- * content changes; if it was refused together with others, each of them is sent once more, alone.
+ * content changes; if it was refused together with others, each of them is sent once more, alone. One
+ * that lists SPIFFE IDs is followed by one that does without.
  */
 export function settle(
   state: StreamState,
@@ -97,7 +101,10 @@ function accept(state: StreamState, refs: readonly SecretRef[]): StreamState {
 }
 
 function refuse(state: StreamState, refs: readonly SecretRef[]): StreamState {
-  if (refs.length < 2) return state;
+  const [first] = refs;
+  if (first !== undefined && refs.length === 1) {
+    return first.isScoped ? { ...state, declined: withAll(state.declined, [first.name]) } : state;
+  }
   const alone = new Set(state.alone);
   const served = new Map(state.served);
   for (const { name, version } of refs) {

@@ -29,6 +29,8 @@ export interface WorkloadTrust {
   /** Bundles of the trust domains some identity federates with, by trust domain name. */
   readonly federated: ReadonlyMap<string, Bundle>;
   /** Whether a JWT-SVID is older than a revocation of its ID; one that does not say its age is. */
+  /** Whether the terms of the ID's trust domain let it in. */
+  isAccepted(id: SpiffeId): boolean;
   isRevoked(svid: Pick<JwtSvid, 'spiffeId' | 'issuedAt'>): boolean;
 }
 

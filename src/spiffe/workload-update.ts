@@ -1,4 +1,5 @@
 import type { Bundle } from './bundle.ts';
+import type { IdScope } from './id-scope.ts';
 import type { SpiffeId } from './spiffe-id.ts';
 import type { TrustDomain } from './trust-domain.ts';
 
@@ -32,6 +33,8 @@ export interface WorkloadUpdate {
   readonly bundle: Bundle;
   /** Bundles of the trust domains some identity federates with, by trust domain name. */
   readonly federatedBundles: ReadonlyMap<string, Bundle>;
+  /** Of which of them some SPIFFE IDs alone are accepted, and which; by trust domain name. */
+  readonly accept: ReadonlyMap<string, readonly IdScope[]>;
 }
 
 /** Receives what one attached workload may have. Calls come one at a time, never after `onGone`. */

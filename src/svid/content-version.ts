@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import type { Bundle, TokenAuthority, X509Identity } from '../spiffe/index.ts';
+import type { Bundle, TokenAuthority, WorkloadUpdate, X509Identity } from '../spiffe/index.ts';
 import { recall } from './recall.ts';
 
 /** The content hash of an update; parts that stay the same are hashed once. */
@@ -7,10 +7,16 @@ export function contentVersion(
   identities: readonly X509Identity[],
   own: Bundle,
   federated: ReadonlyMap<string, Bundle>,
+  accept: WorkloadUpdate['accept'],
 ): string {
   const hash = createHash('sha256').update(bundleDigest(own));
   for (const identity of identities) hash.update('i').update(identityDigest(identity));
   for (const bundle of federated.values()) hash.update('b').update(bundleDigest(bundle));
+  for (const [name, scopes] of accept) {
+    hash.update('a');
+    addText(hash, name);
+    addText(hash, scopes.join(' '));
+  }
   return hash.digest('hex').slice(0, 32);
 }
 

@@ -4,6 +4,7 @@ import { FakeEntitlements, fakeEntry } from '../../test/fakes/fake-entitlements.
 import { FakeJwtIssuer } from '../../test/fakes/fake-jwt-issuer.ts';
 import { FakeTrustMap } from '../../test/fakes/fake-trust-map.ts';
 import { fakeProcess } from '../../test/fakes/svid-plane.ts';
+import { testTerms } from '../../test/fakes/sync-world.ts';
 import { silentLog } from '../ops/log.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import {
@@ -375,6 +376,17 @@ describe('fetchTrust', () => {
     expect(subjects.every((subject) => 'agentId' in subject)).toBe(true);
     const other = SpiffeId.parse('spiffe://a.test/db');
     expect(isRevoked({ spiffeId: other, issuedAt: 0 })).toBe(false);
+  });
+
+  it('tells which SPIFFE IDs of a trust domain are accepted, as of now', async () => {
+    const { trust, source, self } = createPlane();
+    const isAccepted = async (id: string) =>
+      (await source.fetchTrust(self, never)).isAccepted(SpiffeId.parse(id));
+    expect(await isAccepted('spiffe://b.test/other')).toBe(true);
+    trust.setTerms(['b.test', testTerms('b.test', '/payments/**')]);
+    expect(await isAccepted('spiffe://b.test/payments/x')).toBe(true);
+    expect(await isAccepted('spiffe://b.test/other')).toBe(false);
+    expect(await isAccepted('spiffe://a.test/other')).toBe(true);
   });
 
   it('leaves nothing behind when it is closed', () => {

@@ -2,6 +2,7 @@ import type { Log, Metrics } from '../ops/index.ts';
 import {
   type Bundle,
   type Clock,
+  isAccepted,
   isCurrent,
   type JwtIdentity,
   type JwtIdentityRequest,
@@ -89,7 +90,7 @@ class CachedTokenSource<P> implements LiveTokenSource<P> {
 
   async fetchTrust(process: P, signal: AbortSignal): Promise<WorkloadTrust> {
     const entries = await this.#entitled(process, () => true, signal);
-    const { own, federated } = this.#options.trust.current();
+    const { own, federated, terms } = this.#options.trust.current();
     const bundles = new Map<string, Bundle>();
     for (const { name } of entries.flatMap(({ federatesWith }) => federatesWith)) {
       const bundle = federated.get(name);
@@ -99,6 +100,7 @@ class CachedTokenSource<P> implements LiveTokenSource<P> {
       hasIdentity: entries.length > 0,
       own,
       federated: bundles,
+      isAccepted: (id) => isAccepted(terms, id),
       // Which agent it was issued through, nobody can tell.
       isRevoked: ({ spiffeId, issuedAt = 0 }) =>
         this.#options.revocations?.find({ spiffeId, issuedAt, agentId: undefined }) !== undefined,

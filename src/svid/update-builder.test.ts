@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { fakeEntry } from '../../test/fakes/fake-entitlements.ts';
 import { bundleOf, FakeSvidIssuer } from '../../test/fakes/fake-svid-issuer.ts';
+import { testTerms } from '../../test/fakes/sync-world.ts';
 import { type Bundle, SpiffeId, TrustDomain, type TrustMap } from '../spiffe/index.ts';
 import { type IssuedSvid, profileOf } from './issued-svid.ts';
 import { buildWorkloadUpdate } from './update-builder.ts';
@@ -73,6 +74,8 @@ describe('buildWorkloadUpdate', () => {
     const { entry, svid } = a;
     const build = (items = [a], map = trust) => buildWorkloadUpdate(items, map, now).version;
     const federated = new Map([['b.test', foreign]]);
+    const termsOf = (...paths: readonly string[]) =>
+      new Map([['b.test', testTerms('b.test', ...paths)]]);
     const variants = [
       build([]),
       build(),
@@ -84,6 +87,9 @@ describe('buildWorkloadUpdate', () => {
       build([{ entry: { ...entry, hint: 'x' }, svid }]),
       build([{ entry: { ...entry, federatesWith: [] }, svid }]),
       build([a], { ...trust, federated }),
+      build([a], { ...trust, federated, terms: termsOf('/x') }),
+      build([a], { ...trust, federated, terms: termsOf('/x/**') }),
+      build([a], { ...trust, federated, terms: termsOf('/x', '/y') }),
       build([a], {
         ...trust,
         federated: new Map([['b.test', { ...foreign, sequenceNumber: 2n }]]),

@@ -1,5 +1,6 @@
 import type {
   Bundle,
+  IdScope,
   RegistrationEntry,
   TrustMap,
   WorkloadUpdate,
@@ -29,8 +30,9 @@ export function buildWorkloadUpdate(
     return [identityOf(entry, svid, hint)];
   });
   const federatedBundles = federatedOf(identities, trust);
-  const version = contentVersion(identities, trust.own, federatedBundles);
-  return { version, identities, bundle: trust.own, federatedBundles };
+  const accept = acceptOf(federatedBundles.keys(), trust);
+  const version = contentVersion(identities, trust.own, federatedBundles, accept);
+  return { version, identities, bundle: trust.own, federatedBundles, accept };
 }
 
 function federatedOf(
@@ -44,6 +46,15 @@ function federatedOf(
     if (bundle !== undefined) bundles.set(name, bundle);
   }
   return bundles;
+}
+
+function acceptOf(names: Iterable<string>, { terms }: TrustMap): WorkloadUpdate['accept'] {
+  const accept = new Map<string, readonly IdScope[]>();
+  for (const name of names) {
+    const scopes = terms.get(name)?.accept ?? [];
+    if (scopes.length > 0) accept.set(name, scopes);
+  }
+  return accept;
 }
 
 type Variants = Map<string, X509Identity>;

@@ -249,6 +249,18 @@ describe('ValidateJWTSVID', () => {
     expect(await validate(await sign(a, 'web'))).toMatchObject({ code: status.OK });
   });
 
+  it('refuses a token of an ID that is not among those accepted', async () => {
+    const { a, b, sign, validate, tokens } = await world();
+    const token = await sign(b, 'far');
+    const isAccepted: WorkloadTrust['isAccepted'] = ({ path }) => path !== '/far';
+    tokens.trust = { ...tokens.trust, isAccepted };
+    expect(await validate(token)).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('not among the IDs accepted'),
+    });
+    expect(await validate(await sign(a, 'web'))).toMatchObject({ code: status.OK });
+  });
+
   it('refuses a bad token, a wrong audience and missing fields as invalid arguments (WLAPI-5, WLAPI-14)', async () => {
     const { a, sign, validate, clock } = await world();
     const token = await sign(a, 'web');

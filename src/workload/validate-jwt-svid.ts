@@ -29,7 +29,7 @@ export interface ValidateOptions {
 
 /**
  * ValidateJWTSVID (Workload API §6.2.3): verifies a token for the caller, with the bundles that the caller
- * may have, and the revocations the agent knows. Of a foreign trust domain's token the registered claims are told, and those allowed.
+ * may have, the IDs accepted of their trust domains, and the revocations the agent knows. Of a foreign trust domain's token the registered claims are told, and those allowed.
  * @throws TrustplaneError ERR_WORKLOAD_REQUEST, ERR_WORKLOAD_TOKEN, ERR_WORKLOAD_NO_IDENTITY and what
  * the source rejects with
  */
@@ -63,9 +63,14 @@ function verify(token: string, audience: string, trust: WorkloadTrust, now: numb
   } catch (error) {
     throw new TrustplaneError('ERR_WORKLOAD_TOKEN', messageOf(error), { cause: error });
   }
-  if (!trust.isRevoked(svid)) return svid;
-  const message = `the JWT-SVID is refused: those of ${svid.spiffeId.toString()} of its age are revoked`;
-  throw new TrustplaneError('ERR_WORKLOAD_TOKEN', message);
+  const id = svid.spiffeId.toString();
+  if (!trust.isAccepted(svid.spiffeId)) throw refused(`${id} is not among the IDs accepted`);
+  if (trust.isRevoked(svid)) throw refused(`those of ${id} of its age are revoked`);
+  return svid;
+}
+
+function refused(why: string): TrustplaneError {
+  return new TrustplaneError('ERR_WORKLOAD_TOKEN', `the JWT-SVID is refused: ${why}`);
 }
 
 /** The audience is told as a list, also where one stood alone. */

@@ -9,9 +9,13 @@ function fakeSecret(name: string, version: string, bytes: number = 10): Secret {
     name,
     version,
     kind: name.includes(':') ? 'validation_context' : 'tls_certificate',
+    isScoped: version.startsWith(SCOPED),
   } as const;
   return { ...ref, ref, sotw: Buffer.alloc(bytes), delta: Buffer.alloc(bytes) };
 }
+
+/** Versions that begin so list SPIFFE IDs; a client that refuses one gets what follows. */
+export const SCOPED = 'scoped ';
 
 /** What takes `name` back. */
 export const WITHDRAWN = 'withdrawn';
@@ -29,8 +33,9 @@ export function fakeView(
     text === 'refused' || text === 'pending' || text === 'expired';
   return {
     names: [...given].filter(([, text]) => !isAbsence(text)).map(([name]) => name),
-    resolve(name) {
-      const text = given.get(name) ?? 'refused';
+    resolve(name, _, isDeclined) {
+      const whole = given.get(name) ?? 'refused';
+      const text = isDeclined ? whole.replace(SCOPED, '') : whole;
       return isAbsence(text) ? text : fakeSecret(name, text, bytesPerSecret);
     },
     withdrawal: (name) => (name.includes(':') ? fakeSecret(name, WITHDRAWN) : undefined),

@@ -16,6 +16,7 @@ export class FakeTokenSource<Peer> implements TokenSource<Peer> {
     hasIdentity: false,
     own: emptyBundle(TrustDomain.parse('a.test')),
     federated: new Map(),
+    isAccepted: () => true,
     isRevoked: () => false,
   };
   /** Questions wait for it. */

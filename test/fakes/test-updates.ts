@@ -51,6 +51,7 @@ let updates = 0;
 export function textUpdate(
   identities: readonly X509Identity[],
   bundles: readonly Bundle[] = [textBundle('a.test', ['ca a'])],
+  accept: WorkloadUpdate['accept'] = new Map(),
 ): WorkloadUpdate {
   const [bundle = textBundle('a.test', []), ...federated] = bundles;
   return {
@@ -58,5 +59,6 @@ export function textUpdate(
     identities,
     bundle,
     federatedBundles: new Map(federated.map((other) => [other.trustDomain.name, other])),
+    accept,
   };
 }
