@@ -6,9 +6,11 @@ export { createAgentSvidIssuer } from './agent-svid-issuer.ts';
 export type { NodeAttestor } from './attest-agent.ts';
 export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';
+export { createBackupService } from './backup-service.ts';
 export { createBundleService } from './bundle-service.ts';
 export { createAgentDebugService, createDebugService } from './debug-service.ts';
 export { createEntryService } from './entry-service.ts';
+export { createFederationService } from './federation-service.ts';
 export { guardIssuance } from './issuance-guard.ts';
 export { createJwtIssuance, type JwtIssuance } from './jwt-issuance.ts';
 export { createLocalAuthorityService } from './local-authority-service.ts';
@@ -16,6 +18,7 @@ export { createLoggerService } from './logger-service.ts';
 export { RateLimits } from './rate-limits.ts';
 export { requireAdmin } from './require-admin.ts';
 export { createRevokingEntries } from './revoking-entries.ts';
+export { createServersService, type ServersServiceOptions } from './servers-service.ts';
 export { StoreCursor, type StoreReader } from './store-cursor.ts';
 export {
   createSvidIssuance,

@@ -35,6 +35,13 @@ export interface RelationshipDraft {
   readonly bundle: Bundle | undefined;
 }
 
+/** What an update sets of a relationship, and the bundle it brings. */
+export interface RelationshipChange {
+  readonly trustDomain: TrustDomain;
+  readonly edit: RelationshipEdit;
+  readonly bundle: Bundle | undefined;
+}
+
 /** @throws TrustplaneError ERR_API_REQUEST, ERR_RELATIONSHIP, ERR_SYNC_BUNDLE */
 export function parseRelationship(wire: WireRelationship, own: TrustDomain): RelationshipDraft {
   const trustDomain = parseForeignDomain(wire.trust_domain, 'trust_domain', own);
@@ -54,11 +61,7 @@ export function parseRelationshipEdit(
   wire: WireRelationship,
   mask: RelationshipMask,
   own: TrustDomain,
-): {
-  readonly trustDomain: TrustDomain;
-  readonly edit: RelationshipEdit;
-  readonly bundle: Bundle | undefined;
-} {
+): RelationshipChange {
   const isMeant = (field: keyof NonNullable<RelationshipMask>): boolean => mask?.[field] ?? !mask;
   const trustDomain = parseForeignDomain(wire.trust_domain, 'trust_domain', own);
   const edit: RelationshipEdit = {

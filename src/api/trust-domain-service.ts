@@ -15,13 +15,13 @@ import {
   buildRelationship,
   parseRelationship,
   parseRelationshipEdit,
-  type RelationshipDraft,
   type RelationshipMask,
   type WireRelationship,
 } from './relationship-messages.ts';
 import { parseForeignDomain } from './trust-domain-field.ts';
 import { unary } from './unary.ts';
 import { okStatus, parseBatch, type WireStatus } from './wire-values.ts';
+import { createRelationship, updateRelationship } from './write-relationship.ts';
 
 const MAX_BATCH = 1_000;
 
@@ -92,14 +92,12 @@ function writingMethods(options: TrustDomainServiceOptions): UntypedServiceImple
 
   /** One after the other: a batch may name one trust domain twice. */
   const batch = (
-    what: string,
     write: (wire: WireRelationship, mask: RelationshipMask) => Promise<FederationRelationship>,
   ) =>
     unary(async ({ federation_relationships, input_mask, output_mask }: BatchRequest) => {
       const items = parseBatch(federation_relationships, MAX_BATCH, 'federation_relationships');
       const work = async (wire: WireRelationship): Promise<RelationshipResult> => {
         const relationship = await write(wire, input_mask);
-        log.info(factsOf(relationship), `federation relationship ${what}`);
         const bundle = foreignBundles.get(relationship.trustDomain);
         const message = buildRelationship(relationship, bundle, output_mask);
         return { status: okStatus, federation_relationship: message };
@@ -108,15 +106,12 @@ function writingMethods(options: TrustDomainServiceOptions): UntypedServiceImple
     });
 
   return {
-    BatchCreateFederationRelationship: batch('created', (wire) =>
-      create(options, parseRelationship(wire, own)),
+    BatchCreateFederationRelationship: batch((wire) =>
+      createRelationship(options, parseRelationship(wire, own)),
     ),
-    BatchUpdateFederationRelationship: batch('updated', async (wire, mask) => {
-      const { trustDomain, edit, bundle } = parseRelationshipEdit(wire, mask, own);
-      requireChangeable(options.relationships.require(trustDomain));
-      if (bundle !== undefined) await foreignBundles.set(bundle);
-      return await options.relationships.update(trustDomain, edit);
-    }),
+    BatchUpdateFederationRelationship: batch((wire, mask) =>
+      updateRelationship(options, parseRelationshipEdit(wire, mask, own)),
+    ),
     BatchDeleteFederationRelationship: unary(
       async ({ trust_domains }: { trust_domains?: readonly string[] }) => {
         const names = parseBatch(trust_domains, MAX_BATCH, 'trust_domains');
@@ -133,27 +128,4 @@ function writingMethods(options: TrustDomainServiceOptions): UntypedServiceImple
       },
     ),
   };
-}
-
-/** A relationship whose bundle is refused is not made. */
-async function create(
-  { relationships, foreignBundles, log }: TrustDomainServiceOptions,
-  { relationship, bundle }: RelationshipDraft,
-): Promise<FederationRelationship> {
-  const created = await relationships.create(relationship);
-  if (bundle === undefined) return created;
-  try {
-    await foreignBundles.set(bundle);
-    return created;
-  } catch (error) {
-    await relationships.delete(relationship.trustDomain).catch((cause: unknown) => {
-      const fields = { ...factsOf(relationship), error: messageOf(cause) };
-      log.error(fields, 'a relationship without its first bundle is left');
-    });
-    throw error;
-  }
-}
-
-function factsOf({ trustDomain, bundleEndpointUrl, profile }: FederationRelationship) {
-  return { trustDomain: trustDomain.name, bundleEndpointUrl, profile: profile.type };
 }

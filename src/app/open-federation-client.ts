@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { createFederationService } from '../api/index.ts';
 import { FederationClient } from '../federation/client/index.ts';
 import {
   type ConfiguredRelationship,
@@ -53,6 +54,10 @@ export async function openFederationClient(
     await keepConfigured({ ...federation, log }, await loadRelationships(next));
   });
   readiness.observe('federation', () => faultOf(client));
+  process.adminServices.push({
+    service: createFederationService({ ...config, ...federation, client, log }),
+    file: 'trustplane/admin/v1/federation.proto',
+  });
   return client;
 }
 

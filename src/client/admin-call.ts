@@ -1,6 +1,8 @@
-import { Client } from '@grpc/grpc-js';
+import { Client, type ServiceError } from '@grpc/grpc-js';
+import type { TrustplaneError } from '../spiffe/index.ts';
 import { dialUnix } from '../wire/index.ts';
 import { remoteError } from './remote-error.ts';
+import { callStream } from './stream-call.ts';
 import { callUnary } from './unary-call.ts';
 
 const services = {
@@ -19,6 +21,9 @@ const services = {
   Logger: ['spire/api/server/logger/v1/logger.proto', 'spire.api.server.logger.v1.Logger'],
   AgentLogger: ['spire/api/agent/logger/v1/logger.proto', 'spire.api.agent.logger.v1.Logger'],
   Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],
+  Federation: ['trustplane/admin/v1/federation.proto', 'trustplane.admin.v1.Federation'],
+  Backup: ['trustplane/admin/v1/backup.proto', 'trustplane.admin.v1.Backup'],
+  Servers: ['trustplane/admin/v1/servers.proto', 'trustplane.admin.v1.Servers'],
   AgentStatus: ['trustplane/agent/v1/agent.proto', 'trustplane.agent.v1.Agent'],
 } as const;
 
@@ -27,7 +32,18 @@ type Service = keyof typeof services;
 /** A connection to the server API on the admin socket. */
 export interface AdminConnection {
   /** Rejects with a TrustplaneError. */
-  readonly call: <Response>(service: Service, method: string, request: object) => Promise<Response>;
+  readonly call: <Response>(
+    service: Service,
+    method: string,
+    request: object,
+    timeoutMs?: number,
+  ) => Promise<Response>;
+  /** The messages of a stream; leaving the iteration ends the call. Rejects with a TrustplaneError. */
+  readonly stream: <Response>(
+    service: Service,
+    method: string,
+    request: object,
+  ) => AsyncIterable<Response>;
   readonly close: () => void;
 }
 
@@ -35,15 +51,19 @@ export interface AdminConnection {
 export function dialAdmin(socket: string): AdminConnection {
   const dial = dialUnix(socket);
   const client = new Client(dial.target, dial.credentials, dial.options);
+  const toError = (error: ServiceError): TrustplaneError => remoteError(error, `unix://${socket}`);
   return {
-    call: <Response>(service: Service, method: string, request: object) =>
+    call: <Response>(service: Service, method: string, request: object, timeoutMs?: number) =>
       callUnary<Response>({
         client,
         service: services[service],
         method,
         request,
-        toError: (error) => remoteError(error, `unix://${socket}`),
+        ...(timeoutMs !== undefined && { timeoutMs }),
+        toError,
       }),
+    stream: <Response>(service: Service, method: string, request: object) =>
+      callStream<Response>({ client, service: services[service], method, request, toError }),
     close: () => client.close(),
   };
 }

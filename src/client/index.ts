@@ -10,6 +10,7 @@ export {
   type LaggardView,
   type RotationView,
 } from './authority-client.ts';
+export { type BackupClient, createBackupClient } from './backup-client.ts';
 export { type BundleClient, createBundleClient, type DeleteMode } from './bundle-client.ts';
 export { checkHealth } from './check-health.ts';
 export {
@@ -23,9 +24,10 @@ export {
   createFederationClient,
   type FederationClient,
   type RelationshipDraft,
-  type RelationshipView,
 } from './federation-client.ts';
 export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
+export type { RelationshipView } from './relationship-view.ts';
+export { createServersClient, type ServersClient, type ServerView } from './servers-client.ts';
 export { createSvidClient, type SvidClient } from './svid-client.ts';
 export {
   openUpstreamServers,

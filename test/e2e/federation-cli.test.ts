@@ -1,7 +1,8 @@
 import { X509Certificate } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { freePorts } from '../programs/free-ports.ts';
 import {
   launchTrustplane,
   type RunningTrustplane,
@@ -132,24 +133,103 @@ describe('federation', () => {
     const flags = ['--trust-domain', 'b.test', '--bundle-endpoint-url', web.bundleEndpointUrl];
     const profile = (name: string) => ['--bundle-endpoint-profile', name];
     const bundle = ['--trust-domain-bundle-path', pem];
-    expect(await ask('federation', 'create', ...flags, ...profile('https_web'), ...bundle)).toEqual(
-      web,
-    );
+    const created = await ask('federation', 'create', ...flags, ...profile('https_web'), ...bundle);
+    expect(created).toMatchObject({ ...web, accept: [], configured: false, hasBundle: true });
     expect(await ask('bundle', 'count')).toEqual({ count: 2 });
     const spiffe = { ...web, bundleEndpointProfile: 'https_spiffe', endpointSpiffeId: id };
     const shows = [...profile('https_spiffe'), '--endpoint-spiffe-id', id];
     const update = ['federation', 'update', '--trust-domain', 'b.test'];
-    expect(await ask(...update, ...shows)).toEqual(spiffe);
+    expect(await ask(...update, ...shows)).toMatchObject(spiffe);
     const moved = { ...spiffe, bundleEndpointUrl: 'https://new.test/' };
     const move = ['--bundle-endpoint-url', moved.bundleEndpointUrl];
-    expect(await ask(...update, ...move)).toEqual(moved);
-    expect(await ask('federation', 'show', 'b.test')).toEqual(moved);
-    expect(await ask('federation', 'list')).toEqual({ relationships: [moved] });
+    expect(await ask(...update, ...move)).toMatchObject(moved);
+    expect(await ask('federation', 'show', 'b.test')).toMatchObject(moved);
+    expect(await ask('federation', 'list')).toMatchObject({ relationships: [moved] });
     const text = await run('federation', 'list');
-    expect(text.stdout).toMatch(/^TRUST DOMAIN +PROFILE +BUNDLE ENDPOINT\nb\.test /u);
+    expect(text.stdout).toMatch(
+      /^TRUST DOMAIN +PROFILE +BUNDLE ENDPOINT +SEQUENCE +AGE +LAST ERROR\nb\.test /u,
+    );
     expect(await ask('federation', 'delete', 'b.test')).toEqual({ deleted: ['b.test'] });
     expect(await ask('bundle', 'count')).toEqual({ count: 1 });
     expect(await run('federation', 'list')).toMatchObject({ stdout: 'no relationships\n' });
+  });
+});
+
+describe('a relationship with another trustplane', () => {
+  it('is fetched at once and on command, by what was fetched last, until it ends', async () => {
+    const [port = 0] = await freePorts(1);
+    const at = path.join(folder.path, 'peer');
+    mkdirSync(at);
+    const config = file(
+      'peer/peer.yaml',
+      `trustDomain: c.test\nfederation: { bundleEndpoint: { address: '127.0.0.1:${port}' } }\n`,
+    );
+    const peer = await launchTrustplane(at, '--config', config);
+    const theirs = (...args: string[]) =>
+      runTrustplane('bundle', 'show', '--admin-socket', peer.adminSocket, ...args);
+    const first = file('c.pem', (await theirs()).stdout);
+    const created = await ask(
+      ...['federation', 'create', '--trust-domain', 'c.test'],
+      ...['--bundle-endpoint-url', `https://127.0.0.1:${port}/`],
+      ...['--bundle-endpoint-profile', 'https_spiffe'],
+      ...['--endpoint-spiffe-id', 'spiffe://c.test/spire/server'],
+      ...['--trust-domain-bundle-path', first],
+      ...['--accept', 'spiffe://c.test/payments/**', '--await-ack'],
+    );
+    expect(created).toMatchObject({ accept: ['spiffe://c.test/payments/**'], awaitAck: true });
+    const { spiffe_sequence } = JSON.parse((await theirs('--format', 'spiffe')).stdout);
+    expect(await ask('federation', 'refresh', 'c.test')).toMatchObject({
+      lastError: null,
+      sequenceNumber: String(spiffe_sequence),
+      lastSuccessAt: expect.stringMatching(/Z$/u),
+      nextAttemptAt: expect.stringMatching(/Z$/u),
+      chain: [{ name: 'spiffe://c.test/spire/server' }],
+    });
+    const text = await run('federation', 'show', 'c.test');
+    expect(text.stdout).toContain('Endpoint showed');
+    await peer.stop();
+    const failed = await run('federation', 'refresh', 'c.test');
+    expect(failed).toMatchObject({ code: 10, stderr: expect.stringContaining('ERR_FETCH') });
+    const status = await run('status');
+    expect(status.stdout).toContain('c.test (ERR_FETCH_UNREACHABLE)');
+    await ask('federation', 'update', '--trust-domain', 'c.test', '--accept-all', '--no-await-ack');
+    expect(await ask('federation', 'show', 'c.test')).toMatchObject({
+      accept: [],
+      awaitAck: false,
+    });
+    await ask('federation', 'delete', 'c.test');
+    expect(await ask('bundle', 'count')).toEqual({ count: 1 });
+  });
+
+  it('may stand in the configuration, and is changed there alone', async () => {
+    const at = path.join(folder.path, 'configured');
+    mkdirSync(at);
+    const relationship = `{ trustDomain: b.test, bundleEndpointUrl: 'https://127.0.0.1:1/', bundleEndpointProfile: https_web, trustBundleFile: ${document} }`;
+    const config = file(
+      'configured/c.yaml',
+      `trustDomain: a.test\nfederation: { relationships: [${relationship}] }\n`,
+    );
+    const server = await launchTrustplane(at, '--config', config);
+    const ours = (...args: string[]) =>
+      runTrustplane(...args, '--admin-socket', server.adminSocket);
+    const shown = await ours('federation', 'show', 'b.test', '--output', 'json');
+    expect(JSON.parse(shown.stdout)).toMatchObject({ configured: true, hasBundle: true });
+    const refused = await ours('federation', 'delete', 'b.test');
+    expect(refused).toMatchObject({
+      code: 7,
+      stderr: expect.stringContaining('federation.relationships'),
+    });
+    writeFileSync(config, 'trustDomain: a.test\n');
+    const reloaded = new Promise<void>((resolve) =>
+      server.onLine((line) => {
+        if (line.includes('the configuration was reloaded')) resolve();
+      }),
+    );
+    server.kill('SIGHUP');
+    await reloaded;
+    expect(await ours('federation', 'list')).toMatchObject({ stdout: 'no relationships\n' });
+    expect(await ours('bundle', 'count')).toMatchObject({ stdout: '1 bundle\n' });
+    await server.stop();
   });
 });
 
@@ -197,6 +277,8 @@ describe('what cannot be done', () => {
     [['federation', 'update', '--trust-domain', 'x.test', ...url], 3, 'x.test'],
     [['federation', 'show', 'x.test'], 3, 'x.test'],
     [['federation', 'show'], 2, 'ERR_USAGE'],
+    [['federation', 'refresh'], 2, 'ERR_USAGE'],
+    [['federation', 'refresh', 'x.test'], 3, 'x.test'],
     [['federation', 'delete'], 2, 'ERR_USAGE'],
     [['federation', 'delete', 'x.test'], 3, 'x.test'],
   ])('%j fails with exit code %i', async (args, code, message) => {
@@ -217,6 +299,7 @@ describe('help', () => {
     [['federation', 'update']],
     [['federation', 'show']],
     [['federation', 'list']],
+    [['federation', 'refresh']],
     [['federation', 'delete']],
   ])('of %j has examples', async (command) => {
     const help = await runTrustplane(...command, '--help');

@@ -1,0 +1,141 @@
+import { status } from '@grpc/grpc-js';
+import { describe, expect, it } from 'vitest';
+import { serveForTest } from '../../test/fakes/admin-socket.ts';
+import {
+  foreignBundle,
+  openFederation,
+  testCertificate,
+} from '../../test/fakes/open-federation.ts';
+import type { PeerStatus } from '../federation/client/index.ts';
+import { silentLog } from '../ops/index.ts';
+import { encodePem, TrustDomain } from '../spiffe/index.ts';
+import { createFederationService } from './federation-service.ts';
+
+const b = TrustDomain.parse('b.test');
+const webCa = encodePem('CERTIFICATE', testCertificate(0));
+const web = { trust_domain: 'b.test', bundle_endpoint_url: 'https://b.test/', https_web: {} };
+const spiffe = { https_spiffe: { endpoint_spiffe_id: 'spiffe://b.test/e' } };
+const refused = (code: status, words: string) =>
+  expect.objectContaining({ code, details: expect.stringContaining(words) });
+
+async function open(peer?: Partial<PeerStatus>) {
+  const { relationships, bundles: foreignBundles } = await openFederation();
+  const refreshed: string[] = [];
+  const status: PeerStatus = {
+    trustDomain: b,
+    lastAttemptAt: undefined,
+    lastSuccessAt: undefined,
+    lastError: undefined,
+    sequence: undefined,
+    etag: undefined,
+    nextAttemptAt: undefined,
+    chain: [],
+    ...peer,
+  };
+  const call = await serveForTest(
+    createFederationService({
+      trustDomain: TrustDomain.parse('a.test'),
+      relationships,
+      foreignBundles,
+      client: {
+        refresh: async ({ name }) => void refreshed.push(name),
+        status: () => (peer === undefined ? undefined : status),
+      },
+      log: silentLog,
+    }),
+  );
+  return { call, relationships, foreignBundles, refreshed };
+}
+
+describe('the federation service', () => {
+  it('makes relationships with their terms, and changes the fields of the masks', async () => {
+    const { call, relationships } = await open();
+    const terms = { accept: ['spiffe://b.test/pay/**'], await_ack: true, web_ca: webCa };
+    expect(await call('CreateRelationship', { relationship: web, terms })).toMatchObject({
+      relationship: web,
+      terms: { ...terms, publisher_id: '' },
+      publisher_id: 'spiffe://b.test/spire/server',
+      configured: false,
+      fetches: { last_attempt_at: '0', has_bundle: false, sequence_number: '' },
+    });
+    const update = (more: object) =>
+      call('UpdateRelationship', { relationship: { trust_domain: 'b.test', ...spiffe }, ...more });
+    await update({
+      terms: { publisher_id: 'spiffe://b.test/p', accept: [] },
+      terms_mask: { publisher_id: true },
+    });
+    expect(relationships.require(b)).toMatchObject({ awaitAck: true, webCa });
+    await expect(update({ input_mask: { bundle_endpoint_profile: true } })).rejects.toEqual(
+      refused(status.INVALID_ARGUMENT, 'web CA'),
+    );
+    expect(
+      await update({
+        input_mask: { bundle_endpoint_profile: true },
+        terms_mask: { accept: true, await_ack: true, web_ca: true },
+      }),
+    ).toMatchObject({
+      relationship: spiffe,
+      terms: { accept: [], publisher_id: 'spiffe://b.test/p', await_ack: false, web_ca: '' },
+    });
+  });
+
+  it.each([
+    ['INVALID_ARGUMENT', { accept: ['spiffe://c.test/x'] }],
+    ['INVALID_ARGUMENT', { accept: ['spiffe://b.test/*'] }],
+    ['INVALID_ARGUMENT', { publisher_id: 'spiffe://b.test' }],
+    ['INVALID_ARGUMENT', { web_ca: 'no PEM' }],
+  ] as const)('refuses with %s the terms %j', async (code, terms) => {
+    const { call, relationships } = await open();
+    await expect(call('CreateRelationship', { relationship: web, terms })).rejects.toEqual(
+      refused(status[code], ''),
+    );
+    expect(relationships.all()).toEqual([]);
+  });
+
+  it('shows how fetching goes, and fetches', async () => {
+    const { call, foreignBundles, refreshed } = await open({
+      lastAttemptAt: 9_000,
+      lastSuccessAt: 8_000,
+      nextAttemptAt: 10_000,
+      lastError: { code: 'ERR_FETCH_TIMEOUT', message: 'too late' },
+      etag: '"x"',
+      chain: [
+        { name: 'spiffe://b.test/e', serialNumber: '01', notAfter: 7_000, fingerprint: 'ab' },
+      ],
+    });
+    await call('CreateRelationship', { relationship: web });
+    await foreignBundles.set(foreignBundle('b.test', [0], { sequenceNumber: 2n ** 65n }));
+    const shown = {
+      fetches: {
+        last_attempt_at: '9',
+        last_success_at: '8',
+        next_attempt_at: '10',
+        error_code: 'ERR_FETCH_TIMEOUT',
+        error: 'too late',
+        has_bundle: true,
+        sequence_number: String(2n ** 65n),
+        etag: '"x"',
+        chain: [{ name: 'spiffe://b.test/e', serial_number: '01', not_after: '7' }],
+      },
+    };
+    expect(await call('GetRelationship', { trust_domain: 'b.test' })).toMatchObject(shown);
+    expect(await call('ListRelationships', {})).toMatchObject({ relationships: [shown] });
+    expect(await call('RefreshBundle', { trust_domain: 'spiffe://b.test' })).toMatchObject(shown);
+    expect(refreshed).toEqual(['b.test']);
+    await expect(call('GetRelationship', { trust_domain: 'c.test' })).rejects.toEqual(
+      refused(status.NOT_FOUND, 'c.test'),
+    );
+  });
+
+  it('leaves what the configuration keeps to the configuration', async () => {
+    const { call, relationships } = await open();
+    await call('CreateRelationship', { relationship: web });
+    await relationships.update(b, { source: 'config' });
+    expect(await call('GetRelationship', { trust_domain: 'b.test' })).toMatchObject({
+      configured: true,
+    });
+    await expect(
+      call('UpdateRelationship', { relationship: web, terms_mask: { await_ack: true } }),
+    ).rejects.toEqual(refused(status.FAILED_PRECONDITION, 'federation.relationships'));
+  });
+});
