@@ -1,11 +1,19 @@
-import type { AuthorityControl, AuthorityStatus, UpstreamFollower } from '../ca/index.ts';
+import {
+  type AuthorityControl,
+  type AuthorityStatus,
+  joinAuthorities,
+  type UpstreamFollower,
+} from '../ca/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { buildSeconds } from '../sync/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { parseAuthorityId } from './rotation-messages.ts';
 import { unary } from './unary.ts';
 
-type Control = Pick<AuthorityControl, 'status' | 'prepare' | 'activate' | 'taint' | 'revoke'>;
+type Control = Pick<
+  AuthorityControl,
+  'status' | 'prepare' | 'activate' | 'taint' | 'revoke' | 'peers'
+>;
 
 export interface LocalAuthorityServiceOptions {
   readonly ca: Control;
@@ -45,6 +53,8 @@ export function createLocalAuthorityService(options: LocalAuthorityServiceOption
 }
 
 function methodsFor(kind: 'X509' | 'JWT', ca: Control): Methods {
+  // Of any server of the control plane.
+  const shared = joinAuthorities(ca, ca.peers);
   return {
     [`Get${kind}AuthorityState`]: unary(() => buildState(ca)),
     [`Prepare${kind}Authority`]: unary(async () => ({
@@ -56,10 +66,10 @@ function methodsFor(kind: 'X509' | 'JWT', ca: Control): Methods {
       ),
     })),
     [`Taint${kind}Authority`]: unary(async ({ authority_id }: IdRequest) => ({
-      tainted_authority: buildAuthority(await ca.taint(parseAuthorityId(authority_id))),
+      tainted_authority: buildAuthority(await shared.taint(parseAuthorityId(authority_id))),
     })),
     [`Revoke${kind}Authority`]: unary(async ({ authority_id }: IdRequest) => ({
-      revoked_authority: buildAuthority(await ca.revoke(parseAuthorityId(authority_id))),
+      revoked_authority: buildAuthority(await shared.revoke(parseAuthorityId(authority_id))),
     })),
   };
 }

@@ -2,11 +2,13 @@ import {
   createAdminService,
   createDebugService,
   createLoggerService,
+  createServersService,
   requireAdmin,
 } from '../api/index.ts';
 import { limitLog } from '../ops/index.ts';
 import { serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
+import { advertisedAddress } from './control-plane.ts';
 import type { Fleet } from './fleet.ts';
 import type { BundleEndpoint } from './open-bundle-endpoint.ts';
 import { keepListening, type Process } from './process.ts';
@@ -55,6 +57,7 @@ export async function serveAgents(
   });
   keepListening(process, listener);
   const { host, port } = listener;
+  role.controlPlane.directory?.sayAddress(advertisedAddress(listener));
   return { host, port, svidChain: () => identity.current().certificateChain };
 }
 
@@ -94,6 +97,10 @@ export async function serveAdministrators(
         svidChain: () => ports.agents?.svidChain() ?? [],
       }),
       file: 'spire/api/server/debug/v1/debug.proto',
+    },
+    {
+      service: createServersService({ ...role, ...role.controlPlane }),
+      file: 'trustplane/admin/v1/servers.proto',
     },
     {
       service: createLoggerService('server', process.logLevel, log),

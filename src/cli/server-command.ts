@@ -4,6 +4,7 @@ import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
 import { formatAddress } from './ready-text.ts';
 import { serveUntilStopped } from './serve-until-stopped.ts';
+import { serverListCommand } from './server-list-command.ts';
 import { stopSignal } from './stop-signal.ts';
 
 interface ServerOptions {
@@ -26,9 +27,10 @@ Examples:
 
 export function serverCommand(io: Io): Command {
   return new Command('server')
-    .description('Run a server for agents on other hosts.')
+    .description('Run a server for agents on other hosts, or list those of its control plane.')
     .addHelpText('after', EXAMPLES)
-    .addCommand(runCommand(io));
+    .addCommand(runCommand(io))
+    .addCommand(serverListCommand(io));
 }
 
 function runCommand(io: Io): Command {

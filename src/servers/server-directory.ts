@@ -45,6 +45,7 @@ export class ServerDirectory {
   #sayTimer: Timer | undefined;
   #isStanding = true;
   #isReplaced = false;
+  #stopJudging = (): void => {};
 
   private constructor(options: ServerDirectoryOptions, lease: Lease, startedAt: number) {
     this.#options = options;
@@ -169,6 +170,7 @@ export class ServerDirectory {
   /** The others know at once that it is gone. */
   async close(): Promise<void> {
     this.#sayTimer?.cancel();
+    this.#stopJudging();
     this.#listeners.clear();
     this.#standingListeners.clear();
     this.#feed.close();
@@ -189,7 +191,7 @@ export class ServerDirectory {
 
   #begin(): void {
     this.#following = this.#feed.follow();
-    this.#lease.watch(() => this.#judge());
+    this.#stopJudging = this.#lease.watch(() => this.#judge());
     this.#judge();
     this.sayChanged();
   }
