@@ -1,3 +1,4 @@
+import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import {
   type BroadcastDomain,
@@ -6,15 +7,20 @@ import {
 } from '../../test/fakes/broadcast-domain.ts';
 import { eventually } from '../../test/programs/eventually.ts';
 import { launchNatsServer, type NatsServer } from '../../test/programs/launch-nats-server.ts';
+import { type Bundle, bundleDigest, generateP256KeyPair, TrustDomain } from '../spiffe/index.ts';
+import { serverIdOf } from './bundle-interest.ts';
+import { signBundleMessage } from './bundle-message.ts';
+import type { MessageSigner } from './signed-message.ts';
+import { bundleSubject, relaySubject } from './subjects.ts';
 
 async function nats(options: Parameters<typeof launchNatsServer>[0] = {}): Promise<NatsServer> {
-  const server = await launchNatsServer(options);
+  const server = await launchNatsServer({ jetStream: true, ...options });
   onTestFinished(() => server[Symbol.asyncDispose]());
   return server;
 }
 
 async function domain(
-  { url }: NatsServer,
+  { url }: Pick<NatsServer, 'url'>,
   name: string,
   more: Partial<BroadcastDomainOptions> = {},
 ): Promise<BroadcastDomain> {
@@ -23,39 +29,236 @@ async function domain(
   return opened;
 }
 
-async function federated(server: NatsServer) {
+async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  await eventually(what, async () => ((await isSo()) ? true : undefined));
+}
+
+const sequenceOf = ({ ownBundle }: BroadcastDomain): bigint =>
+  ownBundle.current().sequenceNumber ?? 0n;
+
+const sequenceAt = (holder: BroadcastDomain, { trustDomain }: BroadcastDomain): bigint =>
+  holder.trust.current().federated.get(trustDomain.name)?.sequenceNumber ?? -1n;
+
+async function arrival(holder: BroadcastDomain, of: BroadcastDomain): Promise<void> {
+  const what = `${of.trustDomain.name} at ${holder.trustDomain.name}`;
+  await until(what, () => sequenceAt(holder, of) === sequenceOf(of));
+}
+
+/** Two domains that trust each other's bundle of now, and have published it. */
+async function federated(server: Pick<NatsServer, 'url'>) {
   const [a, b] = [await domain(server, 'a.test'), await domain(server, 'b.test')];
   await Promise.all([a.federate(b), b.federate(a)]);
+  for (const each of [a, b]) await until('published', () => each.publisher.fault === undefined);
   return { a, b };
 }
 
-function sequenceAt(holder: BroadcastDomain, { trustDomain }: BroadcastDomain): bigint {
-  return holder.foreignBundles.get(trustDomain)?.sequenceNumber ?? -1n;
+/** A stranger on the same NATS. */
+async function stranger({ url }: NatsServer): Promise<NatsConnection> {
+  const connection = await connect({ servers: url });
+  onTestFinished(() => connection.close());
+  return connection;
 }
 
-async function arrival(holder: BroadcastDomain, of: BroadcastDomain): Promise<void> {
-  const wanted = of.ownBundle.current().sequenceNumber ?? 0n;
-  await eventually(`${of.trustDomain.name} at ${holder.trustDomain.name}`, () =>
-    sequenceAt(holder, of) >= wanted ? true : undefined,
+/** The SVID of somebody in the domain, or of its server. */
+async function svidOf({ publisherCa, trustDomain }: BroadcastDomain): Promise<MessageSigner> {
+  const { publicKey, privateKey } = generateP256KeyPair();
+  const [authority] = publisherCa.authorities();
+  const spiffeId = serverIdOf(trustDomain);
+  const request = { spiffeId, publicKey, ttlSeconds: 600, dnsNames: [] };
+  const { certificateChain } = await publisherCa.issue(authority?.authorityId ?? '', request);
+  return { certificateChain, privateKey };
+}
+
+async function signedAs(by: BroadcastDomain, bundle: Bundle): Promise<Uint8Array> {
+  const issuedAt = Date.now();
+  const signers = [await svidOf(by)];
+  return signBundleMessage({ bundle, issuedAt, expiresAt: issuedAt + 600_000, signers });
+}
+
+async function refusals({ metrics }: BroadcastDomain): Promise<Record<string, number>> {
+  const lines = (await metrics.render()).matchAll(
+    /^trustplane_broadcast_refused_total\{kind="(\w+)",reason="([\w-]+)"\} (\d+)$/gmu,
+  );
+  return Object.fromEntries(
+    [...lines].map(([, kind, why, count]) => [`${kind} ${why}`, Number(count)]),
   );
 }
 
-async function published({ publisher }: BroadcastDomain): Promise<void> {
-  await eventually('published', () => (publisher.fault === undefined ? true : undefined));
+async function refused(by: BroadcastDomain, what: string): Promise<void> {
+  await until(`refused: ${what}`, async () => ((await refusals(by))[what] ?? 0) > 0);
 }
 
 describe.each([
   ['JetStream', true],
   ['core NATS', false],
-])('a broadcast over %s', (_, jetStream) => {
-  it('brings a new authority of one domain to the trust map of the other (FED-21)', async () => {
+])('over %s', (_, jetStream) => {
+  it('a new authority of one domain comes to the trust map of the other (FED-21)', async () => {
     const { a, b } = await federated(await nats({ jetStream }));
-    await Promise.all([published(a), published(b)]);
     const prepared = await a.ca.prepare();
     await arrival(b, a);
-    expect(b.trust.current().federated.get('a.test')?.x509Authorities.length).toBe(2);
+    expect(b.trust.current().federated.get('a.test')?.x509Authorities).toHaveLength(2);
     await a.ca.activate(prepared.authorityId, { force: true });
     await b.ca.prepare();
     await arrival(a, b);
+    expect(b.last(a)).toMatchObject({ sequence: sequenceOf(a), via: 'broadcast' });
+    expect(await refusals(b)).toEqual({});
+  });
+
+  it('what changed while NATS was away comes when it is back, to those who stayed (FED-21)', async () => {
+    const server = await nats({ jetStream });
+    const { a, b } = await federated(server);
+    await server.kill();
+    await until('away', () => !a.link.isConnected && !b.link.isConnected);
+    await a.ca.prepare();
+    expect(a.publisher.fault).toContain('NATS');
+    expect(sequenceAt(b, a)).toBeLessThan(sequenceOf(a));
+    await server.start();
+    await arrival(b, a);
+    await until('published', () => a.publisher.fault === undefined);
+  });
+});
+
+describe('a receiver', () => {
+  it('that missed steps, and one that comes late, get the latest at once', async () => {
+    const server = await nats();
+    const { a } = await federated(server);
+    const early = a.ownBundle.current();
+    for (let round = 0; round < 3; round++) {
+      const { authorityId } = await a.ca.prepare();
+      await a.ca.activate(authorityId, { force: true });
+      await until('published', () => a.publisher.fault === undefined);
+    }
+    const late = await domain(server, 'c.test');
+    await late.federate({ ...a, ownBundle: { ...a.ownBundle, current: () => early } });
+    await arrival(late, a);
+  });
+
+  it('refuses what is replayed, forged, of another domain, or far ahead, and says why (FED-20, FED-21)', async () => {
+    const server = await nats({ config: 'max_payload: 2MB' });
+    const { a, b } = await federated(server);
+    const connection = await stranger(server);
+    const send = (bytes: Uint8Array) => connection.publish(bundleSubject(a.trustDomain), bytes);
+    const first = await signedAs(a, a.ownBundle.current());
+    await a.ca.prepare();
+    await arrival(b, a);
+    const held = b.trust.current().federated.get('a.test');
+    const next = (more: Partial<Bundle>) => ({ ...a.ownBundle.current(), ...more });
+    const sequenceNumber = sequenceOf(a) + 1n;
+
+    send(first);
+    await refused(b, 'bundle replay');
+    send(await signedAs(b, next({ sequenceNumber })));
+    await refused(b, 'bundle publisher');
+    send(await signedAs(a, next({ trustDomain: TrustDomain.parse('c.test'), sequenceNumber })));
+    await refused(b, 'bundle trust-domain');
+    send(await signedAs(a, next({ sequenceNumber: sequenceOf(a) + 2n ** 32n + 1n })));
+    await refused(b, 'bundle jump');
+    send(await signedAs(a, next({ x509Authorities: [] })));
+    await refused(b, 'bundle fork');
+    send(Buffer.from('{}'));
+    await refused(b, 'bundle format');
+    send(Buffer.alloc(1_100_000));
+    await refused(b, 'bundle size');
+    expect(b.trust.current().federated.get('a.test')).toBe(held);
+    // Whoever stole a key does not keep the owner from it.
+    await a.ca.activate((await preparedOne(a)).authorityId, { force: true });
+    await a.ca.prepare();
+    await arrival(b, a);
+  });
+
+  it('believes only the publisher of its relationship, and nobody whose bundle it has not', async () => {
+    const server = await nats();
+    const { a, b } = await federated(server);
+    await b.foreignBundles.delete(a.trustDomain);
+    await a.ca.prepare();
+    await refused(b, 'bundle signature');
+    expect(b.trust.current().federated.has('a.test')).toBe(false);
+    await b.federate(a);
+    await a.ca.activate((await preparedOne(a)).authorityId, { force: true });
+    await arrival(b, a);
+  });
+
+  it('reads so many messages a second, and then the last one', async () => {
+    const server = await nats();
+    const { a, b } = await federated(server);
+    const connection = await stranger(server);
+    for (let n = 0; n < 500; n++) connection.publish(bundleSubject(a.trustDomain), `{"n":${n}}`);
+    await a.ca.prepare();
+    await refused(b, 'bundle flood');
+    await arrival(b, a);
+  });
+});
+
+async function preparedOne({ ca }: BroadcastDomain) {
+  const found = ca.status().authorities.find(({ state }) => state === 'prepared');
+  return found ?? (await ca.prepare());
+}
+
+describe('a publisher', () => {
+  it('puts back what somebody else put in its place, for those who come late', async () => {
+    const server = await nats();
+    const { a } = await federated(server);
+    const connection = await stranger(server);
+    const subject = bundleSubject(a.trustDomain);
+    connection.publish(subject, 'garbage');
+    await refused(a, 'own format');
+    const place = `$JS.API.DIRECT.GET.TRUSTPLANE_BUNDLES.${subject}`;
+    await until('put back', async () => {
+      const { data } = await connection.request(place);
+      return Buffer.from(data).toString().startsWith('{"payload"');
+    });
+  });
+
+  it('says so when NATS takes no message as large, and goes on when it does', async () => {
+    const server = await nats({ config: 'max_payload: 1KB' });
+    const a = await domain(server, 'a.test');
+    await until('fault', () => a.publisher.fault?.includes('at most 1024 bytes') === true);
+  });
+
+  it('is one of several: a server that is new to the bundle leaves it to the others (FED-21)', async () => {
+    const server = await nats();
+    const { a, b } = await federated(server);
+    const second = await domain(server, 'a.test', { store: a.store, serverId: 's2' });
+    await arrival(b, a);
+    expect(second.ownBundle.current().x509Authorities).toHaveLength(2);
+    await second.ca.prepare();
+    await arrival(b, second);
+    await until('both', () => second.publisher.fault === undefined);
+    // Each can go on without the other.
+    await a[Symbol.asyncDispose]();
+    await second.ca.activate((await preparedOne(second)).authorityId, { force: true });
+    await second.ca.prepare();
+    await arrival(b, second);
+  });
+
+  it('relays to its own domain what it holds of others, with and without NATS to them', async () => {
+    const server = await nats();
+    const { a, b } = await federated(server);
+    const connection = await stranger(server);
+    const heard = Promise.withResolvers<string>();
+    connection.subscribe(relaySubject(b.trustDomain, a.trustDomain), {
+      callback: (_, { data }) => heard.resolve(Buffer.from(data).toString()),
+    });
+    await connection.flush();
+    await a.ca.prepare();
+    await arrival(b, a);
+    const { payload } = JSON.parse(await heard.promise);
+    expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toMatchObject({
+      trust_domain: 'a.test',
+      sequence: `${sequenceOf(a)}`,
+    });
+  });
+
+  it('hears that its peer has its bundle, and who has not (FED-21)', async () => {
+    const { a, b } = await federated(await nats());
+    const behind = () => a.acks.behind((digest) => digest === bundleDigest(a.ownBundle.current()));
+    await a.ca.prepare();
+    await arrival(b, a);
+    await until('acknowledged', () => behind().length === 0);
+    await b.publisher.close();
+    await a.ca.activate((await preparedOne(a)).authorityId, { force: true });
+    await a.ca.prepare();
+    await arrival(b, a);
+    expect(behind()).toEqual([{ who: 'the trust domain b.test', why: expect.any(String) }]);
   });
 });

@@ -54,7 +54,11 @@ export function openBundlePublisher(options: BundlePublisherOptions): BundlePubl
   const svids = new PublisherSvids({ publisherId, ca, clock, log });
   const parts = { ...options, log, metrics, stream, svids };
   const own = new OwnBundlePublisher(parts);
-  const outbox = new Outbox({ ...parts, signers: () => own.signers() });
+  const outbox = new Outbox({
+    ...parts,
+    signers: () => own.signers(),
+    isKept: () => stream.fault === undefined,
+  });
   const made = new WeakMap<Bundle, readonly OutboxItem[]>();
   const itemsFor = (bundle: Bundle): readonly OutboxItem[] => {
     const items = made.get(bundle) ?? itemsOf(trustDomain, bundle);

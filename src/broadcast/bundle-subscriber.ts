@@ -66,6 +66,8 @@ class RunningSubscriber implements BundleSubscriber {
   /** By subject. */
   readonly #heard = new Map<string, Heard>();
   readonly #last = new Map<string, LastBroadcast>();
+  /** Digests of what was taken in last, by trust domain name. */
+  readonly #taken = new Map<string, string>();
 
   constructor(options: BundleSubscriberOptions) {
     this.#options = options;
@@ -103,10 +105,15 @@ class RunningSubscriber implements BundleSubscriber {
       const take = (bytes: Uint8Array) => this.#take(bytes, interest);
       this.#heard.set(subject, { interest, verifier, listening: { subject, kind, take } });
     } else if (known.verifier !== verifier) {
-      // What could not be verified before may be now.
       known.verifier = verifier;
-      void this.#inboxes.reconsider(subject);
+      // What could not be verified before may be now.
+      if (!this.#isTaken(verifier)) void this.#inboxes.reconsider(subject);
     }
+  }
+
+  #isTaken(bundle: Bundle | undefined): boolean {
+    if (bundle === undefined) return false;
+    return this.#taken.get(bundle.trustDomain.name) === digestOf(bundle);
   }
 
   #verifierOf({ publisherId }: BundleInterest): Bundle | undefined {
@@ -124,7 +131,10 @@ class RunningSubscriber implements BundleSubscriber {
     const now = clock.now();
     const message = verifyBundleMessage(bytes, { trustDomain, publisherId, bundle, now });
     const isNew = checkSequence(message, trusted(trustDomain));
-    if (isNew) await this.#options.take(message.bundle, interest);
+    if (isNew) {
+      this.#taken.set(trustDomain.name, message.digest);
+      await this.#options.take(message.bundle, interest);
+    }
     this.#last.set(trustDomain.name, { sequence: message.sequence, receivedAt: now, via });
     return isNew ? 'accepted' : 'known';
   }

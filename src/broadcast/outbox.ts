@@ -30,6 +30,8 @@ export interface BroadcastDuty {
 export interface OutboxParts {
   readonly link: BroadcastLink;
   readonly signers: () => Promise<Signers | undefined>;
+  /** Whether who comes late is served what was sent before. */
+  readonly isKept: () => boolean;
   readonly duty: BroadcastDuty;
   readonly clock: Clock;
   /** Limited. */
@@ -142,6 +144,8 @@ export class Outbox {
     } catch (error) {
       this.#parts.log.error({ subject, error: messageOf(error) }, 'a message was not sent');
     }
-    this.#sent.set(subject, { version, renewAt: halfLife({ issuedAt, expiresAt }) });
+    const half = halfLife({ issuedAt, expiresAt });
+    const renewAt = this.#parts.isKept() ? half : Math.min(half, issuedAt + MAX_WAIT_MS);
+    this.#sent.set(subject, { version, renewAt });
   }
 }

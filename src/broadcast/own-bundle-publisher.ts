@@ -51,7 +51,10 @@ export class OwnBundlePublisher {
   readonly #serverId: SpiffeId;
   readonly #inboxes: Inboxes;
   readonly #stops: (() => void)[];
-  #last: VerifiedBundleMessage | undefined;
+  /** What was heard of the bundle as it is, of the one before, and of a later one. */
+  #said: VerifiedBundleMessage | undefined;
+  #before: Bundle | undefined;
+  #ahead: VerifiedBundleMessage | undefined;
   #isStored = false;
   /** What was published before is known, if anybody knows. */
   #hasLooked = false;
@@ -95,9 +98,9 @@ export class OwnBundlePublisher {
   /** Who signs for this server now; undefined while receivers can have none of its authorities. */
   async signers(): Promise<Signers | undefined> {
     const { ca, ownBundle, clock, svids } = this.#parts;
-    const before = this.#last?.bundle;
-    const current = ownBundle.current();
-    const authorities = receivableAuthorities(ca.authorities(), current, before, clock.now());
+    const bundle = ownBundle.current();
+    const own = ca.authorities();
+    const authorities = receivableAuthorities(own, bundle, this.#before, clock.now());
     return authorities.length === 0 ? undefined : await svids.of(authorities);
   }
 
@@ -156,19 +159,25 @@ export class OwnBundlePublisher {
     if (!link.isConnected || !this.#hasLooked) return Number.POSITIVE_INFINITY;
     const bundle = ownBundle.current();
     const digest = bundleDigest(bundle);
+    // What another server said may be what is seen of the store only now.
+    if (this.#ahead?.digest === digest) this.#note(this.#ahead);
     const decision = decidePublish({
       bundle,
       digest,
-      last: this.#last,
+      said: this.#said,
+      before: this.#before,
+      ahead: this.#ahead,
       isStored: this.#isStored,
       own: ca.authorities(),
       now: clock.now(),
     });
+    const { digest: tried, againAt } = this.#attempt;
     if (decision.type === 'wait') {
       this.#fault = decision.why;
-      return decision.until;
+      if (this.#parts.stream.fault === undefined) return decision.until;
+      // Without a stream it is said again and again, for those who come late.
+      return Math.min(decision.until, Math.max(againAt, clock.now() + FIRST_CHECK_MS));
     }
-    const { digest: tried, againAt } = this.#attempt;
     if (tried === digest && clock.now() < againAt) return againAt;
     return await this.#publish(bundle, digest, decision.authorities);
   }
@@ -202,31 +211,22 @@ export class OwnBundlePublisher {
   async #catchUp(): Promise<void> {
     const { stream } = this.#parts;
     await stream.ensure();
-    if (stream.fault !== undefined) return;
-    const bytes = await stream.latest(this.#subject);
+    const bytes = stream.fault === undefined ? await stream.latest(this.#subject) : undefined;
     const held = bytes && this.#read(bytes);
-    if (held !== undefined) this.#note(held);
-    this.#isStored = this.#isPresent(held);
-  }
-
-  #isPresent(message: VerifiedBundleMessage | undefined): boolean {
-    return message?.digest === bundleDigest(this.#parts.ownBundle.current());
+    this.#isStored = held !== undefined && this.#note(held) === 'present';
   }
 
   #hear(bytes: Uint8Array): 'accepted' | 'known' {
-    const message = this.#verify(bytes);
-    const isLate = message.sequence < (this.#last?.sequence ?? 0n);
+    const isKnown = this.#said?.digest === bundleDigest(this.#parts.ownBundle.current());
+    const standing = this.#note(this.#verify(bytes));
     // Another server is behind, and late readers get what it published.
-    if (isLate) this.#doubt();
-    const isKnown = message.digest === this.#last?.digest;
-    // Without a stream it is enough that it came by.
-    if (this.#parts.stream.fault !== undefined && this.#isPresent(message)) this.#isStored = true;
-    this.#note(message);
-    if (!isKnown && !isLate) {
-      this.#warm();
-      this.#poke();
-    }
-    return isKnown ? 'known' : 'accepted';
+    if (standing === 'behind') this.#doubt();
+    if (standing !== 'present') return 'accepted';
+    if (this.#parts.stream.fault !== undefined) this.#isStored = true;
+    if (isKnown) return 'known';
+    this.#warm();
+    this.#poke();
+    return 'accepted';
   }
 
   /** What comes next can be signed by all that stand in this one. */
@@ -234,13 +234,21 @@ export class OwnBundlePublisher {
     this.signers().catch(() => {});
   }
 
-  #note(message: VerifiedBundleMessage): void {
-    const last = this.#last;
-    const isOlder =
-      last !== undefined &&
-      (message.sequence < last.sequence ||
-        (message.sequence === last.sequence && message.issuedAt < last.issuedAt));
-    if (!isOlder) this.#last = message;
+  #note(message: VerifiedBundleMessage): 'present' | 'ahead' | 'behind' {
+    const present = this.#parts.ownBundle.current();
+    const sequence = present.sequenceNumber ?? 0n;
+    if (message.digest === bundleDigest(present)) {
+      if (message.issuedAt >= (this.#said?.issuedAt ?? 0)) this.#said = message;
+      this.#before = present;
+      return 'present';
+    }
+    if (message.sequence > sequence) {
+      if (message.issuedAt >= (this.#ahead?.issuedAt ?? 0)) this.#ahead = message;
+      return 'ahead';
+    }
+    // At the start it is all that is known; later the store's own is believed alone.
+    this.#before ??= message.bundle;
+    return 'behind';
   }
 
   /** Late readers may get something else than the bundle. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { makeAuthority, testNow } from '../../test/fakes/test-certificates.ts';
 import { bundleWith } from '../../test/fakes/test-messages.ts';
-import { bundleDigest } from '../spiffe/index.ts';
+import { type Bundle, bundleDigest } from '../spiffe/index.ts';
 import { decidePublish, type PublishState } from './publish-decision.ts';
 import type { PublishingAuthority } from './publishing-authority.ts';
 
@@ -25,18 +25,17 @@ function authority(
 const bundle = bundleWith('a.test', 2n, [old, young]);
 const own = [authority(old), authority(young)];
 
-function lastOf(sequence: bigint, certificates: readonly { readonly der: Uint8Array }[]) {
-  const said = bundleWith(
-    'a.test',
-    sequence,
-    certificates.map((each) => ({ ...old, ...each })),
-  );
+function heard(said: Bundle) {
   const [issuedAt, expiresAt] = [testNow, testNow + HOUR_MS];
-  return { bundle: said, sequence, digest: bundleDigest(said), issuedAt, expiresAt };
+  return { sequence: said.sequenceNumber ?? 0n, digest: bundleDigest(said), issuedAt, expiresAt };
 }
 
+const before = bundleWith('a.test', 1n, [old]);
+const published = { said: heard(bundle), before: bundle };
+
 function decide(more: Partial<PublishState> = {}) {
-  const state = { bundle, last: undefined, isStored: true, own, now: testNow, ...more };
+  const nothing = { said: undefined, before: undefined, ahead: undefined };
+  const state = { bundle, ...nothing, isStored: true, own, now: testNow, ...more };
   const decision = decidePublish({ ...state, digest: bundleDigest(state.bundle) });
   if (decision.type === 'wait') return decision;
   return decision.authorities.map(({ authorityId }) => authorityId);
@@ -48,27 +47,26 @@ describe('a server publishes the own bundle', () => {
   });
 
   it('at once when it is new, signed by those that stood in the one before (FED-21)', () => {
-    expect(decide({ last: lastOf(1n, [old]) })).toEqual(['old']);
+    expect(decide({ said: heard(before), before })).toEqual(['old']);
   });
 
   it('again at half of the life of its message, then by all that stand in it', () => {
-    const last = lastOf(2n, [old, young]);
-    expect(decide({ last })).toEqual({ type: 'wait', until: testNow + HOUR_MS / 2 });
-    expect(decide({ last, now: testNow + HOUR_MS / 2 })).toEqual(['young', 'old']);
+    expect(decide(published)).toEqual({ type: 'wait', until: testNow + HOUR_MS / 2 });
+    expect(decide({ ...published, now: testNow + HOUR_MS / 2 })).toEqual(['young', 'old']);
   });
 
   it('again when late readers would get something else', () => {
-    expect(decide({ last: lastOf(2n, [old, young]), isStored: false })).toEqual(['young', 'old']);
+    expect(decide({ ...published, isStored: false })).toEqual(['young', 'old']);
   });
 
-  it('in place of another one with its number, as the store has it', () => {
-    expect(decide({ last: lastOf(2n, [old]) })).toEqual(['old']);
+  it('when it is new, whatever was published by whoever stole a key', () => {
+    const ahead = heard(bundleWith('a.test', 900n, []));
+    expect(decide({ said: heard(before), before, ahead })).toEqual(['old']);
   });
 
   it('signed by none that is revoked, over, or not valid yet', () => {
-    const last = lastOf(1n, [old, young]);
     const with_ = (more: Partial<PublishingAuthority>) =>
-      decide({ last, own: [authority(old, more), authority(young)] });
+      decide({ before: bundle, own: [authority(old, more), authority(young)] });
     expect(with_({})).toEqual(['young', 'old']);
     expect(with_({ publishedAt: undefined })).toEqual(['young']);
     expect(with_({ notAfter: testNow })).toEqual(['young']);
@@ -92,23 +90,21 @@ describe('a server leaves it to the others', () => {
   const shared = bundleWith('a.test', 2n, [others, young]);
 
   it('while it is new to the bundle, until those who poll have its authority', () => {
-    const last = lastOf(1n, [others]);
+    const mine = { bundle: shared, own: [authority(young)] };
+    const told = { before: bundleWith('a.test', 1n, [others]) };
     const until = testNow + 3 * 300_000;
-    const mine = [authority(young)];
-    const why = expect.any(String);
-    expect(decide({ bundle: shared, own: mine, last })).toEqual({ type: 'wait', until, why });
-    expect(decide({ bundle: shared, own: mine })).toEqual({ type: 'wait', until, why });
-    expect(decide({ bundle: shared, own: mine, last, now: until })).toEqual(['young']);
-    const seen = lastOf(1n, [others, young]);
-    expect(decide({ bundle: shared, own: mine, last: seen })).toEqual(['young']);
+    const waits = { type: 'wait', until, why: expect.any(String) };
+    expect(decide({ ...mine, ...told })).toEqual(waits);
+    expect(decide(mine)).toEqual(waits);
+    expect(decide({ ...mine, ...told, now: until })).toEqual(['young']);
+    expect(decide({ ...mine, before: shared })).toEqual(['young']);
   });
 
-  it('while the broadcast is ahead of what it sees of the store', () => {
-    expect(decide({ last: lastOf(3n, [old]) })).toMatchObject({
-      type: 'wait',
-      until: Number.POSITIVE_INFINITY,
-      why: expect.stringContaining('3'),
-    });
+  it('while another one is ahead of what it sees of the store, for 10 s', () => {
+    const late = { ...published, ahead: heard(bundleWith('a.test', 3n, [old])), isStored: false };
+    const until = testNow + 10_000;
+    expect(decide(late)).toEqual({ type: 'wait', until, why: expect.stringContaining('3') });
+    expect(decide({ ...late, now: until })).toEqual(['young', 'old']);
   });
 
   it('while there is no bundle', () => {

@@ -6,16 +6,23 @@ import {
   receivableAuthorities,
 } from './publishing-authority.ts';
 
+type Heard = Pick<VerifiedBundleMessage, 'sequence' | 'digest' | 'issuedAt' | 'expiresAt'>;
+
+/** How long another server may be ahead of what this one sees of the store. */
+const AHEAD_MS = 10_000;
+
 /** What decides whether this server publishes the own bundle. */
 export interface PublishState {
   /** As it is in the store now. */
   readonly bundle: Bundle;
   /** As `bundleDigest` makes it. */
   readonly digest: string;
-  /** The newest message that was seen on the subject, by whichever server. */
-  readonly last:
-    | Pick<VerifiedBundleMessage, 'bundle' | 'sequence' | 'digest' | 'issuedAt' | 'expiresAt'>
-    | undefined;
+  /** The newest message that was heard with this bundle, from whichever server. */
+  readonly said: Heard | undefined;
+  /** What was published before, as far as that is known. */
+  readonly before: Bundle | undefined;
+  /** The newest message that was heard with a later bundle. */
+  readonly ahead: Heard | undefined;
   /** Late readers get the bundle as it is now, or there is no stream for them. */
   readonly isStored: boolean;
   /** This server's authorities. */
@@ -30,20 +37,23 @@ export type PublishDecision =
   | { readonly type: 'wait'; readonly until: number; readonly why?: string };
 
 /**
- * A bundle is published at once when it is new, when half of its message's life is over, and when late
- * readers would get another. A server none of whose authorities receivers can have leaves it to the others.
+ * A bundle is published at once when it is new, whatever else was heard: the holder of a stolen key
+ * keeps nobody from it. And again when half of its message's life is over, and when late readers would
+ * get another. A server none of whose authorities receivers can have leaves it to the others.
  */
 export function decidePublish(state: PublishState): PublishDecision {
-  const { bundle, digest, last, isStored, own, now } = state;
+  const { bundle, digest, said, before, ahead, isStored, own, now } = state;
   const sequence = bundle.sequenceNumber;
   if (sequence === undefined) return { type: 'wait', until: Number.POSITIVE_INFINITY };
-  if (last !== undefined && last.sequence > sequence) {
-    const why = `the broadcast has the bundle ${last.sequence}, the store ${sequence}`;
-    return { type: 'wait', until: Number.POSITIVE_INFINITY, why };
+  const isNew = said?.digest !== digest;
+  if (!isNew && ahead !== undefined && ahead.sequence > sequence) {
+    const until = ahead.issuedAt + AHEAD_MS;
+    const why = `a bundle ${ahead.sequence} was published, the store has ${sequence}`;
+    if (now < until) return { type: 'wait', until, why };
   }
-  const renewAt = last?.digest === digest ? halfLife(last) : now;
+  const renewAt = isNew ? now : halfLife(said);
   if (now < renewAt && isStored) return { type: 'wait', until: renewAt };
-  const authorities = receivableAuthorities(own, bundle, last?.bundle, now);
+  const authorities = receivableAuthorities(own, bundle, before, now);
   if (authorities.length > 0) return { type: 'publish', authorities };
   const why = 'receivers do not know the authorities of this server yet';
   return { type: 'wait', until: firstKnownAt(own, bundle), why };
