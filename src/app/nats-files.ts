@@ -66,7 +66,6 @@ export async function writeBroadcastConfig(options: BroadcastFileOptions): Promi
     },
     natsId: options.natsId ?? SpiffeId.of(trustDomain, '/nats'),
     publishers: publishers.map((spiffeId) => publisherOf(spiffeId)),
-    own: [bundleSubject(trustDomain), relaySubjects(trustDomain)],
     readable: [`${ROOT}.bundle.>`, relaySubjects(trustDomain)],
     all: allSubjects,
     stream: STREAM,

@@ -99,6 +99,8 @@ async function writeBroadcast(options: ConfigOptions): Promise<string> {
   const { natsId, publisher = [], leafListen, leafNode = [], leafRemote = [] } = options;
   if ((leafListen === undefined) !== (leafNode.length === 0))
     throw usage('--leaf-listen and --leaf-node say nothing without each other');
+  const twice = leafNode.find((id) => publisher.includes(id));
+  if (twice !== undefined) throw usage(`${twice} is either a --publisher or a --leaf-node`);
   const { writeBroadcastConfig } = await import('../app/nats-files.ts');
   return await writeBroadcastConfig({
     ...placeOf(options),

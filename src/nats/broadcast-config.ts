@@ -31,8 +31,6 @@ export interface BroadcastConfigOptions {
   /** The nats-servers' own SPIFFE ID: who may be a member of the cluster. */
   readonly natsId: SpiffeId;
   readonly publishers: readonly BroadcastPublisher[];
-  /** What nobody but them says, so that no leaf node brings it in. */
-  readonly own: readonly string[];
   /** What anybody with an SVID may subscribe to. */
   readonly readable: readonly string[];
   /** Every subject of the broadcast. */
@@ -164,11 +162,11 @@ function buildCluster(
 
 /** Both ends of a leaf node have an SVID, and may be of two trust domains. */
 function buildLeaf(options: BroadcastConfigOptions): NatsServerConfig {
-  const { leaf, leafRemotes, own } = options;
+  const { leaf, leafRemotes } = options;
   if (leaf === undefined && leafRemotes.length === 0) return {};
   const files = anybody(options.files);
   const urls = leafRemotes.map((remote) => `tls://${CERTIFICATE_USER}@${remote}`);
-  const remote = { urls, account: ACCOUNT, tls: buildTls(files), deny_imports: [...own] };
+  const remote = { urls, account: ACCOUNT, tls: buildTls(files) };
   return {
     leafnodes: {
       ...(leaf && {

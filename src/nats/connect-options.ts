@@ -11,7 +11,7 @@ import {
 } from './server-address.ts';
 
 const PING_INTERVAL_MS = 5_000;
-const DIAL_MS = 10_000;
+const SILENCES = 2;
 const MAX_SERVERS = 16;
 
 export type ConnectOptions = NodeConnectionOptions & { readonly tls: ClientTlsOptions | null };
@@ -28,6 +28,7 @@ export interface ConnectHooks {
  * @throws TrustplaneError ERR_NATS_SERVERS, ERR_NATS_PLAINTEXT, ERR_NATS_LOGIN
  */
 export function buildConnectOptions(options: NatsOptions, hooks: ConnectHooks): ConnectOptions {
+  const { pingIntervalMs = PING_INTERVAL_MS } = options;
   const servers = parseServers(options.servers);
   const tls = options.tls ?? (servers.some(({ isTls }) => isTls) ? { server: {} } : undefined);
   if (tls === undefined && options.allowPlaintext !== true) requireLoopback(servers);
@@ -42,9 +43,9 @@ export function buildConnectOptions(options: NatsOptions, hooks: ConnectHooks): 
     reconnectDelayHandler: () => hooks.retryDelayMs(),
     ignoreAuthErrorAbort: true,
     ignoreClusterUpdates: true,
-    pingInterval: options.pingIntervalMs ?? PING_INTERVAL_MS,
-    maxPingOut: 2,
-    timeout: DIAL_MS,
+    pingInterval: pingIntervalMs,
+    maxPingOut: SILENCES,
+    timeout: pingIntervalMs * SILENCES,
     noAsyncTraces: true,
   };
 }

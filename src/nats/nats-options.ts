@@ -58,7 +58,7 @@ export interface NatsOptions {
   readonly login?: NatsLogin | undefined;
   /** Whether a server that is not on this host may be spoken to without TLS. Default false. */
   readonly allowPlaintext?: boolean | undefined;
-  /** How often the server is asked whether it is there; after two silences another is tried. Default 5,000. */
+  /** How often the server is asked whether it is there; after two silences, or a handshake of that length, another is tried. Default 5,000. */
   readonly pingIntervalMs?: number | undefined;
   readonly clock: Clock;
   readonly log: Log;
