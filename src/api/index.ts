@@ -19,7 +19,6 @@ export { RateLimits } from './rate-limits.ts';
 export { requireAdmin } from './require-admin.ts';
 export { createRevokingEntries } from './revoking-entries.ts';
 export { createServersService, type ServersServiceOptions } from './servers-service.ts';
-export { createServersService, type ServersServiceOptions } from './servers-service.ts';
 export { StoreCursor, type StoreReader } from './store-cursor.ts';
 export {
   createSvidIssuance,

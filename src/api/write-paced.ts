@@ -1,8 +1,8 @@
-import type { ServerDuplexStream } from '@grpc/grpc-js';
+import type { ServerDuplexStream, ServerWritableStream } from '@grpc/grpc-js';
 
 /** Writes one message of a stream, and waits for a slow reader. */
 export async function writePaced<Response>(
-  call: ServerDuplexStream<unknown, Response>,
+  call: ServerDuplexStream<unknown, Response> | ServerWritableStream<unknown, Response>,
   response: Response,
 ): Promise<void> {
   if (call.write(response)) return;

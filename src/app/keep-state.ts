@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { lastingAgents, lastingTokens } from '../agents/index.ts';
+import { createBackupService } from '../api/index.ts';
+import { requireWhole, writeBackup } from '../backup/index.ts';
 import { lastingAuthorities } from '../ca/index.ts';
 import { lastingForeignBundles, lastingOwnBundle } from '../federation/index.ts';
 import { FactJournal, keepStore, markJournal } from '../journal/index.ts';
@@ -8,12 +9,11 @@ import { lastingRevocations } from '../revocations/index.ts';
 import type { TrustDomain } from '../spiffe/index.ts';
 import type { BucketName, LastingRecords, Store } from '../store/index.ts';
 import type { Config } from './config.ts';
+import { requireUnmoved } from './moved-store.ts';
 import type { Process } from './process.ts';
-
-/** Beside the database, or where the store is elsewhere in the data directory alone. */
-export function journalFile({ dataDir }: Pick<Config, 'dataDir'>): string {
-  return path.join(dataDir, 'facts.journal');
-}
+import { readSealedKeys } from './sealed-keys.ts';
+import { journalFile } from './state-files.ts';
+import { version } from './version.ts';
 
 /** What of the store must not go back; an entry or a policy that was deleted stays so. */
 export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecords[] {
@@ -36,7 +36,7 @@ export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecord
  */
 export async function keepState(
   config: Config,
-  { clock, log, metrics, closing, readiness }: Process,
+  { clock, log, metrics, closing, readiness, adminServices }: Process,
   store: Store,
   serverId: string,
 ): Promise<Store> {
@@ -53,6 +53,8 @@ export async function keepState(
     },
   });
   closing.defer(() => journal.close());
+  await requireWhole(store.bucket('leases'));
+  await requireUnmoved(store);
   const isComplete = await markJournal(store.bucket('leases'), serverId, journal);
   if (!isComplete) {
     log.error(
@@ -70,6 +72,19 @@ export async function keepState(
     makeEra: () => randomBytes(8).toString('hex'),
   });
   closing.defer(() => kept.close());
+  adminServices.push({
+    service: createBackupService((passphrase) =>
+      writeBackup({
+        store,
+        journal,
+        trustDomain: config.trustDomain,
+        serverVersion: version(),
+        clock,
+        readKeys: passphrase && (() => readSealedKeys(config, passphrase)),
+      }),
+    ),
+    file: 'trustplane/admin/v1/backup.proto',
+  });
   return kept;
 }
 

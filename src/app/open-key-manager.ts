@@ -15,9 +15,9 @@ import { readFileBounded } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
 import type { Config } from './config.ts';
-import { keyFolder } from './open-state.ts';
 import { readPassphrase } from './passphrase.ts';
 import type { Process } from './process.ts';
+import { keyFolder } from './state-files.ts';
 import type { VaultConfig } from './vault-config.ts';
 
 const MAX_CA_BYTES = 1_048_576;

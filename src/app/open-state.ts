@@ -1,11 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
 import { openDataDir } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { openSqliteStore, type Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { keepState } from './keep-state.ts';
 import type { Process } from './process.ts';
+import { placeRestored } from './restored-state.ts';
+import { loadServerId } from './server-id.ts';
+import { databaseFile, keyFolder } from './state-files.ts';
 import { StoreHealth } from './store-health.ts';
 
 /**
@@ -15,12 +17,9 @@ import { StoreHealth } from './store-health.ts';
 export async function openState(config: Config, process: Process): Promise<Store> {
   const dataDir = openDataDir(config.dataDir);
   process.closing.defer(() => dataDir.close());
-  return await keepState(config, process, await openStore(config, process), 'local');
-}
-
-/** Where the sealed keys of authorities lie. */
-export function keyFolder(config: Config): string {
-  return path.join(config.dataDir, 'keys');
+  await placeRestored(config, process.log);
+  const serverId = await loadServerId(config, config.sharedStore !== undefined);
+  return await keepState(config, process, await openStore(config, process), serverId);
 }
 
 async function openStore(config: Config, process: Process): Promise<Store> {
@@ -29,7 +28,7 @@ async function openStore(config: Config, process: Process): Promise<Store> {
     return await openSharedStore(config, config.sharedStore, process, keyFolder(config));
   }
   const { log, metrics, clock, closing, fail } = process;
-  const file = path.join(config.dataDir, 'trustplane.db');
+  const file = databaseFile(config);
   requireDatabase(file, keyFolder(config));
   const health = new StoreHealth(process);
   const store = await openSqliteStore({

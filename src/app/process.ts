@@ -10,6 +10,7 @@ import {
   systemClock,
 } from '../ops/index.ts';
 import { type Clock, SelectorSet } from '../spiffe/index.ts';
+import type { GrpcService } from '../wire/index.ts';
 import { Reloader } from './reloader.ts';
 
 /** What every role of one process shares. */
@@ -24,6 +25,8 @@ export interface Process {
   readonly readiness: Readiness;
   /** Each part says here what it can take up of a changed configuration. */
   readonly reloader: Reloader;
+  /** What parts that are opened early have for administrators. */
+  readonly adminServices: ServedService[];
   /** What serves; all are drained together before anything is closed. */
   readonly listeners: Set<Listener>;
   /** What is opened goes in; disposing closes it, last opened first. */
@@ -31,6 +34,12 @@ export interface Process {
   /** Resolves when something failed for good and the process must end. */
   readonly failed: Promise<Error>;
   readonly fail: (error: Error) => void;
+}
+
+/** A service and the file that defines it, relative to `proto/`. */
+export interface ServedService {
+  readonly service: GrpcService;
+  readonly file: string;
 }
 
 interface Listener {
@@ -64,6 +73,7 @@ export function createProcess(logLevel: LogLevel): Process {
     noSelectors: SelectorSet.of([]),
     readiness: new Readiness(systemClock),
     reloader: new Reloader(log),
+    adminServices: [],
     listeners: new Set(),
     closing: new AsyncDisposableStack(),
     failed: promise,

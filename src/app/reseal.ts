@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { resealKeys } from '../ca/index.ts';
 import { type Environment, openDataDir } from '../ops/index.ts';
 import type { Config } from './config.ts';
-import { keyFolder } from './open-state.ts';
 import { type PassphraseSource, readPassphrase } from './passphrase.ts';
+import { keyFolder } from './state-files.ts';
 
 /**
  * Seals the keys of a server that is not running anew: they opened with what the configuration says,

@@ -1,13 +1,9 @@
 import { createHealth, createReflection, type GrpcService } from '../wire/index.ts';
-import type { Process } from './process.ts';
+import type { Process, ServedService } from './process.ts';
+
+export type { ServedService } from './process.ts';
 
 const HEALTH = 'grpc/health/v1/health.proto';
-
-/** A service and the file that defines it, relative to `proto/`. */
-export interface ServedService {
-  readonly service: GrpcService;
-  readonly file: string;
-}
 
 /** The services with gRPC's own beside them: health, which is that of the process for each of them, and reflection. */
 export function withHealth(

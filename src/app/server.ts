@@ -110,8 +110,8 @@ export async function serveAdministrators(
   const server = await serveUnix({
     path: config.adminSocket,
     mode: 0o600,
-    services: withHealth([...fleet.services, ...local], process).map((service) =>
-      requireAdmin(service, uid),
+    services: withHealth([...fleet.services, ...local, ...process.adminServices], process).map(
+      (service) => requireAdmin(service, uid),
     ),
     name: 'admin',
     log,

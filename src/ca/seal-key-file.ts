@@ -58,11 +58,18 @@ export async function readSealKeys(
 export async function writeSealKeys(
   file: string,
   keys: readonly Uint8Array[],
-  { passphrase, random, cost = STANDARD }: SealKeyFileOptions,
+  options: SealKeyFileOptions,
 ): Promise<void> {
+  await writeFileAtomic(file, await buildSealKeys(keys, options), { mode: PRIVATE });
+}
+
+/** What stands in such a file. */
+export async function buildSealKeys(
+  keys: readonly Uint8Array[],
+  { passphrase, random, cost = STANDARD }: SealKeyFileOptions,
+): Promise<Uint8Array> {
   const plain = Buffer.concat(keys);
-  const bytes = passphrase === undefined ? plain : await seal(plain, passphrase, random, cost);
-  await writeFileAtomic(file, bytes, { mode: PRIVATE });
+  return passphrase === undefined ? plain : await seal(plain, passphrase, random, cost);
 }
 
 interface SealedDocument {

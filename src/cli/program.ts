@@ -5,6 +5,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { agentCommand } from './agent-command.ts';
 import { apiCommand } from './api-command.ts';
 import { authorityCommand } from './authority-command.ts';
+import { backupCommand } from './backup-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
@@ -15,9 +16,11 @@ import { keysCommand } from './keys-command.ts';
 import { logLevelCommand } from './log-level-command.ts';
 import { natsCommand } from './nats-command.ts';
 import { policyCommand } from './policy-command.ts';
+import { restoreCommand } from './restore-command.ts';
 import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
+import { storeCommand } from './store-command.ts';
 import { svidCommand } from './svid-command.ts';
 import { tokenCommand } from './token-command.ts';
 import { upCommand } from './up-command.ts';
@@ -65,6 +68,9 @@ export function createProgram(io: Io): Command {
     logLevelCommand,
     configCommand,
     keysCommand,
+    backupCommand,
+    restoreCommand,
+    storeCommand,
     natsCommand,
   ]) {
     program.addCommand(create(io));

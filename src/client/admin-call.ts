@@ -24,7 +24,6 @@ const services = {
   Federation: ['trustplane/admin/v1/federation.proto', 'trustplane.admin.v1.Federation'],
   Backup: ['trustplane/admin/v1/backup.proto', 'trustplane.admin.v1.Backup'],
   Servers: ['trustplane/admin/v1/servers.proto', 'trustplane.admin.v1.Servers'],
-  Servers: ['trustplane/admin/v1/servers.proto', 'trustplane.admin.v1.Servers'],
   AgentStatus: ['trustplane/agent/v1/agent.proto', 'trustplane.agent.v1.Agent'],
 } as const;
 

@@ -28,7 +28,6 @@ export {
 export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
 export type { RelationshipView } from './relationship-view.ts';
 export { createServersClient, type ServersClient, type ServerView } from './servers-client.ts';
-export { createServersClient, type ServersClient, type ServerView } from './servers-client.ts';
 export { createSvidClient, type SvidClient } from './svid-client.ts';
 export {
   openUpstreamServers,

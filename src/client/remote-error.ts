@@ -14,6 +14,11 @@ const codesByStatus: Readonly<Partial<Record<status, ErrorCode>>> = {
   [status.UNIMPLEMENTED]: 'ERR_REMOTE_UNIMPLEMENTED',
 };
 
+/** Whether it is what grpc-js says of a call that failed. */
+export function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;
+}
+
 /** The error behind a failed call to the server at `address`, with the server's own stable code where it sent one. */
 export function remoteError(error: ServiceError, address: string): TrustplaneError {
   const sent = error.metadata.get(ERROR_CODE_KEY)[0];

@@ -2,6 +2,8 @@ import { type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { loadService } from '../wire/index.ts';
 
+type MethodDefinition = NonNullable<ReturnType<typeof loadService>[string]>;
+
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /** File below `proto/` and full name of a service. */
@@ -21,10 +23,7 @@ export interface UnaryCall {
 
 /** Makes one call. Rejects with what `toError` makes, and with ERR_REMOTE when the answer is nothing. */
 export function callUnary<Response>(call: UnaryCall): Promise<Response> {
-  const [file, name] = call.service;
-  const definition = loadService(file, name)[call.method];
-  if (definition === undefined)
-    throw new TrustplaneError('ERR_INTERNAL', `${name} has no method ${call.method}`);
+  const definition = methodOf(call.service, call.method);
   const {
     client,
     request,
@@ -48,4 +47,11 @@ export function callUnary<Response>(call: UnaryCall): Promise<Response> {
       },
     );
   });
+}
+
+/** @throws TrustplaneError ERR_INTERNAL when the service has none of the name */
+export function methodOf([file, name]: ServiceName, method: string): MethodDefinition {
+  const definition = loadService(file, name)[method];
+  if (definition !== undefined) return definition;
+  throw new TrustplaneError('ERR_INTERNAL', `${name} has no method ${method}`);
 }

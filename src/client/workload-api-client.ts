@@ -9,7 +9,7 @@ import {
 import { type Clock, type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Dial, dialUnix, loadService } from '../wire/index.ts';
 import type { EndpointAddress } from './endpoint-address.ts';
-import { remoteError } from './remote-error.ts';
+import { isServiceError, remoteError } from './remote-error.ts';
 import { streamRetryDelayMs } from './retry-delay.ts';
 import { type FetchedJwt, fetchJwt, type ValidatedJwt, validateJwt } from './workload-jwt-calls.ts';
 import { parseX509Context, type X509Context, type X509SvidResponse } from './x509-context.ts';
@@ -206,8 +206,4 @@ function describe(address: EndpointAddress): string {
   return address.kind === 'unix'
     ? `unix://${address.path}`
     : `tcp://${address.host}:${address.port}`;
-}
-
-function isServiceError(error: unknown): error is ServiceError {
-  return error instanceof Error && 'code' in error && 'details' in error && 'metadata' in error;
 }

@@ -27,6 +27,15 @@ export function decideRecord(
   return stored === undefined ? STAND : { type: 'delete' };
 }
 
+/** Of several of one bucket the first whose prefix fits counts. */
+export function ruleFor(
+  rules: readonly LastingRecords[],
+  bucket: string,
+  key: string,
+): LastingRecords | undefined {
+  return rules.find((rule) => rule.bucket === bucket && key.startsWith(rule.prefix));
+}
+
 function safeSide(
   { join }: Pick<LastingRecords, 'join'>,
   { key, value }: Fact,

@@ -144,6 +144,15 @@ export class FactJournal {
     throw damaged(this.#file.path, `has another line at byte ${at.offset} than was written`);
   }
 
+  /** All that it knows. @throws TrustplaneError ERR_JOURNAL_DAMAGED, ERR_JOURNAL_WRITE */
+  async *facts(): AsyncGenerator<Fact> {
+    await this.note([]);
+    for (const { bucket, key } of Array.from(this.#index.placed())) {
+      const fact = await this.read(bucket, key);
+      if (fact !== undefined) yield fact;
+    }
+  }
+
   /**
    * Resolves when the changes, and all that were noted before, are on disk.
    * @throws TrustplaneError ERR_JOURNAL_WRITE, and then what was not written is with the next that is noted

@@ -9,7 +9,7 @@ import {
   type StoreEvent,
   unlessConflict,
 } from '../store/index.ts';
-import { decideRecord, STAND } from './decide-record.ts';
+import { decideRecord, ruleFor, STAND } from './decide-record.ts';
 import type { FactHead } from './fact-index.ts';
 import type { FactJournal } from './fact-journal.ts';
 import type { JournalChange } from './journal-line.ts';
@@ -271,9 +271,7 @@ export class FactKeeper {
   }
 
   #ruleOf(bucket: BucketName, key: string): LastingRecords | undefined {
-    return this.#options.rules.find(
-      (rule) => rule.bucket === bucket && key.startsWith(rule.prefix),
-    );
+    return ruleFor(this.#options.rules, bucket, key);
   }
 
   #isKnown(bucket: BucketName, { key, revision }: StoreEvent): boolean {

@@ -73,7 +73,8 @@ async function writeNew(path: string, bytes: Uint8Array, mode: number): Promise<
   await file.sync();
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Makes what was renamed in the folder durable. */
+export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   await handle.sync();
 }

@@ -1,6 +1,11 @@
 /** What every process needs: log, metrics, health, drain, configuration primitives, the clock of the machine. */
 
-export { readFileBounded, removeAtomicLeftovers, writeFileAtomic } from './atomic-file.ts';
+export {
+  readFileBounded,
+  removeAtomicLeftovers,
+  syncFolder,
+  writeFileAtomic,
+} from './atomic-file.ts';
 export { checkDocument } from './checked-document.ts';
 export { type DataDir, openDataDir } from './data-dir.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';

@@ -1,0 +1,28 @@
+import { silentLog, systemClock } from '../ops/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { openSqliteStore, type Store } from '../store/index.ts';
+import type { Config } from './config.ts';
+import { createProcess } from './process.ts';
+import { keyFolder } from './state-files.ts';
+
+/** An embedded store in the file, without a server around it. @throws TrustplaneError ERR_STORE_* */
+export async function openFileStore({ trustDomain }: Config, path: string): Promise<Store> {
+  return await openSqliteStore({ path, trustDomain, clock: systemClock });
+}
+
+/** The store that servers share, without a server. @throws TrustplaneError ERR_CONFIG, ERR_NATS_*, ERR_STORE_* */
+export async function openSharedBareStore(config: Config): Promise<Store> {
+  if (config.sharedStore === undefined) {
+    const message = 'server.store: expected the configuration of the store that servers share';
+    throw new TrustplaneError('ERR_CONFIG', message);
+  }
+  const { openSharedStore } = await import('./open-shared-store.ts');
+  const process = { ...createProcess('error'), log: silentLog };
+  try {
+    const store = await openSharedStore(config, config.sharedStore, process, keyFolder(config));
+    return { bucket: (name) => store.bucket(name), close: () => process.closing.disposeAsync() };
+  } catch (error) {
+    await process.closing.disposeAsync();
+    throw error;
+  }
+}

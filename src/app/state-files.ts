@@ -1,0 +1,23 @@
+import path from 'node:path';
+import type { Config } from './config.ts';
+
+type Place = Pick<Config, 'dataDir'>;
+
+/** Where the sealed keys of authorities lie. */
+export function keyFolder({ dataDir }: Place): string {
+  return path.join(dataDir, 'keys');
+}
+
+export function databaseFile({ dataDir }: Place): string {
+  return path.join(dataDir, 'trustplane.db');
+}
+
+/** Of what must not go back, wherever the store is. */
+export function journalFile({ dataDir }: Place): string {
+  return path.join(dataDir, 'facts.journal');
+}
+
+/** What a restore has made ready and is being put in its place. */
+export function restoredFolder({ dataDir }: Place): string {
+  return path.join(dataDir, 'restored');
+}
