@@ -1,5 +1,5 @@
 import type { Log } from '../ops/index.ts';
-import { type Clock, generateP256KeyPair, messageOf, SpiffeId } from '../spiffe/index.ts';
+import { type Clock, generateP256KeyPair, messageOf, type SpiffeId } from '../spiffe/index.ts';
 import type { PublishingAuthority } from './publishing-authority.ts';
 import type { MessageSigner } from './signed-message.ts';
 

@@ -46,7 +46,7 @@ export const messageLimits = {
   certificates: 8,
 } as const;
 
-const ALGORITHMS: readonly JsonValue[] = ['ES256', 'ES384', 'RS256', 'PS256'];
+const ALGORITHMS: readonly string[] = ['ES256', 'ES384', 'RS256', 'PS256'];
 const HEADERS = ['alg', 'typ', 'x5c'];
 /** `parseJson` counts the levels of a message, not those of its payload. */
 const MAX_DEPTH = 4;
