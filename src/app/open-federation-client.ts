@@ -34,7 +34,7 @@ export async function openFederationClient(
   config: Config,
   process: Process,
   federation: Federation & { readonly trust: TrustMapSource },
-  duty?: Duty,
+  duty: Duty,
 ): Promise<FederationClient> {
   const { log, metrics, clock, closing, readiness, reloader } = process;
   const configured = await loadRelationships(config);

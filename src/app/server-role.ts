@@ -116,7 +116,12 @@ export async function openServerRole(
   });
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
-  const federationClient = await openFederationClient(config, process, { ...federation, trust });
+  const federationClient = await openFederationClient(
+    config,
+    process,
+    { ...federation, trust },
+    await controlPlane.duty('poll-bundles'),
+  );
   const identity = shareIdentity(config, process, { ca: authorities.ca, trust });
   return {
     ...federation,

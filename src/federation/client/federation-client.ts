@@ -28,7 +28,7 @@ export interface FederationClientOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   /** Without it everything is this server's to do. */
-  readonly duty?: Duty | undefined;
+  readonly duty?: Duty;
   /** Default 3; 0: none is followed. */
   readonly maxRedirects?: number;
   /** Endpoints that are asked at once; default 64, and 16 of those that let others wait before. */

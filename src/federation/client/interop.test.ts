@@ -10,8 +10,8 @@ import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 import { openFederation, testTokenAuthority } from '../../../test/fakes/open-federation.ts';
 import { silentLog } from '../../ops/index.ts';
 import {
-  type ErrorCode,
   type Bundle,
+  type ErrorCode,
   emptyBundle,
   parseX509Svid,
   SpiffeId,
