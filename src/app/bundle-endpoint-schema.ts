@@ -5,6 +5,7 @@ import {
   listenAddress,
   option,
   parsed,
+  reloadable,
   type Section,
 } from './config-values.ts';
 
@@ -57,7 +58,7 @@ const acme = z.strictObject({
 export const bundleEndpointSchema: z.ZodType<BundleEndpointFile> = z.strictObject({
   address: listenAddress.meta({
     description:
-      'Where the bundle endpoint listens, over TLS. Whoever gets there may read it, so that new authorities wait for 3 x server.bundle.refreshHint before they sign.',
+      'Where the bundle endpoint listens, over TLS. Whoever gets there may read it, so that new authorities wait for 3 x server.bundle.refreshHint before they sign. With several servers: on all, or on none.',
     examples: ['0.0.0.0:8443'],
   }),
   profile: option(
@@ -65,7 +66,7 @@ export const bundleEndpointSchema: z.ZodType<BundleEndpointFile> = z.strictObjec
     'https_spiffe',
     'How it shows who it is: by the SVID spiffe://<trust domain>/spire/server, or by a certificate of Web PKI, from files or ACME.',
   ),
-  path: option(httpPath, '/', 'Path of the bundle in its URL.'),
+  path: reloadable(option(httpPath, '/', 'Path of the bundle in its URL.')),
   certificateFile: absolutePath.optional().meta({
     description:
       'With https_web: PEM file of the certificate, then of what leads to a root. Taken up again when it changes.',
@@ -76,19 +77,23 @@ export const bundleEndpointSchema: z.ZodType<BundleEndpointFile> = z.strictObjec
     examples: ['/etc/trustplane/bundle-endpoint.key'],
   }),
   acme: acme.optional(),
-  leaveOutWitKeys: option(
-    z.boolean(),
-    false,
-    'Publish no WIT-SVID keys. SPIRE up to 1.15.2 refuses bundles that hold any.',
+  leaveOutWitKeys: reloadable(
+    option(
+      z.boolean(),
+      false,
+      'Publish no WIT-SVID keys. SPIRE up to 1.15.2 refuses bundles that hold any.',
+    ),
   ),
   bundleMap: z
     .strictObject({
       path: httpPath.optional().meta({
+        reloadable: true,
         description:
-          'Path of a SPIFFE Bundle Map with the own and all federated trust domains. Without it there is none.',
+          'Path of a SPIFFE Bundle Map with the own trust domain and those that are federated with as a whole. Without it there is none.',
         examples: ['/bundle-map'],
       }),
       envoyPath: httpPath.optional().meta({
+        reloadable: true,
         description:
           "Path of the same with X.509 keys alone, as Envoy's SPIFFE validator takes it. Without it there is none.",
         examples: ['/envoy-bundle-map'],

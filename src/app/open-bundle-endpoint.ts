@@ -8,6 +8,11 @@ import type { Config } from './config.ts';
 import { keepListening, type Process } from './process.ts';
 import type { ServerRole } from './server-role.ts';
 
+const SECTION = 'federation.bundleEndpoint';
+/** What a running endpoint takes up. */
+const PUBLISHED = ['path', 'leaveOutWitKeys', 'bundleMap.path', 'bundleMap.envoyPath'].map(
+  (name) => `${SECTION}.${name}`,
+);
 const MAX_CA_BYTES = 1_048_576;
 
 /** The endpoint that is served. */
@@ -27,6 +32,11 @@ export async function openBundleEndpoint(
   { trust, identity }: Pick<ServerRole, 'trust' | 'identity'>,
 ): Promise<BundleEndpoint | undefined> {
   const { bundleEndpoint } = config.federation;
+  let published: ((paths: BundleEndpointConfig) => void) | undefined;
+  process.reloader.add(PUBLISHED, (next) => {
+    const { bundleEndpoint: paths } = next.federation;
+    if (paths !== undefined) published?.(paths);
+  });
   if (bundleEndpoint === undefined) return undefined;
   const { clock, log, metrics, closing, readiness } = process;
   // Loaded when it is wanted, with the HTTP of Node.
@@ -43,6 +53,7 @@ export async function openBundleEndpoint(
     log,
     metrics,
   });
+  published = (paths) => listener.publish(paths);
   keepListening(process, listener);
   shown.start();
   readiness.observe('bundle-endpoint', () => shown.fault());
@@ -93,10 +104,7 @@ async function openAcme(
   const { keepAcmeCertificate } = await import('../federation/acme/index.ts');
   const bytes = caFile === undefined ? undefined : await readFileBounded(caFile, MAX_CA_BYTES);
   if (caFile !== undefined && bytes === undefined)
-    throw new TrustplaneError(
-      'ERR_CONFIG',
-      `federation.bundleEndpoint.acme.caFile: ${caFile} does not exist`,
-    );
+    throw new TrustplaneError('ERR_CONFIG', `${SECTION}.acme.caFile: ${caFile} does not exist`);
   return await keepAcmeCertificate({
     ...acme,
     ca: bytes && Buffer.from(bytes).toString('latin1'),

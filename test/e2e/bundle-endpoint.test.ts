@@ -18,7 +18,7 @@ import { makeAuthority } from '../fakes/test-certificates.ts';
 import { asPem, makeIdentity } from '../fakes/tls-place.ts';
 import { eventually } from '../programs/eventually.ts';
 import { freePorts } from '../programs/free-ports.ts';
-import { type LaunchedServer, launchServer } from '../programs/launch-server.ts';
+import { type LaunchedServer, launchServer, writeServerConfig } from '../programs/launch-server.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
 
@@ -130,10 +130,18 @@ describe('over https_spiffe', () => {
     expect(await names('/map')).toEqual(['example.org']);
   });
 
-  it('is part of its health and figures, and survives reloads', async () => {
+  it('is part of its health, and takes up another path', async () => {
+    writeServerConfig(folder.path, endpointOf('path: /elsewhere'));
     server.kill('SIGHUP');
-    await server.line('the configuration was reloaded');
-    expect((await read(url)).status).toBe(200);
+    expect(JSON.parse(await server.line('the configuration was reloaded'))).toMatchObject({
+      changed: [
+        'federation.bundleEndpoint.path',
+        'federation.bundleEndpoint.bundleMap.path',
+        'federation.bundleEndpoint.bundleMap.envoyPath',
+      ],
+    });
+    expect((await read(url)).status).toBe(404);
+    expect((await read(new URL('/elsewhere', url).href)).status).toBe(200);
     expect(await server.ask('status')).toMatchObject({ healthy: true });
   });
 });

@@ -5,10 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import {
   type BundleEndpointOptions,
+  type BundleEndpointServer,
   serveBundleEndpoint,
 } from '../../src/federation/endpoint/index.ts';
 import { createMetrics, type Metrics, silentLog } from '../../src/ops/index.ts';
-import type { HttpsServer } from '../../src/wire/https-server.ts';
 import type { TlsIdentity } from '../../src/wire/index.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeTrustMap } from './fake-trust-map.ts';
@@ -56,7 +56,7 @@ export class EndpointPlace {
     for (const cleanUp of this.#cleanUps.splice(0).reverse()) await cleanUp();
   }
 
-  async serve(options: Partial<BundleEndpointOptions> = {}): Promise<HttpsServer> {
+  async serve(options: Partial<BundleEndpointOptions> = {}): Promise<BundleEndpointServer> {
     const server = await serveBundleEndpoint({
       host: '127.0.0.1',
       port: 0,

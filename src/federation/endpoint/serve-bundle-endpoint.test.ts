@@ -131,6 +131,15 @@ it('answers 500 where a bundle cannot be written down, and goes on', async () =>
   expect(await place.ask()).toMatchObject({ status: 200 });
 });
 
+it('publishes elsewhere, and something else, from one request to the next', async () => {
+  const { publish } = await place.serve();
+  expect((await place.ask('/map')).status).toBe(200);
+  publish({ path: '/b', leaveOutWitKeys: true, bundleMap: { path: undefined, envoyPath: '/' } });
+  const statuses = [];
+  for (const path of ['/b', '/', '/map']) statuses.push((await place.ask(path)).status);
+  expect(statuses).toEqual([200, 200, 404]);
+});
+
 describe('a body', () => {
   it.each([
     ['of a length', 'Content-Length: 5\r\n\r\nhello'],

@@ -29,13 +29,20 @@ export interface BundleEndpointOptions extends EndpointPaths {
   readonly limits?: HttpsLimits;
 }
 
+export interface BundleEndpointServer extends HttpsServer {
+  /** Publishes this from now on. */
+  publish(paths: EndpointPaths): void;
+}
+
 /**
  * Serves the bundle of the own trust domain to anybody (SPIFFE Federation §5), the newest at each
  * request, and bundle maps where they are wanted.
  * @throws TrustplaneError ERR_LISTEN
  */
-export async function serveBundleEndpoint(options: BundleEndpointOptions): Promise<HttpsServer> {
-  const documents = createEndpointDocuments(options.trust, options);
+export async function serveBundleEndpoint(
+  options: BundleEndpointOptions,
+): Promise<BundleEndpointServer> {
+  let documents = createEndpointDocuments(options.trust, options);
   const log = limitLog(options.log, options.clock);
   const answers = options.metrics.counter(
     'trustplane_federation_endpoint_answers_total',
@@ -43,7 +50,7 @@ export async function serveBundleEndpoint(options: BundleEndpointOptions): Promi
     ['status'],
   );
   for (const status of [200, 304]) answers.inc({ status }, 0);
-  return await serveHttps({
+  const server = await serveHttps({
     ...options,
     name: 'bundle-endpoint',
     identity: () => options.identity(),
@@ -55,6 +62,10 @@ export async function serveBundleEndpoint(options: BundleEndpointOptions): Promi
       send(request, response, answer);
     },
   });
+  return {
+    ...server,
+    publish: (paths) => (documents = createEndpointDocuments(options.trust, paths)),
+  };
 }
 
 function answerTo(
