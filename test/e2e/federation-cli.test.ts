@@ -168,14 +168,10 @@ describe('a relationship with another trustplane', () => {
     const theirs = (...args: string[]) =>
       runTrustplane('bundle', 'show', '--admin-socket', peer.adminSocket, ...args);
     const first = file('c.pem', (await theirs()).stdout);
-    const created = await ask(
-      ...['federation', 'create', '--trust-domain', 'c.test'],
-      ...['--bundle-endpoint-url', `https://127.0.0.1:${port}/`],
-      ...['--bundle-endpoint-profile', 'https_spiffe'],
-      ...['--endpoint-spiffe-id', 'spiffe://c.test/spire/server'],
-      ...['--trust-domain-bundle-path', first],
-      ...['--accept', 'spiffe://c.test/payments/**', '--await-ack'],
-    );
+    const flags = `--trust-domain c.test --bundle-endpoint-url https://127.0.0.1:${port}/
+      --bundle-endpoint-profile https_spiffe --endpoint-spiffe-id spiffe://c.test/spire/server
+      --trust-domain-bundle-path ${first} --accept spiffe://c.test/payments/** --await-ack`;
+    const created = await ask('federation', 'create', ...flags.split(/\s+/u));
     expect(created).toMatchObject({ accept: ['spiffe://c.test/payments/**'], awaitAck: true });
     const { spiffe_sequence } = JSON.parse((await theirs('--format', 'spiffe')).stdout);
     expect(await ask('federation', 'refresh', 'c.test')).toMatchObject({

@@ -3,7 +3,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { fetchBundle } from '../../src/federation/client/fetch-bundle.ts';
 import { isPublicAddress } from '../../src/federation/client/public-address.ts';
 import { parseRedirect } from '../../src/federation/client/redirect.ts';
-import { SpiffeId, serializeBundleDocument, TrustDomain } from '../../src/spiffe/index.ts';
+import {
+  type Bundle,
+  bundlesEqual,
+  SpiffeId,
+  serializeBundleDocument,
+  TrustDomain,
+} from '../../src/spiffe/index.ts';
 import { BundleEndpoint, ForeignDomain } from '../fakes/bundle-endpoint.ts';
 import { codeOf } from '../fakes/code-of.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
@@ -75,14 +81,15 @@ describe('whatever an endpoint answers', () => {
         body,
         async (said, headers, text) => {
           raw = Buffer.from([`HTTP/1.1 ${said}`, ...headers, '', text].join('\r\n'), 'latin1');
+          let read: Bundle | 'unchanged' | undefined;
           const code = await codeOf(async () => {
-            const { document: read } = await fetching(endpoint);
-            if (read === undefined) return expect(said).toMatch(/^304/u);
-            taken++;
-            // Of whatever framing, what is read is the whole document and nothing else.
-            expect(read.bundle).toEqual(b.bundle({ sequenceNumber: 3n }));
+            read = (await fetching(endpoint)).document?.bundle ?? 'unchanged';
           });
-          if (code !== undefined) expect(code).toMatch(/^ERR_(?:FETCH_|JSON|BUNDLE)/u);
+          if (read === undefined) return /^ERR_(?:FETCH_|JSON|BUNDLE)/u.test(code ?? '');
+          if (read === 'unchanged') return said.startsWith('304');
+          taken++;
+          // Of whatever framing, what is read is the whole document and nothing else.
+          return bundlesEqual(read, b.bundle({ sequenceNumber: 3n }));
         },
       ),
       { numRuns: 600 },
