@@ -40,7 +40,7 @@ describe(`a store whose nats-servers die (FAULTS=${FAULTS} FAULT_SEED=${SEED})`,
   const tally = { acknowledged: 0, doubted: 0, counted: 0, countsInDoubt: 0 };
   let cluster: NatsCluster;
   let parties: Party[];
-  let isDone = false;
+  const done = new AbortController();
 
   beforeAll(async () => {
     cluster = await launchNatsCluster();
@@ -69,7 +69,7 @@ describe(`a store whose nats-servers die (FAULTS=${FAULTS} FAULT_SEED=${SEED})`,
           n % 2 === 0 ? await leaderOf(cluster, parties) : pick(cluster.servers, random(3));
         await breakOne(victim, n % 4 < 2 ? 'kill' : 'pause');
       }
-      isDone = true;
+      done.abort();
       await Promise.all(writing);
       const [first, second] = await Promise.all(parties.map(async (party) => await end(party)));
       if (first === undefined) throw new Error('there is no party');
@@ -103,7 +103,7 @@ describe(`a store whose nats-servers die (FAULTS=${FAULTS} FAULT_SEED=${SEED})`,
   }
 
   async function writeOn(bucket: Bucket, writer: string): Promise<void> {
-    for (let n = 0; !isDone; n++) {
+    for (let n = 0; !done.signal.aborted; n++) {
       const key = `${writer}.k${n % KEYS_PER_WRITER}`;
       const state = known.get(key) ?? { value: '-', revision: 0, doubted: [] };
       known.set(key, state);
