@@ -4,6 +4,7 @@ import { createLoggerService, requireAdmin } from '../api/index.ts';
 import { createLastKeyAttestation } from '../attest/index.ts';
 import { createThrowawayCa } from '../ca/index.ts';
 import {
+  BroadcastOverlay,
   createNodeStatusService,
   type Node,
   openNode,
@@ -75,6 +76,16 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     node.start();
     await askFirst(node, clock);
   }
+  const overlay = new BroadcastOverlay({
+    told: node.trust,
+    restored: before?.heard ?? [],
+    onHeard: (foreign, bundle) => void cache?.saveHeard(foreign, bundle),
+  });
+  closing.defer(() => overlay.close());
+  const { nats } = config.federation;
+  // The client of NATS is loaded where it is used.
+  if (nats !== undefined)
+    (await import('./hear-bundles.ts')).hearBundles(nats, process, { node, overlay });
   const entitlements = new AgentEntitlements(node.facts, clock);
   closing.defer(() => entitlements.close());
   const revocations = new AgentRevocations(node.facts, () => node.status().agentId);
@@ -83,7 +94,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     entitlements,
     issuer: node.issuer,
     jwtIssuer: node.jwtIssuer,
-    trust: node.trust,
+    trust: overlay,
     revocations,
     restored: before?.svids ?? [],
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),

@@ -1,6 +1,7 @@
 /** This host's membership: its own SVID, its link to the servers, and what they told it. */
 export type { NodeAttestation } from './attest-node.ts';
 export type { Bootstrap } from './bootstrap.ts';
+export { BroadcastOverlay } from './broadcast-overlay.ts';
 export {
   type Node,
   type NodeOptions,

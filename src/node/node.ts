@@ -83,6 +83,8 @@ export interface Node {
   /** Resolves when a server has told everything, or none could be asked, for the first time. */
   readonly asked: Promise<void>;
   status(): NodeStatus;
+  /** The agent's own SVID now; a new object for each. */
+  identity(): NodeIdentity | undefined;
   /** At least one; from now on. */
   setServers(servers: readonly ServerAddress[]): void;
   /** Tells the servers what those who are served by this agent have. */
@@ -147,6 +149,7 @@ export function openNode(options: NodeOptions): Node {
         faults,
       };
     },
+    identity: () => membership.identity,
     setServers(servers) {
       membership.setServers(servers);
       feed.renew();

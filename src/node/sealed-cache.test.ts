@@ -97,12 +97,13 @@ describe('the cache', () => {
       facts: undefined,
       position: undefined,
       svids: [],
+      heard: [],
     });
   });
 
   it('gives back the identity, the facts with their position, and the SVIDs', async () => {
     const { identity, facts, svids } = await fill();
-    expect(await reload()).toEqual({ identity, facts, position, svids });
+    expect(await reload()).toEqual({ identity, facts, position, svids, heard: [] });
     expect(place.lines).toEqual([]);
   });
 
@@ -130,6 +131,21 @@ describe('the cache', () => {
       await cache.saveFacts(alone, undefined);
     });
     expect((await reload()).facts).toEqual(alone);
+  });
+
+  it('gives back bundles that were heard, apart from those that were told, and forgets them', async () => {
+    const heard = [numberedBundle('b.test', 9), numberedBundle('a.test', 8)];
+    const { facts } = await fill();
+    await using(await place.open(), async (cache) => {
+      for (const one of heard) await cache.saveHeard(one.trustDomain, one);
+    });
+    const state = await reload();
+    expect(new Set(state.heard)).toEqual(new Set(heard));
+    expect(state.facts).toEqual(facts);
+    await using(await place.open(), async (cache) => {
+      for (const one of heard) await cache.saveHeard(one.trustDomain, undefined);
+    });
+    expect((await reload()).heard).toEqual([]);
   });
 
   it('forgets what is not used again', async () => {
@@ -230,6 +246,7 @@ describe('a value of the cache', () => {
       facts: undefined,
       position: undefined,
       svids: [],
+      heard: [],
     });
     expect(place.lines).toHaveLength(8);
   });

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type DataDir, type Log, type Metrics, openDataDir } from '../ops/index.ts';
 import {
   type AgentFacts,
+  type Bundle,
   type Clock,
   messageOf,
   type TrustDomain,
@@ -11,6 +12,7 @@ import {
 import { openSqliteStore, type Store, type StoredRecord } from '../store/index.ts';
 import {
   buildFacts,
+  bundleItem,
   bundleKeyOf,
   type HeldItem,
   type Position,
@@ -18,7 +20,7 @@ import {
 } from '../sync/index.ts';
 import type { NodeIdentity } from './node-identity.ts';
 import { type CacheKeyOptions, loadCacheKey } from './sealed-cache-key.ts';
-import { itemsOf, readItem } from './sealed-facts.ts';
+import { itemsOf, readBundle, readItem } from './sealed-facts.ts';
 import {
   decodeIdentity,
   decodePosition,
@@ -40,6 +42,7 @@ const IDENTITY = 'identity';
 const POSITION = 'position';
 const ITEM = 'item.';
 const SVID = 'svid.';
+const HEARD = 'heard.';
 /** A clock that is ahead at the start of a machine takes nothing away. */
 const FORGET_AFTER_MS = 86_400_000;
 
@@ -50,6 +53,8 @@ export interface SealedState {
   /** Where the facts stand; undefined when they did not come by Sync. */
   readonly position: Position | undefined;
   readonly svids: readonly KeptSvid[];
+  /** Bundles that were heard of and not told yet. */
+  readonly heard: readonly Bundle[];
 }
 
 /**
@@ -65,6 +70,8 @@ export interface SealedCache {
   saveFacts(facts: AgentFacts, position: Position | undefined): Promise<void>;
   /** Undefined: it is not used again. */
   saveSvid(entryId: string, svid: Omit<KeptSvid, 'entryId'> | undefined): Promise<void>;
+  /** A bundle that no server told yet; undefined: it is of no use any more. */
+  saveHeard(trustDomain: TrustDomain, bundle: Bundle | undefined): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -192,6 +199,7 @@ class SqliteSealedCache implements SealedCache {
     const { records } = await this.#store.bucket(BUCKET).list('');
     const items: HeldItem[] = [];
     const svids: KeptSvid[] = [];
+    const heard: Bundle[] = [];
     let identity: NodeIdentity | undefined;
     let position: Position | undefined;
     const dropped: string[] = [];
@@ -202,6 +210,7 @@ class SqliteSealedCache implements SealedCache {
         if (key === IDENTITY) identity = decodeIdentity(value, trustDomain);
         else if (key === POSITION) position = decodePosition(value);
         else if (key.startsWith(ITEM)) items.push(readItem(textOf(key, ITEM), value, trustDomain));
+        else if (key.startsWith(HEARD)) heard.push(readBundle(textOf(key, HEARD), value));
         else if (key.startsWith(SVID)) {
           const svid = decodeSvid(value, textOf(key, SVID));
           if (svid.expiresAt < forgetBefore) dropped.push(key);
@@ -219,7 +228,7 @@ class SqliteSealedCache implements SealedCache {
     this.#items = new Map(kept.map(({ key, hash }) => [nameOf(ITEM, key), hash]));
     await this.#writer.write(dropped.map((key) => [key, () => undefined] as const));
     const facts = buildFacts(kept, trustDomain);
-    return { identity, facts, position: facts && position, svids };
+    return { identity, facts, position: facts && position, svids, heard };
   }
 
   async saveIdentity(identity: NodeIdentity): Promise<void> {
@@ -247,6 +256,10 @@ class SqliteSealedCache implements SealedCache {
 
   async saveSvid(entryId: string, svid: Omit<KeptSvid, 'entryId'> | undefined): Promise<void> {
     await this.#writer.write([[nameOf(SVID, entryId), () => svid && encodeSvid(svid)]]);
+  }
+
+  async saveHeard({ name }: TrustDomain, bundle: Bundle | undefined): Promise<void> {
+    await this.#writer.write([[nameOf(HEARD, name), () => bundle && bundleItem(bundle).bytes]]);
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,7 @@
-import type { AgentFacts, TrustDomain } from '../spiffe/index.ts';
+import { type AgentFacts, type Bundle, TrustDomain } from '../spiffe/index.ts';
 import {
   bundleItem,
+  bundleKeyOf,
   entryItem,
   type HeldItem,
   parseItem,
@@ -32,4 +33,11 @@ export function readItem(key: string, bytes: Uint8Array, trustDomain: TrustDomai
     throw unreadable(key, 'is not of the form it should have', error);
   }
   throw unreadable(key, 'is another item than its name says');
+}
+
+/** The bundle that was kept of a trust domain. @throws TrustplaneError ERR_CACHE_VALUE */
+export function readBundle(name: string, bytes: Uint8Array): Bundle {
+  const { value } = readItem(bundleKeyOf(name), bytes, TrustDomain.parse(name));
+  if (value.kind === 'b') return value.bundle;
+  throw unreadable(name, 'is no bundle');
 }
