@@ -1,8 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Subscription } from '@nats-io/transport-node';
 import type { Log } from '../ops/index.ts';
 import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
-import type { BroadcastLink } from './broadcast-link.ts';
 import type { BroadcastMetrics, MessageKind } from './broadcast-metrics.ts';
 import type { BroadcastStream } from './broadcast-stream.ts';
 
@@ -16,13 +14,32 @@ export interface Listening {
   onRefused?(): void;
 }
 
+/** What an inbox needs of a connection. */
+export interface Subscribing {
+  isClosed(): boolean;
+  subscribe(
+    subject: string,
+    options: {
+      readonly callback: (error: Error | null, message: { readonly data: Uint8Array }) => void;
+    },
+  ): { unsubscribe(): void };
+}
+
 export interface InboxParts {
-  readonly link: BroadcastLink;
+  readonly link: { readonly connection: Subscribing | undefined };
   readonly stream: Pick<BroadcastStream, 'latest'>;
   readonly clock: Clock;
   /** Limited: others cause its lines. */
   readonly log: Log;
   readonly metrics: BroadcastMetrics;
+}
+
+/** The message itself is at fault, not that it could not be stored. */
+function isJudgement(error: unknown): boolean {
+  return (
+    error instanceof TrustplaneError &&
+    (error.code.startsWith('ERR_BUNDLE_') || error.code === 'ERR_RELATIONSHIP_NOT_FOUND')
+  );
 }
 
 /** What one subject may cost: each message is a chain and a signature to verify. */
@@ -31,8 +48,8 @@ const inboxLimits = {
   burst: 40,
   perSecond: 20,
   waiting: 8,
-  /** When the last message is asked for after some were passed over. */
-  catchUpMs: 2_000,
+  /** When what could not be taken in is tried again, and the last message asked for. */
+  againMs: 2_000,
 } as const;
 
 /**
@@ -43,11 +60,12 @@ export class Inbox {
   readonly #parts: InboxParts;
   readonly #listening: Listening;
   readonly #waiting: Uint8Array[] = [];
-  #subscription: Subscription | undefined;
+  #subscription: ReturnType<Subscribing['subscribe']> | undefined;
   #work: Promise<void> | undefined;
   #last = '';
   #allowance: number = inboxLimits.burst;
   #countedAt: number;
+  #isClosed = false;
   #timer: Timer | undefined;
 
   constructor(parts: InboxParts, listening: Listening) {
@@ -83,6 +101,7 @@ export class Inbox {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#timer?.cancel();
     this.#waiting.length = 0;
     if (this.#parts.link.connection?.isClosed() === false) this.#subscription?.unsubscribe();
@@ -93,8 +112,16 @@ export class Inbox {
     if (this.#admits()) return this.#enqueue(bytes);
     const message = `more than ${inboxLimits.perSecond} messages a second`;
     this.#refuse(new TrustplaneError('ERR_BUNDLE_MESSAGE_FLOOD', message));
-    this.#timer ??= this.#parts.clock.setTimer(inboxLimits.catchUpMs, () => {
+    this.#lookAgain();
+  }
+
+  /** @param bytes a message that was believed and is to be taken in all the same */
+  #lookAgain(bytes?: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#timer ??= this.#parts.clock.setTimer(inboxLimits.againMs, () => {
       this.#timer = undefined;
+      this.forget();
+      if (bytes !== undefined) this.#enqueue(bytes);
       void this.catchUp();
     });
   }
@@ -132,6 +159,7 @@ export class Inbox {
       this.#parts.metrics.received(kind, await this.#listening.take(bytes));
     } catch (error) {
       this.#refuse(error);
+      if (!isJudgement(error)) this.#lookAgain(bytes);
     }
   }
 

@@ -1,7 +1,10 @@
+import type { BroadcastLink } from './broadcast-link.ts';
 import { Inbox, type InboxParts, type Listening } from './inbox.ts';
 
 /** So many subjects are asked for at once when a connection is there again. */
 const AT_ONCE = 16;
+
+export type InboxesParts = InboxParts & { readonly link: BroadcastLink };
 
 interface Held {
   readonly listening: Listening;
@@ -10,11 +13,11 @@ interface Held {
 
 /** The subjects that are listened to now; a connection that comes back finds out what was missed. */
 export class Inboxes {
-  readonly #parts: InboxParts;
+  readonly #parts: InboxesParts;
   readonly #held = new Map<string, Held>();
   readonly #stop: () => void;
 
-  constructor(parts: InboxParts) {
+  constructor(parts: InboxesParts) {
     this.#parts = parts;
     this.#stop = parts.link.watch((isConnected) => {
       if (isConnected) void this.#connect([...this.#held.values()]);
