@@ -1,9 +1,13 @@
 import type { Bundle } from './bundle.ts';
 import { type BundleDocument, readBundle } from './bundle-document.ts';
 import { TrustplaneError } from './errors.ts';
-import { formatJson, type WritableJson } from './format-json.ts';
+import { formatJson } from './format-json.ts';
 import { parseJson } from './json.ts';
-import { buildBundleDocument, buildX509Jwk } from './serialize-bundle.ts';
+import {
+  type BundleDocumentOptions,
+  buildX509Jwk,
+  serializeBundleDocument,
+} from './serialize-bundle.ts';
 import { TrustDomain } from './trust-domain.ts';
 
 const MAX_BYTES = 32 << 20;
@@ -37,13 +41,15 @@ export function parseBundleMap(document: Uint8Array | string): ReadonlyMap<strin
 }
 
 /**
- * The bundle map of these bundles, without refresh hints.
+ * The bundle map of these bundles, without refresh hints. What it says of a bundle is written once, so
+ * that a change of one among many costs little.
  * @throws TrustplaneError ERR_BUNDLE_MAP when a trust domain comes twice; ERR_BUNDLE
  */
-export function serializeBundleMap(bundles: Iterable<Bundle>): string {
-  return serialize(bundles, (bundle) =>
-    buildBundleDocument({ ...bundle, refreshHintSeconds: undefined }),
-  );
+export function serializeBundleMap(
+  bundles: Iterable<Bundle>,
+  { includeWitKeys = true }: Pick<BundleDocumentOptions, 'includeWitKeys'> = {},
+): string {
+  return serialize(bundles, includeWitKeys ? wholeTexts : textsWithoutWit);
 }
 
 /**
@@ -53,22 +59,44 @@ export function serializeBundleMap(bundles: Iterable<Bundle>): string {
  * @throws TrustplaneError ERR_BUNDLE_MAP when a trust domain comes twice; ERR_BUNDLE
  */
 export function serializeEnvoyBundleMap(bundles: Iterable<Bundle>): string {
-  return serialize(bundles, ({ x509Authorities }) =>
-    x509Authorities.length === 0 ? undefined : { keys: x509Authorities.map(buildX509Jwk) },
-  );
+  return serialize(bundles, envoyTexts);
 }
 
-function serialize(
-  bundles: Iterable<Bundle>,
-  build: (bundle: Bundle) => WritableJson | undefined,
-): string {
-  const trustDomains = new Map<string, WritableJson | undefined>();
+/** The text of a bundle in a map, once written; undefined: it is left out. */
+type BundleText = (bundle: Bundle) => string | undefined;
+
+const wholeTexts = onceForEach((bundle) =>
+  serializeBundleDocument({ ...bundle, refreshHintSeconds: undefined }),
+);
+const textsWithoutWit = onceForEach((bundle) =>
+  serializeBundleDocument({ ...bundle, refreshHintSeconds: undefined }, { includeWitKeys: false }),
+);
+const envoyTexts = onceForEach(({ x509Authorities }) =>
+  x509Authorities.length === 0
+    ? undefined
+    : formatJson({ keys: x509Authorities.map(buildX509Jwk) }),
+);
+
+function onceForEach(write: BundleText): BundleText {
+  const written = new WeakMap<Bundle, { readonly text: string | undefined }>();
+  return (bundle) => {
+    const known = written.get(bundle) ?? { text: write(bundle) };
+    written.set(bundle, known);
+    return known.text;
+  };
+}
+
+function serialize(bundles: Iterable<Bundle>, textOf: BundleText): string {
+  const names = new Set<string>();
+  const members: string[] = [];
   for (const bundle of bundles) {
     const { name } = bundle.trustDomain;
-    if (trustDomains.has(name)) throw malformed(`a bundle map has ${name} once; got it twice`);
-    trustDomains.set(name, build(bundle));
+    if (names.has(name)) throw malformed(`a bundle map has ${name} once; got it twice`);
+    names.add(name);
+    const text = textOf(bundle);
+    if (text !== undefined) members.push(`${JSON.stringify(name)}:${text}`);
   }
-  return formatJson({ trust_domains: trustDomains });
+  return `{"trust_domains":{${members.join(',')}}}`;
 }
 
 function malformed(message: string): TrustplaneError {

@@ -27,7 +27,7 @@ export function serializeBundleDocument(
 }
 
 /** The members of a bundle document. @throws TrustplaneError ERR_BUNDLE */
-export function buildBundleDocument(bundle: Bundle): WritableJson {
+function buildBundleDocument(bundle: Bundle): WritableJson {
   checkKeyIds([...bundle.jwtAuthorities, ...bundle.witAuthorities]);
   return {
     keys: [

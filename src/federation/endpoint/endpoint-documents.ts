@@ -41,37 +41,32 @@ export function createEndpointDocuments(
   trust: Pick<TrustMapSource, 'current'>,
   { path, leaveOutWitKeys, bundleMap }: EndpointPaths,
 ): ReadonlyMap<string, ReadDocument> {
-  const published = (bundle: Bundle): Bundle =>
-    leaveOutWitKeys ? { ...bundle, witAuthorities: [] } : bundle;
-  const all = (map: TrustMap): readonly Bundle[] =>
-    [map.own, ...acceptedWhole(map)].map((bundle) => published(bundle));
-  const written = new Map([
+  const options = { includeWitKeys: !leaveOutWitKeys };
+  const documents = new Map([
     [
       path,
       oncePerVersion(
         trust,
         ({ own }) => own,
-        ({ own }) => serializeBundleDocument(published(own)),
+        ({ own }) => serializeBundleDocument(own, options),
       ),
     ],
   ]);
-  const whole = (map: TrustMap): TrustMap => map;
-  if (bundleMap.path !== undefined)
-    written.set(
-      bundleMap.path,
-      oncePerVersion(trust, whole, (map) => serializeBundleMap(all(map))),
-    );
-  if (bundleMap.envoyPath !== undefined)
-    written.set(
-      bundleMap.envoyPath,
-      oncePerVersion(trust, whole, (map) => serializeEnvoyBundleMap(all(map))),
-    );
-  return written;
+  const publishMap = (at: string | undefined, write: (map: TrustMap) => string): void => {
+    if (at !== undefined)
+      documents.set(
+        at,
+        oncePerVersion(trust, (map) => map, write),
+      );
+  };
+  publishMap(bundleMap.path, (map) => serializeBundleMap(acceptedWhole(map), options));
+  publishMap(bundleMap.envoyPath, (map) => serializeEnvoyBundleMap(acceptedWhole(map)));
+  return documents;
 }
 
-function acceptedWhole({ federated, terms }: TrustMap): readonly Bundle[] {
+function acceptedWhole({ own, federated, terms }: TrustMap): readonly Bundle[] {
   const isWhole = (name: string): boolean => (terms.get(name)?.accept ?? []).length === 0;
-  return [...federated].flatMap(([name, bundle]) => (isWhole(name) ? [bundle] : []));
+  return [own, ...[...federated].flatMap(([name, bundle]) => (isWhole(name) ? [bundle] : []))];
 }
 
 function oncePerVersion(
