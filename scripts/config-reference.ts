@@ -20,10 +20,12 @@ const scalar = z.union([z.string(), z.number(), z.boolean()]);
 
 /** The part of JSON Schema that the configuration's uses. */
 const node = z.object({
-  type: z.string(),
+  type: z.string().optional(),
   description: z.string().optional(),
   default: scalar.optional(),
-  examples: z.array(z.union([z.string(), z.array(z.string())])).optional(),
+  examples: z.array(z.union([z.string(), z.array(z.unknown())])).optional(),
+  /** Of a choice of numbers. */
+  anyOf: z.array(z.object({ const: z.number() })).optional(),
   reloadable: z.boolean().optional(),
   enum: z.array(z.string()).optional(),
   minLength: z.number().optional(),
@@ -59,7 +61,8 @@ export function formatExampleFile(schema: object): string {
     '# (--config FILE) need not say more than what differs. Check yours with `trustplane config check FILE`.',
     '# Written by `npm run reference` from src/app/config-schema.ts.',
   ];
-  const options = findOptions(node.parse(schema));
+  const all = findOptions(node.parse(schema));
+  const options = all.filter(({ path }) => !path.some((name) => name.endsWith('[]')));
   let section: readonly string[] = [];
   for (const option of options) {
     const parents = option.path.slice(0, -1);
@@ -104,17 +107,42 @@ function findOptions(
     if (inner.description === undefined) throw new Error(`${here.join('.')} has no description`);
     const { description: meaning, default: standard, examples } = inner;
     const [example] = (examples ?? []).map((value) =>
-      Array.isArray(value) ? `[${value.join(', ')}]` : value,
+      Array.isArray(value) ? formatList(value) : value,
     );
     const isReloadable = inner.reloadable === true;
     const form = formOf(inner);
-    return [{ path: here, meaning, form, standard, example, isOptional, isReloadable }];
+    const option = { path: here, meaning, form, standard, example, isOptional, isReloadable };
+    return [option, ...findItemOptions(inner, here)];
   });
+}
+
+/** Of what a list holds, such as `federation.relationships[].trustDomain`; they are taken up as the list is. */
+function findItemOptions({ items, reloadable }: SchemaNode, path: readonly string[]) {
+  if (items?.properties === undefined) return [];
+  const within = [...path.slice(0, -1), `${path.at(-1)}[]`];
+  return findOptions(items, within).map((option) => ({
+    ...option,
+    isReloadable: reloadable === true,
+  }));
+}
+
+/** As YAML writes it in one line. */
+function formatList(values: readonly unknown[]): string {
+  const items = values.map((value) =>
+    typeof value === 'object' && value !== null
+      ? `{ ${Object.entries(value)
+          .map(([name, inner]) => `${name}: ${inner}`)
+          .join(', ')} }`
+      : String(value),
+  );
+  return `[${items.join(', ')}]`;
 }
 
 function formOf(inner: SchemaNode): string {
   if (inner.$comment !== undefined) return inner.$comment;
   if (inner.enum !== undefined) return inner.enum.join(', ');
+  if (inner.anyOf !== undefined) return inner.anyOf.map((one) => one.const).join(', ');
+  if (inner.items?.properties !== undefined) return 'list';
   if (inner.items !== undefined) return `list of ${formOf(inner.items)}`;
   if (inner.type === 'boolean') return 'true, false';
   if (inner.type === 'number') return `number from ${inner.minimum}`;
