@@ -15,7 +15,7 @@ async function open() {
     entries: registry,
     revocations,
     lastSvidEnd: () => clock.now() + HOUR_MS,
-    clock,
+    latestIssue: () => clock.now(),
     log: silentLog,
   };
   const entries = createRevokingEntries(options);

@@ -1,12 +1,7 @@
 import { type EntryRegistry, WriteQueue } from '../entries/index.ts';
 import type { Log } from '../ops/index.ts';
 import type { RevocationRegistry } from '../revocations/index.ts';
-import {
-  type Clock,
-  type RegistrationEntry,
-  type SpiffeId,
-  TrustplaneError,
-} from '../spiffe/index.ts';
+import { type RegistrationEntry, type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 
 /** What administrators may do with entries. */
 export type EntryStore = Pick<
@@ -19,7 +14,8 @@ export interface RevokingEntriesOptions {
   readonly revocations: Pick<RevocationRegistry, 'add' | 'withoutIssuance'>;
   /** When the last SVID that was issued until now has ended, milliseconds since the epoch. */
   readonly lastSvidEnd: () => number;
-  readonly clock: Clock;
+  /** By when it may say it was issued; milliseconds since the epoch. */
+  readonly latestIssue: () => number;
   readonly log: Log;
 }
 
@@ -31,7 +27,7 @@ const MAX_WAITING = 20_000;
  * was issued to the ID until then is revoked, and nothing is issued to it until it is gone.
  */
 export function createRevokingEntries(options: RevokingEntriesOptions): EntryStore {
-  const { entries, revocations, lastSvidEnd, clock, log } = options;
+  const { entries, revocations, lastSvidEnd, latestIssue, log } = options;
   /** By SPIFFE ID. */
   const queue = new WriteQueue(MAX_WAITING, busy);
   const countOf = (spiffeId: SpiffeId): number => entries.count({ spiffeId });
@@ -42,7 +38,7 @@ export function createRevokingEntries(options: RevokingEntriesOptions): EntrySto
         kind: 'spiffe-id',
         value: spiffeId.toString(),
         // This millisecond too.
-        issuedBefore: clock.now() + 1,
+        issuedBefore: latestIssue() + 1,
         expiresAt: lastSvidEnd(),
         reason: 'the last entry of the ID went',
       });

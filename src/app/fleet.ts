@@ -26,6 +26,7 @@ import type { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { lastSvidEnd } from './last-svid-end.ts';
+import { latestIssue } from './latest-issue.ts';
 import { openNodeAttestors } from './node-attestors.ts';
 import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
@@ -62,7 +63,7 @@ export async function openFleet(
   const entries = createRevokingEntries({
     ...server,
     lastSvidEnd: () => lastSvidEnd(trust.current().own, clock.now()),
-    clock,
+    latestIssue: () => latestIssue(server.controlPlane, clock.now()),
     log,
   });
   const lives = openSvidLives(config, process);

@@ -46,8 +46,17 @@ export function openSync(
 }
 
 /** How much of the store is in what agents are told. */
-function cursorOver(
-  { ownBundle, entries, foreignBundles, relationships, revocations }: ServerRole,
+export function cursorOver(
+  {
+    ownBundle,
+    entries,
+    foreignBundles,
+    relationships,
+    revocations,
+  }: Pick<
+    ServerRole,
+    'ownBundle' | 'entries' | 'foreignBundles' | 'relationships' | 'revocations'
+  >,
   { agents }: { readonly agents: AgentRegistry },
 ): StoreCursor {
   const bundle: StoreReader = {

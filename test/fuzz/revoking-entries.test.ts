@@ -54,6 +54,7 @@ class World {
       entries: registry,
       revocations,
       lastSvidEnd,
+      latestIssue: () => this.clock.now(),
     });
   }
 
