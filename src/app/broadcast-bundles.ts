@@ -4,7 +4,7 @@ import type { ServerRole } from './server-role.ts';
 
 /**
  * Has bundles published and heard over NATS, where that is configured; the client of NATS is loaded then.
- * @throws TrustplaneError ERR_NATS_*
+ * @throws TrustplaneError ERR_NATS_*, ERR_STORE_*
  */
 export async function broadcastBundles(
   config: Config,
@@ -18,5 +18,5 @@ export async function broadcastBundles(
     return;
   }
   const { openBroadcast } = await import('./open-broadcast.ts');
-  await openBroadcast(nats, process, role);
+  await openBroadcast(nats, process, role, await role.controlPlane.duty('relay-bundles'));
 }

@@ -8,7 +8,7 @@ import {
 } from '../broadcast/index.ts';
 import { peerOf, withdraw } from '../federation/index.ts';
 import { type Bundle, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
-import { type Duty, soleDuty } from '../store/index.ts';
+import type { Duty } from '../store/index.ts';
 import type { NatsConfig } from './nats-config.ts';
 import { openNatsLink } from './open-nats-link.ts';
 import type { Process } from './process.ts';
@@ -22,13 +22,14 @@ export interface Broadcast {
 /**
  * Publishes the own bundle over NATS and takes in those of the relationships' trust domains; closed
  * with `process`. It waits for no connection.
+ * @param duty relays and acknowledges
  * @throws TrustplaneError ERR_NATS_*
  */
 export async function openBroadcast(
   nats: NatsConfig,
   process: Process,
   role: ServerRole,
-  duty: Duty = soleDuty,
+  duty: Duty,
 ): Promise<Broadcast> {
   const { closing, readiness } = process;
   const { trust, ownBundle, foreignBundles, relationships, acks } = role;

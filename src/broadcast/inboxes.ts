@@ -4,7 +4,7 @@ import { Inbox, type InboxParts, type Listening } from './inbox.ts';
 /** So many subjects are asked for at once when a connection is there again. */
 const AT_ONCE = 16;
 
-export type InboxesParts = InboxParts & { readonly link: BroadcastLink };
+type InboxesParts = InboxParts & { readonly link: BroadcastLink };
 
 interface Held {
   readonly listening: Listening;
