@@ -6,13 +6,14 @@ import {
   type PublisherCa,
   trustedBundle,
 } from '../broadcast/index.ts';
-import { peerOf, withdraw } from '../federation/index.ts';
-import { type Bundle, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { peerOf } from '../federation/index.ts';
+import type { TrustDomain } from '../spiffe/index.ts';
 import type { Duty } from '../store/index.ts';
 import type { NatsConfig } from './nats-config.ts';
 import { openNatsLink } from './open-nats-link.ts';
 import type { Process } from './process.ts';
 import type { ServerRole } from './server-role.ts';
+import { takeBundle } from './take-bundle.ts';
 
 /** What this server hears over NATS. */
 export interface Broadcast {
@@ -71,17 +72,4 @@ function publisherCaOf({ ca, ownBundle }: Pick<ServerRole, 'ca' | 'ownBundle'>):
       ca.anchors().map((one) => ({ ...one, publishedAt: bundle.find(one.anchor)?.publishedAt })),
     issue: (authorityId, request) => ca.issueX509SvidUnder(authorityId, request),
   };
-}
-
-/** Whoever ended the relationship meanwhile withdrew the bundle either before, and then it goes again here, or afterwards. */
-async function takeBundle(
-  { foreignBundles, relationships }: Pick<ServerRole, 'foreignBundles' | 'relationships'>,
-  bundle: Bundle,
-): Promise<void> {
-  const { trustDomain } = bundle;
-  await foreignBundles.set(bundle);
-  if (await relationships.isStored(trustDomain)) return;
-  await withdraw(foreignBundles, trustDomain);
-  const message = `there is no relationship with ${trustDomain.name}`;
-  throw new TrustplaneError('ERR_RELATIONSHIP_NOT_FOUND', message);
 }
