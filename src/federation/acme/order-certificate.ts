@@ -49,13 +49,13 @@ export async function orderCertificate(options: OrderOptions): Promise<OrderedCe
   const { message: order, location } = await session.newOrder(orderMessage, { identifiers });
   for (const url of order.authorizations) await authorize(url, options);
   const isReady = ({ status }: Order): boolean => status !== 'pending';
-  expectOrder(await poll(orderMessage, location, isReady, options), ['ready', 'valid']);
+  expectOrder(await poll(orderMessage, location, isReady, options), 'ready');
   const keys = generateP256KeyPair();
   const csr = Buffer.from(buildCsr({ ...keys, dnsNames: domainNames })).toString('base64url');
   await session.send(orderMessage, order.finalize, { csr });
   const isDone = ({ status }: Order): boolean => status === 'valid' || status === 'invalid';
   const done = await poll(orderMessage, location, isDone, options);
-  expectOrder(done, ['valid']);
+  expectOrder(done, 'valid');
   if (done.certificate === undefined) throw unexpected('the valid order has no certificate');
   const chain = await session.readText(done.certificate);
   return { chain, key: encodePem('PRIVATE KEY', keys.privateKey) };
@@ -99,8 +99,8 @@ async function poll<T>(
   }
 }
 
-function expectOrder({ status, error }: Order, expected: readonly Order['status'][]): void {
-  if (expected.includes(status)) return;
+function expectOrder({ status, error }: Order, expected: Order['status']): void {
+  if (status === expected) return;
   const why = error === undefined ? status : describeProblem(error);
   throw new TrustplaneError('ERR_ACME_REFUSED', `the ACME authority refused the order: ${why}`);
 }
