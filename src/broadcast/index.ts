@@ -5,16 +5,8 @@ export {
   type BundleInterest,
   interestsOfAgent,
   interestsOfServer,
-  serverIdOf,
   trustedBundle,
 } from './bundle-interest.ts';
-export {
-  type BundleMessage,
-  type ExpectedBundle,
-  signBundleMessage,
-  type VerifiedBundleMessage,
-  verifyBundleMessage,
-} from './bundle-message.ts';
 export {
   type BundlePublisher,
   type BundlePublisherOptions,
@@ -30,4 +22,4 @@ export { PeerAcks, type PeerAcksOptions } from './peer-acks.ts';
 export type { PublisherCa } from './publisher-svids.ts';
 export type { PublishingAuthority } from './publishing-authority.ts';
 export type { MessageSigner } from './signed-message.ts';
-export { ackSubject, allSubjects, bundleSubject, relaySubject } from './subjects.ts';
+export { allSubjects, bundleSubject } from './subjects.ts';

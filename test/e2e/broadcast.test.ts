@@ -58,9 +58,8 @@ it('a rotated authority is at the peer before it signs, and not without the peer
 
   await b.stop();
   const next = await a.ask('authority', 'x509', 'prepare');
-  const refused = await runTrustplane(
-    ...['authority', 'x509', 'activate', next.authorityId, '--admin-socket', a.adminSocket],
-  );
+  const activate = ['authority', 'x509', 'activate', next.authorityId];
+  const refused = await runTrustplane(...activate, '--admin-socket', a.adminSocket);
   expect(refused.code).not.toBe(0);
   expect(refused.stderr).toContain('the trust domain b.test');
 });

@@ -67,7 +67,7 @@ describe('messages about bundles', () => {
     fc.assert(
       fc.property(damage(bytes), (damaged) => {
         const verified = attempt(() => verifyAckMessage(damaged, from));
-        if (verified !== undefined) expect(verified).toEqual(ack);
+        expect([undefined, ack]).toContainEqual(verified);
       }),
       { numRuns: 1_000 },
     );
