@@ -7,7 +7,7 @@ import {
   keepConfigured,
   parseWebCa,
 } from '../federation/index.ts';
-import { limitLog, readFileBounded } from '../ops/index.ts';
+import { readFileBounded } from '../ops/index.ts';
 import {
   type Bundle,
   parseBundleDocument,
@@ -45,8 +45,8 @@ export async function openFederationClient(
     duty,
     clock,
     random: randomBytes,
-    // Peers may fail as often as they like.
-    log: limitLog(log, clock),
+    // Every fetch leaves its line; how often there is one the client decides.
+    log,
     metrics,
   });
   closing.defer(() => client.close());

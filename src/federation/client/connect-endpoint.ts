@@ -4,10 +4,11 @@ import { type Clock, messageOf, TrustplaneError } from '../../spiffe/index.ts';
 import { takePeerChain } from '../../wire/index.ts';
 import { endpointContext } from './endpoint-context.ts';
 import { type EndpointTrust, judgeEndpoint } from './endpoint-trust.ts';
-import { lookUpHost } from './host-lookup.ts';
+import { createHostLookup } from './host-lookup.ts';
 import { isPublicAddress } from './public-address.ts';
 
 const HTTPS_PORT = 443;
+const lookUpHost = createHostLookup();
 
 /** What the server at a URL presented, whether it is then believed or not. */
 export interface Presented {

@@ -114,15 +114,16 @@ export class Peer {
     return ++this.#plan;
   }
 
-  /** Until the next poll is due, whatever came of this one (SPIFFE Federation §6.2). */
+  /** Until the next poll is due, whatever came of this one (SPIFFE Federation §6.2), unless it was judged by what has changed since. */
   #sleep(): void {
     this.#replan();
     if (this.#ending.signal.aborted) return;
     const ground = this.#ground;
     const { clock } = ground;
     const bundle = ground.bundleOf(this.relationship.trustDomain);
-    const delayMs = pollDelayMs(bundle, ground.random());
-    const nextAttemptAt = ground.isMine() ? clock.now() + delayMs : undefined;
+    const isMine = ground.isMine();
+    const delayMs = isMine && this.isBlocked ? 0 : pollDelayMs(bundle, ground.random());
+    const nextAttemptAt = isMine ? clock.now() + delayMs : undefined;
     this.#status = { ...this.#status, nextAttemptAt };
     this.#timer = clock.setTimer(delayMs, () => this.poll());
   }
