@@ -73,10 +73,9 @@ it('a root that rotates reaches the Envoys of another domain whose servers are a
   const trusted = ['--bundle-file', await writeBundle(place, b)];
   const token = ['--join-token', await b.makeToken()];
   const agent = join(place, [...trusted, ...token], b, nats.url);
-  await b.ask(
-    ...['entry', 'create', '--spiffe-id', 'spiffe://b.test/web', '--parent-id', await agent.id],
-    ...['--selector', `unix:uid:${uid}`, '--federates-with', 'a.test'],
-  );
+  const whose = ['--parent-id', await agent.id, '--selector', `unix:uid:${uid}`];
+  const what = ['--spiffe-id', 'spiffe://b.test/web', '--federates-with', 'a.test'];
+  await b.ask('entry', 'create', ...whose, ...what);
   const stream = watch(agent);
   expect(await authorities(stream)).toBe(1);
 
