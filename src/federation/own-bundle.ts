@@ -7,13 +7,29 @@ import {
   messageOf,
   parseCertificate,
   parsePublicKey,
-  quote,
   type TokenAuthority,
   type TrustDomain,
-  TrustplaneError,
   type X509Authority,
 } from '../spiffe/index.ts';
 import type { Bucket } from '../store/index.ts';
+import {
+  checkNotRevoked,
+  checkSize,
+  type Edit,
+  hasKeyId,
+  isConflict,
+  isNot,
+  isOf,
+  merged,
+  NO_KEYS,
+  type Publication,
+  publication,
+  sameItems,
+  withJwtAuthority,
+  withoutExpired,
+  withRevoked,
+  withTaint,
+} from './bundle-edits.ts';
 import {
   authorityName,
   type BundleKeys,
@@ -24,25 +40,14 @@ import {
   type Provenance,
   type PublishedJwtAuthority,
   type PublishedX509Authority,
-  type RevokedAuthority,
 } from './bundle-record.ts';
 import { followRecord, type RecordFeed, type RecordState } from './record-feed.ts';
 
 const KEY = 'bundle';
 const MAX_ATTEMPTS = 32;
-/** As many as readers of bundle documents take. */
-const MAX_KEYS = 1_000;
 const DEFAULT_REFRESH_HINT_SECONDS = 300;
-const NO_KEYS: BundleKeys = { x509Authorities: [], jwtAuthorities: [], revoked: [] };
 /** Clocks differ. */
 const REVOKED_AFTER_END_MS = 86_400_000;
-
-/** How one authority stands in the bundle. */
-export interface Publication {
-  /** Milliseconds since the epoch. */
-  readonly publishedAt: number;
-  readonly isTainted: boolean;
-}
 
 /**
  * What one server may do to the bundle. X.509 authorities are named by their certificate (DER), JWT
@@ -95,6 +100,8 @@ export interface OwnBundle {
   /** Calls the listener after each change, before the `publish` or `withdraw` here that made it resolves; returns the way to stop. */
   watch(listener: (bundle: Bundle) => void): () => void;
   publisherFor(serverId: string): OwnBundlePublisher;
+  /** Takes out what ended before `instant` (milliseconds since the epoch), whoever published it. @throws TrustplaneError ERR_OWN_BUNDLE, ERR_STORE_* */
+  withdrawExpired(instant: number): Promise<void>;
   /** Resolves when `current` is at least the bundle with this sequence number, unless the store was set back. @throws TrustplaneError ERR_OWN_BUNDLE, ERR_STORE_* */
   catchUp(sequence: bigint): Promise<void>;
   close(): Promise<void>;
@@ -188,17 +195,7 @@ class StoredOwnBundle implements OwnBundle {
         }));
       },
       isJwtRevoked: (keyId) => this.#isRevoked(authorityName({ keyId })),
-      withdrawExpired: (instant) =>
-        this.#change(({ x509Authorities, jwtAuthorities, revoked }) => {
-          const isOver = isOverBefore(instant, serverId);
-          return {
-            revoked,
-            x509Authorities: x509Authorities.filter(
-              (one) => !isOver(one, () => parseCertificate(one.certificate).notAfter),
-            ),
-            jwtAuthorities: jwtAuthorities.filter((one) => !isOver(one, () => one.expiresAt)),
-          };
-        }),
+      withdrawExpired: (instant) => this.#change((keys) => withoutExpired(keys, instant, serverId)),
       taintJwt: (keyId) => this.#changeJwt((all) => withTaint(all, hasKeyId(keyId))),
       merge: async ({ isComplete, ...known }) => {
         const isKept = (one: Parameters<typeof authorityName>[0]): boolean =>
@@ -221,6 +218,10 @@ class StoredOwnBundle implements OwnBundle {
       jwtAuthorities: () =>
         this.#record?.jwtAuthorities.filter(({ publishedBy }) => publishedBy === serverId) ?? [],
     };
+  }
+
+  async withdrawExpired(instant: number): Promise<void> {
+    await this.#change((keys) => withoutExpired(keys, instant));
   }
 
   async catchUp(sequence: bigint): Promise<void> {
@@ -305,115 +306,4 @@ class StoredOwnBundle implements OwnBundle {
     this.#bundle = bundle;
     for (const listener of this.#listeners) listener(this.#bundle);
   }
-}
-
-/** What is there already may stay, and go. @throws TrustplaneError ERR_OWN_BUNDLE_LIMIT */
-function checkSize(keys: BundleKeys, before: BundleKeys | undefined): void {
-  const count = countOf(keys);
-  if (count <= MAX_KEYS || count <= countOf(before ?? NO_KEYS)) return;
-  throw new TrustplaneError(
-    'ERR_OWN_BUNDLE_LIMIT',
-    `the bundle of the own trust domain holds at most ${MAX_KEYS} keys; this would be ${count}`,
-  );
-}
-
-function countOf({ x509Authorities, jwtAuthorities }: BundleKeys): number {
-  return x509Authorities.length + jwtAuthorities.length;
-}
-
-/** What came in beside what was there. @throws TrustplaneError ERR_OWN_BUNDLE_REVOKED */
-function checkNotRevoked(keys: BundleKeys, before: BundleKeys | undefined): void {
-  if (keys.revoked.length === 0) return;
-  const revoked = new Set(keys.revoked.map(({ name }) => name));
-  const there = new Set<unknown>([
-    ...(before?.x509Authorities ?? []),
-    ...(before?.jwtAuthorities ?? []),
-  ]);
-  for (const one of [...keys.x509Authorities, ...keys.jwtAuthorities]) {
-    if (there.has(one) || !revoked.has(authorityName(one))) continue;
-    const message = 'an authority that was revoked cannot come into the bundle again';
-    throw new TrustplaneError('ERR_OWN_BUNDLE_REVOKED', message);
-  }
-}
-
-function withRevoked(
-  all: readonly RevokedAuthority[],
-  added: RevokedAuthority,
-): readonly RevokedAuthority[] {
-  return all.some(({ name }) => name === added.name) ? all : [...all, added];
-}
-
-type Edit<Authority> = (all: readonly Authority[]) => readonly Authority[];
-type Test<Authority> = (authority: Authority) => boolean;
-
-function isOf(certificate: Uint8Array): Test<Pick<PublishedX509Authority, 'certificate'>> {
-  return (authority) => Buffer.compare(authority.certificate, certificate) === 0;
-}
-
-function hasKeyId(keyId: string): Test<Pick<PublishedJwtAuthority, 'keyId'>> {
-  return (authority) => authority.keyId === keyId;
-}
-
-function isNot<Authority>(test: Test<Authority>): Test<Authority> {
-  return (authority) => !test(authority);
-}
-
-function isOverBefore(instant: number, serverId: string) {
-  return ({ publishedBy }: Provenance, endOf: () => number | undefined): boolean =>
-    publishedBy === serverId && (endOf() ?? instant) < instant;
-}
-
-/** Marks those that pass the test; the others, and those marked before, stay the same objects. */
-function withTaint<Authority extends { readonly tainted: boolean }>(
-  all: readonly Authority[],
-  test: Test<Authority>,
-): readonly Authority[] {
-  return all.map((authority) =>
-    test(authority) && !authority.tainted ? { ...authority, tainted: true } : authority,
-  );
-}
-
-/** What others published stays, but for a taint. */
-function merged<Authority extends { readonly tainted: boolean }>(
-  all: readonly (Authority & Provenance)[],
-  known: readonly Authority[],
-  { isComplete, ...provenance }: Provenance & { readonly isComplete: boolean },
-  isSame: (authority: Authority) => Test<Authority>,
-): readonly (Authority & Provenance)[] {
-  const { publishedBy } = provenance;
-  const kept = all.filter(
-    (one) => !isComplete || one.publishedBy !== publishedBy || known.some(isSame(one)),
-  );
-  const added = known.filter((one) => !all.some(isSame(one)));
-  const isTainted = (one: Authority): boolean =>
-    known.some((other) => other.tainted && isSame(one)(other));
-  return [...withTaint(kept, isTainted), ...added.map((one) => ({ ...one, ...provenance }))];
-}
-
-function withJwtAuthority(
-  all: readonly PublishedJwtAuthority[],
-  added: PublishedJwtAuthority,
-): readonly PublishedJwtAuthority[] {
-  const known = all.find(hasKeyId(added.keyId));
-  if (known === undefined) return [...all, added];
-  if (Buffer.compare(known.publicKey, added.publicKey) === 0) return all;
-  throw new TrustplaneError(
-    'ERR_KEY_EXISTS',
-    `the bundle holds another JWT authority with the key ID ${quote(added.keyId)}`,
-  );
-}
-
-function publication(
-  authority: (Provenance & { readonly tainted: boolean }) | undefined,
-): Publication | undefined {
-  if (authority === undefined) return undefined;
-  return { publishedAt: authority.publishedAt, isTainted: authority.tainted };
-}
-
-function sameItems<Item>(left: readonly Item[], right: readonly Item[]): boolean {
-  return left.length === right.length && left.every((item, index) => item === right[index]);
-}
-
-function isConflict(error: unknown): boolean {
-  return error instanceof TrustplaneError && error.code === 'ERR_STORE_CONFLICT';
 }
