@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { EvidenceReport, RotationEvidence } from '../agents/index.ts';
 import type { X509Gate } from '../ca/index.ts';
+import { type OwnBundle, withdrawExpiredAuthorities } from '../federation/index.ts';
 import {
   checkOthers,
   type Evidence,
@@ -63,6 +64,25 @@ export async function openControlPlane(
       return duty;
     },
   };
+}
+
+/** Has one server take out what servers that are gone for good left; closed with `process`. */
+export async function sweepAfterOthers(
+  { directory, duty }: ControlPlane,
+  process: Process,
+  ownBundle: Pick<OwnBundle, 'withdrawExpired'>,
+): Promise<void> {
+  if (directory === undefined) return;
+  const sweeping = await duty('sweep');
+  const publisher = {
+    async withdrawExpired(instant: number) {
+      if (!sweeping.isMine()) return;
+      await ownBundle.withdrawExpired(instant);
+      await directory.forget(instant);
+    },
+  };
+  const expiry = withdrawExpiredAuthorities({ ...process, publisher });
+  process.closing.defer(() => expiry.close());
 }
 
 /** The gate of all servers: each waits for the agents of every one, and tells the others of its own. */

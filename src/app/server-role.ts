@@ -25,7 +25,12 @@ import type { Bucket, Store } from '../store/index.ts';
 import { returnFreedMemory } from '../wire/index.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
-import { type ControlPlane, openControlPlane, openSharedGate } from './control-plane.ts';
+import {
+  type ControlPlane,
+  openControlPlane,
+  openSharedGate,
+  sweepAfterOthers,
+} from './control-plane.ts';
 import { type Federation, openFederation } from './open-federation.ts';
 import { openFederationClient } from './open-federation-client.ts';
 import { openKeyManager } from './open-key-manager.ts';
@@ -114,6 +119,7 @@ export async function openServerRole(
     ownBundle,
     evidence,
   });
+  await sweepAfterOthers(controlPlane, process, ownBundle);
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
   const federationClient = await openFederationClient(

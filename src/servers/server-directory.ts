@@ -1,6 +1,13 @@
 import type { Log, Metrics } from '../ops/index.ts';
 import { type Clock, type Timer, TrustplaneError } from '../spiffe/index.ts';
-import { type Bucket, BucketFeed, Lease, type LeaseRecord } from '../store/index.ts';
+import {
+  type Bucket,
+  BucketFeed,
+  decodeLease,
+  Lease,
+  type LeaseRecord,
+  unlessConflict,
+} from '../store/index.ts';
 import { boundEvidence, type Evidence } from './evidence.ts';
 import { aboutServer, parseServer, type ServerRecord, serverKey } from './server-record.ts';
 import { type SeenServer, ServerView } from './server-view.ts';
@@ -98,8 +105,7 @@ export class ServerDirectory {
 
   /** As this one says of itself. */
   get own(): ServerRecord | undefined {
-    const { serverId } = this.#options;
-    return parseServer(serverKey(serverId), this.#lease.record);
+    return parseServer(this.#ownKey, this.#lease.record);
   }
 
   /** This server is known to the others as one that lives. */
@@ -117,6 +123,10 @@ export class ServerDirectory {
     return Math.max(0, ...this.others.map(({ aheadMs }) => aheadMs));
   }
 
+  get #ownKey(): string {
+    return serverKey(this.#options.serverId);
+  }
+
   /** Calls the listener after whatever may be of interest; returns the way to stop. */
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -131,7 +141,7 @@ export class ServerDirectory {
 
   /** Another server that renews its lease has the ID. */
   isLive(serverId: string): boolean {
-    return this.others.some((one) => one.serverId === serverId && one.isLive);
+    return this.#view.isLive(serverKey(serverId));
   }
 
   /** Where agents reach this server, from now on. */
@@ -165,6 +175,17 @@ export class ServerDirectory {
     const about = this.#describe();
     this.#said = JSON.stringify(about);
     return about;
+  }
+
+  /** Deletes what servers wrote that are gone since before `instant`, milliseconds since the epoch. @throws TrustplaneError ERR_STORE_* */
+  async forget(instant: number): Promise<void> {
+    const { bucket } = this.#options;
+    const { records } = await bucket.list(serverKey(''));
+    for (const { key, value, revision } of records) {
+      const { renewedAt = 0 } = decodeLease(value) ?? {};
+      if (renewedAt >= instant || this.#view.isLive(key) || key === this.#ownKey) continue;
+      await unlessConflict(() => bucket.delete(key, revision));
+    }
   }
 
   /** The others know at once that it is gone. */

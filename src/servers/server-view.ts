@@ -53,6 +53,11 @@ export class ServerView implements FeedTarget {
     return [...this.#held.values()];
   }
 
+  /** @param key of the lease */
+  isLive(key: string): boolean {
+    return this.#held.get(key)?.isLive === true;
+  }
+
   onSnapshot({ records }: { readonly records: readonly StoredRecord[] }): void {
     const gone = new Set(this.#held.keys());
     for (const record of records) {
