@@ -17,6 +17,7 @@ import {
 } from '../spiffe/index.ts';
 import type { Duty } from '../store/index.ts';
 import type { Config } from './config.ts';
+import type { Broadcast } from './open-broadcast.ts';
 import type { Federation } from './open-federation.ts';
 import type { Process } from './process.ts';
 import type { RelationshipConfig } from './relationship-config.ts';
@@ -35,6 +36,7 @@ export async function openFederationClient(
   process: Process,
   federation: Federation & { readonly trust: TrustMapSource },
   duty: Duty,
+  broadcast: Broadcast | undefined,
 ): Promise<FederationClient> {
   const { log, metrics, clock, closing, readiness, reloader } = process;
   const configured = await loadRelationships(config);
@@ -55,7 +57,13 @@ export async function openFederationClient(
   });
   readiness.observe('federation', () => faultOf(client));
   process.adminServices.push({
-    service: createFederationService({ ...config, ...federation, client, log }),
+    service: createFederationService({
+      ...config,
+      ...federation,
+      client,
+      heardAt: (trustDomain) => broadcast?.lastOf(trustDomain)?.receivedAt,
+      log,
+    }),
     file: 'trustplane/admin/v1/federation.proto',
   });
   return client;
@@ -94,7 +102,7 @@ async function load(file: string): Promise<Buffer> {
 
 /** Which peers are not heard of; the server is ready all the same. */
 function faultOf(client: FederationClient): string | undefined {
-  const failing = client.statuses().filter(({ lastError }) => lastError !== undefined);
+  const failing = client.failing();
   if (failing.length === 0) return undefined;
   const named = failing
     .slice(0, MAX_NAMED)

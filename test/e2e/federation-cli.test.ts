@@ -180,6 +180,7 @@ describe('a relationship with another trustplane', () => {
       lastSuccessAt: expect.stringMatching(/Z$/u),
       nextAttemptAt: expect.stringMatching(/Z$/u),
       chain: [{ name: 'spiffe://c.test/spire/server' }],
+      etag: expect.stringMatching(/^(?:W\/)?"/u),
     });
     const text = await run('federation', 'show', 'c.test');
     expect(text.stdout).toContain('Endpoint showed');

@@ -56,7 +56,7 @@ export class FederationClient {
       trustChainOf: (relationship) =>
         trustChainOf(relationship, own, (trustDomain) => relationships.get(trustDomain)),
       isMine: () => duty?.isMine() ?? true,
-      count: createFetchMetrics(metrics, clock, () => this.statuses()),
+      count: createFetchMetrics(metrics, clock, this),
       maxRedirects: options.maxRedirects ?? fetchLimits.redirects,
       random: () => Buffer.from(options.random(4)).readUInt32BE() / 2 ** 32,
       quickLane: new Lane(lanes?.quick ?? 64),
@@ -91,6 +91,11 @@ export class FederationClient {
   /** In no order. */
   statuses(): readonly PeerStatus[] {
     return [...this.#peers.values()].map(({ status }) => status);
+  }
+
+  /** Those whose last fetch failed, in no order. */
+  failing(): readonly PeerStatus[] {
+    return [...this.#peers.values()].flatMap((peer) => (peer.isFailing ? [peer.status] : []));
   }
 
   /** Resolves when nothing is under way any more. */

@@ -12,7 +12,7 @@ export type FetchOutcome = 'changed' | 'unchanged' | 'failed';
 export function createFetchMetrics(
   metrics: Metrics,
   clock: Clock,
-  statuses: () => readonly PeerStatus[],
+  peers: { statuses(): readonly PeerStatus[]; failing(): readonly PeerStatus[] },
 ): (outcome: FetchOutcome) => void {
   const fetches = metrics.counter(
     'trustplane_federation_fetches_total',
@@ -22,16 +22,18 @@ export function createFetchMetrics(
   metrics.readGauge(
     'trustplane_federation_failing_endpoints_count',
     'Bundle endpoints where the last fetch failed.',
-    (set) => set({}, statuses().filter(({ lastError }) => lastError !== undefined).length),
+    (set) => set({}, peers.failing().length),
   );
   metrics.readGauge(
     'trustplane_federation_bundle_age_seconds',
     'Time since the bundle endpoint of a trust domain last confirmed its bundle to this server; the 100 oldest.',
     (set) => {
       const now = clock.now();
-      const ages = statuses().flatMap(({ trustDomain: { name }, lastSuccessAt }) =>
-        lastSuccessAt === undefined ? [] : [{ name, age: Math.max(0, now - lastSuccessAt) }],
-      );
+      const ages = peers
+        .statuses()
+        .flatMap(({ trustDomain: { name }, lastSuccessAt }) =>
+          lastSuccessAt === undefined ? [] : [{ name, age: Math.max(0, now - lastSuccessAt) }],
+        );
       ages.sort((one, other) => other.age - one.age);
       for (const { name, age } of ages.slice(0, MAX_NAMED))
         set({ trust_domain: name }, age / 1_000);

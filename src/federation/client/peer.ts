@@ -73,10 +73,14 @@ export class Peer {
     return { trustDomain, sequence, ...this.#status };
   }
 
+  get isFailing(): boolean {
+    return this.#status.lastError !== undefined;
+  }
+
   /** True while it failed by what another bundle of the endpoint's trust domain would change. */
   get isBlocked(): boolean {
     const { profile } = this.relationship;
-    if (profile.type === 'https_web' || this.#status.lastError === undefined) return false;
+    if (profile.type === 'https_web' || !this.isFailing) return false;
     return this.#ground.bundleOf(profile.endpointSpiffeId.trustDomain) !== this.#judgedBy;
   }
 
