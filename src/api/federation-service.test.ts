@@ -18,7 +18,7 @@ const spiffe = { https_spiffe: { endpoint_spiffe_id: 'spiffe://b.test/e' } };
 const refused = (code: status, words: string) =>
   expect.objectContaining({ code, details: expect.stringContaining(words) });
 
-async function open(peer?: Partial<PeerStatus>) {
+async function open(peer?: Partial<PeerStatus>, heardAt?: number) {
   const { relationships, bundles: foreignBundles } = await openFederation();
   const refreshed: string[] = [];
   const status: PeerStatus = {
@@ -41,6 +41,7 @@ async function open(peer?: Partial<PeerStatus>) {
         refresh: async ({ name }) => void refreshed.push(name),
         status: () => (peer === undefined ? undefined : status),
       },
+      heardAt: () => heardAt,
       log: silentLog,
     }),
   );
@@ -90,6 +91,15 @@ describe('the federation service', () => {
       refused(status[code], ''),
     );
     expect(relationships.all()).toEqual([]);
+  });
+
+  it('shows when a bundle was last heard over NATS', async () => {
+    const { call, relationships } = await open(undefined, 1_800_000_000_000);
+    await call('CreateRelationship', { relationship: web });
+    expect(relationships.all()).toHaveLength(1);
+    expect(await call('GetRelationship', { trust_domain: 'b.test' })).toMatchObject({
+      last_heard_at: '1800000000',
+    });
   });
 
   it('shows how fetching goes, and fetches', async () => {

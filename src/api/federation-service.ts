@@ -41,6 +41,8 @@ export interface FederationServiceOptions {
     refresh(trustDomain: TrustDomain): Promise<unknown>;
     status(trustDomain: TrustDomain): PeerStatus | undefined;
   };
+  /** When the bundle was last heard over NATS, milliseconds since the epoch. */
+  readonly heardAt: (trustDomain: TrustDomain) => number | undefined;
   readonly log: Log;
 }
 
@@ -108,7 +110,7 @@ async function update(
 }
 
 function buildView(
-  { foreignBundles, client }: FederationServiceOptions,
+  { foreignBundles, client, heardAt }: FederationServiceOptions,
   relationship: FederationRelationship,
 ): object {
   const { trustDomain, source } = relationship;
@@ -118,6 +120,7 @@ function buildView(
     terms: buildTerms(relationship),
     configured: source === 'config',
     publisher_id: publisherOf(relationship).toString(),
+    last_heard_at: instant(heardAt(trustDomain)),
     fetches: {
       ...buildFetches(client.status(trustDomain)),
       has_bundle: bundle !== undefined,
@@ -127,7 +130,6 @@ function buildView(
 }
 
 function buildFetches(status: PeerStatus | undefined): object {
-  const instant = (at: number | undefined): string => (at === undefined ? '0' : buildSeconds(at));
   return {
     last_attempt_at: instant(status?.lastAttemptAt),
     last_success_at: instant(status?.lastSuccessAt),
@@ -142,4 +144,8 @@ function buildFetches(status: PeerStatus | undefined): object {
       fingerprint,
     })),
   };
+}
+
+function instant(at: number | undefined): string {
+  return at === undefined ? '0' : buildSeconds(at);
 }

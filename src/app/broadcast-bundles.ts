@@ -1,4 +1,5 @@
 import type { Config } from './config.ts';
+import type { Broadcast, BroadcastingServer } from './open-broadcast.ts';
 import type { Process } from './process.ts';
 import type { ServerRole } from './server-role.ts';
 
@@ -9,14 +10,25 @@ import type { ServerRole } from './server-role.ts';
 export async function broadcastBundles(
   config: Config,
   process: Process,
-  role: ServerRole,
-): Promise<void> {
+  server: BroadcastingServer & Pick<ServerRole, 'controlPlane'>,
+): Promise<Broadcast | undefined> {
   const { nats } = config.federation;
   if (nats === undefined) {
-    const waitsInVain = role.relationships.all().some(({ awaitAck }) => awaitAck);
-    if (waitsInVain) process.log.warn({}, 'awaitAck is of no use without federation.nats');
-    return;
+    process.readiness.observe('broadcast', () => vainWait(server));
+    return undefined;
   }
   const { openBroadcast } = await import('./open-broadcast.ts');
-  await openBroadcast(nats, process, role, await role.controlPlane.duty('relay-bundles'));
+  return await openBroadcast(
+    nats,
+    process,
+    server,
+    await server.controlPlane.duty('relay-bundles'),
+  );
+}
+
+/** Nobody acknowledges. */
+function vainWait({ relationships }: BroadcastingServer): string | undefined {
+  const awaited = relationships.all().find(({ awaitAck }) => awaitAck);
+  if (awaited === undefined) return undefined;
+  return `awaitAck of ${awaited.trustDomain.name} holds rotations up: there is no federation.nats`;
 }

@@ -15,6 +15,12 @@ import type { Process } from './process.ts';
 import type { ServerRole } from './server-role.ts';
 import { takeBundle } from './take-bundle.ts';
 
+/** What of a server takes part. */
+export type BroadcastingServer = Pick<
+  ServerRole,
+  'trust' | 'ownBundle' | 'foreignBundles' | 'relationships' | 'acks' | 'identity' | 'ca'
+>;
+
 /** What this server hears over NATS. */
 export interface Broadcast {
   lastOf(trustDomain: TrustDomain): LastBroadcast | undefined;
@@ -29,12 +35,12 @@ export interface Broadcast {
 export async function openBroadcast(
   nats: NatsConfig,
   process: Process,
-  role: ServerRole,
+  server: BroadcastingServer,
   duty: Duty,
 ): Promise<Broadcast> {
   const { closing, readiness } = process;
-  const { trust, ownBundle, foreignBundles, relationships, acks } = role;
-  const identity = await role.identity();
+  const { trust, ownBundle, foreignBundles, relationships, acks } = server;
+  const identity = await server.identity();
   const link = openNatsLink(nats, process, {
     role: 'server',
     identity: () => identity.current(),
@@ -46,7 +52,7 @@ export async function openBroadcast(
     link,
     ownBundle,
     foreignBundles,
-    ca: publisherCaOf(role),
+    ca: publisherCaOf(server),
     duty,
   });
   closing.defer(() => publisher.close());
@@ -55,7 +61,7 @@ export async function openBroadcast(
     link,
     interests: () => interestsOfServer(relationships.all().map(peerOf)),
     trusted: (trustDomain) => trustedBundle(trust.current(), trustDomain),
-    take: (bundle) => takeBundle(role, bundle),
+    take: (bundle) => takeBundle(server, bundle),
   });
   closing.defer(() => subscriber.close());
   closing.defer(trust.watch(() => subscriber.refresh()));

@@ -5,7 +5,6 @@ import type { Store } from '../store/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { type AgentRole, type AgentSources, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
-import { broadcastBundles } from './broadcast-bundles.ts';
 import type { Config } from './config.ts';
 import { openFleet } from './fleet.ts';
 import { type BundleEndpoint, openBundleEndpoint } from './open-bundle-endpoint.ts';
@@ -48,7 +47,6 @@ export async function serveRoles(config: Config, process: Process, store: Store)
   const { bindAddress } = config;
   const agents = bindAddress && (await serveAgents(bindAddress, process, server));
   const bundleEndpoint = await openBundleEndpoint(config, process, role);
-  await broadcastBundles(config, process, role);
   await serveAdministrators(config, process, server, { agents, bundleEndpoint });
   const address = agents && { host: agents.host, port: agents.port };
   return { server, agent, address, bundleEndpoint };

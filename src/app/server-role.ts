@@ -24,6 +24,7 @@ import type { TrustMapSource } from '../spiffe/index.ts';
 import type { Bucket, Store } from '../store/index.ts';
 import { returnFreedMemory } from '../wire/index.ts';
 import { both } from './both.ts';
+import { broadcastBundles } from './broadcast-bundles.ts';
 import type { Config } from './config.ts';
 import {
   type ControlPlane,
@@ -122,26 +123,18 @@ export async function openServerRole(
   await sweepAfterOthers(controlPlane, process, ownBundle);
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
+  const { ca } = authorities;
+  const identity = shareIdentity(config, process, { ca, trust });
+  const federated = { ...federation, controlPlane, ownBundle, ca, acks, trust, identity };
+  const broadcast = await broadcastBundles(config, process, federated);
   const federationClient = await openFederationClient(
     config,
     process,
-    { ...federation, trust },
+    federated,
     await controlPlane.duty('poll-bundles'),
+    broadcast,
   );
-  const identity = shareIdentity(config, process, { ca: authorities.ca, trust });
-  return {
-    ...federation,
-    ...authorities,
-    controlPlane,
-    ownBundle,
-    entries,
-    revocations,
-    evidence,
-    acks,
-    trust,
-    federationClient,
-    identity,
-  };
+  return { ...federated, ...authorities, entries, revocations, evidence, federationClient };
 }
 
 /** Those with whom the relationship says so are waited for. */

@@ -1,6 +1,5 @@
 import { selfTestPeerCredentials } from '../wire/index.ts';
 import { both } from './both.ts';
-import { broadcastBundles } from './broadcast-bundles.ts';
 import type { Config } from './config.ts';
 import { openFleet } from './fleet.ts';
 import { type BundleEndpoint, openBundleEndpoint } from './open-bundle-endpoint.ts';
@@ -40,7 +39,6 @@ async function start(config: Config, process: Process): Promise<ServerRun> {
   const address = config.bindAddress ?? DEFAULT_ADDRESS;
   const agents = await serveAgents(address, process, server);
   const bundleEndpoint = await openBundleEndpoint(config, process, role);
-  await broadcastBundles(config, process, role);
   await serveAdministrators(config, process, server, { agents, bundleEndpoint });
   const { host, port } = agents;
   const { trustDomain, adminSocket } = config;

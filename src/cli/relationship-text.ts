@@ -35,6 +35,7 @@ export function formatRelationship(one: RelationshipView, now: number): string {
     ['Kept by', one.configured ? 'the configuration' : ''],
     ['Sequence', sequenceOf(one)],
     ['Confirmed', one.lastSuccessAt === null ? 'not yet' : `${ageOf(one, now)} ago`],
+    ['Heard over NATS', one.lastHeardAt === null ? '' : `${age(one.lastHeardAt, now)} ago`],
     ['Last error', lastError === null ? '' : `${lastError.message} (${lastError.code})`],
     ['Next fetch', one.nextAttemptAt ?? 'not by this server'],
     ['Endpoint showed', chain.map(({ name, notAfter }) => `${name} until ${notAfter}`).join(', ')],
@@ -47,7 +48,10 @@ function sequenceOf({ hasBundle, sequenceNumber }: RelationshipView): string {
 
 /** Since the endpoint last confirmed the bundle. */
 function ageOf({ lastSuccessAt }: RelationshipView, now: number): string {
-  if (lastSuccessAt === null) return '-';
-  const seconds = Math.max(0, Math.floor((now - Date.parse(lastSuccessAt)) / 1_000));
+  return lastSuccessAt === null ? '-' : age(lastSuccessAt, now);
+}
+
+function age(instant: string, now: number): string {
+  const seconds = Math.max(0, Math.floor((now - Date.parse(instant)) / 1_000));
   return formatDuration(seconds * 1_000);
 }

@@ -16,6 +16,7 @@ export interface RelationshipMessage {
   readonly configured?: boolean;
   readonly fetches?: FetchesMessage | null;
   readonly publisher_id?: string;
+  readonly last_heard_at?: string;
 }
 
 interface FetchesMessage {
@@ -58,6 +59,8 @@ export interface RelationshipView {
   /** Of the last attempt; null when it went well. */
   readonly lastError: { readonly code: string; readonly message: string } | null;
   readonly etag: string | null;
+  /** When the bundle was last heard over NATS; null: never, by this server. */
+  readonly lastHeardAt: string | null;
   /** What the endpoint presented last, leaf first. */
   readonly chain: readonly {
     readonly name: string;
@@ -83,6 +86,7 @@ export function buildView(message: RelationshipMessage): RelationshipView {
     awaitAck: terms?.await_ack === true,
     ...(terms?.web_ca ? { webCa: terms.web_ca } : {}),
     configured: message.configured === true,
+    lastHeardAt: instantOrNever(message.last_heard_at),
     ...buildFetchesView(fetches ?? {}),
   };
 }
@@ -98,6 +102,7 @@ function buildFetchesView(
   | 'publisherId'
   | 'awaitAck'
   | 'configured'
+  | 'lastHeardAt'
 > {
   const { error_code: code, error, sequence_number, etag, chain = [] } = message;
   return {

@@ -55,6 +55,8 @@ it('a rotated authority is at the peer before it signs, and not without the peer
   const active = await a.ask('authority', 'x509', 'activate', authorityId, '--wait', '30s');
   expect(active).toMatchObject({ state: 'active' });
   expect(await keysOf('a.test', b)).toBe(2);
+  const { lastHeardAt } = await b.ask('federation', 'show', 'a.test');
+  expect(Date.parse(lastHeardAt)).toBeGreaterThan(Date.now() - 60_000);
 
   await b.stop();
   const next = await a.ask('authority', 'x509', 'prepare');
