@@ -66,3 +66,10 @@ it('names the variable that is not set, and where', () => {
     `${file}:1:14: the environment variable TD is not set`,
   );
 });
+
+it('notes that an agent serves no bundle endpoint', () => {
+  writeFileSync(file, "federation: { bundleEndpoint: { address: '0.0.0.0:8443' } }\n");
+  const note = 'federation.bundleEndpoint says nothing to the role agent';
+  expect(checkConfig(file, 'agent', 0, {}).notes).toContain(note);
+  expect(checkConfig(file, 'server', 0, {}).notes).toEqual([]);
+});

@@ -54,6 +54,8 @@ function notesFor(role: Role, said: ConfigFile, config: Config): string[] {
   if (section !== undefined && said[section] !== undefined)
     notes.push(`the section ${section} says nothing to the role ${role}`);
   if (role !== 'agent') return notes;
+  if (config.federation.bundleEndpoint !== undefined)
+    notes.push('federation.bundleEndpoint says nothing to the role agent');
   if (config.bootstrap === undefined)
     notes.push('agent.bootstrap is not set: the first start finds nothing to trust a server by');
   if (config.bootstrap?.kind === 'insecure')

@@ -1,4 +1,4 @@
-/** gRPC over Unix sockets and TLS: protocol definitions, who calls, limits, the error → status table. */
+/** gRPC over Unix sockets and TLS, and HTTPS: protocol definitions, who calls, limits, the error → status table. */
 export { type Caller, callerOf, type LocalCaller } from './caller.ts';
 export { dialTls, type TlsDial, type TlsDialOptions } from './dial-tls.ts';
 export { type Dial, dialUnix } from './dial-unix.ts';
