@@ -155,10 +155,9 @@ function warnOfSharedKeys(
 ): void {
   const written = new Set(results.flatMap(({ bundle }) => bundle?.trust_domain ?? []));
   const { own, federated } = trustMap.current();
-  for (const { fingerprint, places } of findSharedKeys([own, ...federated.values()])) {
-    const isNews = places.some((place) => written.has(place.replace(/ .*$/u, '')));
-    if (isNews)
-      log.warn({ fingerprint, places }, 'one key stands in several bundles or for two uses');
+  const isNews = ({ trustDomain }: Bundle): boolean => written.has(trustDomain.name);
+  for (const { fingerprint, places } of findSharedKeys([own, ...federated.values()], isNews)) {
+    log.warn({ fingerprint, places }, 'one key stands in several bundles or for two uses');
   }
 }
 

@@ -13,27 +13,50 @@ export interface SharedKey {
 
 /**
  * Finds keys that serve more than one trust domain or kind of SVID, which weakens the isolation
- * between them (SPIFFE Trust Domain and Bundle §2, §6.2): a reason to warn on import.
+ * between them (SPIFFE Trust Domain and Bundle §2, §6.2): a reason to warn on import. With `isNews`,
+ * those alone that stand in a bundle of which it is true.
  * @throws TrustplaneError ERR_CERTIFICATE
  */
-export function findSharedKeys(bundles: Iterable<Bundle>): SharedKey[] {
+export function findSharedKeys(
+  bundles: readonly Bundle[],
+  isNews: (bundle: Bundle) => boolean = () => true,
+): SharedKey[] {
   const places = new Map<string, Set<string>>();
-  const add = (publicKey: Uint8Array, place: string): void => {
-    const fingerprint = createHash('sha256').update(publicKey).digest('hex');
-    const known = places.get(fingerprint);
-    if (known === undefined) places.set(fingerprint, new Set([place]));
-    else known.add(place);
-  };
-  for (const { trustDomain, x509Authorities, jwtAuthorities, witAuthorities } of bundles) {
-    for (const { certificate } of x509Authorities) {
-      add(parseCertificate(certificate).publicKey, `${trustDomain.name} ${keyUses.x509}`);
-    }
-    for (const { publicKey } of jwtAuthorities)
-      add(publicKey, `${trustDomain.name} ${keyUses.jwt}`);
-    for (const { publicKey } of witAuthorities)
-      add(publicKey, `${trustDomain.name} ${keyUses.wit}`);
+  for (const bundle of bundles) {
+    if (isNews(bundle))
+      for (const { fingerprint } of keysOf(bundle)) places.set(fingerprint, new Set());
+  }
+  for (const bundle of bundles) {
+    for (const { fingerprint, place } of keysOf(bundle)) places.get(fingerprint)?.add(place);
   }
   return [...places]
     .filter(([, { size }]) => size > 1)
     .map(([fingerprint, found]) => ({ fingerprint, places: [...found].sort() }));
+}
+
+interface PlacedKey {
+  readonly fingerprint: string;
+  readonly place: string;
+}
+
+const known = new WeakMap<Bundle, readonly PlacedKey[]>();
+
+/** Computed once for each bundle: there may be thousands, of which one changes. */
+function keysOf(bundle: Bundle): readonly PlacedKey[] {
+  const found = known.get(bundle);
+  if (found !== undefined) return found;
+  const { trustDomain, x509Authorities, jwtAuthorities, witAuthorities } = bundle;
+  const keyIn = (publicKey: Uint8Array, use: string): PlacedKey => ({
+    fingerprint: createHash('sha256').update(publicKey).digest('hex'),
+    place: `${trustDomain.name} ${use}`,
+  });
+  const keys = [
+    ...x509Authorities.map(({ certificate }) =>
+      keyIn(parseCertificate(certificate).publicKey, keyUses.x509),
+    ),
+    ...jwtAuthorities.map(({ publicKey }) => keyIn(publicKey, keyUses.jwt)),
+    ...witAuthorities.map(({ publicKey }) => keyIn(publicKey, keyUses.wit)),
+  ];
+  known.set(bundle, keys);
+  return keys;
 }
