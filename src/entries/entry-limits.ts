@@ -2,7 +2,7 @@
 export const entryLimits = {
   idBytes: 255,
   selectors: 64,
-  federatesWith: 256,
+  federatesWith: 1024,
   dnsNames: 64,
   dnsNameBytes: 253,
   dnsLabelBytes: 63,

@@ -141,10 +141,10 @@ describe('parseEntry', () => {
       'federatesWith[1]: ',
     ],
     [
-      '257 trust domains',
-      { federatesWith: many(257, (i) => `b${i}`) },
+      '1025 trust domains',
+      { federatesWith: many(1025, (i) => `b${i}`) },
       'ERR_ENTRY_FEDERATES_WITH',
-      '256',
+      '1024',
     ],
     ['65 DNS names', { dnsNames: many(65, (i) => `b${i}`) }, 'ERR_ENTRY_DNS_NAME', '64'],
     ['a control character in a hint', { hint: 'a\u0000' }, 'ERR_ENTRY_HINT', 'control'],
