@@ -58,7 +58,7 @@ const acme = z.strictObject({
 export const bundleEndpointSchema: z.ZodType<BundleEndpointFile> = z.strictObject({
   address: listenAddress.meta({
     description:
-      'Where the bundle endpoint listens, over TLS. Whoever gets there may read it, so that new authorities wait for 3 x server.bundle.refreshHint before they sign. With several servers: on all, or on none.',
+      'Where the bundle endpoint listens, over TLS. Whoever gets there may read it, so that new authorities wait for 3 x server.bundle.refreshHint before they sign, on all servers.',
     examples: ['0.0.0.0:8443'],
   }),
   profile: option(
