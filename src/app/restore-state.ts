@@ -13,7 +13,7 @@ import {
 } from '../backup/index.ts';
 import { importKeys, readKeyIds, retireWithoutKey } from '../ca/index.ts';
 import { raiseOwnBundle } from '../federation/index.ts';
-import { type Fact, FactJournal } from '../journal/index.ts';
+import { type Fact, FactJournal, orderOfEras } from '../journal/index.ts';
 import { type Environment, openDataDir, systemClock } from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { StoredRecord } from '../store/index.ts';
@@ -55,9 +55,14 @@ export async function restoreState(
   try {
     const backup = await readBackup(request.file, config.trustDomain);
     const staged = await stageState(config, request.isForced);
-    const facts = [...backup.facts, ...(await journalFacts(config))];
-    const rules = lastingRecords(config.trustDomain);
-    const { records, changed } = mergeFacts(backup, facts, rules, systemClock.now());
+    const journal = await readJournal(config);
+    const { records, changed } = mergeFacts(
+      backup,
+      [...backup.facts, ...journal.facts],
+      (era) => orderOfEras(journal.eras, backup.era, era),
+      lastingRecords(config.trustDomain),
+      systemClock.now(),
+    );
     const from = await readPassphrase(request.passphrase, env);
     const keyIds = await stageKeys(config, staged.folder, from, backup, env);
     if (!existsSync(journalFile(config))) await stageJournal(config, staged.folder, backup.facts);
@@ -133,13 +138,17 @@ function withAuthorities(
   return new Map([...merged, ['authorities', new Map(kept)]]);
 }
 
-async function journalFacts(config: Config): Promise<readonly Fact[]> {
-  if (!existsSync(journalFile(config))) return [];
+/** What the journal that is there knows, of the eras in their order. */
+async function readJournal(
+  config: Config,
+): Promise<{ readonly facts: readonly Fact[]; readonly eras: readonly string[] }> {
+  if (!existsSync(journalFile(config))) return { facts: [], eras: [] };
   const journal = await openJournal(config, journalFile(config));
+  const { eras } = journal;
   const facts: Fact[] = [];
   for await (const fact of journal.facts()) facts.push(fact);
   await journal.close();
-  return facts;
+  return { facts: facts.sort((a, b) => eras.indexOf(a.era) - eras.indexOf(b.era)), eras };
 }
 
 /** What was known of deletions when the backup was made is known on. */

@@ -1,4 +1,4 @@
-import { decideRecord, type Fact, ruleFor } from '../journal/index.ts';
+import { decideRecord, type EraOrder, type Fact, ruleFor } from '../journal/index.ts';
 import type { BucketName, LastingRecords, StoredRecord, StoreSnapshot } from '../store/index.ts';
 
 /** Records as they are to be stored, by bucket and key. */
@@ -9,8 +9,9 @@ export type StateRecords = ReadonlyMap<BucketName, ReadonlyMap<string, StoredRec
  * spent or deleted later stays so. Facts that are over count for nothing.
  */
 export function mergeFacts(
-  state: { readonly era: string; readonly buckets: ReadonlyMap<BucketName, StoreSnapshot> },
+  state: { readonly buckets: ReadonlyMap<BucketName, StoreSnapshot> },
   facts: readonly Fact[],
+  orderOf: (era: string) => EraOrder,
   rules: readonly LastingRecords[],
   now: number,
 ): { readonly records: StateRecords; readonly changed: number } {
@@ -28,7 +29,7 @@ export function mergeFacts(
     const records = merged.get(rule.bucket) ?? new Map<string, StoredRecord>();
     merged.set(rule.bucket, records);
     const bucketRevision = state.buckets.get(rule.bucket)?.revision ?? 0;
-    const place = { isSameEra: fact.era === state.era, bucketRevision };
+    const place = { order: orderOf(fact.era), bucketRevision };
     const { key, revision } = fact;
     const decision = decideRecord(rule, fact, records.get(key), place);
     if (decision.type === 'stand') continue;
@@ -39,7 +40,7 @@ export function mergeFacts(
   return { records: merged, changed: changed.size };
 }
 
-/** Of facts of one record in one era the latest. */
+/** Of facts of one record in one era the latest; eras in their order. */
 function latestOf(facts: readonly Fact[]): readonly Fact[] {
   const latest = new Map<string, Fact>();
   for (const fact of facts) {

@@ -9,6 +9,9 @@ export type RecordDecision =
 
 export const STAND: RecordDecision = { type: 'stand' };
 
+/** How a fact stands to what a store holds: of the same era, of a later one, or nobody knows. */
+export type EraOrder = 'same' | 'later' | 'unknown';
+
 /**
  * Decides on one record. In one era revisions tell which of two is later: a record below what was seen of
  * it, or missing from a bucket that is, was lost. Otherwise the safe side of both holds.
@@ -18,13 +21,29 @@ export function decideRecord(
   rule: Pick<LastingRecords, 'join'>,
   fact: Fact,
   stored: StoredRecord | undefined,
-  place: { readonly isSameEra: boolean; readonly bucketRevision: number },
+  place: { readonly order: EraOrder; readonly bucketRevision: number },
 ): RecordDecision {
-  if (!place.isSameEra) return safeSide(rule, fact, stored);
-  const storedRevision = stored?.revision ?? place.bucketRevision;
-  if (storedRevision >= fact.revision) return STAND;
+  if (place.order === 'unknown') return safeSide(rule, fact, stored);
+  const storedRevision = Math.min(stored?.revision ?? place.bucketRevision, place.bucketRevision);
+  if (place.order === 'same' && storedRevision >= fact.revision) return STAND;
   if (fact.value !== undefined) return { type: 'put', value: fact.value };
   return stored === undefined ? STAND : { type: 'delete' };
+}
+
+/**
+ * How facts of an era stand to a store of another, when the store went through `eras`, the oldest first: a store
+ * of an earlier one lost all that came later.
+ */
+export function orderOfEras(
+  eras: readonly string[],
+  storeEra: string | undefined,
+  factEra: string,
+): EraOrder {
+  if (factEra === storeEra) return 'same';
+  const known = eras.indexOf(factEra);
+  const stored = storeEra === undefined ? -1 : eras.indexOf(storeEra);
+  const isKnown = known !== -1 && (storeEra === undefined || stored !== -1);
+  return isKnown && known > stored ? 'later' : 'unknown';
 }
 
 /** Of several of one bucket the first whose prefix fits counts. */

@@ -1,5 +1,8 @@
 import type { Fact, JournalChange } from './journal-line.ts';
 
+/** Each begins after a loss of the store. */
+const MAX_ERAS = 256;
+
 /** What is known in memory of a fact; its value is in the file. */
 export interface FactHead extends Omit<Fact, 'value' | 'bucket' | 'key'> {
   readonly isDeleted: boolean;
@@ -23,7 +26,8 @@ export interface PlacedFact {
 export class FactIndex {
   readonly #facts = new Map<string, Map<string, FactHead>>();
   readonly #seen = new Map<string, number>();
-  #era: string | undefined;
+  /** The oldest first. */
+  #eras: readonly string[] = [];
   #liveBytes = 0;
   #deletions = 0;
 
@@ -38,7 +42,12 @@ export class FactIndex {
   }
 
   get era(): string | undefined {
-    return this.#era;
+    return this.#eras.at(-1);
+  }
+
+  /** Those the store went through, the oldest first. */
+  get eras(): readonly string[] {
+    return this.#eras;
   }
 
   get size(): number {
@@ -63,8 +72,11 @@ export class FactIndex {
   apply(change: JournalChange, at?: LinePlace): void {
     switch (change.type) {
       case 'era':
-        if (this.#era !== change.era) this.#seen.clear();
-        this.#era = change.era;
+        if (this.era === change.era) return;
+        this.#seen.clear();
+        this.#eras = [...this.#eras.filter((era) => era !== change.era), change.era].slice(
+          -MAX_ERAS,
+        );
         return;
       case 'seen':
         return this.#see(change.bucket, change.revision);
@@ -78,7 +90,7 @@ export class FactIndex {
         this.#facts.set(bucket, facts.set(key, head));
         this.#liveBytes += at?.bytes ?? 0;
         if (head.isDeleted) this.#deletions++;
-        if (era === this.#era) this.#see(bucket, revision);
+        if (era === this.era) this.#see(bucket, revision);
       }
     }
   }

@@ -23,6 +23,8 @@ export const journalLimits = {
   /** Deletions kept of each bucket. */
   deletions: 100_000,
   retryMs: 5_000,
+  /** Until it is on disk how far a bucket was seen. */
+  seenMs: 1_000,
 } as const;
 
 const COMMIT_SECONDS = [0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
@@ -64,6 +66,9 @@ export class FactJournal {
   #fault: string | undefined;
   #draining: Promise<void> | undefined;
   #retry: Timer | undefined;
+  /** Whether a bucket was seen at a revision that is not on disk yet. */
+  #isSeenAhead = false;
+  #seenTimer: Timer | undefined;
   #isClosed = false;
 
   private constructor(
@@ -120,6 +125,11 @@ export class FactJournal {
     return this.#index.era;
   }
 
+  /** Those the store went through, the oldest first. */
+  get eras(): readonly string[] {
+    return this.#index.eras;
+  }
+
   /** Up to which revision of this era the bucket was seen; 0: not at all. */
   seen(bucket: string): number {
     return this.#index.seen.get(bucket) ?? 0;
@@ -166,6 +176,17 @@ export class FactJournal {
     await promise;
   }
 
+  /** Up to where a bucket was seen; on disk with what is noted next, or soon. */
+  saw(bucket: string, revision: number): void {
+    if (this.#isClosed || revision <= this.seen(bucket)) return;
+    this.#index.apply({ type: 'seen', bucket, revision });
+    this.#isSeenAhead = true;
+    this.#seenTimer ??= this.#options.clock.setTimer(journalLimits.seenMs, () => {
+      this.#seenTimer = undefined;
+      if (this.#isSeenAhead) this.note([]).catch(() => {});
+    });
+  }
+
   /** Resolves when nothing is owed to the disk: until then nobody may be told that what is in the store stays. */
   async settled(): Promise<void> {
     if (this.#owed.length > 0) await this.note([]);
@@ -173,8 +194,10 @@ export class FactJournal {
 
   /** Writes what is waiting, and closes the file. */
   async close(): Promise<void> {
+    if (this.#isSeenAhead) await this.note([]).catch(() => {});
     this.#isClosed = true;
     this.#retry?.cancel();
+    this.#seenTimer?.cancel();
     await this.#draining;
     await this.#file.close();
   }
@@ -205,7 +228,9 @@ export class FactJournal {
     }
   }
 
-  async #write(changes: readonly JournalChange[]): Promise<void> {
+  async #write(facts: readonly JournalChange[]): Promise<void> {
+    const changes = this.#isSeenAhead ? [...facts, ...this.#seenChanges()] : facts;
+    this.#isSeenAhead = false;
     const end = this.#commits?.startTimer();
     for (const some of framesOf(changes, encodeChange)) {
       const begin = await this.#file.append(Buffer.from(some.text));
@@ -265,11 +290,14 @@ export class FactJournal {
 
   #headLines(): string {
     const { trustDomain } = this.#options;
-    const { era, seen } = this.#index;
-    const changes: JournalChange[] = era === undefined ? [] : [{ type: 'era', era }];
-    for (const [bucket, revision] of seen) changes.push({ type: 'seen', bucket, revision });
+    const eras = this.#index.eras.map((era): JournalChange => ({ type: 'era', era }));
+    const changes = [...eras, ...this.#seenChanges()];
     const lines = [encodeHead({ id: this.id, trustDomain }), ...changes.map(encodeChange)];
     return lines.map((line) => `${line}\n`).join('');
+  }
+
+  #seenChanges(): readonly JournalChange[] {
+    return [...this.#index.seen].map(([bucket, revision]) => ({ type: 'seen', bucket, revision }));
   }
 
   #tell(fault: string | undefined): void {

@@ -9,7 +9,7 @@ import {
   type StoreEvent,
   unlessConflict,
 } from '../store/index.ts';
-import { decideRecord, ruleFor, STAND } from './decide-record.ts';
+import { decideRecord, type EraOrder, orderOfEras, ruleFor, STAND } from './decide-record.ts';
 import type { FactHead } from './fact-index.ts';
 import type { FactJournal } from './fact-journal.ts';
 import type { JournalChange } from './journal-line.ts';
@@ -56,8 +56,11 @@ export class FactKeeper {
   readonly #rollbacks;
   readonly #healed;
   #era = '';
-  /** The era whose revisions can still be compared, while its facts are asserted. */
-  #formerEra: string | undefined;
+  readonly #doubts = new Map<BucketName, LostRange>();
+  /** To which revision a bucket was set back. */
+  #setBackTo: ReadonlyMap<BucketName, number> = new Map();
+  /** What the store was before, while it gets back what it lost. */
+  #healing: StoreEra['healing'];
 
   constructor(options: FactKeeperOptions) {
     this.#options = options;
@@ -95,15 +98,23 @@ export class FactKeeper {
   async note(bucket: BucketName, event: StoreEvent): Promise<void> {
     const { journal } = this.#options;
     const changes = this.#changesOf(bucket, event);
+    journal.saw(bucket, event.revision);
     if (changes.length > 0) await journal.note(this.#isKnown(bucket, event) ? [] : changes);
   }
 
   /** The same, of what others changed. */
   noteSoon(bucket: BucketName, event: StoreEvent): void {
+    this.#options.journal.saw(bucket, event.revision);
     if (this.#isKnown(bucket, event)) return;
     const changes = this.#changesOf(bucket, event);
     // The journal tells of it when it cannot be written.
     if (changes.length > 0) this.#options.journal.note(changes).catch(() => {});
+  }
+
+  /** Says that a bucket which was at revision `to` was set back to `from`, whatever it has come to since. */
+  doubt(bucket: BucketName, from: number, to: number): void {
+    const known = this.#doubts.get(bucket)?.from ?? from;
+    this.#doubts.set(bucket, { bucket, from: Math.min(from, known), to });
   }
 
   /**
@@ -115,9 +126,11 @@ export class FactKeeper {
     const leases = store.bucket('leases');
     const found = await readEra(leases);
     const lost = await this.#findLost(found);
+    this.#doubts.clear();
+    this.#setBackTo = new Map(lost.map(({ bucket, from }) => [bucket, from]));
     const era = await this.#openEra(leases, found, lost.length > 0);
     this.#era = era.era;
-    this.#formerEra = era.healing?.by === journal.id ? era.healing.from : undefined;
+    this.#healing = era.healing?.by === journal.id ? era.healing : undefined;
     let healed = 0;
     const seen: JournalChange[] = [];
     for (const bucket of this.buckets) {
@@ -126,20 +139,24 @@ export class FactKeeper {
       seen.push({ type: 'seen', bucket, revision: outcome.revision });
     }
     await journal.note([{ type: 'era', era: era.era }, ...seen]);
-    if (this.#formerEra !== undefined) await writeEra(leases, { era: era.era }, era);
+    if (this.#healing !== undefined) await writeEra(leases, { era: era.era }, era);
+    this.#healing = undefined;
     this.#tell(lost, healed);
     return { lost, healed };
   }
 
   async #findLost(found: StoreEra | undefined): Promise<readonly LostRange[]> {
     const { store, journal } = this.#options;
-    const isComparable = found === undefined || found.era === journal.era;
-    if (journal.era === undefined || !isComparable) return [];
+    if (journal.era === undefined) return [];
+    const order = orderOfEras(journal.eras, found?.era, journal.era);
+    if (order === 'unknown') return [];
     const lost: LostRange[] = [];
     for (const bucket of this.buckets) {
-      const { revision: from } = await store.bucket(bucket).list(NOTHING);
-      const to = journal.seen(bucket);
-      if (from < to) lost.push({ bucket, from, to });
+      const { revision } = await store.bucket(bucket).list(NOTHING);
+      const doubt = this.#doubts.get(bucket);
+      const from = Math.min(revision, doubt?.from ?? revision);
+      const to = Math.max(journal.seen(bucket), doubt?.to ?? 0);
+      if (from < to || (order === 'later' && to > 0)) lost.push({ bucket, from, to });
     }
     return lost;
   }
@@ -148,8 +165,7 @@ export class FactKeeper {
   async #openEra(leases: Bucket, found: StoreEra | undefined, isLost: boolean): Promise<StoreEra> {
     const { journal, makeEra } = this.#options;
     if (found !== undefined && !isLost) return found;
-    const from = journal.era;
-    const healing = isLost && from !== undefined ? { from, by: journal.id } : undefined;
+    const healing = isLost ? { from: found?.era, by: journal.id } : undefined;
     const begun = await writeEra(leases, { era: makeEra(), healing }, found);
     if (begun !== undefined) return begun;
     // Another server was first: revisions of its era are not ours to compare.
@@ -184,7 +200,8 @@ export class FactKeeper {
     const take = (record: StoredRecord): void => {
       missing.delete(record.key);
       const known = facts.get(record.key);
-      if (this.#isLater(record, known)) fresh.push(...this.#changesOf(bucket, putOf(record)));
+      if (this.#isLater(bucket, record, known))
+        fresh.push(...this.#changesOf(bucket, putOf(record)));
       // In an era in which nothing was lost it can only be what was there before the last change.
       else if (known?.era !== this.#era) doubtful.set(record.key, record);
     };
@@ -210,10 +227,11 @@ export class FactKeeper {
   }
 
   /** Whether the record came after what is known, for all that can be told. */
-  #isLater({ revision }: StoredRecord, known: FactHead | undefined): boolean {
+  #isLater(bucket: BucketName, { revision }: StoredRecord, known: FactHead | undefined): boolean {
     if (known === undefined) return true;
     if (known.era === this.#era) return revision > known.revision;
-    return known.era === this.#formerEra && revision >= known.revision;
+    const isComparable = this.#orderOf(known.era) === 'same';
+    return isComparable && this.#capped(bucket, revision) >= known.revision;
   }
 
   /** Whether the store was changed for the sake of what is remembered. */
@@ -232,8 +250,8 @@ export class FactKeeper {
     let stored = found;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       // What others write now is later than all that was seen before.
-      const isSameEra = attempt === 0 && [this.#era, this.#formerEra].includes(fact.era);
-      const place = { isSameEra, bucketRevision };
+      const order = attempt === 0 ? this.#orderOf(fact.era) : 'unknown';
+      const place = { order, bucketRevision: this.#capped(bucket, bucketRevision) };
       const decision = isOver ? STAND : decideRecord(rule, fact, stored, place);
       const expected = stored?.revision ?? 0;
       if (decision.type === 'stand') {
@@ -270,6 +288,18 @@ export class FactKeeper {
     await this.note(bucket, event);
   }
 
+  /** How facts of an era stand to what the store holds. */
+  #orderOf(era: string): EraOrder {
+    if (era === this.#era) return 'same';
+    if (this.#healing === undefined) return 'unknown';
+    return orderOfEras(this.#options.journal.eras, this.#healing.from, era);
+  }
+
+  /** What was written after the store was set back is not what was written at that revision before. */
+  #capped(bucket: BucketName, revision: number): number {
+    return Math.min(revision, this.#setBackTo.get(bucket) ?? revision);
+  }
+
   #ruleOf(bucket: BucketName, key: string): LastingRecords | undefined {
     return ruleFor(this.#options.rules, bucket, key);
   }
@@ -287,14 +317,13 @@ export class FactKeeper {
     const common = { bucket, key, era: this.#era, revision };
     const known = journal.at(bucket, key);
     const forget: JournalChange = { type: 'forget', bucket, key };
-    const seen: JournalChange = { type: 'seen', bucket, revision };
     if (event.type === 'delete') {
       // Of what ends by itself it does not matter.
-      if (known?.isDeleted === false && known.expiresAt !== undefined) return [forget, seen];
+      if (known?.isDeleted === false && known.expiresAt !== undefined) return [forget];
       const expiresAt = clock.now() + DELETION_MS;
       return [{ type: 'fact', ...common, expiresAt, value: undefined }];
     }
-    if (rule.keeps === 'deletions') return known === undefined ? [] : [forget, seen];
+    if (rule.keeps === 'deletions') return known === undefined ? [] : [forget];
     const expiresAt = rule.endOf(key, event.value);
     return [{ type: 'fact', ...common, expiresAt, value: event.value }];
   }

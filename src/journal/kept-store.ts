@@ -1,4 +1,4 @@
-import { messageOf } from '../spiffe/index.ts';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { type Bucket, BucketFeed, type BucketName, type Store } from '../store/index.ts';
 import { type AssertedFacts, FactKeeper, type FactKeeperOptions } from './fact-keeper.ts';
 
@@ -68,20 +68,40 @@ class JournaledStore {
         await journal.settled();
         return await inner.get(key);
       },
-      async put(key, value, expected) {
+      put: async (key, value, expected) => {
+        const before = keeper.seen(name);
         const revision = await inner.put(key, value, expected);
+        await this.#requireLater(name, revision, before);
         await keeper.note(name, { type: 'put', key, value, revision });
         return revision;
       },
-      async delete(key, expected) {
+      delete: async (key, expected) => {
+        const before = keeper.seen(name);
         const revision = await inner.delete(key, expected);
-        if (revision !== undefined) await keeper.note(name, { type: 'delete', key, revision });
+        if (revision === undefined) return undefined;
+        await this.#requireLater(name, revision, before);
+        await keeper.note(name, { type: 'delete', key, revision });
         return revision;
       },
       list: (prefix) => inner.list(prefix),
       scan: (prefix, take) => inner.scan(prefix, take),
       watch: (prefix, from, signal) => inner.watch(prefix, from, signal),
     };
+  }
+
+  /**
+   * A change that is not later than what was seen before it was begun is one of a store that was set back. Whether
+   * it stays is open then. @throws TrustplaneError ERR_STORE_UNAVAILABLE
+   */
+  async #requireLater(name: BucketName, revision: number, before: number): Promise<void> {
+    if (revision > before) return;
+    this.#keeper.doubt(name, revision - 1, before);
+    this.#doubt();
+    await this.#asserting;
+    throw new TrustplaneError(
+      'ERR_STORE_UNAVAILABLE',
+      `the bucket ${name} was at revision ${before} and wrote revision ${revision}: the store was set back meanwhile; try again`,
+    );
   }
 
   /** It begins where the assertion ended. */

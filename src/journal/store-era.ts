@@ -7,14 +7,14 @@ const name = z.string().regex(/^[0-9a-f]{16}$/u);
 const schema = z.strictObject({
   v: z.literal(1),
   era: name,
-  healing: z.strictObject({ from: name, by: name }).optional(),
+  healing: z.strictObject({ from: name.optional(), by: name }).optional(),
 });
 
 /** What names the time in which revisions of a store can be compared. */
 export interface StoreEra {
   readonly era: string;
-  /** Whose journal, of the era before, is still being asserted. */
-  readonly healing?: { readonly from: string; readonly by: string } | undefined;
+  /** Whose journal is still being asserted, and of which era the store was then; undefined: of none. */
+  readonly healing?: { readonly from?: string | undefined; readonly by: string } | undefined;
   /** Of the record that says so. */
   readonly revision: number;
 }
