@@ -7,12 +7,14 @@ import { freePorts } from '../../test/programs/free-ports.ts';
 import { createNatsProgram } from '../../test/programs/launch-nats-server.ts';
 import { createRunFolder } from '../../test/programs/run-folder.ts';
 import { createMetrics, silentLog, systemClock } from '../ops/index.ts';
+import { TrustDomain } from '../spiffe/index.ts';
+import { openJetStreamStore } from '../store/index.ts';
 import { connectNats, type NatsOptions } from './index.ts';
 import { createNkeyFile } from './nkey-file.ts';
 import { formatServerConfig } from './server-config.ts';
 import { buildStoreConfig } from './store-config.ts';
 
-it('makes three nats-servers that sync what they acknowledge and know servers by NKEY and certificate', async () => {
+it('makes three nats-servers that a store accepts: they sync what they acknowledge and know servers by NKEY and certificate', async () => {
   const run = createRunFolder();
   onTestFinished(() => run.remove());
   const at = (name: string): string => path.join(run.path, name);
@@ -66,6 +68,12 @@ it('makes three nats-servers that sync what they acknowledge and know servers by
   expect(made.cluster?.replicas).toHaveLength(2);
   const answer = await fetch(`http://127.0.0.1:${ports[6]}/jsz?config=true`);
   expect(await answer.json()).toMatchObject({ config: { sync_always: true } });
+  // It asks all three through NATS whether they sync, and refuses what it cannot learn.
+  const trustDomain = TrustDomain.parse('example.org');
+  const { connection } = link;
+  const store = await openJetStreamStore({ connection, trustDomain, clock: systemClock });
+  expect(await store.bucket('entries').put('a', new Uint8Array(), 0)).toBe(1);
+  await store.close();
   const strangers: Partial<NatsOptions>[] = [
     { login: undefined },
     { tls: { server: { caFile: at('ca.pem') } } },

@@ -14,6 +14,9 @@ export interface StoreConfigOptions {
   readonly nkeys: readonly string[];
 }
 
+/** Where a trustplane server asks each nats-server whether it syncs each write. */
+const ASK_SYNC = '$SYS.REQ.SERVER.PING.JSZ';
+
 /** The configuration of a nats-server that holds the store of a trust domain's servers (design D1). */
 export function buildStoreConfig({ place, files, nkeys }: StoreConfigOptions): NatsServerConfig {
   const { cluster } = place;
@@ -27,8 +30,12 @@ export function buildStoreConfig({ place, files, nkeys }: StoreConfigOptions): N
       max_memory_store: 0,
     },
     accounts: {
-      STORE: { jetstream: 'enabled', users: nkeys.map((nkey) => ({ nkey })) },
-      SYS: {},
+      STORE: {
+        jetstream: 'enabled',
+        users: nkeys.map((nkey) => ({ nkey })),
+        imports: [{ service: { account: 'SYS', subject: ASK_SYNC } }],
+      },
+      SYS: { exports: [{ service: ASK_SYNC, response_type: 'stream', accounts: ['STORE'] }] },
     },
     system_account: 'SYS',
     ...(cluster === undefined
