@@ -39,7 +39,7 @@ export async function openBundleEndpoint(
   });
   if (bundleEndpoint === undefined) return undefined;
   const { clock, log, metrics, closing, readiness } = process;
-  // Loaded when it is wanted, with the HTTP of Node.
+  // Loaded when it is wanted.
   const endpoint = await import('../federation/endpoint/index.ts');
   const shown = await openIdentity(config, bundleEndpoint, process, identity);
   closing.defer(() => shown.close());
