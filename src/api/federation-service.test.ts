@@ -8,7 +8,8 @@ import {
 } from '../../test/fakes/open-federation.ts';
 import type { PeerStatus } from '../federation/client/index.ts';
 import { silentLog } from '../ops/index.ts';
-import { encodePem, TrustDomain } from '../spiffe/index.ts';
+import { encodePem, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { buildBundleMessage } from '../sync/index.ts';
 import { createFederationService } from './federation-service.ts';
 
 const b = TrustDomain.parse('b.test');
@@ -100,6 +101,18 @@ describe('the federation service', () => {
     expect(await call('GetRelationship', { trust_domain: 'b.test' })).toMatchObject({
       last_heard_at: '1800000000',
     });
+  });
+
+  it('leaves no bundle of a relationship that is not made', async () => {
+    const { call, relationships, foreignBundles } = await open();
+    const trust_domain_bundle = buildBundleMessage(foreignBundle('b.test'));
+    const relationship = { ...web, trust_domain_bundle };
+    relationships.create = () =>
+      Promise.reject(new TrustplaneError('ERR_FEDERATION_LIMIT', 'full'));
+    await expect(call('CreateRelationship', { relationship })).rejects.toEqual(
+      refused(status.RESOURCE_EXHAUSTED, 'full'),
+    );
+    expect(foreignBundles.get(b)).toBeUndefined();
   });
 
   it('shows how fetching goes, and fetches', async () => {

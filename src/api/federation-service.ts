@@ -34,8 +34,8 @@ const SHOWN: RelationshipMask = { bundle_endpoint_url: true, bundle_endpoint_pro
 export interface FederationServiceOptions {
   /** The own one. */
   readonly trustDomain: TrustDomain;
-  readonly relationships: Pick<Relationships, 'require' | 'list' | 'create' | 'update' | 'delete'>;
-  readonly foreignBundles: Pick<ForeignBundleStore, 'get' | 'set'>;
+  readonly relationships: Pick<Relationships, 'get' | 'require' | 'list' | 'create' | 'update'>;
+  readonly foreignBundles: Pick<ForeignBundleStore, 'get' | 'set' | 'delete'>;
   /** Who fetches bundles. */
   readonly client: {
     refresh(trustDomain: TrustDomain): Promise<unknown>;

@@ -2,35 +2,40 @@ import {
   type FederationRelationship,
   type Relationships,
   requireChangeable,
+  withdraw,
 } from '../federation/index.ts';
 import type { Log } from '../ops/index.ts';
-import { messageOf } from '../spiffe/index.ts';
 import type { ForeignBundleStore } from './federated-bundle-methods.ts';
 import type { RelationshipChange, RelationshipDraft } from './relationship-messages.ts';
 
 export interface RelationshipWrites {
-  readonly relationships: Pick<Relationships, 'require' | 'create' | 'update' | 'delete'>;
-  readonly foreignBundles: Pick<ForeignBundleStore, 'set'>;
+  readonly relationships: Pick<Relationships, 'get' | 'require' | 'create' | 'update'>;
+  readonly foreignBundles: Pick<ForeignBundleStore, 'get' | 'set' | 'delete'>;
   readonly log: Log;
 }
 
-/** A relationship whose bundle is refused is not made. @throws TrustplaneError as `Relationships.create` and `ForeignBundles.set` */
+/**
+ * The bundle comes first: whoever fetches the next one needs it. One that is refused leaves no relationship, and a
+ * relationship that is refused no bundle that was not there.
+ * @throws TrustplaneError as `Relationships.create` and `ForeignBundles.set`
+ */
 export async function createRelationship(
   { relationships, foreignBundles, log }: RelationshipWrites,
   { relationship, bundle }: RelationshipDraft,
 ): Promise<FederationRelationship> {
-  const created = await relationships.create(relationship);
+  const { trustDomain } = relationship;
+  const isAbsent = (): boolean => relationships.get(trustDomain) === undefined;
+  const isFirst = bundle !== undefined && isAbsent();
+  const before = foreignBundles.get(trustDomain);
+  if (isFirst) await foreignBundles.set(bundle);
   try {
-    if (bundle !== undefined) await foreignBundles.set(bundle);
+    const created = await relationships.create(relationship);
+    log.info(factsOf(created), 'federation relationship created');
+    return created;
   } catch (error) {
-    await relationships.delete(relationship.trustDomain).catch((cause: unknown) => {
-      const fields = { ...factsOf(relationship), error: messageOf(cause) };
-      log.error(fields, 'a relationship without its first bundle is left');
-    });
+    if (isFirst && before === undefined && isAbsent()) await withdraw(foreignBundles, trustDomain);
     throw error;
   }
-  log.info(factsOf(created), 'federation relationship created');
-  return created;
 }
 
 /** @throws TrustplaneError ERR_RELATIONSHIP_CONFIGURED, … as `Relationships.update` and `ForeignBundles.set` */
