@@ -1,7 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { type Bundle, type Clock, type SpiffeId, TrustplaneError } from '../../spiffe/index.ts';
+import {
+  type Bundle,
+  type Clock,
+  quote,
+  type SpiffeId,
+  TrustplaneError,
+} from '../../spiffe/index.ts';
 import { verifyServer } from '../../wire/index.ts';
 
 /** By what the server at an endpoint is judged (SPIFFE Federation §5.2); one never stands in for the other. */
@@ -50,8 +56,8 @@ function judgeWeb(socket: TLSSocket, [leaf]: readonly Uint8Array[], host: string
       ? certificate.checkHost(host, { subject: 'never', partialWildcards: false })
       : certificate.checkIP(host);
   if (named !== undefined) return;
-  const names = certificate.subjectAltName?.slice(0, 200) ?? 'no name';
-  throw refused(`the certificate of ${host} is for ${names}`);
+  const names = certificate.subjectAltName ?? 'no name';
+  throw refused(`the certificate of ${host} is for ${quote(names, 200)}`);
 }
 
 function refused(message: string): TrustplaneError {

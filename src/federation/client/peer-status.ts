@@ -41,10 +41,16 @@ export function describeChain(chain: readonly Uint8Array[]): CertificateFacts[] 
     const fingerprint = createHash('sha256').update(der).digest('hex');
     try {
       const { uriSans, dnsSans, subject, serialNumber, notAfter } = parseCertificate(der);
-      const name = uriSans[0] ?? dnsSans[0] ?? subject.text;
-      return { name: name.slice(0, 256), serialNumber, notAfter, fingerprint };
+      const name = printable(uriSans[0] ?? dnsSans[0] ?? subject.text);
+      return { name, serialNumber, notAfter, fingerprint };
     } catch (error) {
-      return { name: messageOf(error).slice(0, 256), serialNumber: '', notAfter: 0, fingerprint };
+      const name = printable(messageOf(error));
+      return { name, serialNumber: '', notAfter: 0, fingerprint };
     }
   });
+}
+
+/** It is shown on terminals, and comes from whoever answered. */
+function printable(text: string): string {
+  return text.slice(0, 256).replaceAll(/[^ -~]/gu, '?');
 }

@@ -88,6 +88,7 @@ export class Peer {
   poll(): void {
     const plan = this.#replan();
     if (!this.#ground.isMine()) return this.#sleep();
+    this.#status = { ...this.#status, nextAttemptAt: this.#ground.clock.now() };
     const code = this.#status.lastError?.code;
     const isSlow = code === 'ERR_FETCH_TIMEOUT' || code === 'ERR_FETCH_UNREACHABLE';
     const lane = isSlow ? this.#ground.slowLane : this.#ground.quickLane;
