@@ -160,18 +160,22 @@ function openAcks(
 /** All ports show the same SVID. */
 function shareIdentity(
   { trustDomain }: Config,
-  { clock, log, closing }: Process,
+  { clock, log, closing, failed }: Process,
   { ca, trust }: Pick<ServerRole, 'ca' | 'trust'>,
 ): ServerRole['identity'] {
   const open = async (): Promise<ServerIdentity> => {
     // Servers that were there before sign until everybody knows what this one signs with.
-    await ca.active;
+    await Promise.race([ca.active, failing(failed)]);
     const identity = await openServerIdentity({ trustDomain, ca, trust, clock, log });
     closing.defer(() => identity.close());
     return identity;
   };
   let opened: Promise<ServerIdentity> | undefined;
   return () => (opened ??= open());
+}
+
+async function failing(failed: Process['failed']): Promise<never> {
+  throw await failed;
 }
 
 /** One after the other: both write the bundle and the folder of the keys. */

@@ -9,12 +9,14 @@ export function watchAuthorities(
   ca: AuthorityControl,
   readiness: Process['readiness'],
 ): void {
-  readiness.require(authorities, () =>
-    ca.health().canSign ? undefined : 'no authority can sign now',
-  );
+  readiness.require(authorities, () => {
+    const { canSign, isJoining = false } = ca.health();
+    return canSign || isJoining ? undefined : 'no authority can sign now';
+  });
   readiness.observe(rotation, () => {
-    const { failure, alarm } = ca.health();
+    const { failure, alarm, isJoining = false } = ca.health();
     if (failure !== undefined) return messageOf(failure.error);
+    if (isJoining) return 'its authority signs as soon as everybody can know it; other servers do';
     if (alarm === undefined) return undefined;
     return `the authority ${alarm.authorityId} signs although ${alarm.behind.length} may not know it`;
   });

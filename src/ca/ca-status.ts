@@ -23,6 +23,8 @@ export interface CaHealth {
   /** ok; degraded: it signs, but the rotation fails; failing: it cannot sign. */
   readonly health: 'ok' | 'degraded' | 'failing';
   readonly canSign: boolean;
+  /** The first authority waits until everybody knows it, while other servers sign. */
+  readonly isJoining?: boolean;
   readonly failure: RotationFailure | undefined;
   /** The active authority signs although not everybody knows it yet. */
   readonly alarm: RotationAlarm | undefined;

@@ -91,10 +91,10 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
    */
   async start(): Promise<void> {
     await this.#rotation.start();
-    const { canSign, failure } = this.health();
+    const { canSign, isJoining, failure } = this.health();
     if (canSign) return;
-    const { kind, log, othersSign } = this.#options;
-    if (failure === undefined && this.#signer === undefined && othersSign()) {
+    const { kind, log } = this.#options;
+    if (failure === undefined && isJoining === true) {
       log.info({}, `the first ${kindNames[kind]} authority signs as soon as everybody knows it`);
       return;
     }
@@ -133,7 +133,8 @@ export abstract class ManagedAuthorities<A extends Authority> implements Authori
   }
 
   health(): CaHealth {
-    return describeHealth(this.#signer, this.#rotation, this.#options.clock.now());
+    const health = describeHealth(this.#signer, this.#rotation, this.#options.clock.now());
+    return { ...health, isJoining: this.#signer === undefined && this.#options.othersSign() };
   }
 
   status(): CaStatus {

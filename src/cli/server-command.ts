@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { defaultPaths } from '../app/default-paths.ts';
+import { TrustplaneError } from '../spiffe/errors.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
 import { formatAddress } from './ready-text.ts';
@@ -54,18 +55,23 @@ function runCommand(io: Io): Command {
 }
 
 async function runServer(io: Io, options: ServerOptions): Promise<void> {
-  const [{ loadConfig }, { openFallbackFolder }, { startServer }] = await Promise.all([
-    import('../app/load-config.ts'),
-    import('../app/fallback-folder.ts'),
-    import('../app/server-run.ts'),
-  ]);
+  const [{ loadConfig }, { openFallbackFolder }, { createProcess }, { startServer }] =
+    await Promise.all([
+      import('../app/load-config.ts'),
+      import('../app/fallback-folder.ts'),
+      import('../app/process.ts'),
+      import('../app/server-run.ts'),
+    ]);
   const load = () => loadConfig(options, io.uid, io.env);
   const loaded = load();
   const { config } = loaded;
   openFallbackFolder(io.uid, [config.dataDir, config.adminSocket]);
   const reloads = options.config !== undefined;
   const stop = stopSignal({ reloads });
-  const server = await startServer(config);
+  const served = createProcess(config.logLevel);
+  // A server that joins others may wait for long before it serves.
+  void stop.then(() => served.fail(stoppedEarly()));
+  const server = await startServer(config, served);
   const { trustDomain, adminSocket, dataDir } = config;
   const address = formatAddress(server.address);
   const { pid } = process;
@@ -92,4 +98,8 @@ async function runServer(io: Io, options: ServerOptions): Promise<void> {
         ].join('\n'),
   );
   await serveUntilStopped(server, stop, loaded, reloads ? load : undefined);
+}
+
+function stoppedEarly(): TrustplaneError {
+  return new TrustplaneError('ERR_SHUTTING_DOWN', 'stopped before it served');
 }
