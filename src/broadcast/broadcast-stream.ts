@@ -64,7 +64,10 @@ export class BroadcastStream {
       );
   }
 
-  /** The last message of a subject; undefined when there is none to be had. Never throws. */
+  /**
+   * The last message of a subject; undefined when there is none, or no stream.
+   * @throws Error when nobody answered in time
+   */
   async latest(subject: string): Promise<Uint8Array | undefined> {
     const { connection, isConnected } = this.#link;
     if (connection === undefined || !isConnected) return undefined;
@@ -72,8 +75,9 @@ export class BroadcastStream {
       const place = `$JS.API.DIRECT.GET.${STREAM}.${subject}`;
       const { data, headers } = await connection.request(place, undefined, { timeout: REQUEST_MS });
       return headers === undefined || headers.code !== 0 ? undefined : data;
-    } catch {
-      return undefined;
+    } catch (error) {
+      if (hasNoResponders(error)) return undefined;
+      throw error;
     }
   }
 
@@ -95,4 +99,11 @@ async function add({ streams }: JetStreamManager, connection: NatsConnection) {
   if (connection.info?.cluster === undefined) return await streams.add(wanted);
   // A cluster of fewer servers, or one of which too many are down.
   return await streams.add({ ...wanted, num_replicas: REPLICAS }).catch(() => streams.add(wanted));
+}
+
+/** There is no JetStream, or no such stream. */
+function hasNoResponders(error: unknown): boolean {
+  return (
+    error instanceof Error && error.cause instanceof Error && error.cause.name === 'NoResponders'
+  );
 }

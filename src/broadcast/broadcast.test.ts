@@ -7,9 +7,11 @@ import {
 } from '../../test/fakes/broadcast-domain.ts';
 import { eventually } from '../../test/programs/eventually.ts';
 import { launchNatsServer, type NatsServer } from '../../test/programs/launch-nats-server.ts';
+import { createMetrics, silentLog, systemClock } from '../ops/index.ts';
 import { type Bundle, bundleDigest, generateP256KeyPair, TrustDomain } from '../spiffe/index.ts';
-import { serverIdOf } from './bundle-interest.ts';
+import { interestsOfAgent, serverIdOf } from './bundle-interest.ts';
 import { signBundleMessage } from './bundle-message.ts';
+import { openBundleSubscriber } from './bundle-subscriber.ts';
 import type { MessageSigner } from './signed-message.ts';
 import { bundleSubject, relaySubject } from './subjects.ts';
 
@@ -251,6 +253,38 @@ describe('a publisher', () => {
       trust_domain: 'a.test',
       sequence: `${sequenceOf(a)}`,
     });
+  });
+
+  it('is believed by its agents when it relays, in place of who published (FED-20, FED-21)', async () => {
+    const server = await nats();
+    const [a, b] = [await domain(server, 'a.test'), await domain(server, 'b.test')];
+    const silent = a.ownBundle.current();
+    await a.publisher.close();
+    await a.ca.prepare();
+    const heard: string[] = [];
+    let known = silent;
+    const agent = openBundleSubscriber({
+      clock: systemClock,
+      log: silentLog,
+      link: b.link,
+      metrics: createMetrics(),
+      interests: () =>
+        interestsOfAgent({
+          own: b.ownBundle.current(),
+          federated: new Map([['a.test', known]]),
+          terms: new Map(),
+        }),
+      trusted: (of) => (of.equals(b.trustDomain) ? b.ownBundle.current() : known),
+      take: (bundle, { via }) => {
+        known = bundle;
+        heard.push(`${via} ${bundle.sequenceNumber}`);
+      },
+    });
+    onTestFinished(() => agent.close());
+    // As if it had been fetched.
+    await b.foreignBundles.set(a.ownBundle.current());
+    await until('relayed', () => heard.length > 0);
+    expect(heard).toEqual([`relay ${sequenceOf(a)}`]);
   });
 
   it('hears that its peer has its bundle, and who has not (FED-21)', async () => {

@@ -38,7 +38,7 @@ async function open(take: Listening['take']) {
       },
     },
   );
-  await inbox.connect();
+  inbox.connect();
   return {
     clock,
     taken,

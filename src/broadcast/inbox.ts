@@ -74,8 +74,8 @@ export class Inbox {
     this.#countedAt = parts.clock.now();
   }
 
-  /** Begins to listen where that is possible and was not done; then asks for the last message. */
-  async connect(): Promise<void> {
+  /** Begins to listen, where that is possible and was not done. */
+  connect(): void {
     const { connection } = this.#parts.link;
     if (connection === undefined || connection.isClosed()) return;
     const { subject } = this.#listening;
@@ -85,14 +85,20 @@ export class Inbox {
         else this.#parts.log.warn({ subject, error: messageOf(error) }, 'a subject is not heard');
       },
     });
-    await this.catchUp();
   }
 
-  /** Takes in the last message there was. */
-  async catchUp(): Promise<void> {
-    const bytes = await this.#parts.stream.latest(this.#listening.subject);
-    if (bytes !== undefined) this.#enqueue(bytes);
+  /** Takes in the last message there was; false when nobody said which that is. */
+  async catchUp(): Promise<boolean> {
+    const { subject } = this.#listening;
+    try {
+      const bytes = await this.#parts.stream.latest(subject);
+      if (bytes !== undefined && !this.#isClosed) this.#enqueue(bytes);
+    } catch (error) {
+      this.#parts.log.debug({ subject, error: messageOf(error) }, 'nobody has the last message');
+      return false;
+    }
     await this.#work;
+    return true;
   }
 
   /** What was refused may be believed now. */
@@ -120,8 +126,10 @@ export class Inbox {
     if (this.#isClosed) return;
     this.#timer ??= this.#parts.clock.setTimer(inboxLimits.againMs, () => {
       this.#timer = undefined;
-      this.forget();
-      if (bytes !== undefined) this.#enqueue(bytes);
+      if (bytes !== undefined) {
+        this.forget();
+        this.#enqueue(bytes);
+      }
       void this.catchUp();
     });
   }

@@ -1,8 +1,12 @@
+import type { Timer } from '../spiffe/index.ts';
 import type { BroadcastLink } from './broadcast-link.ts';
 import { Inbox, type InboxParts, type Listening } from './inbox.ts';
 
 /** So many subjects are asked for at once when a connection is there again. */
 const AT_ONCE = 16;
+/** When they are asked for again. */
+const AGAIN_MS = 2_000;
+const MAX_AGAIN_MS = 60_000;
 
 type InboxesParts = InboxParts & { readonly link: BroadcastLink };
 
@@ -16,6 +20,8 @@ export class Inboxes {
   readonly #parts: InboxesParts;
   readonly #held = new Map<string, Held>();
   readonly #stop: () => void;
+  readonly #timers = new Set<Timer>();
+  #isClosed = false;
 
   constructor(parts: InboxesParts) {
     this.#parts = parts;
@@ -49,17 +55,43 @@ export class Inboxes {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#stop();
+    for (const timer of this.#timers) timer.cancel();
     await Promise.all([...this.#held.values()].map(async ({ inbox }) => await inbox.close()));
     this.#held.clear();
   }
 
+  /** Asks twice: what was published just before the subscription may be in no stream yet. */
   async #connect(all: readonly Held[]): Promise<void> {
     if (!this.#parts.link.isConnected) return;
+    for (const { inbox } of all) inbox.connect();
+    await this.#catchUp(all);
+    this.#catchUpLater(all, AGAIN_MS);
+  }
+
+  /** Those that nobody answered for. */
+  async #catchUp(all: readonly Held[]): Promise<readonly Held[]> {
     const left = all[Symbol.iterator]();
+    const failed: Held[] = [];
     const work = async (): Promise<void> => {
-      for (const { inbox } of left) await inbox.connect();
+      for (const held of left) {
+        if (this.#isClosed) return;
+        if (!(await held.inbox.catchUp())) failed.push(held);
+      }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
+    return failed;
+  }
+
+  #catchUpLater(all: readonly Held[], delayMs: number): void {
+    if (this.#isClosed || all.length === 0) return;
+    const timer = this.#parts.clock.setTimer(delayMs, () => {
+      this.#timers.delete(timer);
+      void this.#catchUp(all).then((failed) =>
+        this.#catchUpLater(failed, Math.min(delayMs * 2, MAX_AGAIN_MS)),
+      );
+    });
+    this.#timers.add(timer);
   }
 }

@@ -4,7 +4,7 @@ import type { BroadcastLink } from './broadcast-link.ts';
 import type { BroadcastMetrics } from './broadcast-metrics.ts';
 import { halfLife } from './publish-decision.ts';
 import type { Signers } from './publisher-svids.ts';
-import { sendMessage } from './send-message.ts';
+import { type Publishing, sendMessage } from './send-message.ts';
 import type { MessageSigner } from './signed-message.ts';
 
 /** A message that is to stand on its subject for as long as it is wanted. */
@@ -28,7 +28,7 @@ export interface BroadcastDuty {
 }
 
 export interface OutboxParts {
-  readonly link: BroadcastLink;
+  readonly link: Publishing & Pick<BroadcastLink, 'isConnected' | 'watch'>;
   readonly signers: () => Promise<Signers | undefined>;
   /** Whether who comes late is served what was sent before. */
   readonly isKept: () => boolean;

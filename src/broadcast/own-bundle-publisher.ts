@@ -211,7 +211,9 @@ export class OwnBundlePublisher {
   async #catchUp(): Promise<void> {
     const { stream } = this.#parts;
     await stream.ensure();
-    const bytes = stream.fault === undefined ? await stream.latest(this.#subject) : undefined;
+    // Who does not answer holds nothing that could be relied on.
+    const latest = async () => await stream.latest(this.#subject).catch(() => undefined);
+    const bytes = stream.fault === undefined ? await latest() : undefined;
     const held = bytes && this.#read(bytes);
     this.#isStored = held !== undefined && this.#note(held) === 'present';
   }
