@@ -74,6 +74,7 @@ export class FactIndex {
       case 'era':
         if (this.era === change.era) return;
         this.#seen.clear();
+        this.#seeFactsOf(change.era);
         this.#eras = [...this.#eras.filter((era) => era !== change.era), change.era].slice(
           -MAX_ERAS,
         );
@@ -137,6 +138,13 @@ export class FactIndex {
       const deleted = [...facts].filter(([, { isDeleted }]) => isDeleted);
       const surplus = Math.max(0, deleted.length - most);
       for (const [key] of deleted.slice(0, surplus)) this.#drop(bucket, key);
+    }
+  }
+
+  /** Some may be noted before it is said that their era began. */
+  #seeFactsOf(era: string): void {
+    for (const [bucket, facts] of this.#facts) {
+      for (const head of facts.values()) if (head.era === era) this.#see(bucket, head.revision);
     }
   }
 
