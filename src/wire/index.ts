@@ -2,6 +2,7 @@
 export { type Caller, callerOf, type LocalCaller } from './caller.ts';
 export { dialTls, type TlsDial, type TlsDialOptions } from './dial-tls.ts';
 export { type Dial, dialUnix } from './dial-unix.ts';
+export { type Encoded, encodeField, encodeMessage, toBuffer } from './encoded.ts';
 export { returnFreedMemory } from './free-memory.ts';
 export { createHealth, type Health, type ServingStatus } from './health.ts';
 export { takePeerChain } from './peer-chain.ts';
