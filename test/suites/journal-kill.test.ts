@@ -31,7 +31,7 @@ describe(`a journal whose process is killed (KILLS=${KILLS})`, () => {
         }
         const found = await readJournal(file);
         for (const [key, revision] of acknowledged) {
-          expect([revision, tried.get(key)], key).toContain(found.get(key));
+          expect([revision, tried.get(key)], `fact ${key}`).toContain(found.get(key));
         }
         expect([...found.keys()].filter((key) => !tried.has(key))).toEqual([]);
         for (const [key, revision] of found) acknowledged.set(key, revision);
