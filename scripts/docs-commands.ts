@@ -7,7 +7,7 @@ import path from 'node:path';
 import { launchTrustplane } from '../test/programs/launch-trustplane.ts';
 import { createRunFolder } from '../test/programs/run-folder.ts';
 import { runProgram } from '../test/programs/run-program.ts';
-import { putEnvoyInto } from './envoy-on-path.ts';
+import { putProgramsInto } from './programs-on-path.ts';
 import {
   countDone,
   findRunnableBlocks,
@@ -50,7 +50,7 @@ async function runBlocks(
   stack.defer(async () => await folder.remove());
   const env: NodeJS.ProcessEnv = {
     ...process.env,
-    PATH: [await putEnvoyInto(folder.path), machinePath()].join(path.delimiter),
+    PATH: [await putProgramsInto(folder.path), machinePath()].join(path.delimiter),
     TMPDIR: folder.path,
   };
   if (upFlags !== undefined) {

@@ -245,3 +245,38 @@ it('carries bundles over a leaf node between two domains, for those who come lat
   });
   expect(all).toEqual(['of a', 'of b', 'of a', 'of b']);
 });
+
+it('lets a leaf node in, and is let in as one, with what a reload brought', async () => {
+  const [leafPort = 0] = await freePorts(1);
+  const nodes = [natsIdOf(b)];
+  await using hub = await launchDomainNats(a, {
+    leaf: { listen: `127.0.0.1:${leafPort}`, nodes },
+  });
+  await using leaf = await launchDomainNats(b, {
+    federated: [a],
+    leafRemotes: [`localhost:${leafPort}`],
+  });
+  await hub.line(/unknown authority/);
+  await leaf.present(await b.issue('/other', ['localhost']), [a]);
+  await leaf.reload();
+  await hub.present(await a.issue('/nats', ['localhost']), [b]);
+  await hub.reload();
+  await hub.line(/authentication error/i);
+  await leaf.present(await b.issue('/nats', ['localhost']), [a]);
+  await leaf.reload();
+  expect(await hub.line(/Leafnode connection created/)).toContain('lid');
+});
+
+it('lets another in its cluster with what a reload brought', async () => {
+  const ports = await freePorts(2);
+  const routes = ports.map((port) => `localhost:${port}`);
+  const cluster = (n: number) => ({ name: 'a', listen: `127.0.0.1:${ports[n]}`, routes });
+  await using one = await launchDomainNats(a, { cluster: cluster(0) });
+  await one.present(await a.issue('/other', ['localhost']), []);
+  await one.reload();
+  await using two = await launchDomainNats(a, { cluster: cluster(1) });
+  await two.line(/authentication error/i);
+  await one.present(await a.issue('/nats', ['localhost']), []);
+  await one.reload();
+  expect(await one.line(/JetStream cluster new metadata leader|Self is new/)).toContain('leader');
+});

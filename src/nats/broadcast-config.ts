@@ -53,7 +53,7 @@ export interface LeafListener {
 /**
  * Whoever logs in with nothing is this user, whose seed nobody has: a nats-server asks no signature
  * of the one in `no_auth_user`. It has to be an NKEY: only those are looked for before a certificate
- * is mapped to a user (docs/adr/0009).
+ * is mapped to a user (docs/adr/0008).
  */
 const READER = 'UA4EEFUXTKNPKPVLWCSJWSP6BBMTU2JIAG3QYXZKJVHCDQIACHBSJOH2';
 /** Named by a leaf node so that it is not taken for a reader; its certificate says who it is. */

@@ -19,9 +19,8 @@ it('a nats-server lives on SVIDs of seconds: server and agent know it, and it th
   const nats = path.join(folder, 'nats');
   const [port = 0] = await freePorts(1);
   const listen = `127.0.0.1:${port}`;
-  const written = await runTrustplane(
-    ...['nats', 'config', '--trust-domain', 'a.test', '--dir', nats, '--listen', listen],
-  );
+  const where = ['--trust-domain', 'a.test', '--dir', nats, '--listen', listen];
+  const written = await runTrustplane('nats', 'config', ...where);
   expect(written.stderr).toBe('');
 
   const broadcast = `federation:
@@ -50,9 +49,8 @@ it('a nats-server lives on SVIDs of seconds: server and agent know it, and it th
   const natsServer = await createNatsProgram(path.join(nats, 'nats-server.conf'));
   onTestFinished(() => natsServer[Symbol.asyncDispose]());
   await natsServer.start();
-  const follow = spawnTied(process.execPath, [
-    ...[program, 'nats', 'follow', ...flags, '--pid-file', pidFile],
-  ]);
+  const following = [program, 'nats', 'follow', ...flags, '--pid-file', pidFile];
+  const follow = spawnTied(process.execPath, following);
   onTestFinished(async () => void (await follow.stop()));
   await Promise.all([server, agent].map((one) => one.line('"connected to NATS"')));
 
