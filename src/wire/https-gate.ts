@@ -34,6 +34,7 @@ export class HttpsGate {
   /** By the addresses at both ends. */
   readonly #open = new Map<string, Connection>();
   #identity: TlsIdentity | undefined;
+  #prover: { readonly challenge: TlsIdentity; readonly tls: TlsServer } | undefined;
   #isClosing = false;
 
   constructor(options: HttpsGateOptions) {
@@ -116,11 +117,18 @@ export class HttpsGate {
   async #secureEither(connection: Connection, challenge: TlsIdentity): Promise<void> {
     const hello = await peekClientHello(connection.socket);
     if (hello === undefined) return;
-    if (asksForAcme(hello)) {
-      this.#createTls(challenge, 'acme-tls/1')
-        .on('secureConnection', (socket) => socket.on('error', ignoreError).end())
-        .emit('connection', connection.socket);
-    } else this.#secure(connection);
+    if (asksForAcme(hello)) this.#proverOf(challenge).emit('connection', connection.socket);
+    else this.#secure(connection);
+  }
+
+  /** Shows the proof, and has no more to say. */
+  #proverOf(challenge: TlsIdentity): TlsServer {
+    if (this.#prover?.challenge !== challenge) {
+      const tls = this.#createTls(challenge, 'acme-tls/1');
+      tls.on('secureConnection', (socket) => socket.on('error', ignoreError).end());
+      this.#prover = { challenge, tls };
+    }
+    return this.#prover.tls;
   }
 
   /** A renewed identity is presented from the next connection on. */

@@ -142,7 +142,9 @@ describe('TLS', () => {
     'is not spoken with %s (FED-2)',
     async (ciphers) => {
       await place.serve();
-      await expect(place.ask('/', { maxVersion: 'TLSv1.2', ciphers })).rejects.toThrow('handshake failure');
+      await expect(place.ask('/', { maxVersion: 'TLSv1.2', ciphers })).rejects.toThrow(
+        'handshake failure',
+      );
       expect(await place.refused('tls_error')).toBe(1);
     },
   );
@@ -165,7 +167,9 @@ describe('TLS', () => {
     await place.serve();
     const offered = await place.openTls({ ALPNProtocols: ['h2', 'http/1.1'] });
     expect(offered.alpnProtocol).toBe('http/1.1');
-    await expect(place.openTls({ ALPNProtocols: ['h2'] })).rejects.toThrow('no application protocol');
+    await expect(place.openTls({ ALPNProtocols: ['h2'] })).rejects.toThrow(
+      'no application protocol',
+    );
   });
 });
 
