@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
+import type { ControlPlane } from './control-plane.ts';
 import type { Broadcast, BroadcastingServer } from './open-broadcast.ts';
 import type { Process } from './process.ts';
-import type { ServerRole } from './server-role.ts';
 
 /**
  * Has bundles published and heard over NATS, where that is configured; the client of NATS is loaded then.
@@ -10,7 +10,7 @@ import type { ServerRole } from './server-role.ts';
 export async function broadcastBundles(
   config: Config,
   process: Process,
-  server: BroadcastingServer & Pick<ServerRole, 'controlPlane'>,
+  server: BroadcastingServer & { readonly controlPlane: Pick<ControlPlane, 'duty'> },
 ): Promise<Broadcast | undefined> {
   const { nats } = config.federation;
   if (nats === undefined) {

@@ -3,23 +3,35 @@ import {
   type LastBroadcast,
   openBundlePublisher,
   openBundleSubscriber,
+  type PeerAcks,
   type PublisherCa,
   trustedBundle,
 } from '../broadcast/index.ts';
-import { peerOf } from '../federation/index.ts';
-import type { TrustDomain } from '../spiffe/index.ts';
+import type { X509Ca } from '../ca/index.ts';
+import {
+  type ForeignBundles,
+  type OwnBundle,
+  peerOf,
+  type Relationships,
+} from '../federation/index.ts';
+import type { TrustDomain, TrustMapSource } from '../spiffe/index.ts';
 import type { Duty } from '../store/index.ts';
 import type { NatsConfig } from './nats-config.ts';
 import { openNatsLink } from './open-nats-link.ts';
 import type { Process } from './process.ts';
-import type { ServerRole } from './server-role.ts';
+import type { ServerIdentity } from './server-identity.ts';
 import { takeBundle } from './take-bundle.ts';
 
 /** What of a server takes part. */
-export type BroadcastingServer = Pick<
-  ServerRole,
-  'trust' | 'ownBundle' | 'foreignBundles' | 'relationships' | 'acks' | 'identity' | 'ca'
->;
+export interface BroadcastingServer {
+  readonly trust: TrustMapSource;
+  readonly ownBundle: OwnBundle;
+  readonly foreignBundles: ForeignBundles;
+  readonly relationships: Relationships;
+  readonly acks: PeerAcks;
+  readonly ca: Pick<X509Ca, 'anchors' | 'issueX509SvidUnder'>;
+  readonly identity: () => Promise<Pick<ServerIdentity, 'current'>>;
+}
 
 /** What this server hears over NATS. */
 export interface Broadcast {
@@ -70,7 +82,10 @@ export async function openBroadcast(
   return { lastOf: (trustDomain) => subscriber.lastOf(trustDomain) };
 }
 
-function publisherCaOf({ ca, ownBundle }: Pick<ServerRole, 'ca' | 'ownBundle'>): PublisherCa {
+function publisherCaOf({
+  ca,
+  ownBundle,
+}: Pick<BroadcastingServer, 'ca' | 'ownBundle'>): PublisherCa {
   // It reads; nothing is published in this name.
   const bundle = ownBundle.publisherFor('broadcast');
   return {

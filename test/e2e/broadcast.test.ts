@@ -2,23 +2,30 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../programs/eventually.ts';
+import { freePorts } from '../programs/free-ports.ts';
 import { launchNatsServer, type NatsServer } from '../programs/launch-nats-server.ts';
 import { type LaunchedServer, launchServer } from '../programs/launch-server.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 
-/** A server whose peer has a bundle endpoint that nobody answers at: what comes, comes over NATS. */
-async function server(own: string, peer: string, { url }: NatsServer): Promise<LaunchedServer> {
+/** By default no bundle endpoint answers: what comes, comes over NATS. */
+async function server(
+  own: string,
+  peer: string,
+  { url }: Pick<NatsServer, 'url'>,
+  ports: { readonly own?: number; readonly peer?: number } = {},
+): Promise<LaunchedServer> {
   const folder = createRunFolder();
   onTestFinished(() => folder.remove());
   const config = `
 trustDomain: ${own}
 federation:
+  ${ports.own === undefined ? '' : `bundleEndpoint: { address: '127.0.0.1:${ports.own}' }`}
   nats:
     servers: ['${url}']
   relationships:
     - trustDomain: ${peer}
-      bundleEndpointUrl: https://127.0.0.1:1/
+      bundleEndpointUrl: https://127.0.0.1:${ports.peer ?? 1}/
       bundleEndpointProfile: https_spiffe
       endpointSpiffeId: spiffe://${peer}/spire/server
       awaitAck: true
@@ -80,4 +87,20 @@ it('what a peer rotated while NATS was down comes when it is back (FED-21)', asy
     return count === 2 ? count : undefined;
   });
   expect(keys).toBe(2);
+});
+
+it('without NATS bundles come by polling, and both servers serve (FED-21)', async () => {
+  const [own = 0, peer = 0, nowhere = 0] = await freePorts(3);
+  const nats = { url: `nats://127.0.0.1:${nowhere}` };
+  const a = await server('a.test', 'b.test', nats, { own, peer });
+  const b = await server('b.test', 'a.test', nats, { own: peer, peer: own });
+  await introduce('a.test', a, b);
+  await a.ask('authority', 'x509', 'prepare');
+  expect(await keysOf('a.test', b)).toBe(1);
+  await b.ask('federation', 'refresh', 'a.test');
+  expect(await keysOf('a.test', b)).toBe(2);
+  expect(await b.ask('federation', 'show', 'a.test')).toMatchObject({
+    lastHeardAt: null,
+    lastError: null,
+  });
 });
