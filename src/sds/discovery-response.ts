@@ -17,12 +17,12 @@ export function createResponseEncoder(messages: SdsMessages): ResponseEncoder {
     sotw({ nonce, secrets }) {
       const envelope = { version_info: versionOf(secrets), type_url: SECRET_TYPE_URL, nonce };
       const head = messages.sotwResponse.encode(envelope).finish();
-      return Buffer.concat([head, ...secrets.map(({ sotw }) => sotw)]);
+      return Buffer.concat([head, ...secrets.flatMap(({ sotw }) => sotw.parts)]);
     },
     delta({ nonce, secrets, removed }) {
       const envelope = { type_url: SECRET_TYPE_URL, nonce, removed_resources: removed };
       const head = messages.deltaResponse.encode(envelope).finish();
-      return Buffer.concat([head, ...secrets.map(({ delta }) => delta)]);
+      return Buffer.concat([head, ...secrets.flatMap(({ delta }) => delta.parts)]);
     },
   };
 }

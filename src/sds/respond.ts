@@ -95,7 +95,7 @@ function takeBatch(due: readonly Secret[], alone: ReadonlySet<string>): readonly
   if (together.length === 0) return due.slice(0, 1);
   let bytes = 0;
   const end = together.findIndex(({ sotw }, index) => {
-    bytes += sotw.length;
+    bytes += sotw.bytes;
     return index > 0 && bytes > MAX_RESPONSE_BYTES;
   });
   return end === -1 ? together : together.slice(0, end);

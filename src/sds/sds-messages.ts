@@ -13,16 +13,30 @@ export const SPIFFE_VALIDATOR_TYPE_URL: string = `type.googleapis.com/${TLS}.SPI
 /** The messages of the SDS exchange, ready to encode and decode. */
 export interface SdsMessages {
   readonly secret: Type;
+  readonly tlsCertificate: Type;
+  readonly validationContext: Type;
+  readonly typedExtension: Type;
   readonly spiffeValidator: Type;
   readonly sotwRequest: Type;
   readonly sotwResponse: Type;
   readonly deltaRequest: Type;
   readonly deltaResponse: Type;
+  readonly resource: Type;
+  readonly any: Type;
 }
 
 export function loadSdsMessages(): SdsMessages {
   return {
     secret: messageType(`${TLS_FOLDER}/secret.proto`, `${TLS}.Secret`),
+    tlsCertificate: messageType(`${TLS_FOLDER}/common.proto`, `${TLS}.TlsCertificate`),
+    validationContext: messageType(
+      `${TLS_FOLDER}/common.proto`,
+      `${TLS}.CertificateValidationContext`,
+    ),
+    typedExtension: messageType(
+      'envoy/config/core/v3/extension.proto',
+      'envoy.config.core.v3.TypedExtensionConfig',
+    ),
     spiffeValidator: messageType(
       `${TLS_FOLDER}/tls_spiffe_validator_config.proto`,
       `${TLS}.SPIFFECertValidatorConfig`,
@@ -31,5 +45,7 @@ export function loadSdsMessages(): SdsMessages {
     sotwResponse: messageType(DISCOVERY_FILE, `${DISCOVERY}.DiscoveryResponse`),
     deltaRequest: messageType(DISCOVERY_FILE, `${DISCOVERY}.DeltaDiscoveryRequest`),
     deltaResponse: messageType(DISCOVERY_FILE, `${DISCOVERY}.DeltaDiscoveryResponse`),
+    resource: messageType(DISCOVERY_FILE, `${DISCOVERY}.Resource`),
+    any: messageType(DISCOVERY_FILE, 'google.protobuf.Any'),
   };
 }

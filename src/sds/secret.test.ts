@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-updates.ts';
 import { type Bundle, IdScope } from '../spiffe/index.ts';
-import type { messageType } from '../wire/index.ts';
+import { type messageType, toBuffer } from '../wire/index.ts';
 import { defaultSdsNames, type TrustedDomain } from './names.ts';
 import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
 import { createSecretEncoder, type Secret } from './secret.ts';
@@ -22,7 +22,7 @@ const trust = (bundle: Bundle, ...paths: readonly string[]): TrustedDomain => {
 
 /** What a client reads out of a SotW response that holds the secret. */
 function read(secret: Secret) {
-  const [any] = decode(messages.sotwResponse, secret.sotw).resources;
+  const [any] = decode(messages.sotwResponse, toBuffer(secret.sotw)).resources;
   expect(any.type_url).toBe(SECRET_TYPE_URL);
   return decode(messages.secret, any.value);
 }
@@ -70,14 +70,16 @@ describe('certificates', () => {
 
   it('are the same resource in delta, with name and version', () => {
     const secret = encoder.certificate('default', textIdentity('/web'));
-    const [resource] = decode(messages.deltaResponse, secret.delta).resources;
+    const [resource] = decode(messages.deltaResponse, toBuffer(secret.delta)).resources;
     expect(resource).toMatchObject({ name: 'default', version: secret.version });
-    expect(resource.resource).toEqual(decode(messages.sotwResponse, secret.sotw).resources[0]);
+    expect(resource.resource).toEqual(
+      decode(messages.sotwResponse, toBuffer(secret.sotw)).resources[0],
+    );
   });
 
   it('carry no TTL and nothing but what is served (SDS-14)', () => {
     const secret = encoder.certificate('default', textIdentity('/web'));
-    const [resource] = decode(messages.deltaResponse, secret.delta).resources;
+    const [resource] = decode(messages.deltaResponse, toBuffer(secret.delta)).resources;
     expect(Object.keys(resource).sort()).toEqual(['name', 'resource', 'version']);
   });
 });
@@ -141,7 +143,7 @@ describe('validation contexts for the SPIFFE validator', () => {
   it('carry no CRL, since not every authority has one (SDS-19)', () => {
     const secret = encoder.validation('ALL', spiffeStyle, [trust(a), trust(b)]);
     expect(Object.keys(read(secret).validation_context)).toEqual(['custom_validator_config']);
-    expect(secret.sotw.toString('latin1')).not.toContain('X509 CRL');
+    expect(toBuffer(secret.sotw).toString('latin1')).not.toContain('X509 CRL');
   });
 
   it('hold a CA that matches nothing where only such a trust domain is named (SDS-17)', () => {

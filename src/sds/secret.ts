@@ -1,8 +1,16 @@
 import { createHash } from 'node:crypto';
-import type { Bundle, IdScope, X509Identity } from '../spiffe/index.ts';
+import {
+  type Bundle,
+  emptyBundle,
+  encodePem,
+  type IdScope,
+  TrustDomain,
+  type X509Identity,
+} from '../spiffe/index.ts';
+import { type Encoded, encodeField, encodeMessage, toBuffer } from '../wire/index.ts';
 import type { TrustedDomain } from './names.ts';
 import { type SdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
-import { buildValidation, encodePem, type TrustedCa, type ValidationMode } from './validation.ts';
+import { createValidationEncoder, type ValidationMode } from './validation.ts';
 
 export type SecretKind = 'tls_certificate' | 'validation_context';
 
@@ -10,7 +18,7 @@ export type SecretKind = 'tls_certificate' | 'validation_context';
 export interface SecretRef {
   readonly name: string;
   readonly kind: SecretKind;
-  /** 128 bits of SHA-256 over the secret's bytes, hex: equal exactly when the content is. */
+  /** 128 bits of SHA-256 over the secret's parts, hex: equal exactly when the content is. */
   readonly version: string;
   /** A validation context that lists SPIFFE IDs, which a client may be unable to take. */
   readonly isScoped: boolean;
@@ -20,10 +28,12 @@ export interface SecretRef {
 export interface Secret extends SecretRef {
   readonly ref: SecretRef;
   /** An encoded DiscoveryResponse that holds only this resource. */
-  readonly sotw: Buffer;
+  readonly sotw: Encoded;
   /** An encoded DeltaDiscoveryResponse that holds only this resource. */
-  readonly delta: Buffer;
+  readonly delta: Encoded;
 }
+
+const MAX_JOINED_BYTES = 65_536;
 
 /** How a validation context is made. */
 export interface ValidationStyle {
@@ -55,37 +65,31 @@ export function createSecretEncoder(
 ): SecretEncoder {
   const certificates = new WeakMap<X509Identity, Map<string, Secret>>();
   const validations = new WeakMap<Bundle, Map<string, Validation>>();
-  const pems = new WeakMap<Bundle, Buffer>();
-  const nothing = encodePem('CERTIFICATE', unmatchableCa);
+  const encodeValidation = createValidationEncoder(messages);
 
-  const sealValidation = (name: string, mode: ValidationMode, cas: readonly TrustedCa[]): Secret =>
-    sealSecret(messages, {
+  const sealValidation = (
+    name: string,
+    mode: ValidationMode,
+    domains: readonly TrustedDomain[],
+  ): Secret =>
+    sealSecret(messages, encodeValidation(mode, domains), {
       name,
       kind: 'validation_context',
-      isScoped: cas.some(({ accept }) => accept !== undefined),
-      content: buildValidation(messages, mode, cas),
+      isScoped: domains.some(({ accept }) => accept !== undefined),
     });
-  const pemOf = (bundle: Bundle): Buffer =>
-    remember(pems, bundle, () =>
-      Buffer.concat(
-        bundle.x509Authorities.map(({ certificate }) => encodePem('CERTIFICATE', certificate)),
-      ),
-    );
-  const trustedCa = ({ bundle, accept }: TrustedDomain): TrustedCa => ({
-    trustDomain: bundle.trustDomain.name,
-    pem: pemOf(bundle),
-    accept,
-  });
+  const nothingOf = (trustDomain: TrustDomain): TrustedDomain => {
+    const x509Authorities = [{ certificate: unmatchableCa, tainted: false }];
+    return { bundle: { ...emptyBundle(trustDomain), x509Authorities }, accept: undefined };
+  };
 
   return {
     certificate(name, identity) {
       const byName = remember(certificates, identity, () => new Map<string, Secret>());
       return remember(byName, name, () =>
-        sealSecret(messages, {
+        sealSecret(messages, encodeCertificate(messages, identity), {
           name,
           kind: 'tls_certificate',
           isScoped: false,
-          content: buildCertificate(identity),
         }),
       );
     },
@@ -96,14 +100,14 @@ export function createSecretEncoder(
       const key = `${mode} ${scopes} ${name}`;
       const known = byKey.get(key);
       if (known !== undefined && sameDomains(known.domains, held)) return known.secret;
-      const cas = held.filter((domain) => isUsable(domain, scopes)).map(trustedCa);
-      const none = { trustDomain: bundle.trustDomain.name, pem: nothing, accept: undefined };
-      const secret = sealValidation(name, mode, cas.length === 0 ? [none] : cas);
+      const usable = held.filter((domain) => isUsable(domain, scopes));
+      const shown = usable.length === 0 ? [nothingOf(bundle.trustDomain)] : usable;
+      const secret = sealValidation(name, mode, shown);
       byKey.set(key, { domains: held, secret });
       return secret;
     },
     unmatchable: (name, mode, trustDomain) =>
-      sealValidation(name, mode, [{ trustDomain, pem: nothing, accept: undefined }]),
+      sealValidation(name, mode, [nothingOf(TrustDomain.parse(trustDomain))]),
   };
 }
 
@@ -117,35 +121,53 @@ function isUsable({ bundle, accept }: TrustedDomain, scopes: ValidationStyle['sc
   return bundle.x509Authorities.length > 0 && !isWithheld;
 }
 
-function buildCertificate(identity: X509Identity): object {
+function encodeCertificate({ tlsCertificate }: SdsMessages, identity: X509Identity): Encoded {
   const chain = identity.certificateChain.map((der) => encodePem('CERTIFICATE', der));
-  return {
-    tls_certificate: {
-      certificate_chain: { inline_bytes: Buffer.concat(chain) },
-      private_key: { inline_bytes: encodePem('PRIVATE KEY', identity.privateKey) },
-    },
-  };
+  return encodeMessage(tlsCertificate, {
+    certificate_chain: { inline_bytes: Buffer.from(chain.join('')) },
+    private_key: { inline_bytes: Buffer.from(encodePem('PRIVATE KEY', identity.privateKey)) },
+  });
 }
 
+/** `content` is of the field that is called as the kind. */
 function sealSecret(
-  messages: SdsMessages,
-  { content, ...more }: Omit<SecretRef, 'version'> & { readonly content: object },
+  { secret, any, resource, sotwResponse, deltaResponse }: SdsMessages,
+  content: Encoded,
+  more: Omit<SecretRef, 'version'>,
 ): Secret {
-  const { name } = more;
-  const value = encode(messages.secret, { name, ...content });
-  const version = createHash('sha256').update(value).digest('hex').slice(0, 32);
-  const resource = { type_url: SECRET_TYPE_URL, value };
+  const { name, kind } = more;
+  const value = encodeMessage(secret, { name }, encodeField(secret, kind, content));
+  const version = versionOf(value);
+  const typed = encodeMessage(any, { type_url: SECRET_TYPE_URL }, encodeField(any, 'value', value));
   const ref: SecretRef = { ...more, version };
+  const named = encodeMessage(
+    resource,
+    { name, version },
+    encodeField(resource, 'resource', typed),
+  );
   return {
     ...ref,
     ref,
-    sotw: encode(messages.sotwResponse, { resources: [resource] }),
-    delta: encode(messages.deltaResponse, { resources: [{ name, version, resource }] }),
+    sotw: joinSmall(encodeField(sotwResponse, 'resources', typed)),
+    delta: joinSmall(encodeField(deltaResponse, 'resources', named)),
   };
 }
 
-function encode(type: SdsMessages['secret'], value: object): Buffer {
-  return Buffer.from(type.encode(value).finish());
+/** What is large is copied with each response in any case, and kept in parts until then. */
+function joinSmall(encoded: Encoded): Encoded {
+  if (encoded.bytes > MAX_JOINED_BYTES) return encoded;
+  return { parts: [toBuffer(encoded)], bytes: encoded.bytes };
+}
+
+const digests = new WeakMap<Uint8Array, Buffer>();
+
+/** Over digests of the parts, of which most are as they were. */
+function versionOf({ parts }: Encoded): string {
+  const hash = createHash('sha256');
+  for (const part of parts) {
+    hash.update(remember(digests, part, () => createHash('sha256').update(part).digest()));
+  }
+  return hash.digest('hex').slice(0, 32);
 }
 
 function sameDomains(one: readonly TrustedDomain[], other: readonly TrustedDomain[]): boolean {

@@ -1,4 +1,6 @@
-import type { IdScope } from '../spiffe/index.ts';
+import { type Bundle, encodePem } from '../spiffe/index.ts';
+import { type Encoded, encodeField, encodeMessage } from '../wire/index.ts';
+import type { TrustedDomain } from './names.ts';
 import { type SdsMessages, SPIFFE_VALIDATOR_TYPE_URL } from './sds-messages.ts';
 
 /**
@@ -7,57 +9,75 @@ import { type SdsMessages, SPIFFE_VALIDATOR_TYPE_URL } from './sds-messages.ts';
  */
 export type ValidationMode = 'spiffe' | 'plain';
 
-/** What a validation context holds of one trust domain. */
-export interface TrustedCa {
-  readonly trustDomain: string;
-  /** Its authorities. */
-  readonly pem: Buffer;
-  /** The SPIFFE IDs that may be matched; undefined: all. */
-  readonly accept: readonly IdScope[] | undefined;
-}
-
-/** The fields of a Secret that is a validation context of these trust domains, each of them once. */
-export function buildValidation(
-  messages: SdsMessages,
+/** Writes an encoded CertificateValidationContext of these trust domains, each of them once. */
+export type ValidationEncoder = (
   mode: ValidationMode,
-  cas: readonly TrustedCa[],
-): object {
-  const isScoped = cas.some(({ accept }) => accept !== undefined);
-  return {
-    validation_context: {
-      ...(mode === 'spiffe'
-        ? { custom_validator_config: buildSpiffeValidator(messages, cas) }
-        : { trusted_ca: { inline_bytes: Buffer.concat(cas.map(({ pem }) => pem)) } }),
-      ...(isScoped && { match_subject_alt_names: cas.flatMap(buildScopes) }),
-      // A trusted_ca vouches for every name.
-      ...(mode === 'plain' && !isScoped && { match_typed_subject_alt_names: cas.map(buildPrefix) }),
-    },
+  domains: readonly TrustedDomain[],
+) => Encoded;
+
+export function createValidationEncoder(messages: SdsMessages): ValidationEncoder {
+  // Once for each bundle: of thousands in one context one changes.
+  const encodedDomains = new WeakMap<Bundle, Encoded>();
+  const encodedOf = ({ bundle }: TrustedDomain): Encoded => {
+    const known = encodedDomains.get(bundle) ?? encodeTrustDomain(messages, bundle);
+    encodedDomains.set(bundle, known);
+    return known;
+  };
+  return (mode, domains) => {
+    const type = messages.validationContext;
+    const lists = buildLists(mode, domains);
+    if (mode === 'plain') {
+      const pem = Buffer.concat(domains.map(({ bundle }) => pemOf(bundle)));
+      return encodeMessage(type, { trusted_ca: { inline_bytes: pem }, ...lists });
+    }
+    const validator = encodeSpiffeValidator(messages, domains.map(encodedOf));
+    return encodeMessage(type, lists, encodeField(type, 'custom_validator_config', validator));
   };
 }
 
 /** Each trust domain once, by its bare name: Envoy refuses the whole secret otherwise. */
-function buildSpiffeValidator(messages: SdsMessages, cas: readonly TrustedCa[]): object {
-  const trustDomains = cas.map(({ trustDomain, pem }) => ({
-    name: trustDomain,
-    trust_bundle: { inline_bytes: pem },
-  }));
-  const type = messages.spiffeValidator;
-  return {
-    name: 'envoy.tls.cert_validator.spiffe',
-    typed_config: {
-      type_url: SPIFFE_VALIDATOR_TYPE_URL,
-      value: Buffer.from(type.encode({ trust_domains: trustDomains }).finish()),
-    },
-  };
+function encodeSpiffeValidator(
+  { any, typedExtension, spiffeValidator }: SdsMessages,
+  domains: readonly Encoded[],
+): Encoded {
+  const config = encodeMessage(spiffeValidator, {}, ...domains);
+  const type_url = SPIFFE_VALIDATOR_TYPE_URL;
+  const typed = encodeMessage(any, { type_url }, encodeField(any, 'value', config));
+  const name = 'envoy.tls.cert_validator.spiffe';
+  return encodeMessage(
+    typedExtension,
+    { name },
+    encodeField(typedExtension, 'typed_config', typed),
+  );
+}
+
+/** An encoded SPIFFECertValidatorConfig of one trust domain. */
+function encodeTrustDomain({ spiffeValidator }: SdsMessages, bundle: Bundle): Encoded {
+  const trust_bundle = { inline_bytes: pemOf(bundle) };
+  const { name } = bundle.trustDomain;
+  return encodeMessage(spiffeValidator, { trust_domains: [{ name, trust_bundle }] });
+}
+
+function pemOf({ x509Authorities }: Bundle): Buffer {
+  const blocks = x509Authorities.map(({ certificate }) => encodePem('CERTIFICATE', certificate));
+  return Buffer.from(blocks.join(''));
 }
 
 /**
- * The SPIFFE IDs of one trust domain, in a list for the whole context, of which a peer has to match one.
- * It stands in the older of two fields: Envoy joins it to no list of its own in the newer one, which
- * would then let in more than it says; that list alone decides there, or Envoy refuses the secret.
+ * The SPIFFE IDs of which a peer has to match one, for the whole context. Where trust domains are
+ * accepted in part they stand in the older of two fields: Envoy joins it to no list of its own in the
+ * newer one, which would then let in more than it says; that list alone decides there, or Envoy
+ * refuses the secret. In plain mode any authority could vouch for every name.
  */
-function buildScopes({ trustDomain, accept }: TrustedCa): object[] {
-  if (accept === undefined) return [{ prefix: `spiffe://${trustDomain}/` }];
+function buildLists(mode: ValidationMode, domains: readonly TrustedDomain[]): object {
+  if (domains.some(({ accept }) => accept !== undefined)) {
+    return { match_subject_alt_names: domains.flatMap(buildScopes) };
+  }
+  return mode === 'plain' ? { match_typed_subject_alt_names: domains.map(buildPrefix) } : {};
+}
+
+function buildScopes({ bundle, accept }: TrustedDomain): object[] {
+  if (accept === undefined) return [{ prefix: `${bundle.trustDomain.id}/` }];
   return accept.flatMap(({ exact, prefix }) =>
     prefix === undefined ? [{ exact }] : [{ exact }, { prefix }],
   );
@@ -65,11 +85,6 @@ function buildScopes({ trustDomain, accept }: TrustedCa): object[] {
 
 const URI_SAN = 3;
 
-function buildPrefix({ trustDomain }: TrustedCa): object {
-  return { san_type: URI_SAN, matcher: { prefix: `spiffe://${trustDomain}/` } };
-}
-
-export function encodePem(label: string, der: Uint8Array): Buffer {
-  const lines = Buffer.from(der).toString('base64').replaceAll(/.{64}/gu, '$&\n').trimEnd();
-  return Buffer.from(`-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`);
+function buildPrefix({ bundle }: TrustedDomain): object {
+  return { san_type: URI_SAN, matcher: { prefix: `${bundle.trustDomain.id}/` } };
 }

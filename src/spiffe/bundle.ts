@@ -76,6 +76,7 @@ export function bundleDigest(bundle: Bundle): string {
 
 /** True when both hold the same keys with the same attributes in the same order, and the same numbers. */
 export function bundlesEqual(left: Bundle, right: Bundle): boolean {
+  if (left === right) return true;
   return (
     left.trustDomain.equals(right.trustDomain) &&
     left.sequenceNumber === right.sequenceNumber &&

@@ -11,7 +11,8 @@ function fakeSecret(name: string, version: string, bytes: number = 10): Secret {
     kind: name.includes(':') ? 'validation_context' : 'tls_certificate',
     isScoped: version.startsWith(SCOPED),
   } as const;
-  return { ...ref, ref, sotw: Buffer.alloc(bytes), delta: Buffer.alloc(bytes) };
+  const encoded = { parts: [Buffer.alloc(bytes)], bytes };
+  return { ...ref, ref, sotw: encoded, delta: encoded };
 }
 
 /** Versions that begin so list SPIFFE IDs; a client that refuses one gets what follows. */
