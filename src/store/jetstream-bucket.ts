@@ -3,12 +3,13 @@ import type { Clock } from '../spiffe/clock.ts';
 import type { ChangePage } from './change-feed.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import type { WriteBudget } from './jetstream-budget.ts';
+import { NoAnswerError } from './jetstream-errors.ts';
 import { type HorizonKeeper, JetStreamFollower } from './jetstream-follower.ts';
 import { JetStreamMarkers } from './jetstream-markers.ts';
 import { withPatience } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { MarkerPurge } from './jetstream-purge.ts';
-import { fetchLast, readMessages } from './jetstream-reader.ts';
+import { fetchLast, readMessages, streamState } from './jetstream-reader.ts';
 import { readRecord } from './jetstream-record.ts';
 import { JetStreamWriter } from './jetstream-writer.ts';
 import { packRecords, unpackRecords } from './packed-records.ts';
@@ -66,7 +67,7 @@ export class JetStreamBucket implements Bucket {
   async get(key: string): Promise<StoredRecord | undefined> {
     checkKey(key);
     const { api, place } = this.#options;
-    const message = await this.#read(() => fetchLast(api, place, place.subjectOf(key)));
+    const message = await this.#read(() => fetchLast(api, place, key));
     if (message === undefined) return undefined;
     const { event } = readRecord(place, message);
     return event.type === 'put' ? recordOf(event) : undefined;
@@ -127,7 +128,17 @@ export class JetStreamBucket implements Bucket {
         if (event.key.startsWith(prefix)) events.set(event.key, event);
       },
     );
+    if (prefix === '') await this.#checkWhole(upTo, events.size);
     return { events, revision: upTo };
+  }
+
+  /** A replica that lost records on its disk leaves them out; another one may have them. */
+  async #checkWhole(revision: number, count: number): Promise<void> {
+    const { api, place } = this.#options;
+    const state = await streamState(api, place);
+    if (state.revision !== revision || state.messages <= count) return;
+    const lost = state.messages - count;
+    throw new NoAnswerError(`a nats-server lacks ${lost} records of ${place.stream}`, false);
   }
 
   async #readChanges(prefix: string, after: number): Promise<ChangePage> {

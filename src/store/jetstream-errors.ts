@@ -26,8 +26,8 @@ export class NoAnswerError extends Error {
 const CONFLICTS = [10071, 10164];
 export const NO_MESSAGE = 10037;
 export const NO_STREAM = 10059;
-/** The cluster is electing, or has too few servers up, or is busy, or an equal message is on its way. */
-const PASSING = [10008, 10009, 10118, 10158, 10163, 10167];
+/** The cluster is electing, or has too few servers up yet, or is busy, or an equal message is on its way. */
+const PASSING = [10005, 10008, 10009, 10118, 10158, 10163, 10167];
 const FULL = [10002, 10023, 10028, 10047, 10077];
 const READ_ONLY = [10109];
 

@@ -89,7 +89,7 @@ export class JetStreamMeta {
   ): Promise<{ readonly revision: number; readonly content: JetStreamAnswer } | undefined> {
     const { api, place, clock } = this.#options;
     const message = await withPatience(clock, `the stream ${place.stream}`, () =>
-      fetchLast(api, place, place.subjectOf(key)),
+      fetchLast(api, place, key),
     );
     if (message === undefined) return undefined;
     const { event } = readRecord(place, message);

@@ -91,8 +91,26 @@ export async function streamState(api: JetStreamApi, place: JetStreamPlace): Pro
   return { revision, messages, created: info.text('created') };
 }
 
-/** The last message of a subject as the leader has it. @throws JetStreamError, NoAnswerError */
+/**
+ * The last message of a key as the leader has it. A message that rotted on its disk it calls none: what its index
+ * says of the key is asked then too.
+ * @throws JetStreamError, NoAnswerError
+ */
 export async function fetchLast(
+  api: JetStreamApi,
+  place: JetStreamPlace,
+  key: string,
+): Promise<JetStreamMessage | undefined> {
+  const subject = place.subjectOf(key);
+  const message = await lastOf(api, place, subject);
+  if (message !== undefined) return message;
+  const info = await api.call(`STREAM.INFO.${place.stream}`, { subjects_filter: subject });
+  if (info.in('state').in('subjects').get(subject) === undefined) return undefined;
+  const leader = String(info.in('cluster').get('leader'));
+  throw new NoAnswerError(`the nats-server ${leader} cannot read its record ${key}`, false);
+}
+
+async function lastOf(
   api: JetStreamApi,
   place: JetStreamPlace,
   subject: string,
@@ -111,7 +129,7 @@ export async function lastMessageOf(
   place: JetStreamPlace,
   filter: string = place.subjects,
 ): Promise<number> {
-  return (await fetchLast(api, place, filter))?.revision ?? 0;
+  return (await lastOf(api, place, filter))?.revision ?? 0;
 }
 
 /** Asks a consumer for what it has, one batch after the other. */

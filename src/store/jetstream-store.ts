@@ -3,6 +3,7 @@ import { silentLog } from '../ops/log.ts';
 import { TrustplaneError } from '../spiffe/errors.ts';
 import type { TrustDomain } from '../spiffe/trust-domain.ts';
 import { JetStreamApi } from './jetstream-api.ts';
+import { ReplicaAudit } from './jetstream-audit.ts';
 import { JetStreamBucket } from './jetstream-bucket.ts';
 import { WriteBudget } from './jetstream-budget.ts';
 import { JetStreamMeta } from './jetstream-meta.ts';
@@ -22,19 +23,22 @@ export async function openJetStream(options: JetStreamStoreOptions): Promise<Sto
   await withPatience(clock, 'JetStream', async () => await api.call('INFO'));
   const places = bucketNames.map((name) => buildPlace(trustDomain.name, name));
   const meta = buildPlace(trustDomain.name, 'meta');
-  await makeStreams(api, [...places, meta], meta, options);
-  const store = new JetStreamStore(api, meta, options);
+  const servers = await makeStreams(api, [...places, meta], meta, options);
+  const { log = silentLog, metrics, monitoringUrls = [] } = options;
+  const streams = new Set([...places, meta].map(({ stream }) => stream));
+  const audit = new ReplicaAudit({ api, clock, log, metrics, monitoringUrls, streams, servers });
+  const store = new JetStreamStore(api, meta, audit, options);
   await store.open();
   return store;
 }
 
-/** @throws TrustplaneError ERR_STORE_MISSING, ERR_STORE_UNSAFE, ERR_STORE_UNAVAILABLE */
+/** Returns the names of the servers that hold them. @throws TrustplaneError ERR_STORE_MISSING, ERR_STORE_UNSAFE, ERR_STORE_UNAVAILABLE */
 async function makeStreams(
   api: JetStreamApi,
   places: readonly JetStreamPlace[],
   meta: JetStreamPlace,
   options: JetStreamStoreOptions,
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const { clock, replicas = 3, mayCreate = true, log = silentLog } = options;
   const patiently = async <T>(attempt: () => Promise<T>): Promise<T> =>
     await withPatience(clock, 'JetStream', attempt);
@@ -50,6 +54,7 @@ async function makeStreams(
   );
   const servers = new Set(checked.flatMap((stream) => stream.servers));
   await checkSync({ ...options, replicas, log, servers });
+  return servers;
 }
 
 function missing({ stream }: JetStreamPlace): TrustplaneError {
@@ -63,12 +68,18 @@ function missing({ stream }: JetStreamPlace): TrustplaneError {
 class JetStreamStore implements Store {
   readonly #budget: WriteBudget;
   readonly #meta: JetStreamMeta;
+  readonly #audit: ReplicaAudit;
   readonly #buckets: ReadonlyMap<BucketName, JetStreamBucket>;
   readonly #trustDomain: TrustDomain;
   readonly #faults = new Map<string, string>();
   #closing: Promise<void> | undefined;
 
-  constructor(api: JetStreamApi, place: JetStreamPlace, options: JetStreamStoreOptions) {
+  constructor(
+    api: JetStreamApi,
+    place: JetStreamPlace,
+    audit: ReplicaAudit,
+    options: JetStreamStoreOptions,
+  ) {
     const { clock, metrics, trustDomain, log = silentLog, onWrites = () => {} } = options;
     const note = (who: string, fault: string | undefined): void => {
       const before = this.#fault;
@@ -95,6 +106,7 @@ class JetStreamStore implements Store {
     this.#trustDomain = trustDomain;
     this.#budget = common.budget;
     this.#meta = meta;
+    this.#audit = audit;
     this.#buckets = new Map(bucketNames.map((name) => [name, createBucket(name)]));
   }
 
@@ -103,7 +115,7 @@ class JetStreamStore implements Store {
     await this.#meta.claim(this.#trustDomain.name);
     const opened = await Promise.allSettled([...this.#buckets.values()].map((each) => each.open()));
     const failed = opened.find((each) => each.status === 'rejected');
-    if (failed === undefined) return;
+    if (failed === undefined) return this.#audit.start();
     await this.close();
     throw failed.reason;
   }
@@ -126,6 +138,7 @@ class JetStreamStore implements Store {
 
   async #shutDown(): Promise<void> {
     this.#budget.close();
+    this.#audit.close();
     const buckets = [...this.#buckets.values()];
     await Promise.all([this.#meta.drain(), ...buckets.map((bucket) => bucket.drain())]);
     for (const bucket of buckets) bucket.close();

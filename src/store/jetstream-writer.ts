@@ -204,9 +204,7 @@ export class JetStreamWriter {
 
   async #current(key: string): Promise<JetStreamRecord | undefined> {
     const { api, place, clock, markers } = this.#options;
-    const message = await withPatience(clock, this.#what, () =>
-      fetchLast(api, place, place.subjectOf(key)),
-    );
+    const message = await withPatience(clock, this.#what, () => fetchLast(api, place, key));
     if (message === undefined) return undefined;
     const record = readRecord(place, message);
     markers.note(record);
