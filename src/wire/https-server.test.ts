@@ -1,9 +1,8 @@
 import { once } from 'node:events';
 import { Agent } from 'node:https';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { closed, EndpointPlace } from '../../test/fakes/endpoint-place.ts';
+import { closed, EndpointPlace, PATIENCE, until } from '../../test/fakes/endpoint-place.ts';
 import { bundleOf, makeAuthority } from '../../test/fakes/test-certificates.ts';
-import { until } from '../../test/fakes/unix-place.ts';
 import { createMetrics } from '../ops/index.ts';
 
 /** The bundle endpoint is what is served; nothing of it matters here. */
@@ -25,7 +24,7 @@ describe('room', () => {
     await closed(await place.openTcp());
     expect(await place.refused('max_connections_per_network')).toBe(1);
     first.destroy();
-    await expect.poll(() => place.connections()).toBe(1);
+    await expect.poll(() => place.connections(), PATIENCE).toBe(1);
     await place.openTls();
   });
 
@@ -42,7 +41,7 @@ describe('time', () => {
     await place.serve();
     const silent = await place.openTcp();
     const secured = await place.openTls();
-    await expect.poll(() => place.connections()).toBe(2);
+    await expect.poll(() => place.connections(), PATIENCE).toBe(2);
     place.clock.advance(9_999);
     expect(silent.closed).toBe(false);
     place.clock.advance(1);
@@ -89,7 +88,7 @@ describe('time', () => {
     const socket = await place.openTls();
     socket.pause();
     socket.write('GET /envoy HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(3));
-    await expect.poll(() => place.answers(200)).toBeGreaterThan(0);
+    await expect.poll(() => place.answers(200), PATIENCE).toBeGreaterThan(0);
     place.clock.advance(60_000);
     await closed(socket);
     expect(await place.refused('answer_timeout')).toBe(1);
@@ -121,7 +120,7 @@ it('survives those who leave at any point', async () => {
   secured.write(GET);
   secured.destroy();
   expect((await place.ask()).status).toBe(200);
-  await expect.poll(() => place.connections()).toBe(0);
+  await expect.poll(() => place.connections(), PATIENCE).toBe(0);
   await until(() => place.clock.timers === 0);
 });
 
@@ -183,7 +182,7 @@ describe('the end', () => {
     const busy = await place.openTls();
     busy.pause();
     busy.write('GET /envoy HTTP/1.1\r\nHost: x\r\n\r\n');
-    await expect.poll(() => place.answers(200)).toBe(1);
+    await expect.poll(() => place.answers(200), PATIENCE).toBe(1);
     const ended = server.close(5_000);
     await closed(idle);
     const chunks: Uint8Array[] = [];
@@ -204,7 +203,7 @@ describe('the end', () => {
     const busy = await place.openTls();
     busy.pause();
     busy.write('GET /envoy HTTP/1.1\r\nHost: x\r\n\r\n');
-    await expect.poll(() => place.answers(200)).toBe(1);
+    await expect.poll(() => place.answers(200), PATIENCE).toBe(1);
     const ended = server.close(5_000);
     place.clock.advance(5_000);
     await ended;

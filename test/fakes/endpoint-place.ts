@@ -10,6 +10,7 @@ import {
 } from '../../src/federation/endpoint/index.ts';
 import { createMetrics, type Metrics, silentLog } from '../../src/ops/index.ts';
 import type { TlsIdentity } from '../../src/wire/index.ts';
+import { eventually } from '../programs/eventually.ts';
 import { FakeClock } from './fake-clock.ts';
 import { FakeTrustMap } from './fake-trust-map.ts';
 import { bundleOf, makeAuthority, type TestCertificate, testNow } from './test-certificates.ts';
@@ -146,4 +147,15 @@ export class EndpointPlace {
 export async function closed(socket: Socket): Promise<void> {
   socket.on('error', () => {}).resume();
   if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
+}
+
+/** For `expect.poll`, where other things run too. */
+export const PATIENCE: { readonly timeout: number; readonly interval: number } = {
+  timeout: 30_000,
+  interval: 5,
+};
+
+/** Resolves when it holds: other than turns of the event loop, time is left for disks and networks that are slow. */
+export async function until(holds: () => boolean): Promise<void> {
+  await eventually(holds.toString(), holds, { timeoutMs: 30_000, everyMs: 1 });
 }

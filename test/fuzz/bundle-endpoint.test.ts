@@ -4,8 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decideAnswer } from '../../src/federation/endpoint/decide-answer.ts';
 import { buildEntityTag, namesEntityTag } from '../../src/federation/endpoint/entity-tag.ts';
 import { asksForAcme } from '../../src/wire/client-hello.ts';
-import { closed, EndpointPlace } from '../fakes/endpoint-place.ts';
-import { until } from '../fakes/unix-place.ts';
+import { closed, EndpointPlace, PATIENCE, until } from '../fakes/endpoint-place.ts';
 
 const tag = buildEntityTag(Buffer.from('{}'));
 const other = fc.stringMatching(/^"[!#-~]{0,20}"$/).filter((text) => text !== tag);
@@ -117,7 +116,7 @@ describe('the endpoint', () => {
       { numRuns: 60 },
     );
     expect((await place.ask()).status).toBe(200);
-    await expect.poll(() => place.connections()).toBe(0);
+    await expect.poll(() => place.connections(), PATIENCE).toBe(0);
   });
 
   it('answers each line it is sent, and ends the connection where that is no request', async () => {
@@ -158,6 +157,6 @@ describe('the endpoint', () => {
       { numRuns: 80 },
     );
     expect((await place.ask()).status).toBe(200);
-    await expect.poll(() => place.connections()).toBe(0);
+    await expect.poll(() => place.connections(), PATIENCE).toBe(0);
   });
 });

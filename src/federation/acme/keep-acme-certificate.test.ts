@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AcmeServer, dnsNamesOf } from '../../../test/fakes/acme-server.ts';
-import { EndpointPlace } from '../../../test/fakes/endpoint-place.ts';
+import { EndpointPlace, PATIENCE, until } from '../../../test/fakes/endpoint-place.ts';
 import { FakeClock, settle } from '../../../test/fakes/fake-clock.ts';
 import { testNow } from '../../../test/fakes/test-certificates.ts';
-import { until } from '../../../test/fakes/unix-place.ts';
 import { createMetrics, type Metrics, silentLog } from '../../ops/index.ts';
 import {
   type AcmeCertificate,
@@ -219,7 +218,7 @@ describe('a failure', () => {
       await settle();
       expect(clock.timers).toBe(1);
       clock.advance(1);
-      await expect.poll(failures).toBe(index + 2);
+      await expect.poll(failures, PATIENCE).toBe(index + 2);
       await until(() => clock.timers === 1);
     }
   });

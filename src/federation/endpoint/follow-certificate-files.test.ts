@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { until } from '../../../test/fakes/endpoint-place.ts';
 import { FakeClock } from '../../../test/fakes/fake-clock.ts';
 import {
   makeAuthority,
@@ -9,7 +10,6 @@ import {
   testNow,
 } from '../../../test/fakes/test-certificates.ts';
 import { asPem, makeIdentity } from '../../../test/fakes/tls-place.ts';
-import { until } from '../../../test/fakes/unix-place.ts';
 import { createMetrics, type Log, type Metrics, silentLog } from '../../ops/index.ts';
 import type { TlsIdentity } from '../../wire/index.ts';
 import { type FollowedFiles, followCertificateFiles } from './follow-certificate-files.ts';
