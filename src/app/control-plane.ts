@@ -68,12 +68,13 @@ export async function openControlPlane(
 
 /** Has one server take out what servers that are gone for good left; closed with `process`. */
 export async function sweepAfterOthers(
-  { directory, duty }: ControlPlane,
+  controlPlane: ControlPlane,
   process: Process,
   ownBundle: Pick<OwnBundle, 'withdrawExpired'>,
 ): Promise<void> {
+  const { directory } = controlPlane;
   if (directory === undefined) return;
-  const sweeping = await duty('sweep');
+  const sweeping = await controlPlane.duty('sweep');
   const publisher = {
     async withdrawExpired(instant: number) {
       if (!sweeping.isMine()) return;

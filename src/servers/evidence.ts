@@ -24,7 +24,7 @@ export interface Evidence {
 }
 
 /** What of it is written. */
-export const evidenceLimits = {
+const evidenceLimits = {
   known: 1_024,
   /** Authorities that somebody does not have, and how many of those are named. */
   behind: 8,
