@@ -10,8 +10,8 @@ export async function openFileStore({ trustDomain }: Config, path: string): Prom
   return await openSqliteStore({ path, trustDomain, clock: systemClock });
 }
 
-/** The store that servers share, without a server. @throws TrustplaneError ERR_CONFIG, ERR_NATS_*, ERR_STORE_* */
-export async function openSharedBareStore(config: Config): Promise<Store> {
+/** The store that servers share, without a server; made when `mayCreate` and it is missing. @throws TrustplaneError ERR_CONFIG, ERR_NATS_*, ERR_STORE_* */
+export async function openSharedBareStore(config: Config, mayCreate: boolean): Promise<Store> {
   if (config.sharedStore === undefined) {
     const message = 'server.store: expected the configuration of the store that servers share';
     throw new TrustplaneError('ERR_CONFIG', message);
@@ -19,7 +19,9 @@ export async function openSharedBareStore(config: Config): Promise<Store> {
   const { openSharedStore } = await import('./open-shared-store.ts');
   const process = { ...createProcess('error'), log: silentLog };
   try {
-    const store = await openSharedStore(config, config.sharedStore, process, keyFolder(config));
+    // Without keys nobody was here before.
+    const keys = mayCreate ? `${keyFolder(config)}.none` : keyFolder(config);
+    const store = await openSharedStore(config, config.sharedStore, process, keys);
     return { bucket: (name) => store.bucket(name), close: () => process.closing.disposeAsync() };
   } catch (error) {
     await process.closing.disposeAsync();

@@ -79,6 +79,7 @@ export async function keepState(
         journal,
         trustDomain: config.trustDomain,
         serverVersion: version(),
+        serverId,
         clock,
         readKeys: passphrase && (() => readSealedKeys(config, passphrase)),
       }),

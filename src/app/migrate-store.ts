@@ -39,14 +39,14 @@ export async function migrateStore(
     return from === 'sqlite'
       ? await withStore(openEmbedded(config), async (source) => {
           const state = await readState(source);
-          const digests = await withStore(openSharedBareStore(config), async (target) => {
+          const digests = await withStore(openSharedBareStore(config, true), async (target) => {
             if (isForced) await emptyStore(target, backupBuckets);
             return await fillStore(target, state, era, onProgress);
           });
           await markMoved(source, 'jetstream');
           return digests;
         })
-      : await withStore(openSharedBareStore(config), async (source) => {
+      : await withStore(openSharedBareStore(config, false), async (source) => {
           const state = await readState(source);
           const staged = await stageState(config, isForced);
           const digests = await withStore(staged.openStore(), (target) =>

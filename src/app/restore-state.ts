@@ -14,7 +14,13 @@ import {
 import { importKeys, readKeyIds, retireWithoutKey } from '../ca/index.ts';
 import { raiseOwnBundle } from '../federation/index.ts';
 import { type Fact, FactJournal, orderOfEras } from '../journal/index.ts';
-import { type Environment, openDataDir, systemClock } from '../ops/index.ts';
+import {
+  type Environment,
+  openDataDir,
+  readFileBounded,
+  systemClock,
+  writeFileAtomic,
+} from '../ops/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { StoredRecord } from '../store/index.ts';
 import { openSharedBareStore } from './bare-store.ts';
@@ -22,7 +28,7 @@ import type { Config } from './config.ts';
 import { lastingRecords } from './keep-state.ts';
 import { type PassphraseSource, readPassphrase } from './passphrase.ts';
 import { type StagedState, stageState } from './staged-store.ts';
-import { journalFile, keyFolder } from './state-files.ts';
+import { journalFile, keyFolder, serverIdFile } from './state-files.ts';
 
 export interface RestoreRequest {
   readonly file: string;
@@ -66,7 +72,8 @@ export async function restoreState(
     const from = await readPassphrase(request.passphrase, env);
     const keyIds = await stageKeys(config, staged.folder, from, backup, env);
     if (!existsSync(journalFile(config))) await stageJournal(config, staged.folder, backup.facts);
-    const state = withAuthorities(config, records, keyIds);
+    const serverId = backup.keys === undefined ? await readServerId(config) : backup.serverId;
+    const state = withAuthorities(config, records, serverId, keyIds);
     const buckets = await fill(config, staged, state, request.isForced);
     await staged.place();
     const { createdAt, serverVersion } = backup;
@@ -85,7 +92,7 @@ async function fill(
   isForced: boolean,
 ): Promise<readonly BucketDigest[]> {
   const isShared = config.sharedStore !== undefined;
-  const store = isShared ? await openSharedBareStore(config) : await staged.openStore();
+  const store = isShared ? await openSharedBareStore(config, true) : await staged.openStore();
   try {
     if (isShared && isForced) await emptyStore(store, backupBuckets);
     return await fillStore(store, state, randomBytes(8).toString('hex'));
@@ -94,12 +101,18 @@ async function fill(
   }
 }
 
+/** Whose keys are there. */
+async function readServerId(config: Config): Promise<string> {
+  const stored = await readFileBounded(serverIdFile(config), 128);
+  return stored === undefined ? 'local' : Buffer.from(stored).toString('latin1').trim();
+}
+
 /** The keys there will be; those of the backup take the place of all that are there. */
 async function stageKeys(
   config: Config,
   folder: string,
   from: Uint8Array | undefined,
-  { keys }: Backup,
+  { keys, serverId }: Backup,
   env: Environment,
 ): Promise<ReadonlySet<string>> {
   if (keys === undefined) return await readKeyIds(keyFolder(config));
@@ -116,6 +129,8 @@ async function stageKeys(
     to: await readPassphrase(config.sealPassphrase, env),
     random: randomBytes,
   });
+  const id = Buffer.from(`${serverId}\n`);
+  await writeFileAtomic(path.join(folder, 'server-id'), id, { mode: 0o600 });
   return new Set(keys.files.keys());
 }
 
@@ -126,6 +141,7 @@ async function stageKeys(
 function withAuthorities(
   { keyStorage, trustDomain }: Config,
   merged: StateRecords,
+  serverId: string,
   keyIds: ReadonlySet<string>,
 ): StateRecords {
   const authorities = merged.get('authorities');
@@ -133,7 +149,7 @@ function withAuthorities(
   const hasKey = (keyId: string): boolean => keyStorage !== 'disk' || keyIds.has(keyId);
   const kept = [...authorities].map(([key, record]): [string, StoredRecord] => {
     const value = raiseOwnBundle(key, record.value, trustDomain);
-    return [key, { ...record, value: retireWithoutKey(key, value, hasKey) }];
+    return [key, { ...record, value: retireWithoutKey(key, value, serverId, hasKey) }];
   });
   return new Map([...merged, ['authorities', new Map(kept)]]);
 }

@@ -3,7 +3,13 @@ import { copyFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Log } from '../ops/index.ts';
 import type { Config } from './config.ts';
-import { databaseFile, journalFile, keyFolder, restoredFolder } from './state-files.ts';
+import {
+  databaseFile,
+  journalFile,
+  keyFolder,
+  restoredFolder,
+  serverIdFile,
+} from './state-files.ts';
 
 /** The files of a state that is made ready, by where each goes. */
 function placesOf(config: Config) {
@@ -11,6 +17,7 @@ function placesOf(config: Config) {
   return {
     database: { from: path.join(folder, 'trustplane.db'), to: databaseFile(config) },
     journal: { from: path.join(folder, 'facts.journal'), to: journalFile(config) },
+    serverId: { from: path.join(folder, 'server-id'), to: serverIdFile(config) },
     keys: { from: path.join(folder, 'keys'), to: keyFolder(config) },
     sealKey: { from: path.join(folder, 'seal.key'), to: config.sealKeyFile },
   };
@@ -23,13 +30,13 @@ function placesOf(config: Config) {
 export async function placeRestored(config: Config, log?: Log): Promise<void> {
   const folder = restoredFolder(config);
   if (!existsSync(folder)) return;
-  const { database, journal, keys, sealKey } = placesOf(config);
+  const { database, journal, serverId, keys, sealKey } = placesOf(config);
   if (existsSync(sealKey.from)) await moveFile(sealKey.from, sealKey.to);
   if (existsSync(keys.from)) {
     await rm(keys.to, { recursive: true, force: true });
     await rename(keys.from, keys.to);
   }
-  if (existsSync(journal.from)) await rename(journal.from, journal.to);
+  for (const { from, to } of [serverId, journal]) if (existsSync(from)) await rename(from, to);
   if (existsSync(database.from)) {
     // The log of the former database is none of this one.
     for (const end of ['-wal', '-shm']) await rm(`${database.to}${end}`, { force: true });

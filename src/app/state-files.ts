@@ -8,6 +8,11 @@ export function keyFolder({ dataDir }: Place): string {
   return path.join(dataDir, 'keys');
 }
 
+/** Says whose keys they are. */
+export function serverIdFile({ dataDir }: Place): string {
+  return path.join(dataDir, 'server-id');
+}
+
 export function databaseFile({ dataDir }: Place): string {
   return path.join(dataDir, 'trustplane.db');
 }

@@ -12,6 +12,7 @@ const headSchema = z.strictObject({
   trustplaneBackup: z.int(),
   trustDomain: z.string(),
   serverVersion: z.string(),
+  serverId: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/u),
   createdAt: count,
   era: ERA,
 });

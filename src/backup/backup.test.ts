@@ -30,6 +30,7 @@ async function save({ kept, journal }: OpenedState, clock: { now(): number }): P
     journal,
     trustDomain,
     serverVersion: '1.2.3',
+    serverId: 'local',
     clock: { ...clock, now: () => clock.now(), setTimer: () => ({ cancel() {} }) },
   };
   const chunks: Uint8Array[] = [];

@@ -32,6 +32,8 @@ export interface BackupSource {
   readonly journal: Pick<FactJournal, 'facts'>;
   readonly trustDomain: TrustDomain;
   readonly serverVersion: string;
+  /** Whose private keys it has, if any. */
+  readonly serverId: string;
   readonly clock: Clock;
   /** Read after the records that name them. */
   readonly readKeys?: (() => Promise<SealedKeys>) | undefined;
@@ -63,10 +65,11 @@ export async function* writeBackup(source: BackupSource): AsyncGenerator<Uint8Ar
 }
 
 async function* linesOf(source: BackupSource): AsyncGenerator<string> {
-  const { store, journal, trustDomain, serverVersion, clock, readKeys } = source;
+  const { store, journal, trustDomain, serverVersion, serverId, clock, readKeys } = source;
   const era = (await readEra(store.bucket('leases')))?.era;
   if (era === undefined) throw new TrustplaneError('ERR_INTERNAL', 'the store has no era');
-  yield encodeHead({ trustDomain: trustDomain.name, serverVersion, createdAt: clock.now(), era });
+  const createdAt = clock.now();
+  yield encodeHead({ trustDomain: trustDomain.name, serverVersion, serverId, createdAt, era });
   const written = new Map<string, number>();
   for (const bucket of backupBuckets) {
     const { records, revision: bucketRevision } = await store.bucket(bucket).list('');

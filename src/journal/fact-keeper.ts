@@ -19,7 +19,8 @@ import { readEra, type StoreEra, writeEra } from './store-era.ts';
 const NOTHING = '-.';
 /** How long it is remembered that a record was deleted: backups that are older bring it back. */
 const DELETION_MS = 60 * 86_400_000;
-const MAX_ATTEMPTS = 16;
+/** How often an assertion that others disturbed is begun anew. */
+const MAX_ROUNDS = 16;
 /** Facts that are read of a bucket before they are written. */
 const NOTE_AT_ONCE = 1_000;
 
@@ -122,27 +123,48 @@ export class FactKeeper {
    * @throws TrustplaneError ERR_STORE_*, ERR_JOURNAL_*
    */
   async assert(): Promise<AssertedFacts> {
+    const lost: LostRange[] = [];
+    let healed = 0;
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const outcome = await this.#assertOnce();
+      lost.push(...outcome.lost);
+      healed += outcome.healed;
+      if (outcome.isSettled) break;
+    }
+    this.#tell(lost, healed);
+    return { lost, healed };
+  }
+
+  /** Not settled: the store was changed by others, or set back, meanwhile. */
+  async #assertOnce(): Promise<AssertedFacts & { readonly isSettled: boolean }> {
     const { store, journal } = this.#options;
     const leases = store.bucket('leases');
     const found = await readEra(leases);
     const lost = await this.#findLost(found);
+    if (lost.length > 0 || found?.era !== this.#era) {
+      this.#setBackTo = new Map(lost.map(({ bucket, from }) => [bucket, from]));
+    }
     this.#doubts.clear();
-    this.#setBackTo = new Map(lost.map(({ bucket, from }) => [bucket, from]));
     const era = await this.#openEra(leases, found, lost.length > 0);
     this.#era = era.era;
     this.#healing = era.healing?.by === journal.id ? era.healing : undefined;
     let healed = 0;
+    let isSettled = true;
     const seen: JournalChange[] = [];
     for (const bucket of this.buckets) {
       const outcome = await this.#assertBucket(bucket);
       healed += outcome.healed;
+      isSettled &&= outcome.isSettled;
       seen.push({ type: 'seen', bucket, revision: outcome.revision });
     }
+    if (!isSettled) return { lost, healed, isSettled };
     await journal.note([{ type: 'era', era: era.era }, ...seen]);
-    if (this.#healing !== undefined) await writeEra(leases, { era: era.era }, era);
+    const after =
+      this.#healing === undefined
+        ? await readEra(leases)
+        : await writeEra(leases, { era: era.era }, era);
     this.#healing = undefined;
-    this.#tell(lost, healed);
-    return { lost, healed };
+    return { lost, healed, isSettled: after?.era === era.era };
   }
 
   async #findLost(found: StoreEra | undefined): Promise<readonly LostRange[]> {
@@ -173,20 +195,25 @@ export class FactKeeper {
     return theirs ?? (await this.#openEra(leases, undefined, isLost));
   }
 
-  async #assertBucket(
-    bucket: BucketName,
-  ): Promise<{ readonly healed: number; readonly revision: number }> {
+  async #assertBucket(bucket: BucketName): Promise<{
+    readonly healed: number;
+    readonly revision: number;
+    readonly isSettled: boolean;
+  }> {
     const { journal } = this.#options;
     const { fresh, doubtful, revision } = await this.#compare(bucket);
     for (let begin = 0; begin < fresh.length; begin += NOTE_AT_ONCE) {
       await journal.note(fresh.slice(begin, begin + NOTE_AT_ONCE));
     }
     let healed = 0;
+    let isSettled = true;
     for (const [key, stored] of doubtful) {
-      if (await this.#settle(bucket, key, stored, revision)) healed++;
+      const outcome = await this.#settle(bucket, key, stored, revision);
+      if (outcome === 'healed') healed++;
+      else if (outcome === 'changed') isSettled = false;
     }
     if (healed > 0) this.#healed.inc({ bucket }, healed);
-    return { healed, revision };
+    return { healed, revision, isSettled };
   }
 
   /** What the store has that is not remembered as it is, and what is remembered and not as it is there. */
@@ -234,46 +261,37 @@ export class FactKeeper {
     return isComparable && this.#capped(bucket, revision) >= known.revision;
   }
 
-  /** Whether the store was changed for the sake of what is remembered. */
+  /** Brings one record and what is remembered of it together; `changed`: others changed it meanwhile. */
   async #settle(
     bucket: BucketName,
     key: string,
-    found: StoredRecord | undefined,
+    stored: StoredRecord | undefined,
     bucketRevision: number,
-  ): Promise<boolean> {
+  ): Promise<'stands' | 'healed' | 'changed'> {
     const { journal, store, clock } = this.#options;
     const inner = store.bucket(bucket);
     const rule = this.#ruleOf(bucket, key);
     const fact = await journal.read(bucket, key);
-    if (rule === undefined || fact === undefined) return false;
+    if (rule === undefined || fact === undefined) return 'stands';
     const isOver = (fact.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.now();
-    let stored = found;
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      // What others write now is later than all that was seen before.
-      const order = attempt === 0 ? this.#orderOf(fact.era) : 'unknown';
-      const place = { order, bucketRevision: this.#capped(bucket, bucketRevision) };
-      const decision = isOver ? STAND : decideRecord(rule, fact, stored, place);
-      const expected = stored?.revision ?? 0;
-      if (decision.type === 'stand') {
-        await this.#noteAnew(bucket, key, stored, bucketRevision);
-        return false;
-      }
-      const revision = await unlessConflict(() =>
-        decision.type === 'put'
-          ? inner.put(key, decision.value, expected)
-          : inner.delete(key, expected),
-      );
-      if (revision !== undefined) {
-        const { type } = decision;
-        await this.note(
-          bucket,
-          type === 'put' ? { ...decision, type, key, revision } : { type, key, revision },
-        );
-        return true;
-      }
-      stored = await inner.get(key);
+    const order = this.#orderOf(fact.era);
+    const place = { order, bucketRevision: this.#capped(bucket, bucketRevision) };
+    const decision = isOver ? STAND : decideRecord(rule, fact, stored, place);
+    if (decision.type === 'stand') {
+      await this.#noteAnew(bucket, key, stored, bucketRevision);
+      return 'stands';
     }
-    return false;
+    const expected = stored?.revision ?? 0;
+    const { type } = decision;
+    const revision = await unlessConflict(() =>
+      type === 'put' ? inner.put(key, decision.value, expected) : inner.delete(key, expected),
+    );
+    if (revision === undefined) return 'changed';
+    await this.note(
+      bucket,
+      type === 'put' ? { ...decision, type, key, revision } : { type, key, revision },
+    );
+    return 'healed';
   }
 
   /** What stands is remembered from now on. */

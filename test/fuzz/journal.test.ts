@@ -83,7 +83,7 @@ describe('files that are anything', () => {
         '{"b":"agents","k":"k","e":"0123456789abcdef","r":1,"v":"AAAA"}',
         '{"b":"agents","k":"k","e":"0123456789abcdef","r":-1}',
         '{"b":"agents","k":"k","e":"0123456789abcdef","r":1,"more":1}',
-        '{"trustplaneBackup":1,"trustDomain":"a.test","serverVersion":"1","createdAt":1,"era":"0123456789abcdef"}',
+        '{"trustplaneBackup":1,"trustDomain":"a.test","serverVersion":"1","serverId":"local","createdAt":1,"era":"0123456789abcdef"}',
         '{"bucket":"agents","revision":1}',
         '{"k":"k","r":1,"v":"AAAA"}',
         '{"lines":1,"sha256":"00"}',

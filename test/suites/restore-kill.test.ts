@@ -82,7 +82,14 @@ describe(`a restore that is killed (KILLS=${KILLS})`, () => {
     for (let n = 0; n < RECORDS; n++)
       await store.bucket('policies').put(`k${n}`, Buffer.from(value));
     const chunks: Uint8Array[] = [];
-    const source = { store, journal, trustDomain, serverVersion: '1', clock: systemClock };
+    const source = {
+      store,
+      journal,
+      trustDomain,
+      serverVersion: '1',
+      serverId: 'local',
+      clock: systemClock,
+    };
     for await (const chunk of writeBackup(source)) chunks.push(chunk);
     writeFileSync(file, Buffer.concat(chunks));
     await kept.close();
