@@ -28,6 +28,8 @@ export interface EnvoyAdmin {
   admin(path: string, method?: 'GET' | 'POST'): Promise<string>;
   /** Certificates in use, one per SPIFFE ID and serial. */
   certificates(): Promise<readonly EnvoyCertificate[]>;
+  /** Serial numbers, lower-case hex, of the authorities of a trust domain that are trusted, as its /certs tells. */
+  authorities(trustDomain: string): Promise<ReadonlySet<string>>;
   /** Secrets in use; those still waited for are not in it. */
   secrets(): Promise<readonly EnvoySecret[]>;
   /** Counters and gauges whose name matches. */
@@ -65,6 +67,7 @@ export function createEnvoyAdmin(socketPath: string, child: TiedChild): EnvoyAdm
   return {
     admin,
     certificates: async () => readCertificates(await admin('/certs')),
+    authorities: async (trustDomain) => readAuthorities(await admin('/certs'), trustDomain),
     secrets: async () => readSecrets(await admin('/config_dump?resource=dynamic_active_secrets')),
     stats: async (pattern) =>
       readStats(await admin(`/stats?format=json&filter=${encodeURIComponent(pattern)}`)),
@@ -74,13 +77,16 @@ export function createEnvoyAdmin(socketPath: string, child: TiedChild): EnvoyAdm
   };
 }
 
+interface CertificateAnswer {
+  readonly serial_number: string;
+  readonly expiration_time: string;
+  readonly subject_alt_names?: readonly { readonly uri?: string }[];
+}
+
 interface CertsAnswer {
   readonly certificates: readonly {
-    readonly cert_chain?: readonly {
-      readonly serial_number: string;
-      readonly expiration_time: string;
-      readonly subject_alt_names?: readonly { readonly uri?: string }[];
-    }[];
+    readonly ca_cert?: readonly CertificateAnswer[];
+    readonly cert_chain?: readonly CertificateAnswer[];
   }[];
 }
 
@@ -90,12 +96,23 @@ function readCertificates(body: string): EnvoyCertificate[] {
   for (const leaf of answer.certificates.flatMap(
     ({ cert_chain }) => cert_chain?.slice(0, 1) ?? [],
   )) {
-    const spiffeId = leaf.subject_alt_names?.find(({ uri }) => uri !== undefined)?.uri ?? '';
+    const spiffeId = uriOf(leaf);
     const serialNumber = leaf.serial_number.toLowerCase();
     const expiresAt = Date.parse(leaf.expiration_time);
     found.set(`${spiffeId} ${serialNumber}`, { spiffeId, serialNumber, expiresAt });
   }
   return [...found.values()];
+}
+
+function readAuthorities(body: string, trustDomain: string): ReadonlySet<string> {
+  const answer: CertsAnswer = JSON.parse(body);
+  const all = answer.certificates.flatMap(({ ca_cert }) => ca_cert ?? []);
+  const own = all.filter((authority) => uriOf(authority) === `spiffe://${trustDomain}`);
+  return new Set(own.map(({ serial_number }) => serial_number.toLowerCase()));
+}
+
+function uriOf({ subject_alt_names }: CertificateAnswer): string {
+  return subject_alt_names?.find(({ uri }) => uri !== undefined)?.uri ?? '';
 }
 
 interface SecretsAnswer {

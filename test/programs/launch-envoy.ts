@@ -25,21 +25,23 @@ export interface RunningEnvoy extends EnvoyAdmin {
 export interface LaunchOptions {
   /** The bootstrap; its admin address is the pipe `<folder>/<name>.admin`. */
   readonly bootstrap: string;
-  /** Holds the bootstrap and every socket; the only folder that a container sees. */
+  /** Holds the bootstrap and its sockets; the only folder that a container sees beside `folders`. */
   readonly folder: string;
   readonly name: string;
+  /** Other folders with sockets that it dials. */
+  readonly folders?: readonly string[];
   /** Starts it on another host; default on this one. A container stays here. */
   readonly spawn?: (command: string, args: readonly string[]) => TiedChild;
 }
 
 /** Starts an Envoy that cannot outlive this process, with no port and no shared memory of its own. */
 export async function launchEnvoy(options: LaunchOptions): Promise<RunningEnvoy> {
-  const { folder, name, spawn = spawnTied } = options;
+  const { folder, name, folders = [], spawn = spawnTied } = options;
   const envoy = await findEnvoy();
   const file = path.join(folder, `${name}.yaml`);
   await writeFile(file, options.bootstrap);
   const args = ['--config-path', file, '--disable-hot-restart', '--concurrency', '1'];
-  const [command, ...rest] = commandOf(envoy, folder);
+  const [command, ...rest] = commandOf(envoy, [folder, ...folders]);
   const child = spawn(command, [...rest, ...args]);
   return {
     ...createEnvoyAdmin(adminSocketOf(folder, name), child),
@@ -59,7 +61,7 @@ export async function validateBootstrap(
 ): Promise<string | undefined> {
   const file = path.join(folder, 'validate.yaml');
   await writeFile(file, bootstrap);
-  const [command, ...args] = commandOf(await findEnvoy(), folder);
+  const [command, ...args] = commandOf(await findEnvoy(), [folder]);
   const level = ['--log-level', 'error'];
   const finished = await runProgram(command, [...args, '--mode', 'validate', '-c', file, ...level]);
   return finished.code === 0 ? undefined : `${finished.stdout}${finished.stderr}`;
@@ -70,6 +72,6 @@ export function adminSocketOf(folder: string, name: string): string {
   return path.join(folder, `${name}.admin`);
 }
 
-function commandOf(envoy: Envoy, folder: string): readonly [string, ...string[]] {
-  return envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, [folder]);
+function commandOf(envoy: Envoy, folders: readonly string[]): readonly [string, ...string[]] {
+  return envoy.kind === 'binary' ? [envoy.file] : containerCommand(envoy.image, folders);
 }

@@ -45,6 +45,8 @@ export interface SidecarOptions {
   readonly allowedId?: string;
   /** Where the server's Envoy asks about each request, over SotW SDS; by default it does not. */
   readonly authzSocket?: string;
+  /** Name of the authorities that both trust, over SotW SDS; default `ROOTCA`. */
+  readonly context?: string;
   /** How long an mTLS connection may live, as Envoy spells it; default `1s`. */
   readonly connectionDuration?: string;
 }
@@ -58,13 +60,15 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
   const server = await launchEnvoy({
     folder,
     name: 'server',
-    bootstrap: await serverBootstrap(options),
+    bootstrap: trusting(options.context, await serverBootstrap(options)),
+    folders: [path.dirname(agentSocketOf(options, 'server'))],
     ...(options.hosts && { spawn: options.hosts.server.spawn }),
   });
   const client = await launchEnvoy({
     folder,
     name: 'client',
-    bootstrap: await clientBootstrap(options),
+    bootstrap: trusting(options.context, await clientBootstrap(options)),
+    folders: [path.dirname(agentSocketOf(options, 'client'))],
     ...(options.hosts && { spawn: options.hosts.client.spawn }),
   });
   return {
@@ -81,6 +85,14 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
       await once(application, 'close');
     },
   };
+}
+
+/** A bootstrap whose Envoy trusts other authorities than those of its own trust domain. */
+export function trusting(context: string | undefined, bootstrap: string): string {
+  if (context === undefined) return bootstrap;
+  const changed = bootstrap.replace(/^( +name:) ROOTCA$/m, `$1 "${context}"`);
+  if (changed === bootstrap) throw new Error('the bootstrap names no ROOTCA');
+  return changed;
 }
 
 async function serverBootstrap(options: SidecarOptions): Promise<string> {
