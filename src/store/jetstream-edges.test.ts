@@ -9,11 +9,16 @@ import { eventually } from '../../test/programs/eventually.ts';
 import { launchNatsServer, type NatsServer } from '../../test/programs/launch-nats-server.ts';
 import { silentLog } from '../ops/log.ts';
 import { TrustDomain } from '../spiffe/trust-domain.ts';
+import { JetStreamApi } from './jetstream-api.ts';
+import { WriteBudget } from './jetstream-budget.ts';
+import { JetStreamMeta } from './jetstream-meta.ts';
 import { openJetStreamStore } from './jetstream-open.ts';
 import type { JetStreamStoreOptions } from './jetstream-options.ts';
 import { buildPlace } from './jetstream-place.ts';
+import { recordHeaders } from './jetstream-record.ts';
 import { checkSync, type SyncCheckOptions } from './jetstream-safety.ts';
 import type { Store, StoreEvent } from './store.ts';
+import { createStoreMonitor } from './store-monitor.ts';
 import { storeLimits } from './store-rules.ts';
 
 const ACCOUNTS = `accounts {
@@ -233,16 +238,31 @@ describe('a store in JetStream', () => {
       });
     });
 
-    it('belongs to one trust domain', async () => {
+    it('belongs to one trust domain, and to no newer trustplane', async () => {
       await (await open()).close();
+      const monitor = createStoreMonitor(silentLog, undefined);
+      const meta = new JetStreamMeta({
+        api: new JetStreamApi(connection),
+        place: buildPlace(trustDomain.name, 'meta'),
+        clock,
+        budget: new WriteBudget(monitor, clock),
+        createId: randomUUID,
+      });
+      await meta.claim(trustDomain.name);
+      expect(await codeOf(meta.claim('other.test'))).toBe('ERR_STORE_TRUST_DOMAIN');
       const { stream, subjectOf } = buildPlace(trustDomain.name, 'meta');
-      const answer = await connection.request(
-        `$JS.API.STREAM.MSG.GET.${stream}`,
-        JSON.stringify({ last_by_subj: subjectOf('store') }),
-      );
-      const { message } = JSON.parse(answer.string());
-      const claim = JSON.parse(Buffer.from(message.data, 'base64').toString());
-      expect(claim).toEqual({ version: 1, trustDomain: trustDomain.name });
+      const request = JSON.stringify({ seq: 1, no_erase: true });
+      await connection.request(`$JS.API.STREAM.MSG.DELETE.${stream}`, request);
+      const record = {
+        key: 'store',
+        value: bytes(JSON.stringify({ version: 2, trustDomain: trustDomain.name })),
+        deletedAt: undefined,
+        id: 'x',
+      };
+      const hdrs = recordHeaders(buildPlace(trustDomain.name, 'meta'), record, undefined);
+      const options = { headers: hdrs, timeout: 2_000 };
+      await connection.request(subjectOf('store'), record.value, options);
+      expect(await codeOf(open())).toBe('ERR_STORE_SCHEMA');
     });
   });
 
