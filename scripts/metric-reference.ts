@@ -4,7 +4,9 @@ import { buildConfig } from '../src/app/config.ts';
 import { createProcess } from '../src/app/process.ts';
 import { startServer } from '../src/app/server-run.ts';
 import { startUp } from '../src/app/up.ts';
-import type { Metrics } from '../src/ops/index.ts';
+import { natsMetricsOf } from '../src/nats/nats-metrics.ts';
+import { createMetrics, type Metrics } from '../src/ops/index.ts';
+import { damagedGaugeOf } from '../src/store/jetstream-audit.ts';
 import { createRunFolder } from '../test/programs/run-folder.ts';
 
 /** A metric as it is registered. */
@@ -26,13 +28,25 @@ export function formatMetricTable(metrics: readonly Metric[]): string {
   return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 
-/** Every metric that `trustplane up`, `server run` and `agent run` register, found by starting them. */
+/**
+ * Every metric that `trustplane up`, `server run` and `agent run` register, found by starting them, and those of what
+ * needs NATS for it.
+ */
 export async function findMetrics(): Promise<Metric[]> {
   const found = new Map<string, Metric>();
   for (const start of [startUp, startServer, startAgent]) {
     for (const metric of await metricsOf(start)) found.set(metric.name, metric);
   }
+  for (const metric of natsMetrics()) found.set(metric.name, metric);
   return [...found.values()];
+}
+
+function natsMetrics(): Metric[] {
+  const found: Metric[] = [];
+  const metrics = recording(createMetrics(), found);
+  natsMetricsOf(metrics);
+  damagedGaugeOf(metrics);
+  return found;
 }
 
 async function metricsOf(

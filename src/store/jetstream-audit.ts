@@ -56,7 +56,7 @@ export interface ReplicaAuditOptions {
  */
 export class ReplicaAudit {
   readonly #options: ReplicaAuditOptions;
-  readonly #gauge;
+  readonly #gauge: ReturnType<Metrics['gauge']> | undefined;
   /** How many times in a row, by stream and server. */
   #seen = new Map<string, number>();
   #timer: Timer | undefined;
@@ -64,10 +64,7 @@ export class ReplicaAudit {
 
   constructor(options: ReplicaAuditOptions) {
     this.#options = options;
-    this.#gauge = options.metrics?.gauge(
-      'trustplane_store_damaged_replicas',
-      'Copies of streams that lost records, of all buckets and nats-servers.',
-    );
+    this.#gauge = options.metrics && damagedGaugeOf(options.metrics);
     this.#gauge?.set(0);
   }
 
@@ -136,4 +133,11 @@ function replicaIn(server: string, detail: JetStreamAnswer): ReplicaState {
     revision: state.number('last_seq'),
     messages: state.number('messages'),
   };
+}
+
+export function damagedGaugeOf(metrics: Metrics): ReturnType<Metrics['gauge']> {
+  return metrics.gauge(
+    'trustplane_store_damaged_replicas',
+    'Copies of streams that lost records, of all buckets and nats-servers.',
+  );
 }
