@@ -46,7 +46,7 @@ export interface SidecarOptions {
   /** Where the server's Envoy asks about each request, over SotW SDS; by default it does not. */
   readonly authzSocket?: string;
   /** Name of the authorities that both trust, over SotW SDS; default `ROOTCA`. */
-  readonly context?: string;
+  readonly context?: string | PerSide<string>;
   /** How long an mTLS connection may live, as Envoy spells it; default `1s`. */
   readonly connectionDuration?: string;
 }
@@ -60,14 +60,14 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
   const server = await launchEnvoy({
     folder,
     name: 'server',
-    bootstrap: trusting(options.context, await serverBootstrap(options)),
+    bootstrap: trusting(contextOf(options, 'server'), await serverBootstrap(options)),
     folders: [path.dirname(agentSocketOf(options, 'server'))],
     ...(options.hosts && { spawn: options.hosts.server.spawn }),
   });
   const client = await launchEnvoy({
     folder,
     name: 'client',
-    bootstrap: trusting(options.context, await clientBootstrap(options)),
+    bootstrap: trusting(contextOf(options, 'client'), await clientBootstrap(options)),
     folders: [path.dirname(agentSocketOf(options, 'client'))],
     ...(options.hosts && { spawn: options.hosts.client.spawn }),
   });
@@ -147,6 +147,10 @@ function inboundOf({ folder, hosts }: SidecarOptions, port: number): Record<stri
 
 function agentSocketOf({ agentSocket }: SidecarOptions, side: keyof PerSide<string>): string {
   return typeof agentSocket === 'string' ? agentSocket : agentSocket[side];
+}
+
+function contextOf({ context }: SidecarOptions, side: keyof PerSide<string>): string | undefined {
+  return typeof context === 'object' ? context[side] : context;
 }
 
 /** The direction that the delta bootstrap has and the server does not use. */
