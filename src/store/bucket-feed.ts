@@ -38,6 +38,7 @@ export class BucketFeed {
   #waiting: { revision: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #revision = 0;
   #wake = (): void => {};
+  #isSetBack = false;
   /** Ends the watch that is under way; then all is read again. */
   #reread = new AbortController();
 
@@ -110,7 +111,8 @@ export class BucketFeed {
     const late = new AbortController();
     const timer = clock.setTimer(CATCH_UP_MS, () => late.abort());
     await this.#reach(revision, late.signal).finally(() => timer.cancel());
-    if (this.#revision >= revision || (await bucket.list(NOTHING)).revision < revision) return;
+    if (this.#revision >= revision) return;
+    if ((await bucket.list(NOTHING)).revision < revision) return this.#sayIsSetBack(revision);
     throw new TrustplaneError(
       'ERR_STORE_BEHIND',
       `the registry of ${what} is at revision ${this.#revision} and does not know revision ${revision} yet; try again, or another server`,
@@ -122,6 +124,17 @@ export class BucketFeed {
     this.#wake();
     for (const waiter of this.#waiting) waiter.reject(this.#closedError());
     this.#waiting = [];
+  }
+
+  /** Once: agents may come by the thousand. */
+  #sayIsSetBack(revision: number): void {
+    if (this.#isSetBack) return;
+    this.#isSetBack = true;
+    const { what, log } = this.#options;
+    log.error(
+      { what, revision, known: this.#revision },
+      'others know a later revision than the store has: it is an old copy, or another store than before',
+    );
   }
 
   /** Resolves also when `signal` aborts. */
