@@ -12,7 +12,7 @@ import { createSecretEncoder } from './secret.ts';
 const TLS = 'envoy.extensions.transport_sockets.tls.v3';
 const DISCOVERY = 'envoy.service.discovery.v3';
 const messages = loadSdsMessages();
-const secrets = createSecretEncoder(messages, Buffer.from('nothing'));
+const secrets = createSecretEncoder(messages, Buffer.from('nothing'), () => {});
 const responses = createResponseEncoder(messages);
 const theirs = new protobuf.Root();
 

@@ -46,6 +46,8 @@ export interface SdsOptions {
   readonly metrics: Metrics;
 }
 
+const MAX_OMITTED_LOGGED = 10;
+
 /**
  * Envoy's Secret Discovery Service for attested local processes.
  * @throws TrustplaneError ERR_SDS_NAMES
@@ -53,7 +55,17 @@ export interface SdsOptions {
 export function createSds(options: SdsOptions): GrpcService {
   checkSdsNames(options.names);
   const messages = loadSdsMessages();
-  const context = createContext(options, createSecretEncoder(messages, options.unmatchableCa));
+  let last = '';
+  const onOmitted = (resourceName: string, trustDomains: readonly string[]): void => {
+    const what = `${resourceName} ${trustDomains.join()}`;
+    if (what === last) return;
+    last = what;
+    const omitted = trustDomains.slice(0, MAX_OMITTED_LOGGED);
+    const fields = { resourceName, count: trustDomains.length, omitted };
+    options.log.error(fields, 'a validation context has no room for all trust domains');
+  };
+  const encoder = createSecretEncoder(messages, options.unmatchableCa, onOmitted);
+  const context = createContext(options, encoder);
   const sotw: StreamProtocol<SotwRequest> = {
     kind: 'sotw',
     parse: (bytes) => parseSotwRequest(messages.sotwRequest, bytes),

@@ -9,7 +9,7 @@ import { createSecretEncoder, type Secret } from './secret.ts';
 import { createSecretViews } from './secret-view.ts';
 
 const messages = loadSdsMessages();
-const newEncoder = () => createSecretEncoder(messages, Buffer.from('nothing'));
+const newEncoder = () => createSecretEncoder(messages, Buffer.from('nothing'), () => {});
 const encoder = newEncoder();
 
 const spiffeStyle = { mode: 'spiffe', scopes: 'listed' } as const;

@@ -8,6 +8,7 @@ import {
   type X509Identity,
 } from '../spiffe/index.ts';
 import { type Encoded, encodeField, encodeMessage, toBuffer } from '../wire/index.ts';
+import { fitNames } from './fit-names.ts';
 import type { TrustedDomain } from './names.ts';
 import { type SdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
 import { createValidationEncoder, type ValidationMode } from './validation.ts';
@@ -58,10 +59,14 @@ export interface SecretEncoder {
   unmatchable(name: string, mode: ValidationMode, trustDomain: string): Secret;
 }
 
-/** `unmatchableCa` is the DER of a CA certificate that nothing is ever signed with. */
+/**
+ * `unmatchableCa` is the DER of a CA certificate that nothing is ever signed with. `onOmitted` is told of
+ * trust domains that have no room in a validation context.
+ */
 export function createSecretEncoder(
   messages: SdsMessages,
   unmatchableCa: Uint8Array,
+  onOmitted: (name: string, omitted: readonly string[]) => void,
 ): SecretEncoder {
   const certificates = new WeakMap<X509Identity, Map<string, Secret>>();
   const validations = new WeakMap<Bundle, Map<string, Validation>>();
@@ -101,7 +106,9 @@ export function createSecretEncoder(
       const known = byKey.get(key);
       if (known !== undefined && sameDomains(known.domains, held)) return known.secret;
       const usable = held.filter((domain) => isUsable(domain, scopes));
-      const shown = usable.length === 0 ? [nothingOf(bundle.trustDomain)] : usable;
+      const fitting = fitNames(usable);
+      if (fitting.omitted.length > 0) onOmitted(name, fitting.omitted);
+      const shown = usable.length === 0 ? [nothingOf(bundle.trustDomain)] : fitting.held;
       const secret = sealValidation(name, mode, shown);
       byKey.set(key, { domains: held, secret });
       return secret;
