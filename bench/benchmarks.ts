@@ -2,6 +2,7 @@ import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { attestStorm } from './attest-storm.ts';
 import { batchIssue } from './batch-issue.ts';
 import { coldStart } from './cold-start.ts';
+import { domains1000Update } from './domains-1000.ts';
 import { entries100kMemory, entries100kReady } from './entries-100k.ts';
 import { entryToStream } from './entry-to-stream.ts';
 import { fleetDeleteToStream } from './fleet-delete-to-stream.ts';
@@ -10,6 +11,7 @@ import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { policyCompile, policyDecide, policyMemory } from './policy-plan.ts';
+import { rootToForeignEnvoy, rootToForeignStream } from './root-to-foreign.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
 import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
 import { sync1000 } from './sync-1000.ts';
@@ -22,9 +24,12 @@ export const benchmarks: readonly Benchmark[] = [
   fleetEntryToStream,
   fleetDeleteToStream,
   sync1000,
+  domains1000Update,
   entries100kReady,
   entries100kMemory,
   rotationToEnvoy,
+  rootToForeignStream,
+  rootToForeignEnvoy,
   sdsStreamMemory,
   sdsFanout,
   leafIssue,

@@ -8,6 +8,8 @@ const program = path.join(import.meta.dirname, '..', '..', 'bin', 'trustplane.js
 export interface FleetProcess {
   /** All it has logged and printed. */
   readonly lines: readonly string[];
+  /** Of the last start. Throws before the first. */
+  readonly pid: number;
   /** Resolves with the line it prints when it is ready. */
   start(): Promise<Readonly<Record<string, unknown>>>;
   /** SIGKILL; resolves when it has ended. */
@@ -25,6 +27,10 @@ export function createFleetProcess(
   let running: TiedChild | undefined;
   return {
     lines,
+    get pid() {
+      if (running === undefined) throw new Error(`trustplane ${args[0]} was never started`);
+      return running.pid;
+    },
     async start() {
       const child = spawn(process.execPath, [program, ...args, '--output', 'json']);
       running = child;
