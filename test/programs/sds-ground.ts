@@ -74,6 +74,49 @@ const SAN_LIST =
 export const withoutSanList = (bootstrap: string): string =>
   bootstrap.replace(SAN_LIST, 'default_validation_context: {}\n');
 
+/** A server sidecar that takes mTLS on `inbound.sock` in the folder; resolves when it has started. */
+export async function launchInbound(options: {
+  readonly folder: string;
+  readonly agentSocket: string;
+  readonly serverId: string;
+  /** Whom it trusts: the name of a validation context. */
+  readonly context: string;
+  readonly edit: (bootstrap: string) => string;
+}): Promise<RunningEnvoy> {
+  const { folder, agentSocket, serverId, context, edit } = options;
+  const bootstrap = await renderBootstrap('server-sidecar', {
+    'spiffe://example.org/client': 'spiffe://a.test/client',
+    'spiffe://example.org/server': serverId,
+    '127.0.0.1:9901': adminSocketOf(folder, 'server'),
+    '0.0.0.0:8443': path.join(folder, 'inbound.sock'),
+    '127.0.0.1:8080': path.join(folder, 'application.sock'),
+    '/run/trustplane/agent.sock': agentSocket,
+  });
+  const edited = edit(bootstrap.replace('name: ROOTCA', `name: "${context}"`));
+  const envoy = await launchEnvoy({ folder, name: 'server', bootstrap: edited });
+  await envoy.waitStarted();
+  return envoy;
+}
+
+/** Whether the inbound Envoy of the folder lets a caller with that leaf in. */
+export async function isLetIn(folder: string, { certificate, key }: Leaf): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const socket = connect({
+      path: path.join(folder, 'inbound.sock'),
+      cert: encodePem('CERTIFICATE', certificate.der),
+      key: encodePem('PRIVATE KEY', key),
+      rejectUnauthorized: false,
+    });
+    socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nhost: test\r\n\r\n'));
+    socket.on('data', () => {
+      resolve(true);
+      socket.destroy();
+    });
+    socket.on('error', () => resolve(false));
+    socket.on('close', () => resolve(false));
+  });
+}
+
 /** SDS of updates that the test publishes, and a server sidecar that takes them. */
 export class SdsGround {
   readonly folder: RunFolder = createRunFolder();
@@ -137,42 +180,15 @@ export class SdsGround {
     edit: (bootstrap: string) => string,
     context: string = 'ALL',
   ): Promise<RunningEnvoy> {
-    const bootstrap = await renderBootstrap('server-sidecar', {
-      'spiffe://example.org/client': 'spiffe://a.test/client',
-      'spiffe://example.org/server': SERVER_ID,
-      '127.0.0.1:9901': adminSocketOf(this.folder.path, 'server'),
-      '0.0.0.0:8443': path.join(this.folder.path, 'inbound.sock'),
-      '127.0.0.1:8080': path.join(this.folder.path, 'application.sock'),
-      '/run/trustplane/agent.sock': path.join(this.folder.path, 'agent.sock'),
-    });
-    const edited = edit(bootstrap.replace('name: ROOTCA', `name: "${context}"`));
-    const envoy = await launchEnvoy({
-      folder: this.folder.path,
-      name: 'server',
-      bootstrap: edited,
-    });
-    this.#envoy = envoy;
-    await envoy.waitStarted();
-    return envoy;
+    const agentSocket = path.join(this.folder.path, 'agent.sock');
+    const place = { folder: this.folder.path, agentSocket, serverId: SERVER_ID };
+    this.#envoy = await launchInbound({ ...place, context, edit });
+    return this.#envoy;
   }
 
   /** Whether Envoy lets a caller with that leaf in. */
-  async isLetIn({ certificate, key }: Leaf): Promise<boolean> {
-    return await new Promise((resolve) => {
-      const socket = connect({
-        path: path.join(this.folder.path, 'inbound.sock'),
-        cert: encodePem('CERTIFICATE', certificate.der),
-        key: encodePem('PRIVATE KEY', key),
-        rejectUnauthorized: false,
-      });
-      socket.on('secureConnect', () => socket.write('GET / HTTP/1.1\r\nhost: test\r\n\r\n'));
-      socket.on('data', () => {
-        resolve(true);
-        socket.destroy();
-      });
-      socket.on('error', () => resolve(false));
-      socket.on('close', () => resolve(false));
-    });
+  async isLetIn(leaf: Leaf): Promise<boolean> {
+    return await isLetIn(this.folder.path, leaf);
   }
 
   /** Waits until Envoy has taken `count` updates of the secret. */
