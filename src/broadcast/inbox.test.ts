@@ -105,6 +105,15 @@ describe('an inbox', () => {
     expect(taken).toEqual(['one', 'one', 'two']);
   });
 
+  it('does not try again what no store takes', async () => {
+    const { send, taken, clock } = await open(() => {
+      throw new TrustplaneError('ERR_FEDERATION_TOO_LARGE', 'large');
+    });
+    await send('one');
+    await clock.advanceAsync(60_000);
+    expect(taken).toEqual(['one']);
+  });
+
   it('listens no more once it is closed', async () => {
     const { send, taken, inbox, clock } = await open(() => {
       throw new TrustplaneError('ERR_STORE_UNAVAILABLE', 'away');

@@ -1,6 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Log } from '../ops/index.ts';
-import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type Clock,
+  type ErrorCode,
+  messageOf,
+  type Timer,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import type { BroadcastMetrics, MessageKind } from './broadcast-metrics.ts';
 import type { BroadcastStream } from './broadcast-stream.ts';
 
@@ -34,11 +40,13 @@ export interface InboxParts {
   readonly metrics: BroadcastMetrics;
 }
 
+const JUDGEMENTS: readonly ErrorCode[] = ['ERR_RELATIONSHIP_NOT_FOUND', 'ERR_FEDERATION_TOO_LARGE'];
+
 /** The message itself is at fault, not that it could not be stored. */
 function isJudgement(error: unknown): boolean {
   return (
     error instanceof TrustplaneError &&
-    (error.code.startsWith('ERR_BUNDLE_') || error.code === 'ERR_RELATIONSHIP_NOT_FOUND')
+    (error.code.startsWith('ERR_BUNDLE_') || JUDGEMENTS.includes(error.code))
   );
 }
 
@@ -78,17 +86,17 @@ export class Inbox {
   connect(): void {
     const { connection } = this.#parts.link;
     if (connection === undefined || connection.isClosed()) return;
-    const { subject } = this.#listening;
-    this.#subscription ??= connection.subscribe(subject, {
-      callback: (error, message) => {
-        if (error === null) this.#receive(message.data);
-        else this.#parts.log.warn({ subject, error: messageOf(error) }, 'a subject is not heard');
-      },
-    });
+    try {
+      this.#subscription ??= this.#subscribe(connection);
+    } catch (error) {
+      // A connection that is being closed takes none.
+      this.#unheard(error);
+    }
   }
 
   /** Takes in the last message there was; false when nobody said which that is. */
   async catchUp(): Promise<boolean> {
+    if (this.#isClosed) return true;
     const { subject } = this.#listening;
     try {
       const bytes = await this.#parts.stream.latest(subject);
@@ -112,6 +120,20 @@ export class Inbox {
     this.#waiting.length = 0;
     if (this.#parts.link.connection?.isClosed() === false) this.#subscription?.unsubscribe();
     await this.#work;
+  }
+
+  #subscribe(connection: Subscribing): ReturnType<Subscribing['subscribe']> {
+    return connection.subscribe(this.#listening.subject, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(message.data);
+        else this.#unheard(error);
+      },
+    });
+  }
+
+  #unheard(error: unknown): void {
+    const { subject } = this.#listening;
+    this.#parts.log.warn({ subject, error: messageOf(error) }, 'a subject is not heard');
   }
 
   #receive(bytes: Uint8Array): void {

@@ -21,12 +21,17 @@ export class Inboxes {
   readonly #held = new Map<string, Held>();
   readonly #stop: () => void;
   readonly #timers = new Set<Timer>();
+  /** Of a connection: what was to be asked again over the one before is asked anew. */
+  #round = 0;
   #isClosed = false;
 
   constructor(parts: InboxesParts) {
     this.#parts = parts;
     this.#stop = parts.link.watch((isConnected) => {
-      if (isConnected) void this.#connect([...this.#held.values()]);
+      if (!isConnected) return;
+      this.#round++;
+      this.#cancelTimers();
+      void this.#connect([...this.#held.values()]);
     });
   }
 
@@ -57,7 +62,7 @@ export class Inboxes {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#stop();
-    for (const timer of this.#timers) timer.cancel();
+    this.#cancelTimers();
     await Promise.all([...this.#held.values()].map(async ({ inbox }) => await inbox.close()));
     this.#held.clear();
   }
@@ -65,9 +70,10 @@ export class Inboxes {
   /** Asks twice: what was published just before the subscription may be in no stream yet. */
   async #connect(all: readonly Held[]): Promise<void> {
     if (!this.#parts.link.isConnected) return;
+    const round = this.#round;
     for (const { inbox } of all) inbox.connect();
     await this.#catchUp(all);
-    this.#catchUpLater(all, AGAIN_MS);
+    this.#catchUpLater(all, { round, delayMs: AGAIN_MS });
   }
 
   /** Those that nobody answered for. */
@@ -84,14 +90,22 @@ export class Inboxes {
     return failed;
   }
 
-  #catchUpLater(all: readonly Held[], delayMs: number): void {
-    if (this.#isClosed || all.length === 0) return;
+  #catchUpLater(
+    all: readonly Held[],
+    { round, delayMs }: { readonly round: number; readonly delayMs: number },
+  ): void {
+    if (this.#isClosed || round !== this.#round || all.length === 0) return;
     const timer = this.#parts.clock.setTimer(delayMs, () => {
       this.#timers.delete(timer);
       void this.#catchUp(all).then((failed) =>
-        this.#catchUpLater(failed, Math.min(delayMs * 2, MAX_AGAIN_MS)),
+        this.#catchUpLater(failed, { round, delayMs: Math.min(delayMs * 2, MAX_AGAIN_MS) }),
       );
     });
     this.#timers.add(timer);
+  }
+
+  #cancelTimers(): void {
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
   }
 }

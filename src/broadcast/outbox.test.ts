@@ -121,6 +121,14 @@ describe('an outbox', () => {
     expect(sent()).toEqual(['a 1']);
   });
 
+  it('says it again when the clock was put back: what it said is of the future', async () => {
+    const { set, sent, clock } = open();
+    await set(item('a'));
+    clock.advance(-24 * HOUR_MS);
+    await set(item('a'));
+    expect(sent()).toEqual(['a 1', 'a 1']);
+  });
+
   it('goes on after one that is too large for NATS', async () => {
     const { set, sent } = open();
     await set(item('a', 'x'.repeat(101)), item('b'));

@@ -47,6 +47,7 @@ const AT_ONCE = 20;
 interface Sent {
   readonly version: string;
   /** Milliseconds since the epoch. */
+  readonly issuedAt: number;
   readonly renewAt: number;
 }
 
@@ -132,7 +133,8 @@ export class Outbox {
 
   #isDue({ subject, version }: OutboxItem, now: number): boolean {
     const sent = this.#sent.get(subject);
-    return sent?.version !== version || now >= sent.renewAt;
+    // What was said by a clock that was put back since is of the future to who hears it now.
+    return sent?.version !== version || now >= sent.renewAt || now < sent.issuedAt;
   }
 
   #send(item: OutboxItem, { signers, expiresAt }: Signers): void {
@@ -146,6 +148,6 @@ export class Outbox {
     }
     const half = halfLife({ issuedAt, expiresAt });
     const renewAt = this.#parts.isKept() ? half : Math.min(half, issuedAt + MAX_WAIT_MS);
-    this.#sent.set(subject, { version, renewAt });
+    this.#sent.set(subject, { version, issuedAt, renewAt });
   }
 }

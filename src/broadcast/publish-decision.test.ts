@@ -107,6 +107,12 @@ describe('a server leaves it to the others', () => {
     expect(decide({ ...late, now: until })).toEqual(['young', 'old']);
   });
 
+  it('and asks no sooner again when it has none that could sign, however long they were known', () => {
+    const over = [authority(old, { publishedAt: 0, notAfter: testNow })];
+    const waits = { type: 'wait', until: Number.POSITIVE_INFINITY, why: expect.any(String) };
+    expect(decide({ own: over })).toEqual(waits);
+  });
+
   it('while there is no bundle', () => {
     expect(decide({ bundle: { ...bundle, sequenceNumber: undefined } })).toMatchObject({
       type: 'wait',

@@ -55,8 +55,13 @@ export function decidePublish(state: PublishState): PublishDecision {
   if (now < renewAt && isStored) return { type: 'wait', until: renewAt };
   const authorities = receivableAuthorities(own, bundle, before, now);
   if (authorities.length > 0) return { type: 'publish', authorities };
-  const why = 'receivers do not know the authorities of this server yet';
-  return { type: 'wait', until: firstKnownAt(own, bundle), why };
+  const knownAt = firstKnownAt(own, bundle);
+  if (knownAt > now) {
+    const why = 'receivers do not know the authorities of this server yet';
+    return { type: 'wait', until: knownAt, why };
+  }
+  const why = 'this server has no authority that is valid now';
+  return { type: 'wait', until: Number.POSITIVE_INFINITY, why };
 }
 
 /** When a message is signed again. Instants in milliseconds since the epoch. */
