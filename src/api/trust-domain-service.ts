@@ -6,7 +6,7 @@ import {
   requireChangeable,
 } from '../federation/index.ts';
 import type { Log } from '../ops/index.ts';
-import { messageOf, type TrustDomain } from '../spiffe/index.ts';
+import type { TrustDomain } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { eachItem } from './each-item.ts';
 import type { ForeignBundleStore } from './federated-bundle-methods.ts';

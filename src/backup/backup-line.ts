@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { bucketNames } from '../store/index.ts';
+import { type BucketName, bucketNames } from '../store/index.ts';
 
 const BACKUP_VERSION = 1;
 const BUCKET = z.enum(bucketNames);
@@ -7,6 +7,17 @@ const KEY = z.string().min(1).max(512);
 const ERA = z.string().regex(/^[0-9a-f]{16}$/u);
 const count = z.int().nonnegative();
 const value = z.base64().max(1_400_000);
+
+/** The first line of a backup. */
+export interface BackupHead {
+  readonly trustDomain: string;
+  readonly serverVersion: string;
+  readonly serverId: string;
+  /** Milliseconds since the epoch. */
+  readonly createdAt: number;
+  /** Of the journal. */
+  readonly era: string;
+}
 
 const headSchema = z.strictObject({
   trustplaneBackup: z.int(),
@@ -16,6 +27,24 @@ const headSchema = z.strictObject({
   createdAt: count,
   era: ERA,
 });
+/** Every other one: of a record, of the bucket of those that follow, of a fact of the journal, of a sealed key, of the seal key, and the last. */
+export type BackupLine =
+  | { readonly k: string; readonly r: number; readonly v: string }
+  | { readonly bucket: BucketName; readonly revision: number }
+  | FactLine
+  | { readonly key: string; readonly v: string }
+  | { readonly sealKey: string }
+  | { readonly lines: number; readonly sha256: string };
+
+interface FactLine {
+  readonly fact: string;
+  readonly b: BucketName;
+  readonly e: string;
+  readonly r: number;
+  readonly x?: number | undefined;
+  readonly v?: string | undefined;
+}
+
 const recordSchema = z.strictObject({ k: KEY, r: count, v: value });
 const lineSchema = z.union([
   recordSchema,
@@ -33,17 +62,11 @@ const lineSchema = z.union([
   z.strictObject({ lines: count, sha256: z.string().regex(/^[0-9a-f]{64}$/u) }),
 ]);
 
-/** The first line of a backup. */
-export type BackupHead = Omit<z.output<typeof headSchema>, 'trustplaneBackup'>;
-/** Every other one: of a record, of the bucket of those that follow, of a fact of the journal, of a sealed key, of the seal key, and the last. */
-export type BackupLine = z.output<typeof lineSchema>;
-
 export function encodeHead(head: BackupHead): string {
-  const line: z.input<typeof headSchema> = { trustplaneBackup: BACKUP_VERSION, ...head };
-  return `${JSON.stringify(line)}\n`;
+  return `${JSON.stringify({ trustplaneBackup: BACKUP_VERSION, ...head })}\n`;
 }
 
-export function encodeLine(line: z.input<typeof lineSchema>): string {
+export function encodeLine(line: BackupLine): string {
   return `${JSON.stringify(line)}\n`;
 }
 

@@ -1,4 +1,4 @@
-import { malformed, ProtoCursor, wireTypes } from './proto-cursor.ts';
+import { malformed, type ProtoCursor, wireTypes } from './proto-cursor.ts';
 import { inner, numberOf, only, textOf } from './proto-values.ts';
 
 const MAX_DEPTH = 16;

@@ -42,10 +42,10 @@ export function serverKey(serverId: string): string {
   return PREFIX + serverId;
 }
 
+type AboutServer = Omit<ServerRecord, 'serverId' | 'incarnation' | 'renewedAt'>;
+
 /** What goes into the lease beside its holder, the incarnation. */
-export function aboutServer(
-  record: Omit<ServerRecord, 'serverId' | 'incarnation' | 'renewedAt'>,
-): z.input<typeof schema> {
+export function aboutServer(record: AboutServer): AboutServer {
   return record;
 }
 

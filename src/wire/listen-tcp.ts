@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:net';
+import type { Server, ServerOpts } from 'node:net';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 
 /** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
@@ -8,11 +8,11 @@ const BACKLOG = 4096;
 const KEEP_ALIVE_DELAY_MS = 15_000;
 
 /** How accepted connections are set up. */
-export const tcpSettings = {
+export const tcpSettings: ServerOpts = {
   noDelay: true,
   keepAlive: true,
   keepAliveInitialDelay: KEEP_ALIVE_DELAY_MS,
-} as const;
+};
 
 /** Host and port. */
 export interface TcpAddress {

@@ -91,7 +91,7 @@ function createHost(options: UnixServerOptions, log: Log): Host {
     return new RpcHost({ services, grpc: grpcOptions(options), calls, log, metrics, clock });
   }
   const maxRequestBytes = maxReceiveBytes ?? DEFAULT_RECEIVE_BYTES;
-  return new QuickHost({ methods, maxRequestBytes, ownerOf: calls.ownerOf, clock });
+  return new QuickHost({ methods, maxRequestBytes, ownerOf: (peer) => calls.ownerOf(peer), clock });
 }
 
 function grpcOptions({ maxReceiveBytes }: UnixServerOptions): ServerOptions {

@@ -13,33 +13,61 @@ const status = z.enum([
   'revoked',
 ]);
 
+type Status = z.infer<typeof status>;
+
 /** RFC 7807 */
+interface Problem {
+  readonly type: string;
+  readonly detail: string;
+}
 const problem = z.object({
   type: z.string().max(500).default('about:blank'),
   detail: z.string().max(2_000).default(''),
 });
 
 /** RFC 8555, section 7.1.1 */
-export const directoryMessage = z.object({
+export interface Directory {
+  readonly newNonce: string;
+  readonly newAccount: string;
+  readonly newOrder: string;
+  readonly meta?: { readonly externalAccountRequired: boolean } | undefined;
+}
+export const directoryMessage: z.ZodType<Directory> = z.object({
   newNonce: url,
   newAccount: url,
   newOrder: url,
   meta: z.object({ externalAccountRequired: z.boolean().default(false) }).optional(),
 });
-export type Directory = z.infer<typeof directoryMessage>;
 
 /** Section 7.1.3 */
-export const orderMessage = z.object({
+export interface Order {
+  readonly status: Status;
+  readonly authorizations: readonly string[];
+  readonly finalize: string;
+  readonly certificate?: string | undefined;
+  readonly error?: Problem | undefined;
+}
+export const orderMessage: z.ZodType<Order> = z.object({
   status,
   authorizations: z.array(url).max(32),
   finalize: url,
   certificate: url.optional(),
   error: problem.optional(),
 });
-export type Order = z.infer<typeof orderMessage>;
 
 /** Sections 7.1.4 and 8 */
-export const authorizationMessage = z.object({
+export interface Authorization {
+  readonly status: Status;
+  readonly identifier: { readonly type: string; readonly value: string };
+  readonly challenges: readonly Challenge[];
+}
+interface Challenge {
+  readonly type: string;
+  readonly url: string;
+  readonly token?: string | undefined;
+  readonly error?: Problem | undefined;
+}
+export const authorizationMessage: z.ZodType<Authorization> = z.object({
   status,
   identifier: z.object({ type: z.string(), value: z.string().max(253) }),
   challenges: z
@@ -56,7 +84,6 @@ export const authorizationMessage = z.object({
     )
     .max(32),
 });
-export type Authorization = z.infer<typeof authorizationMessage>;
 
 /** Reads what an ACME authority answered; members that are not known are ignored. @throws TrustplaneError ERR_ACME_ANSWER */
 export function readMessage<T>(schema: z.ZodType<T>, body: string): T {
@@ -82,7 +109,7 @@ export function readProblem(body: string): { readonly type: string; readonly tex
 }
 
 /** On one line, without its usual prefix. */
-export function describeProblem({ type, detail }: z.infer<typeof problem>): string {
+export function describeProblem({ type, detail }: Problem): string {
   const short = type.replace('urn:ietf:params:acme:error:', '');
   return `${short}: ${detail}`.replace(/[^\x20-\x7e]+/gu, ' ').slice(0, 500);
 }
