@@ -78,10 +78,16 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
   }
   const overlay = new BroadcastOverlay({
     told: node.trust,
+    clock,
     restored: before?.heard ?? [],
     onHeard: (foreign, bundle) => void cache?.saveHeard(foreign, bundle),
   });
   closing.defer(() => overlay.close());
+  process.metrics.readGauge(
+    'trustplane_node_bundles_ahead_count',
+    'Trust domains of which a later bundle was heard over NATS than the servers told.',
+    (set) => set({}, overlay.ahead),
+  );
   const { nats } = config.federation;
   // The client of NATS is loaded where it is used.
   if (nats !== undefined)

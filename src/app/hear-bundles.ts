@@ -25,7 +25,10 @@ export function hearBundles(
     link,
     interests: () => interestsOfAgent(overlay.current()),
     trusted: (trustDomain) => trustedBundle(overlay.current(), trustDomain),
-    take: (bundle) => overlay.hear(bundle),
+    take(bundle, { publisherId }, issuedAt) {
+      const isOfServer = publisherId.trustDomain.equals(overlay.current().own.trustDomain);
+      overlay.hear(bundle, isOfServer ? issuedAt : undefined);
+    },
   });
   closing.defer(() => subscriber.close());
   closing.defer(overlay.watch(() => subscriber.refresh()));

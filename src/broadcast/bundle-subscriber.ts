@@ -23,8 +23,12 @@ export interface BundleSubscriberOptions {
   readonly interests: () => readonly BundleInterest[];
   /** The bundle that is trusted now, of the own trust domain or another; undefined: none. */
   readonly trusted: (trustDomain: TrustDomain) => Bundle | undefined;
-  /** Takes a bundle in that was verified and is newer than the trusted one. May throw. */
-  readonly take: (bundle: Bundle, interest: BundleInterest) => Promise<void> | void;
+  /** Takes a bundle in that was verified and is newer than the trusted one; `issuedAt` in milliseconds since the epoch. May throw. */
+  readonly take: (
+    bundle: Bundle,
+    interest: BundleInterest,
+    issuedAt: number,
+  ) => Promise<void> | void;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -85,6 +89,10 @@ class RunningSubscriber implements BundleSubscriber {
     for (const subject of this.#heard.keys()) {
       if (!interests.has(subject)) this.#heard.delete(subject);
     }
+    const names = new Set([...interests.values()].map(({ trustDomain }) => trustDomain.name));
+    for (const map of [this.#last, this.#taken]) {
+      for (const name of map.keys()) if (!names.has(name)) map.delete(name);
+    }
     for (const [subject, interest] of interests) this.#want(subject, interest);
     void this.#inboxes.set([...this.#heard.values()].map(({ listening }) => listening));
   }
@@ -133,7 +141,7 @@ class RunningSubscriber implements BundleSubscriber {
     const isNew = checkSequence(message, trusted(trustDomain));
     if (isNew) {
       this.#taken.set(trustDomain.name, message.digest);
-      await this.#options.take(message.bundle, interest);
+      await this.#options.take(message.bundle, interest, message.issuedAt);
     }
     this.#last.set(trustDomain.name, { sequence: message.sequence, receivedAt: now, via });
     return isNew ? 'accepted' : 'known';

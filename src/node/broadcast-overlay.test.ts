@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import {
   bundleOf,
   makeAuthority,
@@ -26,6 +27,7 @@ class World {
   readonly kept = new Map<string, bigint | undefined>();
   readonly told: NodeFacts = new NodeFacts(own, undefined);
   readonly seen: TrustMap[] = [];
+  readonly clock = new FakeClock();
   readonly overlay: BroadcastOverlay;
 
   constructor(told: readonly Bundle[], restored: readonly Bundle[] = []) {
@@ -33,6 +35,7 @@ class World {
     this.overlay = new BroadcastOverlay({
       told: this.told,
       restored,
+      clock: this.clock,
       onHeard: ({ name }, heard) => void this.kept.set(name, heard?.sequenceNumber),
     });
     this.overlay.watch((map) => void this.seen.push(map));
@@ -52,6 +55,8 @@ class World {
     return [map.own, ...map.federated.values()].map(({ sequenceNumber }) => sequenceNumber);
   }
 }
+
+const isReplay: unknown = expect.objectContaining({ code: 'ERR_BUNDLE_MESSAGE_REPLAY' });
 
 it('shows what was told until something later is heard', () => {
   const world = new World([bundle('own.test', 5), bundle('b.test', 7)]);
@@ -152,4 +157,41 @@ it('tells nobody any more once it is closed', () => {
   world.overlay.close();
   world.tell(bundle('own.test', 6));
   expect(world.seen).toEqual([]);
+});
+
+it('believes its servers of nothing they said before they told of a trust domain anew (FED-19, FED-21)', () => {
+  const world = new World([bundle('own.test', 5), bundle('b.test', 7)]);
+  const before = world.clock.now();
+  world.clock.advance(60_000);
+  world.tell(bundle('own.test', 5));
+  world.tell(bundle('own.test', 5), bundle('b.test', 1));
+  expect(() => world.overlay.hear(bundle('b.test', 8), before)).toThrow(isReplay);
+  expect(world.now).toEqual([5n, 1n]);
+  world.overlay.hear(bundle('b.test', 2), world.clock.now());
+  expect(world.now).toEqual([5n, 2n]);
+});
+
+it('believes its servers of nothing they said before an operator set the number back', () => {
+  const world = new World([bundle('own.test', 5), bundle('b.test', 7)]);
+  const before = world.clock.now();
+  world.overlay.hear(bundle('b.test', 900), before);
+  world.clock.advance(60_000);
+  world.tell(bundle('own.test', 5), bundle('b.test', 3));
+  expect(() => world.overlay.hear(bundle('b.test', 900), before)).toThrow(isReplay);
+  expect(world.now).toEqual([5n, 3n]);
+});
+
+it('believes the trust domain itself, not its servers, of a bundle that an operator gave no number', () => {
+  const told = bundle('b.test', undefined);
+  const world = new World([bundle('own.test', 5), told], []);
+  const now = world.clock.now();
+  expect(() => world.overlay.hear(bundle('b.test', 7), now)).toThrow(isReplay);
+  world.overlay.hear(bundle('b.test', 7));
+  expect(world.now).toEqual([5n, 7n]);
+});
+
+it('hears its servers also of what they told before this process', () => {
+  const world = new World([bundle('own.test', 5), bundle('b.test', 7)]);
+  world.overlay.hear(bundle('b.test', 8), world.clock.now() - 3_000_000);
+  expect(world.now).toEqual([5n, 8n]);
 });

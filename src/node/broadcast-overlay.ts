@@ -1,14 +1,17 @@
 import {
   type Bundle,
   bundlesEqual,
+  type Clock,
   type TrustDomain,
   type TrustMap,
   type TrustMapSource,
+  TrustplaneError,
 } from '../spiffe/index.ts';
 
 export interface BroadcastOverlayOptions {
   /** What the servers told. */
   readonly told: TrustMapSource;
+  readonly clock: Clock;
   /** What was heard before this process, verified then. */
   readonly restored: readonly Bundle[];
   /** After a bundle was heard (or, undefined, is of no use any more), to be kept over a restart. */
@@ -23,6 +26,8 @@ export interface BroadcastOverlayOptions {
 export class BroadcastOverlay implements TrustMapSource {
   readonly #options: BroadcastOverlayOptions;
   readonly #heard = new Map<string, Bundle>();
+  /** When the servers began with a trust domain, or set its bundle back, by name; milliseconds since the epoch. */
+  readonly #since = new Map<string, number>();
   readonly #listeners = new Set<(map: TrustMap) => void>();
   readonly #stop: () => void;
   #told: TrustMap;
@@ -52,9 +57,14 @@ export class BroadcastOverlay implements TrustMapSource {
     return this.#heard.size;
   }
 
-  /** Takes in a bundle that was verified; one that is no later, or of a trust domain that the servers do not list, is of no effect. */
-  hear(bundle: Bundle): void {
+  /**
+   * Takes in a bundle that was verified; one that is no later, or of a trust domain that the servers do not list, is of no effect.
+   * @param saidAt when a server of the own trust domain said so, milliseconds since the epoch; undefined: it was another one
+   * @throws TrustplaneError ERR_BUNDLE_MESSAGE_REPLAY for what the servers said before they told otherwise
+   */
+  hear(bundle: Bundle, saidAt?: number): void {
     const { trustDomain } = bundle;
+    if (saidAt !== undefined) this.#requireRecent(bundle, saidAt);
     const before = this.#heard.get(trustDomain.name);
     const isNews = before === undefined || sequenceOf(bundle) > sequenceOf(before);
     if (!isNews || !this.#isLater(bundle)) return;
@@ -70,8 +80,33 @@ export class BroadcastOverlay implements TrustMapSource {
   #take(told: TrustMap): void {
     const before = this.#told;
     this.#told = told;
+    this.#noteNew(before);
     this.#dropUseless((bundle) => this.#isLater(bundle) && !this.#wasReset(bundle, before));
     this.#publish();
+  }
+
+  /** A relationship that ended and began again, and a number that was set back, are the end of what was said before. */
+  #noteNew(before: TrustMap): void {
+    const { own, federated } = this.#told;
+    // Messages tell whole seconds.
+    const now = Math.floor(this.#options.clock.now() / 1_000) * 1_000;
+    for (const bundle of [own, ...federated.values()]) {
+      const isNew = toldOf(before, bundle.trustDomain) === undefined;
+      if (isNew || this.#wasReset(bundle, before)) this.#since.set(bundle.trustDomain.name, now);
+    }
+    for (const name of this.#since.keys()) {
+      if (name !== own.trustDomain.name && !federated.has(name)) this.#since.delete(name);
+    }
+  }
+
+  /** Nobody could tell whether what has a number is later than what has none; the servers never say so. */
+  #requireRecent({ trustDomain }: Bundle, saidAt: number): void {
+    const told = toldOf(this.#told, trustDomain);
+    if (told === undefined) return;
+    const isNumbered = told.sequenceNumber !== undefined;
+    if (isNumbered && saidAt >= (this.#since.get(trustDomain.name) ?? 0)) return;
+    const message = `a server said so of ${trustDomain.name} before the servers told otherwise`;
+    throw new TrustplaneError('ERR_BUNDLE_MESSAGE_REPLAY', message);
   }
 
   #dropUseless(isOfUse: (bundle: Bundle) => boolean): void {

@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { BroadcastOverlay } from '../../src/node/broadcast-overlay.ts';
 import { type Bundle, emptyBundle, TrustDomain } from '../../src/spiffe/index.ts';
+import { FakeClock } from '../fakes/fake-clock.ts';
 import { FakeTrustMap } from '../fakes/fake-trust-map.ts';
 
+const clock = new FakeClock();
 const names = ['own.test', 'b.test', 'c.test'] as const;
 
 function bundle(name: string, sequence: number): Bundle {
@@ -33,6 +35,7 @@ it('shows the domains the servers list, never below what they told or above what
       const heard = new Map<string, number>();
       const overlay = new BroadcastOverlay({
         told: servers,
+        clock,
         restored: [],
         onHeard: ({ name }, one) => (one === undefined ? kept.delete(name) : kept.set(name, one)),
       });
@@ -56,6 +59,7 @@ it('shows the domains the servers list, never below what they told or above what
         // A process that starts now with what was kept shows the same.
         const again = new BroadcastOverlay({
           told: servers,
+          clock,
           restored: [...kept.values()],
           onHeard: () => {},
         });
