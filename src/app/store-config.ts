@@ -17,12 +17,25 @@ export function buildSharedStore(file: StoreFile | undefined): SharedStoreConfig
   const { replicas = 3, monitoringUrls = [], isTest = false, ...nats } = rest;
   if (type === 'sqlite') {
     const [stray] =
-      Object.entries({ servers, ...rest }).find(([, value]) => value !== undefined) ?? [];
+      Object.entries({ servers, ...rest }).find(([name, value]) => !holdsAnyway(name, value)) ?? [];
     if (stray === undefined) return undefined;
-    throw contradiction(`${stray} says nothing of a store of the type sqlite`);
+    throw contradiction(
+      `${stray} says nothing of a store of the type sqlite; records in NATS are of "type: jetstream"`,
+    );
   }
-  if (servers === undefined) throw contradiction('a store of the type jetstream has servers');
+  if (servers === undefined) {
+    throw contradiction(
+      'a store of the type jetstream has servers, such as ["tls://nats-1.example:4222"]',
+    );
+  }
   return { nats: buildNats({ servers, ...nats }, SECTION), replicas, monitoringUrls, isTest };
+}
+
+/** As in the file of all options, which says every default. */
+function holdsAnyway(name: string, value: unknown): boolean {
+  return (
+    value === undefined || (name === 'replicas' && value === 3) || (name === 'isTest' && !value)
+  );
 }
 
 const SECTION = 'server.store';

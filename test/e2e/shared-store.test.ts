@@ -41,8 +41,9 @@ it('a server comes back to what it knew', async () => {
   await first.stop();
   const [folder] = folders;
   if (folder === undefined) throw new Error('there is no folder');
-  servers[0] = await launch(folder);
-  await shows(servers[0], ID);
+  const again = (servers[0] = await launch(folder));
+  await shows(again, ID);
+  expect(JSON.stringify(await again.ask('bundle', 'show'))).toContain('x5c');
 });
 
 async function launch(folder: RunFolder): Promise<LaunchedServer> {
