@@ -8,6 +8,7 @@ import { StampedClock } from '../../test/fakes/stamped-clock.ts';
 import { eventually } from '../../test/programs/eventually.ts';
 import { launchNatsServer, type NatsServer } from '../../test/programs/launch-nats-server.ts';
 import { silentLog } from '../ops/log.ts';
+import type { Clock } from '../spiffe/clock.ts';
 import { TrustDomain } from '../spiffe/trust-domain.ts';
 import { JetStreamApi } from './jetstream-api.ts';
 import { WriteBudget } from './jetstream-budget.ts';
@@ -117,6 +118,60 @@ describe('a store in JetStream', () => {
       );
       await bucket.put('b', bytes('1'));
       expect(await again).toMatchObject([{ key: 'b', revision: 1 }]);
+    });
+
+    it('leaves no watcher behind when the stream cannot be followed at first', async () => {
+      let refused = 0;
+      let isRefusing = false;
+      const request: NatsConnection['request'] = (subject, payload, options) => {
+        const isFollowing = String(payload).includes('deliver_subject');
+        if (!isRefusing || !isFollowing) return connection.request(subject, payload, options);
+        refused++;
+        return Promise.reject(new Error('lost on the way'));
+      };
+      const lossy = new Proxy(connection, {
+        get: (target, name) => {
+          const own: unknown = name === 'request' ? request : Reflect.get(target, name);
+          return typeof own === 'function' ? own.bind(target) : own;
+        },
+      });
+      const bucket = (await open({ connection: lossy })).bucket('entries');
+      await bucket.put('a', bytes('1'));
+      const { config } = JSON.parse(await ask('STREAM.INFO'));
+      isRefusing = true;
+      await ask('STREAM.DELETE');
+      await ask('STREAM.CREATE', config);
+      await eventually('it is begun anew', () => refused > 0);
+      const watch = take(bucket.watch('', 0, new AbortController().signal), 1).then(
+        (events) => events[0]?.key,
+        () => 'told',
+      );
+      await eventually('it is tried again', () => refused > 2);
+      isRefusing = false;
+      await eventually(
+        'it can be written',
+        async () => (await codeOf(bucket.put('b', bytes('1')))) === 'fulfilled',
+      );
+      expect(['b', 'told']).toContain(await watch);
+    });
+
+    it('waits before it reads what cannot be read again', async () => {
+      const told: number[] = [];
+      let waits = 0;
+      const counting: Clock = {
+        now: () => clock.now(),
+        setTimer(ms, fire) {
+          waits++;
+          return clock.setTimer(ms, fire);
+        },
+      };
+      const log = { ...silentLog, error: () => void told.push(waits) };
+      const bucket = (await open({ clock: counting, log })).bucket('entries');
+      await bucket.put('a', bytes('1'));
+      const options = { headers: headers(), timeout: 2_000 };
+      await connection.request(place().subjectOf('a'), 'of somebody else', options);
+      await eventually('it is tried three times', () => told.length > 2);
+      expect(new Set(told).size).toBe(told.length);
     });
 
     it('tells watchers at once when a write shows that changes are lost', async () => {

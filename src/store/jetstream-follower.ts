@@ -5,7 +5,7 @@ import { ChangeFeed, type ReadChanges } from './change-feed.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import { jetStreamError } from './jetstream-errors.ts';
 import type { JetStreamMarkers } from './jetstream-markers.ts';
-import { withPatience } from './jetstream-patience.ts';
+import { pause, withPatience } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { lastMessageOf, readMessages, type StreamState, streamState } from './jetstream-reader.ts';
 import { type JetStreamRecord, readHeaders } from './jetstream-record.ts';
@@ -116,7 +116,14 @@ export class JetStreamFollower {
     });
     const feed = new ChangeFeed(this.#options.readChanges, upTo);
     [this.#created, this.#revision, this.#tail, this.#feed] = [created, upTo, tail, feed];
-    await tail.open();
+    try {
+      await tail.open();
+    } catch (error) {
+      // Who came to watch meanwhile would wait for changes that never come.
+      this.#tail = undefined;
+      feed.fail(jetStreamError(`the stream ${place.stream}`, error));
+      throw error;
+    }
     if (this.#isClosed) this.close();
   }
 
@@ -156,6 +163,7 @@ export class JetStreamFollower {
       } catch (error) {
         log.error({ stream: place.stream, error: messageOf(error) }, 'the stream cannot be read');
       }
+      await pause(clock, ROUND_MS);
     }
   }
 
