@@ -9,6 +9,7 @@ import {
   fingerprintOf,
   joinVerdicts,
   ServerDirectory,
+  type Verdict,
 } from '../servers/index.ts';
 import { type Duty, holdDuty, type Store, soleDuty } from '../store/index.ts';
 import type { Config } from './config.ts';
@@ -17,6 +18,14 @@ import { loadServerId, placeOf } from './server-id.ts';
 import { version } from './version.ts';
 
 const INCARNATION_BYTES = 12;
+
+/** What a server knows of the agents of others that was cut off from the store. */
+const DEAF: Verdict = {
+  isOpen: false,
+  behind: [
+    { who: 'this server', why: 'has not heard from the store what agents of other servers have' },
+  ],
+};
 
 /** The servers that share a store, and this one among them. */
 export interface ControlPlane {
@@ -99,10 +108,12 @@ export function openSharedGate(
     check: (authority) =>
       joinVerdicts(
         evidence.check(authority),
-        checkOthers(directory.others, authority, {
-          now: clock.now(),
-          holdMs: evidence.readersHoldMs,
-        }),
+        !directory.isCurrent
+          ? DEAF
+          : checkOthers(directory.others, authority, {
+              now: clock.now(),
+              holdMs: evidence.readersHoldMs,
+            }),
       ),
     watch(listener) {
       const stops = [evidence.watch(listener), directory.watch(listener)];

@@ -93,6 +93,33 @@ describe('authorities of several servers', () => {
     expect(isOpen()).toBe(true);
   });
 
+  it.each(['cut', 'hold'] as const)(
+    'do not become active on a server that heard nothing of the others for a while (%s)',
+    async (how) => {
+      const world = new ControlPlaneWorld();
+      const one = await world.start('one');
+      const two = await world.start('two');
+      two.evidence.onConnected(agent);
+      confirm(two, agent);
+      await world.advance(31_000);
+      const { authorityId } = await one.ca.prepare();
+      one.line[how]();
+      await world.advance(60_000);
+      one.line.mend();
+      one.line.release();
+      for (let i = 0; i < 60; i++) {
+        await expect(one.ca.activate(authorityId)).rejects.toMatchObject({
+          code: expect.stringMatching(/GATE|STORE/u),
+        });
+        await world.advance(250, 250);
+      }
+      confirm(two, agent);
+      await world.until(() => one.ca.status().gate?.isOpen === true);
+      await one.ca.activate(authorityId);
+      two.verify(await one.issue('web'));
+    },
+  );
+
   it('rotate on both at once, and every SVID is good at every server at any time', async () => {
     const world = new ControlPlaneWorld();
     const caTtlMs = 600_000;

@@ -52,6 +52,9 @@ export class ServerDirectory {
   #sayTimer: Timer | undefined;
   #isStanding = true;
   #isReplaced = false;
+  /** Its own renewals, which the others see, did not come back here. */
+  #isDeaf = true;
+  #hearing: Timer | undefined;
   #stopJudging = (): void => {};
 
   private constructor(options: ServerDirectoryOptions, lease: Lease, startedAt: number) {
@@ -63,7 +66,19 @@ export class ServerDirectory {
       ...options,
       prefix: serverKey(''),
       what: 'servers',
-      target: this.#view,
+      target: {
+        onSnapshot: (snapshot) => {
+          this.#view.onSnapshot(snapshot);
+          this.#listen();
+          this.#tell();
+        },
+        onEvent: (event) => {
+          this.#view.onEvent(event);
+          if (event.key !== this.#ownKey) return;
+          if (this.#isDeaf) this.#feed.readAgain();
+          else this.#listen();
+        },
+      },
     });
     options.metrics.readGauge(
       'trustplane_servers_current_count',
@@ -106,6 +121,14 @@ export class ServerDirectory {
   /** As this one says of itself. */
   get own(): ServerRecord | undefined {
     return parseServer(this.#ownKey, this.#lease.record);
+  }
+
+  /**
+   * What is known of the others is what they say now. Else they may be taken for gone who are not: until all that
+   * they say is read again, nothing that rests on it may be done.
+   */
+  get isCurrent(): boolean {
+    return this.isStanding && !this.#isDeaf;
   }
 
   /** This server is known to the others as one that lives. */
@@ -191,6 +214,7 @@ export class ServerDirectory {
   /** The others know at once that it is gone. */
   async close(): Promise<void> {
     this.#sayTimer?.cancel();
+    this.#hearing?.cancel();
     this.#stopJudging();
     this.#listeners.clear();
     this.#standingListeners.clear();
@@ -217,6 +241,15 @@ export class ServerDirectory {
     this.sayChanged();
   }
 
+  #listen(): void {
+    this.#isDeaf = false;
+    this.#hearing?.cancel();
+    this.#hearing = this.#options.clock.setTimer(TTL_MS, () => {
+      this.#isDeaf = true;
+      this.#tell();
+    });
+  }
+
   #judge(): void {
     const { record, isMine } = this.#lease;
     const { incarnation, serverId, onReplaced, log } = this.#options;
@@ -229,6 +262,7 @@ export class ServerDirectory {
     if (isMine) log.info({ serverId }, 'the other servers know again that this one lives');
     else log.error({ serverId }, 'the lease of this server ran out; to the others it is gone');
     for (const listener of this.#standingListeners) listener(isMine);
+    this.#tell();
   }
 
   #tell(): void {

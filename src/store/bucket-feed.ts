@@ -119,6 +119,11 @@ export class BucketFeed {
     );
   }
 
+  /** Has all of it read again, soon. */
+  readAgain(): void {
+    this.#reread.abort();
+  }
+
   close(): void {
     this.#stop.abort();
     this.#wake();

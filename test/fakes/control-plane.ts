@@ -47,6 +47,11 @@ class StoreLine {
     this.#isCut = true;
   }
 
+  /** What is asked is answered again. */
+  mend(): void {
+    this.#isCut = false;
+  }
+
   /** The server learns of no change until `release`; what it asks itself is answered. */
   hold(): void {
     this.#held ??= Promise.withResolvers();
