@@ -222,20 +222,6 @@ describe('federated bundles', () => {
     expect(bundles.get(b)?.sequenceNumber).toBe(4n);
   });
 
-  it('that share a key with others are pointed out (BUNDLE-10)', async () => {
-    const warnings: object[] = [];
-    const log = { ...silentLog, warn: (fields: object) => void warnings.push(fields) };
-    const { call } = await open(log);
-    await call('BatchSetFederatedBundle', { bundle: [wire('b.test', 0), wire('c.test', 1)] });
-    expect(warnings).toEqual([]);
-    await call('BatchSetFederatedBundle', { bundle: [wire('d.test', 0)] });
-    expect(warnings).toEqual([
-      expect.objectContaining({ places: ['b.test x509-svid', 'd.test x509-svid'] }),
-    ]);
-    await call('BatchSetFederatedBundle', { bundle: [wire('c.test', 2)] });
-    expect(warnings).toHaveLength(1);
-  });
-
   it('of 200 authorities each pass whole, and lists of them page by page (F18)', async () => {
     const { call } = await open();
     const x509_authorities = Array.from({ length: 200 }, () => ({

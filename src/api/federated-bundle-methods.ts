@@ -3,7 +3,6 @@ import type { ForeignBundles } from '../federation/index.ts';
 import type { Log } from '../ops/index.ts';
 import {
   type Bundle,
-  findSharedKeys,
   type TrustDomain,
   type TrustMapSource,
   TrustplaneError,
@@ -67,7 +66,6 @@ export function createFederatedBundleMethods(
         log.info(factsOf(bundle), `federated bundle ${what}`);
         return { status: okStatus, bundle: buildBundleMessage(bundle, request.output_mask) };
       });
-      warnOfSharedKeys(options, results);
       return { results };
     });
 
@@ -146,19 +144,6 @@ async function deleteBundle(
   const released = isThere ? await releaseEntries(entries, trustDomain, mode) : 0;
   await foreignBundles.delete(trustDomain);
   log.info({ trustDomain: trustDomain.name, mode, entries: released }, 'federated bundle deleted');
-}
-
-/** One key under two trust domains, or for two uses, weakens what keeps them apart (SPIFFE Trust Domain and Bundle §6.2). */
-function warnOfSharedKeys(
-  { trustMap, log }: FederatedBundleOptions,
-  results: readonly Partial<BundleResult>[],
-): void {
-  const written = new Set(results.flatMap(({ bundle }) => bundle?.trust_domain ?? []));
-  const { own, federated } = trustMap.current();
-  const isNews = ({ trustDomain }: Bundle): boolean => written.has(trustDomain.name);
-  for (const { fingerprint, places } of findSharedKeys([own, ...federated.values()], isNews)) {
-    log.warn({ fingerprint, places }, 'one key stands in several bundles or for two uses');
-  }
 }
 
 function factsOf({ trustDomain, sequenceNumber, x509Authorities }: Bundle) {

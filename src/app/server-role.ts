@@ -16,6 +16,7 @@ import {
   type OwnBundlePublisher,
   openOwnBundle,
   peerOf,
+  warnOfSharedKeys,
   withdrawExpiredAuthorities,
 } from '../federation/index.ts';
 import { limitLog } from '../ops/index.ts';
@@ -123,6 +124,7 @@ export async function openServerRole(
   await sweepAfterOthers(controlPlane, process, ownBundle);
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
+  closing.defer(warnOfSharedKeys(trust, limitLog(log, clock)));
   const { ca } = authorities;
   const identity = shareIdentity(config, process, { ca, trust });
   const federated = { ...federation, controlPlane, ownBundle, ca, acks, trust, identity };

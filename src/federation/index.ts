@@ -24,3 +24,4 @@ export {
 } from './relationship.ts';
 export { type RelationshipEdit, Relationships } from './relationships.ts';
 export { createTrustMapSource } from './trust-map.ts';
+export { warnOfSharedKeys } from './warn-of-shared-keys.ts';
