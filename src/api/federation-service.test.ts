@@ -50,6 +50,26 @@ async function open(peer?: Partial<PeerStatus>, heardAt?: number) {
 }
 
 describe('the federation service', () => {
+  it('makes a relationship that accepts but a part before its bundle is trusted, or neither', async () => {
+    const { call, relationships, foreignBundles } = await open();
+    const acceptedWith: (readonly string[] | undefined)[] = [];
+    foreignBundles.watch(() =>
+      acceptedWith.push(relationships.get(b)?.accept.map((scope) => scope.toString())),
+    );
+    const terms = { accept: ['spiffe://b.test/pay/**'] };
+    const create = (sequenceNumber: bigint) => {
+      const bundle = buildBundleMessage(foreignBundle('b.test', [0], { sequenceNumber }));
+      const relationship = { ...web, trust_domain_bundle: bundle };
+      return call('CreateRelationship', { relationship, terms });
+    };
+    await create(2n);
+    expect(acceptedWith).toEqual([terms.accept]);
+    await relationships.delete(b);
+    await expect(create(1n)).rejects.toEqual(refused(status.FAILED_PRECONDITION, 'below 2'));
+    expect(relationships.get(b)).toBeUndefined();
+    expect(foreignBundles.get(b)?.sequenceNumber).toBe(2n);
+  });
+
   it('makes relationships with their terms, and changes the fields of the masks', async () => {
     const { call, relationships } = await open();
     const terms = { accept: ['spiffe://b.test/pay/**'], await_ack: true, web_ca: webCa };

@@ -34,7 +34,10 @@ const SHOWN: RelationshipMask = { bundle_endpoint_url: true, bundle_endpoint_pro
 export interface FederationServiceOptions {
   /** The own one. */
   readonly trustDomain: TrustDomain;
-  readonly relationships: Pick<Relationships, 'get' | 'require' | 'list' | 'create' | 'update'>;
+  readonly relationships: Pick<
+    Relationships,
+    'get' | 'require' | 'list' | 'create' | 'update' | 'delete'
+  >;
   readonly foreignBundles: Pick<ForeignBundleStore, 'get' | 'set' | 'delete'>;
   /** Who fetches bundles. */
   readonly client: {

@@ -3,7 +3,7 @@ import { foreignBundle, openFederation } from '../../test/fakes/open-federation.
 import { silentLog } from '../ops/index.ts';
 import { type Bundle, TrustDomain } from '../spiffe/index.ts';
 import { type ConfiguredRelationship, keepConfigured } from './configured-relationships.ts';
-import { type FederationRelationship, plainTerms } from './relationship.ts';
+import { type FederationRelationship, parseAccept, plainTerms } from './relationship.ts';
 
 const b = TrustDomain.parse('b.test');
 const c = TrustDomain.parse('c.test');
@@ -25,8 +25,8 @@ const configured = (
   bundle,
 });
 
-async function open() {
-  const ground = await openFederation();
+async function open(place: Parameters<typeof openFederation>[0] = {}) {
+  const ground = await openFederation(place);
   const { relationships, bundles: foreignBundles } = ground;
   const keep = (...all: readonly ConfiguredRelationship[]) =>
     keepConfigured({ relationships, foreignBundles, log: silentLog }, all);
@@ -84,5 +84,25 @@ describe('relationships of the configuration', () => {
     const { revision } = await bucket.list('');
     await keep(configured(b, foreignBundle('b.test')));
     expect((await bucket.list('')).revision).toBe(revision);
+  });
+
+  it('end also where another server ends them at the same time', async () => {
+    const one = await open();
+    await one.keep(configured(b, foreignBundle('b.test')));
+    const other = await open(one);
+    await Promise.all([one.keep(configured(c)), other.keep(configured(c))]);
+    for (const { relationships, bundles } of [one, other]) {
+      expect(relationships.all()).toEqual([relation(c, { source: 'config' })]);
+      expect(bundles.get(b)).toBeUndefined();
+    }
+  });
+
+  it('are there before a bundle of which they accept but a part', async () => {
+    const { keep, relationships, bundles } = await open();
+    const accept = parseAccept(['spiffe://b.test/pay/**'], b);
+    const acceptedWith: unknown[] = [];
+    bundles.watch(() => void acceptedWith.push(relationships.get(b)?.accept));
+    await keep(configured(b, foreignBundle('b.test'), { accept }));
+    expect(acceptedWith).toEqual([accept]);
   });
 });

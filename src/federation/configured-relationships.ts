@@ -1,5 +1,5 @@
 import type { Log } from '../ops/index.ts';
-import type { Bundle } from '../spiffe/index.ts';
+import { type Bundle, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { endRelationship } from './end-relationship.ts';
 import type { ForeignBundles } from './foreign-bundles.ts';
 import type { FederationRelationship } from './relationship.ts';
@@ -33,7 +33,7 @@ export async function keepConfigured(
   const names = new Set(configured.map(({ relationship }) => relationship.trustDomain.name));
   for (const { trustDomain, source } of relationships.all()) {
     if (source !== 'config' || names.has(trustDomain.name)) continue;
-    await endRelationship({ relationships, foreignBundles }, trustDomain);
+    await endUnlessEnded({ relationships, foreignBundles }, trustDomain);
     const fields = { trustDomain: trustDomain.name };
     log.info(fields, 'federation relationship left the configuration and ended with its bundle');
   }
@@ -43,10 +43,24 @@ export async function keepConfigured(
       const fields = { trustDomain: trustDomain.name };
       log.warn(fields, 'a federation relationship is kept by the configuration from now on');
     }
+    // Without its terms a bundle would be trusted whole; else it comes first, for who fetches the next.
+    const isScoped = relationship.accept.length > 0;
+    if (isScoped) await relationships.set(relationship);
     const isNews = bundle !== undefined && isNewer(bundle, foreignBundles.get(trustDomain));
     if (isNews) await foreignBundles.set(bundle);
-    await relationships.set(relationship);
+    if (!isScoped) await relationships.set(relationship);
   }
+}
+
+/** Another server may read the same configuration at the same time. */
+async function endUnlessEnded(
+  registries: Parameters<typeof endRelationship>[0],
+  trustDomain: TrustDomain,
+): Promise<void> {
+  await endRelationship(registries, trustDomain).catch((error: unknown) => {
+    const isEnded = error instanceof TrustplaneError && error.code === 'ERR_RELATIONSHIP_NOT_FOUND';
+    if (!isEnded) throw error;
+  });
 }
 
 /** What is in a file is for the beginning (SPIFFE Federation §5.2.2.2); later it counts when it is newer for certain. */
