@@ -9,6 +9,10 @@ export interface RotationGround {
   readonly foreignRoots: TrustedRoots;
   /** Of the Envoys that present certificates of the trust domain; each has seen one. */
   readonly watches: readonly RotationWatch[];
+  /** Called with the result as soon as it is known. */
+  readonly onArrival?: (tookMs: number) => void;
+  /** Ends it between two steps. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -17,22 +21,26 @@ export interface RotationGround {
  */
 export async function rotateRoot(
   { authorities, server, name }: Domain,
-  { foreignRoots, watches }: RotationGround,
-  onArrival: (tookMs: number) => void = () => {},
+  { foreignRoots, watches, onArrival, signal }: RotationGround,
 ): Promise<number> {
   const [x509] = await authorities.rotations();
   const former = x509?.authorities.find(({ slot }) => slot === 'active');
   if (former === undefined) throw new Error(`no X.509 authority of ${name} is active`);
   const { authorityId, tookMs } = await timeRoot(authorities, foreignRoots);
-  onArrival(tookMs);
+  onArrival?.(tookMs);
   const before = watches.map((watch) => watch.seen()?.caRotations ?? 0);
   await server.ask('authority', 'x509', 'activate', authorityId, '--wait', '60s');
   await authorities.taint('x509', former.authorityId);
   await eventually(
     `the Envoys of ${name} present certificates of the new authority`,
-    () => watches.every((watch, n) => (watch.seen()?.caRotations ?? 0) > (before[n] ?? 0)),
+    () => {
+      const isNew = (watch: RotationWatch, n: number): boolean =>
+        (watch.seen()?.caRotations ?? 0) > (before[n] ?? 0);
+      return signal?.aborted === true || watches.every(isNew);
+    },
     { timeoutMs: 30_000 },
   );
+  signal?.throwIfAborted();
   await authorities.revoke('x509', former.authorityId);
   return tookMs;
 }
