@@ -1,74 +1,37 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { findEnvoy } from '../../test/programs/find-envoy.ts';
 import { launchMesh } from '../../test/programs/launch-mesh.ts';
-import { ProgramMissingError } from '../../test/programs/pip.ts';
 import type { Seen } from '../../test/programs/rotation-watch.ts';
 import { watchRotations } from '../../test/programs/rotation-watch.ts';
 import { startTraffic } from '../../test/programs/traffic.ts';
-import type { DemoOptions } from './options.ts';
-import { parseOptions, usage } from './options.ts';
+import type { DemoOptions } from '../options.ts';
+import { defaultSeconds } from '../options.ts';
+import { runDemo } from '../run-demo.ts';
+import type { View } from '../view.ts';
 import type { Summary } from './summary.ts';
 import { summarize, summaryText } from './summary.ts';
-import type { View } from './view.ts';
-import { createLines, createScreen, rotationLine } from './view.ts';
+import type { DemoState } from './view.ts';
+import { drawing, rotationLine } from './view.ts';
 
 /** Short lives, so that a rotation comes every few seconds. */
 const lives = ['--x509-svid-ttl', '5s', '--ca-ttl', '24s', '--log-level', 'warn'];
 const drawMs = 200;
 
-process.exitCode = await main(process.argv.slice(2));
+const usage = `npm run demo -- [--seconds N] [--output text|json]
 
-async function main(args: readonly string[]): Promise<number> {
-  let options: DemoOptions | 'help';
-  try {
-    options = parseOptions(args);
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}\n`);
-    return 2;
-  }
-  if (options === 'help') {
-    process.stdout.write(`${usage}\n`);
-    return 0;
-  }
-  const view = createView(options);
-  try {
-    const summary = await run(options, view, stopSignal());
-    view.close();
-    const text = options.output === 'json' ? JSON.stringify(summary) : summaryText(summary);
-    process.stdout.write(`${text}\n`);
-    return summary.passed ? 0 : 1;
-  } catch (error) {
-    view.close();
-    const known = error instanceof ProgramMissingError;
-    process.stderr.write(
-      `${known ? error.message : String(error instanceof Error ? error.stack : error)}\n`,
-    );
-    return 1;
-  }
-}
+Starts trustplane and two Envoys that talk mTLS with certificates that live 5 seconds, sends
+requests through them and counts what fails. Ends with exit code 0 only if nothing did.
 
-function createView(options: DemoOptions): View {
-  if (options.output === 'json') return createLines(process.stderr);
-  return process.stdout.isTTY ? createScreen(process.stdout) : createLines(process.stdout);
-}
+  --seconds N    how long requests flow (default ${defaultSeconds})
+  --output json  print the summary as JSON, and progress on standard error`;
 
-/**
- * Aborts at the first signal, which ends the demo in order; one that comes a second later ends it at
- * once. (npm passes on a signal that the terminal has sent already.)
- */
-function stopSignal(): AbortSignal {
-  const controller = new AbortController();
-  let first = Infinity;
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
-    process.on(signal, () => {
-      if (performance.now() > first + 1000) process.exit(130);
-      first = Math.min(first, performance.now());
-      controller.abort();
-    });
-  return controller.signal;
-}
+process.exitCode = await runDemo({ usage, drawing, run, summaryText }, process.argv.slice(2));
 
-async function run(options: DemoOptions, view: View, stopped: AbortSignal): Promise<Summary> {
+async function run(
+  options: DemoOptions,
+  view: View<DemoState>,
+  stopped: AbortSignal,
+): Promise<Summary> {
   view.note('looking for Envoy (the first time this may download it)');
   const envoy = await findEnvoy();
   view.note(`Envoy ${envoy.version} from ${envoy.origin}`);

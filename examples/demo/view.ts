@@ -1,5 +1,6 @@
 import type { Seen } from '../../test/programs/rotation-watch.ts';
 import type { TrafficCounts } from '../../test/programs/traffic.ts';
+import type { Drawing } from '../view.ts';
 
 /** What a view is drawn from. */
 export interface DemoState {
@@ -10,44 +11,12 @@ export interface DemoState {
   readonly now: number;
 }
 
-/** Shows how the demo goes. */
-export interface View {
-  note(message: string): void;
-  draw(state: DemoState): void;
-  close(): void;
-}
-
-/** One screen that is drawn over, on a terminal's alternate screen. */
-export function createScreen(out: NodeJS.WriteStream): View {
-  let isOpen = false;
-  return {
-    note: (message) => void (isOpen || out.write(`${message}\n`)),
-    draw: (state) => {
-      if (!isOpen) out.write('\x1b[?1049h\x1b[?25l');
-      isOpen = true;
-      const lines = screenLines(state).map((line) => `${line.slice(0, out.columns || 80)}\x1b[K`);
-      out.write(`\x1b[H${lines.join('\n')}\x1b[J`);
-    },
-    close: () => {
-      if (isOpen) out.write('\x1b[?1049l\x1b[?25h');
-      isOpen = false;
-    },
-  };
-}
-
-/** A line for each event, and one with the counts every five seconds. */
-export function createLines(out: NodeJS.WritableStream): View {
-  let nextSecond = 0;
-  return {
-    note: (message) => void out.write(`${message}\n`),
-    draw: ({ elapsedSeconds, requests }) => {
-      if (elapsedSeconds < nextSecond) return;
-      nextSecond = elapsedSeconds + 5;
-      out.write(`${elapsedSeconds.toFixed(0)} s: ${requestsLine(requests)}\n`);
-    },
-    close: () => {},
-  };
-}
+/** The screen, and the counts. */
+export const drawing: Drawing<DemoState> = {
+  screen: screenLines,
+  line: ({ requests }) => requestsLine(requests),
+  elapsedSeconds: ({ elapsedSeconds }) => elapsedSeconds,
+};
 
 /** An event for `note`. */
 export function rotationLine(seen: Seen, now: number): string {
