@@ -1,4 +1,3 @@
-import { TrustplaneError } from '../spiffe/index.ts';
 import type { AuthzFile } from './authz-schema.ts';
 
 /** How Envoy's questions about requests are answered. */
@@ -11,17 +10,10 @@ export interface AuthzConfig {
   readonly claims: { readonly namespace: string; readonly key: string };
 }
 
-/** Undefined: nobody is asked. @throws TrustplaneError ERR_CONFIG when half is missing */
+/** Undefined: nobody is asked. */
 export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined {
   if (file === undefined) return undefined;
   const { socket, policies, requirePeerCertificate = true, jwt } = file;
-  if (socket === undefined || policies === undefined) {
-    const missing = socket === undefined ? 'socket' : 'policies';
-    throw new TrustplaneError(
-      'ERR_CONFIG',
-      `authz: ${missing} is missing; socket and policies go together`,
-    );
-  }
   const claims = {
     namespace: jwt?.metadataNamespace ?? 'envoy.filters.http.jwt_authn',
     key: jwt?.payloadKey ?? 'jwt_payload',

@@ -5,12 +5,12 @@ const name = z.string().min(1).max(256);
 
 /** Section `authz` of the configuration file. */
 export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
-  socket: absolutePath.optional().meta({
+  socket: absolutePath.meta({
     description:
-      'Unix socket on which Envoy asks about each request (ext_authz). Without it nobody is asked.',
+      'Unix socket on which Envoy asks about each request (ext_authz). Without the section nobody is asked.',
     examples: ['/run/trustplane/authz.sock'],
   }),
-  policies: absolutePath.optional().meta({
+  policies: absolutePath.meta({
     description:
       'Directory of policies, *.yaml and *.yml; a changed set is in force at once, or not at all.',
     examples: ['/etc/trustplane/policies'],
@@ -36,9 +36,11 @@ export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
     .optional(),
 });
 
-export type AuthzFile = Section<{
-  socket: string;
-  policies: string;
-  requirePeerCertificate: boolean;
-  jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
-}>;
+export interface AuthzFile
+  extends Section<{
+    requirePeerCertificate: boolean;
+    jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
+  }> {
+  readonly socket: string;
+  readonly policies: string;
+}
