@@ -1,4 +1,4 @@
-import type { ConnectionOptions } from 'node:tls';
+import { type ConnectionOptions, checkServerIdentity } from 'node:tls';
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import {
   type Clock,
@@ -8,7 +8,7 @@ import {
   TrustplaneError,
   verifyX509Svid,
 } from '../spiffe/index.ts';
-import type { NatsIdentity, NatsTls, SpiffeNatsServer } from './nats-options.ts';
+import type { NamedNatsServer, NatsIdentity, NatsTls, SpiffeNatsServer } from './nats-options.ts';
 
 /** More certificates than any SVID may have are not read. */
 const MAX_CHAIN = 16;
@@ -22,9 +22,11 @@ type PassedOn = 'minVersion' | 'allowPartialTrustChain' | 'checkServerIdentity';
 /**
  * TLS options whose values are made when they are read, which the NATS client does for each
  * connection: a renewed identity, bundle or file is in force from the next connection on.
+ * @param ipAddresses of the nats-servers that are not known by a name
  */
 export function buildClientTls(
   { identity, server }: NatsTls,
+  ipAddresses: readonly string[],
   clock: Clock,
   onRefused: (error: TrustplaneError) => void,
 ): ClientTlsOptions {
@@ -32,10 +34,22 @@ export function buildClientTls(
   const parts = [
     { minVersion: 'TLSv1.2' },
     typeof identity === 'function' ? liveIdentity(identity) : { ...identity },
-    'serverId' in server ? liveTrust(server, clock, onRefused) : { caFile: server.caFile },
+    'serverId' in server ? liveTrust(server, clock, onRefused) : namedTrust(server, ipAddresses),
   ];
   const descriptors = parts.map((part) => Object.getOwnPropertyDescriptors(part));
   return Object.defineProperties({}, Object.assign({}, ...descriptors));
+}
+
+/** Node takes a server for localhost of which the NATS client does not say the name, because it has none. */
+function namedTrust({ caFile }: NamedNatsServer, ipAddresses: readonly string[]): ClientTlsOptions {
+  return {
+    ...(caFile !== undefined && { caFile }),
+    checkServerIdentity(host, certificate) {
+      const hosts = host === 'localhost' ? [...ipAddresses, host] : [host];
+      const faults = hosts.map((each) => checkServerIdentity(each, certificate));
+      return faults.includes(undefined) ? undefined : faults[0];
+    },
+  };
 }
 
 function liveIdentity(identity: () => NatsIdentity | undefined): ClientTlsOptions {

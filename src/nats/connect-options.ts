@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { NodeConnectionOptions } from '@nats-io/transport-node';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { buildClientTls, type ClientTlsOptions } from './client-tls.ts';
@@ -35,7 +36,7 @@ export function buildConnectOptions(options: NatsOptions, hooks: ConnectHooks): 
   return {
     servers: servers.map((server) => formatNatsAddress(server)),
     name: `trustplane ${options.purpose} ${options.name}`,
-    tls: buildTls(tls, options, hooks),
+    tls: buildTls(tls, servers, options, hooks),
     ...(options.login === undefined
       ? {}
       : { authenticator: createLogin(options.login, (error) => hooks.onFault(error)) }),
@@ -53,10 +54,13 @@ export function buildConnectOptions(options: NatsOptions, hooks: ConnectHooks): 
 /** null: not even where the server offers TLS, since nothing would say whose certificate is right. */
 function buildTls(
   tls: NatsTls | undefined,
+  servers: readonly NatsAddress[],
   { clock }: NatsOptions,
   hooks: ConnectHooks,
 ): ClientTlsOptions | null {
-  return tls === undefined ? null : buildClientTls(tls, clock, (error) => hooks.onFault(error));
+  if (tls === undefined) return null;
+  const ipAddresses = servers.map(({ host }) => host).filter((host) => isIP(host) !== 0);
+  return buildClientTls(tls, ipAddresses, clock, (error) => hooks.onFault(error));
 }
 
 function parseServers(texts: readonly string[]): readonly NatsAddress[] {
