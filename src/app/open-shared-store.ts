@@ -8,6 +8,9 @@ import type { Process } from './process.ts';
 import type { SharedStoreConfig } from './store-config.ts';
 import { StoreHealth } from './store-health.ts';
 
+/** A nats-server that is silent, as on a host that was cut off, is left after two to three of them. */
+const PING_INTERVAL_MS = 1_000;
+
 /**
  * Opens the store that several servers share; closed with `process`.
  * @param keys the folder of this server's keys: who has some has been here before, and then the store has been too
@@ -28,6 +31,7 @@ export async function openSharedStore(
     name: `server ${hostname()}`,
     tls: isSecured ? { identity, server: { caFile } } : undefined,
     login,
+    pingIntervalMs: PING_INTERVAL_MS,
     clock,
     log,
     metrics,

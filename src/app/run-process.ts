@@ -3,6 +3,8 @@ import type { LoadedConfig } from './load-config.ts';
 import { openMetrics } from './open-metrics.ts';
 import { drain, type Process } from './process.ts';
 
+const DAY_MS = 86_400_000;
+
 /** A process that serves. */
 export interface Running {
   /** Resolves when something failed for good. */
@@ -23,6 +25,8 @@ export async function runProcess<Served extends object>(
   start: () => Promise<Served>,
 ): Promise<Served & Running> {
   const { closing, log, logLevel, readiness, reloader } = process;
+  // Who waits for another program to start, as for a store, may have nothing else that keeps him alive.
+  const waiting = setInterval(() => {}, DAY_MS);
   try {
     if (config.x509SvidTtlMs > config.caTtlMs / 6) {
       log.warn(
@@ -58,5 +62,7 @@ export async function runProcess<Served extends object>(
     readiness.stop();
     await closing.disposeAsync();
     throw error;
+  } finally {
+    clearInterval(waiting);
   }
 }

@@ -1,8 +1,18 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../programs/eventually.ts';
+import { freePorts } from '../programs/free-ports.ts';
 import { launchNatsCluster, type NatsCluster } from '../programs/launch-nats-cluster.ts';
-import { type LaunchedServer, launchServer } from '../programs/launch-server.ts';
+import { launchNatsServer } from '../programs/launch-nats-server.ts';
+import {
+  type LaunchedServer,
+  launchServer,
+  logOf,
+  program,
+  writeServerConfig,
+} from '../programs/launch-server.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
+import { spawnTied } from '../programs/tied-child.ts';
 
 const ID = 'spiffe://shared.test/web';
 let cluster: NatsCluster;
@@ -44,6 +54,25 @@ it('a server comes back to what it knew', async () => {
   const again = (servers[0] = await launch(folder));
   await shows(again, ID);
   expect(JSON.stringify(await again.ask('bundle', 'show'))).toContain('x5c');
+});
+
+it('a server that is started before its nats-servers waits for them', async () => {
+  const [port = 0] = await freePorts(1);
+  const folder = createRunFolder();
+  folders.push(folder);
+  const at = (name: string): string => path.join(folder.path, name);
+  const store = { type: 'jetstream', servers: [`nats://127.0.0.1:${port}`], replicas: 1 };
+  const places = { dataDir: at('data'), adminSocket: at('admin.sock') };
+  const server = { ...places, bindAddress: '127.0.0.1:0', store: { ...store, isTest: true } };
+  writeServerConfig(folder.path, JSON.stringify({ server }));
+  const file = ['--config', at('trustplane.yaml'), '--output', 'json'];
+  const child = spawnTied(process.execPath, [program, 'server', 'run', ...file]);
+  onTestFinished(async () => void (await child.stop()));
+  const log = logOf(child);
+  await log.line('an attempt to connect to NATS failed');
+  const nats = await launchNatsServer({ jetStream: true, port });
+  onTestFinished(async () => await nats[Symbol.asyncDispose]());
+  await log.line('{"ready":true');
 });
 
 async function launch(folder: RunFolder): Promise<LaunchedServer> {
