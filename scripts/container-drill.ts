@@ -25,6 +25,7 @@ const steps: Readonly<Record<string, () => Promise<void>>> = {
   'a container ends when SIGKILL ends its parent': async () => await endParent('SIGKILL'),
   'a container that lost its guard is removed by the next start': loseGuard,
   'the demo': async () => await run('examples/demo/demo.ts', '--seconds', '20'),
+  'the demo of federation': async () => await run('examples/federation/demo.ts', '--seconds', '20'),
   'the tests with real programs': async () => await run('scripts/test.ts', 'test/e2e'),
   'no container is left': async () => await expectContainers(0, isOrphan),
 };
