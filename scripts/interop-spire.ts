@@ -1,8 +1,9 @@
 /**
  * `npm run drill:spire`: a SPIRE agent on our server and our agent on a SPIRE server, real programs,
  * through renewals, rotations, restarts and bans. `-- AGENT/SERVER [WORD]` runs one pair, such as
- * `spire/spire`, and of its drills those with that word in their name. Exits with 2 where SPIRE or
- * Envoy is missing.
+ * `spire/spire`, and of its drills those with that word in their name. Then two trust domains, one of each
+ * maker, that federate; `-- federation [https_spiffe|https_web]` runs that alone. Exits with 2 where SPIRE
+ * or Envoy is missing.
  */
 import { findEnvoy } from '../test/programs/find-envoy.ts';
 import { ProgramMissingError } from '../test/programs/pip.ts';
@@ -13,12 +14,16 @@ import { federationDrill } from './interop/federation-drill.ts';
 import { joinDrill } from './interop/join-drill.ts';
 import { nestedDrill } from './interop/nested-drill.ts';
 import { type Drill, runDrill } from './interop/run-drill.ts';
+import { runTwoDomains } from './interop/two-domains-drill.ts';
 import { x509popDrill } from './interop/x509pop-drill.ts';
+
+const FEDERATION = 'federation';
+const profiles = ['https_spiffe', 'https_web'] as const;
 
 process.exitCode = await main(process.argv.slice(2));
 
 async function main([pair, word = '']: readonly string[]): Promise<number> {
-  const pairs = pair === undefined ? ['spire/trustplane', 'trustplane/spire'] : [pair];
+  const pairs = pairsOf(pair);
   try {
     const spire = await findSpire();
     const envoy = await findEnvoy();
@@ -33,6 +38,9 @@ async function main([pair, word = '']: readonly string[]): Promise<number> {
       failed += await run(nestedDrill, makers);
       failed += await run(federationDrill, makers);
     }
+    for (const profile of pair === undefined || pair === FEDERATION ? profiles : []) {
+      if (profile.includes(word)) failed += await runTwoDomains(spire, profile);
+    }
     process.stdout.write(failed === 0 ? 'all passed\n' : `${failed} failed\n`);
     return failed === 0 ? 0 : 1;
   } catch (error) {
@@ -42,10 +50,15 @@ async function main([pair, word = '']: readonly string[]): Promise<number> {
   }
 }
 
+function pairsOf(argument: string | undefined): readonly string[] {
+  if (argument === undefined) return ['spire/trustplane', 'trustplane/spire'];
+  return argument === FEDERATION ? [] : [argument];
+}
+
 function parsePair(text: string): Makers {
   const [agent, server] = text.split('/');
   if (isMaker(agent) && isMaker(server)) return { server, agent };
-  throw new Error(`expected AGENT/SERVER, each spire or trustplane; got ${text}`);
+  throw new Error(`expected AGENT/SERVER, each spire or trustplane, or ${FEDERATION}; got ${text}`);
 }
 
 function isMaker(text: string | undefined): text is Maker {

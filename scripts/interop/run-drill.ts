@@ -27,7 +27,15 @@ export async function runDrill<World>(
   process.stdout.write(`${makers.agent} agent, ${makers.server} server: ${drill.name}\n`);
   await using stack = new AsyncDisposableStack();
   const place = stack.use(await openInteropPlace(spire, makers, drill.lives));
-  const world = await drill.open(place, stack);
+  return await runSteps(drill, await drill.open(place, stack), () => place.logs());
+}
+
+/** The same on a world that is open; of `logs` the last lines are printed where something failed. */
+export async function runSteps<World>(
+  drill: Pick<Drill<World>, 'check' | 'summary' | 'steps'>,
+  world: World,
+  logs: () => ReadonlyMap<string, readonly string[]>,
+): Promise<number> {
   let failed = 0;
   for (const [name, step] of Object.entries(drill.steps)) {
     const fault = await step(world)
@@ -36,7 +44,7 @@ export async function runDrill<World>(
     process.stdout.write(fault === undefined ? `  ok: ${name}\n` : `  FAILED: ${name}: ${fault}\n`);
     if (fault === undefined) continue;
     failed += 1;
-    printLogs(place);
+    printLogs(logs());
   }
   if (drill.summary !== undefined) process.stdout.write(`  ${drill.summary(world)}\n`);
   return failed;
@@ -44,8 +52,8 @@ export async function runDrill<World>(
 
 const LINES = 20;
 
-function printLogs(place: InteropPlace): void {
-  for (const [name, lines] of place.logs())
+function printLogs(logs: ReadonlyMap<string, readonly string[]>): void {
+  for (const [name, lines] of logs)
     process.stdout.write(
       `    ${name}:\n${lines
         .slice(-LINES)

@@ -45,7 +45,7 @@ export interface SidecarOptions {
   readonly allowedId?: string;
   /** Where the server's Envoy asks about each request, over SotW SDS; by default it does not. */
   readonly authzSocket?: string;
-  /** Name of the authorities that both trust, over SotW SDS; default `ROOTCA`. */
+  /** Name of the authorities that both trust, or each, over SotW SDS; default `ROOTCA`. */
   readonly context?: string | PerSide<string>;
   /** How long an mTLS connection may live, as Envoy spells it; default `1s`. */
   readonly connectionDuration?: string;

@@ -12,6 +12,8 @@ export type NodeProof =
 
 export interface SpireAgentOptions {
   readonly program: string;
+  /** Default example.org. */
+  readonly trustDomain?: string;
   /** Configuration, keys and data go here, the socket into `public` below. */
   readonly folder: string;
   /** Of the server, on 127.0.0.1. */
@@ -21,7 +23,7 @@ export interface SpireAgentOptions {
   readonly proof: NodeProof;
 }
 
-/** A SPIRE agent of example.org that asks its server every second, not started yet. */
+/** A SPIRE agent that asks its server every second, not started yet. */
 export async function createSpireAgent(
   options: SpireAgentOptions,
 ): Promise<Restartable & { readonly socket: string }> {
@@ -45,7 +47,8 @@ export async function createSpireAgent(
 
 const atLast = { timeoutMs: 30_000, everyMs: 200 };
 
-function configuration({ folder, port, bundle, proof }: SpireAgentOptions, socket: string): string {
+function configuration(options: SpireAgentOptions, socket: string): string {
+  const { folder, port, trustDomain = 'example.org', bundle, proof } = options;
   return `
 agent {
   data_dir = "${folder}"
@@ -53,7 +56,7 @@ agent {
   server_address = "127.0.0.1"
   server_port = "${port}"
   socket_path = "${socket}"
-  trust_domain = "example.org"
+  trust_domain = "${trustDomain}"
   trust_bundle_path = "${bundle}"
   experimental { sync_interval = "1s" }
 }
