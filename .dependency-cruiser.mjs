@@ -103,6 +103,18 @@ export default {
       from: { path: '^src/authz/', pathNot: '\\.test\\.ts$' },
       to: { path: builtins, reachable: true },
     },
+    {
+      name: 'nats-client-is-loaded-late',
+      comment:
+        'It takes 10 MB; what is behind a dynamic import may name it, and src/nats asks for it.',
+      severity: 'error',
+      from: {
+        path: '^src/',
+        pathNot:
+          '(\\.test\\.ts|^src/store/jetstream-[a-z]+\\.ts|^src/nats/client-library\\.ts|^src/broadcast/broadcast-stream\\.ts)$',
+      },
+      to: { path: '@nats-io/', dependencyTypesNot: ['type-only'] },
+    },
     ...Object.entries(rooms).map(([room, allowed]) => ({
       name: `imports-of-${room}`,
       severity: 'error',
