@@ -10,3 +10,4 @@ export {
   RotationEvidence,
   type RotationEvidenceOptions,
 } from './rotation-evidence.ts';
+export { SharedReads } from './shared-reads.ts';

@@ -25,6 +25,7 @@ import { limitLog } from '../ops/index.ts';
 import type { SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 import type { Config } from './config.ts';
+import { createFreshFacts, issuingFresh } from './fresh-facts.ts';
 import { lastSvidEnd } from './last-svid-end.ts';
 import { latestIssue } from './latest-issue.ts';
 import { openNodeAttestors } from './node-attestors.ts';
@@ -70,10 +71,11 @@ export async function openFleet(
   const ca = withDefaultLife(server.ca, lives.x509Svid);
   const jwtCa = withDefaultJwtLife(server.jwtCa, lives.jwtSvid);
   const common = { trustDomain: config.trustDomain, ca, jwtCa, clock, log, metrics };
+  const isShared = server.controlPlane.directory !== undefined;
   const agents = await AgentRegistry.load({
     ...common,
     bucket: store.bucket('agents'),
-    isSoleWriter: server.controlPlane.directory === undefined,
+    isSoleWriter: !isShared,
     graceMs: config.expiredAgentGraceMs,
   });
   closing.defer(() => agents.close());
@@ -88,17 +90,20 @@ export async function openFleet(
     guardIssuance(authorizedEntriesOf, revocations, instant);
   // Agents may ask, and be refused, as often as they like.
   const limitedLog = limitLog(log, clock);
-  const issuance = createSvidIssuance({
+  const facts = isShared ? createFreshFacts(store, server) : undefined;
+  const svids = createSvidIssuance({
     ...common,
     log: limitedLog,
     authorizedEntriesOf: issuableAt(() => clock.now()),
   });
-  const jwtIssuance = createJwtIssuance({
+  const jwtSvids = createJwtIssuance({
     ...common,
     log: limitedLog,
     // Tokens tell time in seconds.
     authorizedEntriesOf: issuableAt(() => Math.floor(clock.now() / 1_000) * 1_000),
   });
+  const issuance = issuingFresh(svids, facts);
+  const jwtIssuance = issuingFresh(jwtSvids, facts);
   const agentService = createAgentService({
     ...common,
     agents,

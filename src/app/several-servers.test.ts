@@ -6,6 +6,7 @@ import { joinAuthorities } from '../ca/index.ts';
 import { bundleDigest, issueInstant, SpiffeId } from '../spiffe/index.ts';
 import { SyncReplica } from '../sync/index.ts';
 import { kindOf } from '../sync/sync-item.ts';
+import { createFreshFacts, issuingFresh } from './fresh-facts.ts';
 
 const agent = SpiffeId.parse('spiffe://a.test/spire/agent/test/one');
 
@@ -270,6 +271,23 @@ describe('what servers share', () => {
     await expect(two.agents.authorize(agent, svid)).rejects.toMatchObject({
       code: 'ERR_AGENT_BANNED',
     });
+  });
+
+  it('nothing is issued by what is not known to be so still', async () => {
+    const world = new ControlPlaneWorld();
+    const one = await world.start('one');
+    const two = await world.start('two');
+    const { entry } = await one.entries.create(testDraft('web'));
+    const svids = { issue: async () => [two.entries.get(entry.id), two.revocations.list().length] };
+    const facts = createFreshFacts(two.line.store, { ...two, entries: two.registry });
+    const issue = () => world.during(issuingFresh(svids, facts).issue(agent, []));
+    expect(await issue()).toEqual([entry, 0]);
+    two.line.hold();
+    await one.entries.delete(entry.id);
+    expect(two.registry.get(entry.id)).toEqual(entry);
+    await expect(issue()).rejects.toMatchObject({ code: 'ERR_STORE_BEHIND' });
+    two.line.release();
+    expect(await issue()).toEqual([undefined, 1]);
   });
 
   it.each([

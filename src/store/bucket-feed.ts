@@ -6,8 +6,8 @@ const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 10_000;
 /** How long what other servers know already may take to come here. */
 const CATCH_UP_MS = 5_000;
-/** Of no key. */
-const NOTHING = '-none-';
+/** Of no key; with a full stop, as stores find what begins with whole names by them. */
+const NOTHING = '-.';
 
 /** What is done with what the store says. */
 export interface FeedTarget {
