@@ -156,6 +156,7 @@ function openAcks(
   });
   closing.defer(() => acks.close());
   closing.defer(relationships.watch(() => acks.refresh()));
+  closing.defer(foreignBundles.watch(() => acks.reconsider()));
   return acks;
 }
 

@@ -299,4 +299,16 @@ describe('a publisher', () => {
     await arrival(b, a);
     expect(behind()).toEqual([{ who: 'the trust domain b.test', why: expect.any(String) }]);
   });
+
+  it('believes what its peer said once it has the bundle to verify it with (FED-21)', async () => {
+    const { a, b } = await federated(await nats());
+    const behind = () => a.acks.behind((digest) => digest === bundleDigest(a.ownBundle.current()));
+    await until('acknowledged', () => behind().length === 0);
+    await a.foreignBundles.delete(b.trustDomain);
+    await a.ca.prepare();
+    await refused(a, 'ack signature');
+    expect(behind()).toHaveLength(1);
+    await a.foreignBundles.set(b.ownBundle.current());
+    await until('believed', () => behind().length === 0);
+  });
 });

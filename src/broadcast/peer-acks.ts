@@ -29,6 +29,8 @@ interface Behind {
 interface Awaited {
   readonly peer: BroadcastPeer;
   readonly listening: Listening;
+  /** What its messages were verified with last; undefined: nothing. */
+  verifier: Bundle | undefined;
   /** What it said last. */
   ack: BundleAck | undefined;
 }
@@ -62,7 +64,7 @@ export class PeerAcks {
     this.refresh();
   }
 
-  /** To be called when those waited for, or their bundles, may have changed. Never throws. */
+  /** To be called when those waited for may have changed. Never throws. */
   refresh(): void {
     const { awaited, trustDomain: own } = this.#options;
     const peers = new Map(awaited().map((peer) => [peer.trustDomain.name, peer]));
@@ -76,12 +78,23 @@ export class PeerAcks {
       const take = (bytes: Uint8Array) => this.#take(bytes, peer);
       this.#awaited.set(name, {
         peer,
+        verifier: this.#verifierOf(peer),
         ack: undefined,
         listening: { subject, kind: 'ack', take },
       });
     }
     void this.#inboxes?.set([...this.#awaited.values()].map(({ listening }) => listening));
     this.#tell();
+  }
+
+  /** To be called when bundles may have changed: what could not be verified before may be now. Never throws. */
+  reconsider(): void {
+    for (const awaited of this.#awaited.values()) {
+      const verifier = this.#verifierOf(awaited.peer);
+      if (verifier === awaited.verifier) continue;
+      awaited.verifier = verifier;
+      if (verifier !== undefined) void this.#inboxes?.reconsider(awaited.listening.subject);
+    }
   }
 
   /** Those who have not said that they hold a bundle that `isWithIt` tells. */
@@ -103,9 +116,9 @@ export class PeerAcks {
   }
 
   #take(bytes: Uint8Array, peer: BroadcastPeer): 'accepted' | 'known' {
-    const { trusted, clock, trustDomain: publisher } = this.#options;
+    const { clock, trustDomain: publisher } = this.#options;
     const { trustDomain: receiver, publisherId } = peer;
-    const bundle = trusted(publisherId.trustDomain);
+    const bundle = this.#verifierOf(peer);
     if (bundle === undefined) {
       const message = `there is no bundle of ${publisherId.trustDomain.name} to verify it with`;
       throw new TrustplaneError('ERR_BUNDLE_MESSAGE_SIGNATURE', message);
@@ -118,6 +131,10 @@ export class PeerAcks {
     awaited.ack = ack;
     this.#tell();
     return 'accepted';
+  }
+
+  #verifierOf({ publisherId }: BroadcastPeer): Bundle | undefined {
+    return this.#options.trusted(publisherId.trustDomain);
   }
 
   #tell(): void {

@@ -112,7 +112,7 @@ export async function openBroadcastDomain({
   acks.listen(link);
   foreignBundles.watch(() => {
     subscriber.refresh();
-    acks.refresh();
+    acks.reconsider();
   });
   return {
     ...common,
