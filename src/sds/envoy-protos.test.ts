@@ -1,8 +1,6 @@
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import protobuf from 'protobufjs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { textBundle, textIdentity } from '../../test/fakes/test-updates.ts';
+import { type EnvoyMessages, loadEnvoyMessages } from '../../test/oracles/envoy-messages.ts';
 import { parseDeltaRequest, parseSotwRequest } from './discovery-request.ts';
 import { createResponseEncoder } from './discovery-response.ts';
 import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
@@ -14,36 +12,15 @@ const DISCOVERY = 'envoy.service.discovery.v3';
 const messages = loadSdsMessages();
 const secrets = createSecretEncoder(messages, Buffer.from('nothing'), () => {});
 const responses = createResponseEncoder(messages);
-const theirs = new protobuf.Root();
+let envoy: EnvoyMessages;
 
 beforeAll(async () => {
-  const require = createRequire(import.meta.url);
-  const deps = join(dirname(require.resolve('@grpc/grpc-js-xds/package.json')), 'deps');
-  const roots = ['envoy-api', 'googleapis', 'xds', 'protoc-gen-validate'];
-  theirs.resolvePath = (_origin, target) => {
-    if (target.startsWith('google/protobuf/')) return target;
-    const root = ['envoy', 'google', 'xds', 'validate'].indexOf(target.split('/')[0] ?? '');
-    return join(deps, target.startsWith('udpa/') ? 'xds' : (roots[root] ?? ''), target);
-  };
-  await theirs.load(
-    [
-      'envoy/service/discovery/v3/discovery.proto',
-      'envoy/extensions/transport_sockets/tls/v3/secret.proto',
-      'envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto',
-    ],
-    { keepCase: true },
-  );
+  envoy = await loadEnvoyMessages([
+    'envoy/service/discovery/v3/discovery.proto',
+    'envoy/extensions/transport_sockets/tls/v3/secret.proto',
+    'envoy/extensions/transport_sockets/tls/v3/tls_spiffe_validator_config.proto',
+  ]);
 });
-
-function read(name: string, bytes: Uint8Array) {
-  const type = theirs.lookupType(name);
-  return type.toObject(type.decode(bytes), { bytes: Buffer, enums: String, oneofs: true });
-}
-
-function write(name: string, value: object): Uint8Array {
-  const type = theirs.lookupType(name);
-  return type.encode(type.fromObject(value)).finish();
-}
 
 const pem = (label: string, text: string) =>
   Buffer.from(
@@ -55,7 +32,7 @@ describe("Envoy's definitions", () => {
     const identity = textIdentity('/web', 1, { certificateChain: [Buffer.from('leaf')] });
     const secret = secrets.certificate('default', identity);
     const bytes = responses.sotw({ nonce: '7', secrets: [secret], removed: [] });
-    const response = read(`${DISCOVERY}.DiscoveryResponse`, bytes);
+    const response = envoy.read(`${DISCOVERY}.DiscoveryResponse`, bytes);
     expect(response).toMatchObject({
       nonce: '7',
       version_info: secret.version,
@@ -63,7 +40,7 @@ describe("Envoy's definitions", () => {
     });
     expect(response['resources']).toHaveLength(1);
     expect(response['resources'][0].type_url).toBe(SECRET_TYPE_URL);
-    expect(read(`${TLS}.Secret`, response['resources'][0].value)).toEqual({
+    expect(envoy.read(`${TLS}.Secret`, response['resources'][0].value)).toEqual({
       name: 'default',
       type: 'tls_certificate',
       tls_certificate: {
@@ -85,7 +62,7 @@ describe("Envoy's definitions", () => {
       { bundle: a, accept: undefined },
     ]);
     const bytes = responses.delta({ nonce: '1', secrets: [spiffe, plain], removed: ['gone'] });
-    const response = read(`${DISCOVERY}.DeltaDiscoveryResponse`, bytes);
+    const response = envoy.read(`${DISCOVERY}.DeltaDiscoveryResponse`, bytes);
     expect(response).toMatchObject({
       nonce: '1',
       type_url: SECRET_TYPE_URL,
@@ -96,14 +73,14 @@ describe("Envoy's definitions", () => {
       ],
     });
     const [first, second] = response['resources'];
-    const { custom_validator_config: config } = read(`${TLS}.Secret`, first.resource.value)[
+    const { custom_validator_config: config } = envoy.read(`${TLS}.Secret`, first.resource.value)[
       'validation_context'
     ];
     expect(config.name).toBe('envoy.tls.cert_validator.spiffe');
     expect(config.typed_config.type_url).toBe(
       `type.googleapis.com/${TLS}.SPIFFECertValidatorConfig`,
     );
-    expect(read(`${TLS}.SPIFFECertValidatorConfig`, config.typed_config.value)).toEqual({
+    expect(envoy.read(`${TLS}.SPIFFECertValidatorConfig`, config.typed_config.value)).toEqual({
       trust_domains: [
         {
           name: 'a.test',
@@ -111,7 +88,7 @@ describe("Envoy's definitions", () => {
         },
       ],
     });
-    expect(read(`${TLS}.Secret`, second.resource.value)['validation_context']).toEqual({
+    expect(envoy.read(`${TLS}.Secret`, second.resource.value)['validation_context']).toEqual({
       trusted_ca: { specifier: 'inline_bytes', inline_bytes: pem('CERTIFICATE', 'a') },
       match_typed_subject_alt_names: [
         { san_type: 'URI', matcher: { match_pattern: 'prefix', prefix: 'spiffe://a.test/' } },
@@ -120,7 +97,7 @@ describe("Envoy's definitions", () => {
   });
 
   it('write SotW requests that we read, fields that ours lack included', () => {
-    const bytes = write(`${DISCOVERY}.DiscoveryRequest`, {
+    const bytes = envoy.write(`${DISCOVERY}.DiscoveryRequest`, {
       version_info: 'v',
       node: {
         id: 'envoy-1',
@@ -148,7 +125,7 @@ describe("Envoy's definitions", () => {
   });
 
   it('write delta requests that we read', () => {
-    const bytes = write(`${DISCOVERY}.DeltaDiscoveryRequest`, {
+    const bytes = envoy.write(`${DISCOVERY}.DeltaDiscoveryRequest`, {
       type_url: SECRET_TYPE_URL,
       resource_names_subscribe: ['a', 'b'],
       resource_names_unsubscribe: ['c'],
@@ -167,7 +144,7 @@ describe("Envoy's definitions", () => {
 
   it('have every field of ours, with the same number and type', () => {
     for (const type of Object.values(messages)) {
-      const other = theirs.lookupType(type.fullName.slice(1));
+      const other = envoy.root.lookupType(type.fullName.slice(1));
       for (const field of type.fieldsArray) {
         const { id, type: kind, repeated, map } = other.fields[field.name] ?? {};
         const bare = (name: string | undefined) => name?.split('.').at(-1);

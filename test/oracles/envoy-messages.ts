@@ -4,8 +4,9 @@ import protobuf from 'protobufjs';
 
 /** Envoy's own definitions, as grpc-js-xds carries them. */
 export interface EnvoyMessages {
+  readonly root: protobuf.Root;
   /** What a message says; enums by name, bytes as Buffers. */
-  read(type: string, bytes: Uint8Array): Record<string, unknown>;
+  read(type: string, bytes: Uint8Array): ReturnType<protobuf.Type['toObject']>;
   write(type: string, value: object): Buffer;
 }
 
@@ -28,6 +29,7 @@ export async function loadEnvoyMessages(files: readonly string[]): Promise<Envoy
       : join(deps, folders.get(target.split('/')[0] ?? '') ?? '', target);
   await root.load([...files], { keepCase: true });
   return {
+    root,
     read: (name, bytes) => {
       const type = root.lookupType(name);
       return type.toObject(type.decode(bytes), { bytes: Buffer, enums: String, oneofs: true });
