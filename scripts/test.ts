@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { findEnvoy } from '../test/programs/find-envoy.ts';
+import { findNatsServer } from '../test/programs/find-nats-server.ts';
 import { ProgramMissingError } from '../test/programs/pip.ts';
 import { findPySpiffe } from '../test/programs/py-spiffe.ts';
 import { judgeRun } from './test-verdict.ts';
@@ -29,10 +30,13 @@ async function main(args: readonly string[]): Promise<number> {
 
 /** Downloads now what tests would otherwise download at the same time. */
 async function preparePrograms(): Promise<boolean> {
-  process.stdout.write('looking for Envoy (the first time this may download it)\n');
+  process.stdout.write(
+    'looking for Envoy and nats-server (the first time this may download them)\n',
+  );
   try {
-    const envoy = await findEnvoy();
+    const [envoy, nats] = [await findEnvoy(), await findNatsServer()];
     process.stdout.write(`Envoy ${envoy.version} from ${envoy.origin}\n`);
+    process.stdout.write(`nats-server ${nats.version} from ${nats.origin}\n`);
   } catch (error) {
     if (!(error instanceof ProgramMissingError)) throw error;
     process.stderr.write(`${error.message}\n0 passed, 1 failed\n`);
