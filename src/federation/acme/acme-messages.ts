@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { messageOf, TrustplaneError } from '../../spiffe/index.ts';
 
 const url = z.string().max(2_048);
-const status = z.enum([
+const statuses = [
   'pending',
   'ready',
   'processing',
@@ -11,9 +11,9 @@ const status = z.enum([
   'deactivated',
   'expired',
   'revoked',
-]);
-
-type Status = z.infer<typeof status>;
+] as const;
+type Status = (typeof statuses)[number];
+const status = z.enum(statuses);
 
 /** RFC 7807 */
 interface Problem {
