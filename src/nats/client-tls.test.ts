@@ -6,14 +6,9 @@ import { systemClock } from '../ops/index.ts';
 import { buildClientTls } from './client-tls.ts';
 
 it.each([
-  {
-    what: 'an IP address',
-    type: 'ip',
-    value: '192.0.2.7',
-    ipAddresses: ['192.0.2.8', '192.0.2.7'],
-  },
-  { what: 'localhost', type: 'dns', value: 'localhost', ipAddresses: ['192.0.2.7'] },
-] as const)('knows a nats-server by $what, and no other', async ({ type, value, ipAddresses }) => {
+  { what: 'an IP address', type: 'ip', value: '192.0.2.7' },
+  { what: 'localhost', type: 'dns', value: 'localhost' },
+] as const)('knows a nats-server by $what, and no other', async ({ type, value }) => {
   const names = new SubjectAlternativeNameExtension([{ type, value }]);
   const { der } = await makeCertificate({ uris: [], extensions: [names] });
   const certificate = new X509Certificate(der).toLegacyObject();
@@ -22,7 +17,7 @@ it.each([
     return tls.checkServerIdentity?.(host, certificate);
   };
   // What Node says of a server that the client library has no name of.
-  expect(check(ipAddresses, 'localhost')).toBeUndefined();
-  expect(check(ipAddresses, 'nats.test')).toBeInstanceOf(Error);
-  if (type === 'ip') expect(check(['192.0.2.8'], 'localhost')).toBeInstanceOf(Error);
+  expect(check(['192.0.2.8', '192.0.2.7'], 'localhost')).toBeUndefined();
+  expect(check(['192.0.2.7'], 'nats.test')).toBeInstanceOf(Error);
+  expect(check(['192.0.2.8'], 'localhost') === undefined).toBe(type === 'dns');
 });
