@@ -13,7 +13,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import type { Store, StoredRecord } from '../store/index.ts';
 import { openFileStore, openSharedBareStore } from './bare-store.ts';
 import type { Config } from './config.ts';
-import { markMoved, requireUnmoved } from './moved-store.ts';
+import { markMoved, requireUnmoved, requireUnused } from './moved-store.ts';
 import { stageState } from './staged-store.ts';
 import { databaseFile } from './state-files.ts';
 
@@ -40,6 +40,7 @@ export async function migrateStore(
       ? await withStore(openEmbedded(config), async (source) => {
           const state = await readState(source);
           const digests = await withStore(openSharedBareStore(config, true), async (target) => {
+            await requireUnused(target);
             if (isForced) await emptyStore(target, backupBuckets);
             return await fillStore(target, state, era, onProgress);
           });
@@ -47,11 +48,13 @@ export async function migrateStore(
           return digests;
         })
       : await withStore(openSharedBareStore(config, false), async (source) => {
+          await requireUnused(source);
           const state = await readState(source);
           const staged = await stageState(config, isForced);
           const digests = await withStore(staged.openStore(), (target) =>
             fillStore(target, state, era, onProgress),
           );
+          await requireUnused(source);
           await staged.place();
           await markMoved(source, 'sqlite');
           return digests;

@@ -1,3 +1,5 @@
+import { systemClock } from '../ops/index.ts';
+import { findRunningServer } from '../servers/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 
@@ -17,5 +19,15 @@ export async function requireUnmoved(store: Store): Promise<void> {
   throw new TrustplaneError(
     'ERR_STORE_MOVED',
     `the state of this store was moved to ${to}; say so in server.store, or move it back with "trustplane store migrate --from ${to}"`,
+  );
+}
+
+/** Refuses a store that a server uses, which would go on with what is no more. @throws TrustplaneError ERR_STORE_IN_USE, ERR_STORE_* */
+export async function requireUnused(store: Store): Promise<void> {
+  const serverId = await findRunningServer(store.bucket('leases'), systemClock);
+  if (serverId === undefined) return;
+  throw new TrustplaneError(
+    'ERR_STORE_IN_USE',
+    `the server ${serverId} uses this store; stop all servers of the control plane first`,
   );
 }

@@ -26,6 +26,7 @@ import type { StoredRecord } from '../store/index.ts';
 import { openSharedBareStore } from './bare-store.ts';
 import type { Config } from './config.ts';
 import { lastingRecords } from './keep-state.ts';
+import { requireUnused } from './moved-store.ts';
 import { type PassphraseSource, readPassphrase } from './passphrase.ts';
 import { type StagedState, stageState } from './staged-store.ts';
 import { journalFile, keyFolder, serverIdFile } from './state-files.ts';
@@ -94,6 +95,7 @@ async function fill(
   const isShared = config.sharedStore !== undefined;
   const store = isShared ? await openSharedBareStore(config, true) : await staged.openStore();
   try {
+    if (isShared) await requireUnused(store);
     if (isShared && isForced) await emptyStore(store, backupBuckets);
     return await fillStore(store, state, randomBytes(8).toString('hex'));
   } finally {

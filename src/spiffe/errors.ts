@@ -130,6 +130,7 @@ export const errorCodes = {
   ERR_BACKUP_TRUST_DOMAIN: ['precondition', 'The backup is of another trust domain.'],
   ERR_KEY_EXPORT: ['precondition', 'These private keys are not part of a backup.'],
   ERR_STORE_NOT_EMPTY: ['already-exists', 'There is a state already where one is to be put.'],
+  ERR_STORE_IN_USE: ['precondition', 'A server uses the store that is to be replaced or moved.'],
   ERR_STORE_MOVED: ['precondition', 'The state of this store is in another one now.'],
   ERR_STORE_FILLING: ['precondition', 'The store was not filled to the end.'],
   ERR_STORE_COPY: ['data-loss', 'The copy of a store is not what was copied.'],

@@ -195,11 +195,17 @@ it('a state moves to the store that servers share, and back', async () => {
   expect(await activeOf(moved)).toBe(active);
   await makeEntry(moved, 'later');
   await moved.stop();
+  mkdirSync(at('other'));
+  const other = await launchServer(at('other'), { config: shared });
+  const used = { code: 7, stderr: expect.stringContaining('ERR_STORE_IN_USE') };
+  expect(await migrate('jetstream', 'sqlite', '--force')).toMatchObject(used);
+  await makeEntry(other, 'meanwhile');
+  await other.stop();
   expect(await migrate('jetstream', 'sqlite')).toMatchObject({ code: 4 });
   expect(await migrate('jetstream', 'sqlite', '--force')).toMatchObject({ stderr: '', code: 0 });
   await expect(launch(shared)).rejects.toThrow('ERR_STORE_MOVED');
   const back = await launch();
-  expect(await namesOf(back)).toEqual(['later', 'web']);
+  expect(await namesOf(back)).toEqual(['later', 'meanwhile', 'web']);
   expect(await activeOf(back)).toBe(active);
   expect(existsSync(path.join(folder, 'data', 'restored'))).toBe(false);
 });
