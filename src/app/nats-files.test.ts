@@ -129,12 +129,12 @@ it('lets readers publish nothing and subscribe to nothing else', async () => {
   await jetstream(publisher).publish(A, 'one');
   // The certificate of a publisher that does not say so makes a reader, too.
   const reader = await dial(server, a, await a.issue('/spire/server'));
-  for (const subject of [A, `trustplane.v1.ack.a.test.b.test`, `$JS.API.STREAM.PURGE.${STREAM}`]) {
+  for (const subject of [A, 'trustplane.v1.ack.a~test.b.test', `$JS.API.STREAM.PURGE.${STREAM}`]) {
     expect(await refusal(reader, () => reader.publish(subject, 'forged'))).toBe(
       `Permissions Violation for Publish to "${subject}"`,
     );
   }
-  for (const subject of ['>', '$SYS.>', 'trustplane.v1.relay.b.test.>', 'trustplane.v1.>']) {
+  for (const subject of ['>', '$SYS.>', 'trustplane.v1.relay.b~test.>', 'trustplane.v1.>']) {
     expect(await refusal(reader, () => void reader.subscribe(subject))).toBe(
       `Permissions Violation for Subscription to "${subject}"`,
     );
@@ -161,7 +161,8 @@ it('lets a publisher speak for its own domain alone, and neither change nor empt
   await openStream(publisher);
   for (const subject of [
     B,
-    'trustplane.v1.relay.b.test.a.test',
+    'trustplane.v1.relay.b~test.a.test',
+    'trustplane.v1.ack.b~test.c.test',
     `$JS.API.STREAM.PURGE.${STREAM}`,
     `$JS.API.STREAM.UPDATE.${STREAM}`,
     `$JS.API.STREAM.DELETE.${STREAM}`,

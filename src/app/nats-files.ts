@@ -1,6 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { allSubjects, bundleSubject, STREAM } from '../broadcast/index.ts';
+import {
+  ackSubjects,
+  allSubjects,
+  bundleSubject,
+  relaySubjects,
+  STREAM,
+} from '../broadcast/index.ts';
 import {
   type BroadcastPublisher,
   buildBroadcastConfig,
@@ -95,18 +101,14 @@ function placeOf(options: NatsPlaceOptions): NatsServerPlace {
 /** What servers of a trust domain say: their bundle, others' to their own agents, and what they hold. */
 function publisherOf(spiffeId: SpiffeId): BroadcastPublisher {
   const { trustDomain } = spiffeId;
-  const subjects = [bundleSubject(trustDomain), relaySubjects(trustDomain), `${ROOT}.ack.>`];
-  return { spiffeId, subjects };
+  const subjects = [bundleSubject(trustDomain), relaySubjects(trustDomain)];
+  return { spiffeId, subjects: [...subjects, ackSubjects(trustDomain)] };
 }
 
 /** What a cluster of another trust domain brings in: of its relays nobody here is a reader. */
 function leafNodeOf(spiffeId: SpiffeId): BroadcastPublisher {
-  return { spiffeId, subjects: [bundleSubject(spiffeId.trustDomain), `${ROOT}.ack.>`] };
-}
-
-function relaySubjects(trustDomain: TrustDomain): string {
-  const token = bundleSubject(trustDomain).slice(`${ROOT}.bundle.`.length);
-  return `${ROOT}.relay.${token}.>`;
+  const { trustDomain } = spiffeId;
+  return { spiffeId, subjects: [bundleSubject(trustDomain), ackSubjects(trustDomain)] };
 }
 
 function comment(purpose: string): readonly string[] {

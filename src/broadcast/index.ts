@@ -22,4 +22,4 @@ export { PeerAcks, type PeerAcksOptions } from './peer-acks.ts';
 export type { PublisherCa } from './publisher-svids.ts';
 export type { PublishingAuthority } from './publishing-authority.ts';
 export type { MessageSigner } from './signed-message.ts';
-export { allSubjects, bundleSubject } from './subjects.ts';
+export { ackSubjects, allSubjects, bundleSubject, relaySubjects } from './subjects.ts';

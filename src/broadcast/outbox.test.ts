@@ -84,11 +84,15 @@ describe('an outbox', () => {
     expect(new Set(sent())).toEqual(new Set(['b 2']));
   });
 
-  it('says it each minute where no stream keeps it', async () => {
+  it('says it after 2, 4, 8 … 60 s and then each minute where no stream keeps it', async () => {
     const { set, sent, clock } = open({ isKept: false });
     await set(item('a'));
+    await clock.advanceAsync(2_000);
+    expect(sent()).toHaveLength(2);
+    await clock.advanceAsync(60_000);
+    expect(sent()).toHaveLength(4);
     await clock.advanceAsync(5 * 60_000);
-    expect(sent()).toHaveLength(6);
+    expect(sent()).toHaveLength(5);
   });
 
   it('sends all when a connection is back', async () => {

@@ -41,6 +41,7 @@ export interface OutboxParts {
 
 const MAX_WAIT_MS = 60_000;
 const RETRY_MS = 5_000;
+const FIRST_AGAIN_MS = 2_000;
 /** Messages between two turns of what else the process does. */
 const AT_ONCE = 20;
 
@@ -49,6 +50,8 @@ interface Sent {
   /** Milliseconds since the epoch. */
   readonly issuedAt: number;
   readonly renewAt: number;
+  /** How soon it is said again where no stream keeps it. */
+  readonly againMs: number;
 }
 
 /** Publishes messages when they change, at half of their life, and when a connection is there again. */
@@ -147,7 +150,10 @@ export class Outbox {
       this.#parts.log.error({ subject, error: messageOf(error) }, 'a message was not sent');
     }
     const half = halfLife({ issuedAt, expiresAt });
-    const renewAt = this.#parts.isKept() ? half : Math.min(half, issuedAt + MAX_WAIT_MS);
-    this.#sent.set(subject, { version, issuedAt, renewAt });
+    const before = this.#sent.get(subject);
+    const isRepeated = before?.version === version;
+    const againMs = isRepeated ? Math.min(before.againMs * 2, MAX_WAIT_MS) : FIRST_AGAIN_MS;
+    const renewAt = this.#parts.isKept() ? half : Math.min(half, issuedAt + againMs);
+    this.#sent.set(subject, { version, issuedAt, renewAt, againMs });
   }
 }

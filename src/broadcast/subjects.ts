@@ -13,12 +13,27 @@ export function bundleSubject(trustDomain: TrustDomain): string {
 
 /** Where the servers of `own` pass on, to their own domain alone, the bundle of `foreign` that they hold. */
 export function relaySubject(own: TrustDomain, foreign: TrustDomain): string {
-  return `${ROOT}.relay.${domainToken(own)}.${domainToken(foreign)}`;
+  return `${ROOT}.relay.${oneToken(own)}.${domainToken(foreign)}`;
+}
+
+/** Where the servers of `own` pass on bundles, with a wildcard. */
+export function relaySubjects(own: TrustDomain): string {
+  return `${ROOT}.relay.${oneToken(own)}.>`;
 }
 
 /** Where the servers of `receiver` say which bundle of `publisher` they hold. */
 export function ackSubject(publisher: TrustDomain, receiver: TrustDomain): string {
-  return `${ROOT}.ack.${domainToken(publisher)}.${domainToken(receiver)}`;
+  return `${ROOT}.ack.${oneToken(publisher)}.${domainToken(receiver)}`;
+}
+
+/** Where the servers of `receiver` say which bundles they hold, with a wildcard. */
+export function ackSubjects(receiver: TrustDomain): string {
+  return `${ROOT}.ack.*.${domainToken(receiver)}`;
+}
+
+/** Of two names the first is one token, so that no other two make the same subject, and a wildcard means one domain. */
+function oneToken({ name }: TrustDomain): string {
+  return name.replaceAll('.', '~');
 }
 
 /** The name itself, its dots being those of the subject; where that makes no subject, or begins as this does, base32 (RFC 4648 §6) in lower case behind "_". */
