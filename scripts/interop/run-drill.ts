@@ -41,10 +41,8 @@ export async function runSteps<World>(
     const fault = await step(world)
       .then(() => drill.check(world))
       .then(() => undefined, explain);
-    process.stdout.write(fault === undefined ? `  ok: ${name}\n` : `  FAILED: ${name}: ${fault}\n`);
-    if (fault === undefined) continue;
-    failed += 1;
-    printLogs(logs());
+    if (fault === undefined) process.stdout.write(`  ok: ${name}\n`);
+    else failed += reportFault(name, fault, logs());
   }
   if (drill.summary !== undefined) process.stdout.write(`  ${drill.summary(world)}\n`);
   return failed;
@@ -52,18 +50,25 @@ export async function runSteps<World>(
 
 const LINES = 20;
 
-function printLogs(logs: ReadonlyMap<string, readonly string[]>): void {
-  for (const [name, lines] of logs)
+/** Prints what failed, with the last lines of each program; returns 1, to be added to those that failed. */
+export function reportFault(
+  name: string,
+  fault: string,
+  logs: ReadonlyMap<string, readonly string[]>,
+): number {
+  process.stdout.write(`  FAILED: ${name}: ${fault}\n`);
+  for (const [program, lines] of logs)
     process.stdout.write(
-      `    ${name}:\n${lines
+      `    ${program}:\n${lines
         .slice(-LINES)
         .map((line) => `      ${line}\n`)
         .join('')}`,
     );
+  return 1;
 }
 
 /** An error and what caused it. */
-function explain(error: unknown): string {
+export function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause === undefined ? error.message : `${error.message} (${explain(error.cause)})`;
 }

@@ -13,15 +13,17 @@ import {
 import { type FederatedDomain, openFederatedPlace } from './federated-place.ts';
 import { type Profile, readKeys } from './federated-side.ts';
 import { slow } from './interop-mesh.ts';
-import { type Drill, runSteps } from './run-drill.ts';
+import { type Drill, explain, reportFault, runSteps } from './run-drill.ts';
 
 /** Runs it with bundle endpoints of one profile; returns how many steps failed. */
 export async function runTwoDomains(spire: Spire, profile: Profile): Promise<number> {
   process.stdout.write(`two trust domains, ${profile} both ways\n`);
   await using place = await openFederatedPlace(spire, profile);
   await using stack = new AsyncDisposableStack();
-  const mesh = await openFederatedMesh(place, stack);
-  return await runSteps(twoDomains, mesh, () => place.logs());
+  const logs = () => place.logs();
+  const mesh = await openFederatedMesh(place, stack).catch(explain);
+  if (typeof mesh === 'string') return reportFault('requests get through', mesh, logs());
+  return await runSteps(twoDomains, mesh, logs);
 }
 
 /** trustplane and SPIRE, each the other's foreign trust domain, under traffic both ways. */
