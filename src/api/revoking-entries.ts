@@ -10,7 +10,7 @@ export type EntryStore = Pick<
 >;
 
 export interface RevokingEntriesOptions {
-  readonly entries: EntryStore;
+  readonly entries: EntryStore & Pick<EntryRegistry, 'catchUpNow'>;
   readonly revocations: Pick<RevocationRegistry, 'add' | 'withoutIssuance'>;
   /** When the last SVID that was issued until now has ended, milliseconds since the epoch. */
   readonly lastSvidEnd: () => number;
@@ -69,6 +69,8 @@ export function createRevokingEntries(options: RevokingEntriesOptions): EntrySto
     isLeaving: (entry: RegistrationEntry) => boolean,
     work: () => Promise<T>,
   ): Promise<T> {
+    // Another server may have made it: who is told that there is none takes it for gone.
+    if (entries.get(id) === undefined) await entries.catchUpNow();
     for (;;) {
       const entry = entries.get(id);
       if (entry === undefined || !isLeaving(entry)) return await work();

@@ -273,6 +273,22 @@ describe('what servers share', () => {
     });
   });
 
+  it('an entry of another server that is not heard of yet is not taken for gone', async () => {
+    const world = new ControlPlaneWorld();
+    const one = await world.start('one');
+    const two = await world.start('two');
+    two.line.hold();
+    const { entry } = await one.entries.create(testDraft('web'));
+    const early = world.during(two.entries.delete(entry.id));
+    await expect(early).rejects.toMatchObject({ code: 'ERR_STORE_BEHIND' });
+    const late = world.during(two.entries.delete(entry.id));
+    two.line.release();
+    expect(await late).toEqual(entry);
+    expect(two.revocations.list()).toHaveLength(1);
+    const gone = two.entries.delete(entry.id);
+    await expect(gone).rejects.toMatchObject({ code: 'ERR_ENTRY_NOT_FOUND' });
+  });
+
   it('nothing is issued by what is not known to be so still', async () => {
     const world = new ControlPlaneWorld();
     const one = await world.start('one');

@@ -145,6 +145,11 @@ export class EntryRegistry {
     await this.#feed.catchUp(revision);
   }
 
+  /** Resolves when all is known that is in the store now. @throws as `catchUp` */
+  async catchUpNow(): Promise<void> {
+    await this.#feed.catchUpNow();
+  }
+
   /** Stops following; waiting writes reject with ERR_ENTRY_CLOSED. */
   async close(): Promise<void> {
     this.#feed.close();

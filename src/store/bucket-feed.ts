@@ -119,6 +119,11 @@ export class BucketFeed {
     );
   }
 
+  /** Resolves when the target knows all that the store has now. @throws TrustplaneError as `catchUp` */
+  async catchUpNow(): Promise<void> {
+    await this.catchUp((await this.#options.bucket.list(NOTHING)).revision);
+  }
+
   /** Has all of it read again, soon. */
   readAgain(): void {
     this.#reread.abort();
