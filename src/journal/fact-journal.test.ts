@@ -104,6 +104,46 @@ describe('a journal of facts', () => {
   });
 });
 
+it('is read while it is written anew', async () => {
+  const { open } = place();
+  const journal = await open();
+  const value = 'x'.repeat(500_000);
+  await journal.note([era, fact('kept', 1)]);
+  let isOver = false;
+  const read = async (): Promise<void> => {
+    while (!isOver) expect((await journal.read('agents', 'kept'))?.revision).toBe(1);
+  };
+  const readers = Array.from({ length: 8 }, read);
+  for (let revision = 2; revision < 60; revision++) {
+    await journal.note([fact('a', revision, value)]);
+  }
+  isOver = true;
+  await Promise.all(readers);
+});
+
+it('keeps what is being changed while it is written anew', async () => {
+  const { file, open } = place();
+  const journal = await open();
+  const value = 'x'.repeat(1_000_000);
+  await journal.note([era, fact('kept', 1), fact('a', 2, value)]);
+  await journal.note([fact('a', 3, value)]);
+  await journal.note([fact('a', 4, value)]);
+  const anew = journal.note([fact('a', 5, value)]);
+  await Promise.resolve();
+  void journal.note([fact('kept', 6)]);
+  await anew;
+  const copy = `${file}.copy`;
+  writeFileSync(copy, readFileSync(file));
+  const other = await FactJournal.open({
+    path: copy,
+    trustDomain: 'a.test',
+    clock: new FakeClock(),
+  });
+  const kept = (await other.read('agents', 'kept'))?.revision;
+  await other.close();
+  expect(kept).toBeGreaterThan(0);
+});
+
 describe('a journal on a disk that failed', () => {
   it('has all but the write that a crash cut off', async () => {
     const { file, open } = place();

@@ -220,6 +220,7 @@ export class FactJournal {
         this.#tell(undefined);
         for (const { resolve } of waiting) resolve();
       } catch (error) {
+        this.#isSeenAhead = true;
         this.#owed = latestOf(changes);
         this.#tell(messageOf(error));
         const failure = error instanceof Error ? error : new Error(messageOf(error));
@@ -275,7 +276,7 @@ export class FactJournal {
       this.#file.path,
       bodies.map((body) => Buffer.from(body)),
     );
-    await this.#file.close();
+    const former = this.#file;
     this.#file = file;
     let frameAt = bodyOffset(0) + Buffer.byteLength(this.#headLines());
     for (const { text, lines } of kept) {
@@ -286,6 +287,8 @@ export class FactJournal {
       }
       frameAt = bodyOffset(frameAt) + Buffer.byteLength(text);
     }
+    // Whoever reads it does so to the end.
+    await former.close();
   }
 
   #headLines(): string {
