@@ -149,9 +149,11 @@ class Link implements NatsLink {
     this.#timer = clock.setTimer(LOOK_MS, () => this.#watchIdentity(connection));
   }
 
+  /** Whoever has none any more stays with the one that was believed: without one it would be let in no more. */
   #isRenewed(identity: LiveIdentity): boolean {
     try {
-      return identity() !== this.#presented;
+      const now = identity();
+      return now !== undefined && now !== this.#presented;
     } catch {
       return false;
     }

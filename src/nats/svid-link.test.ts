@@ -29,7 +29,7 @@ class HeldTimers implements Clock {
 
 function optionsFor(
   url: string,
-  identity: () => NatsIdentity,
+  identity: () => NatsIdentity | undefined,
   serverId: SpiffeId,
   bundle: () => Bundle,
   clock: Clock = systemClock,
@@ -125,6 +125,32 @@ it('connects anew with a renewed identity, and keeps its subscriptions', async (
   await link.connection.flush();
   publisher.connection.publish('trustplane.v1.bundle.a.test', 'new');
   expect((await heard.next()).value?.string()).toBe('new');
+});
+
+it('stays connected when its identity is over and there is no other one', async () => {
+  const a = await NatsDomain.create('a.test');
+  await using server = await launchDomainNats(a);
+  const clock = new HeldTimers();
+  let identity: NatsIdentity | undefined = await a.issue('/web');
+  const options = optionsFor(
+    server.url,
+    () => identity,
+    natsIdOf(a),
+    () => a.bundle,
+    clock,
+  );
+  const link = await connectNats(options);
+  onTestFinished(() => link.close());
+  const seen: boolean[] = [];
+  link.watch((isConnected) => void seen.push(isConnected));
+  identity = undefined;
+  clock.fire();
+  await link.connection.flush();
+  await link.connection.flush();
+  expect([seen, link.isConnected]).toEqual([[], true]);
+  identity = await a.issue('/web');
+  clock.fire();
+  await eventually('it is connected anew', () => seen.length === 2 || undefined);
 });
 
 it('waits for an identity', async () => {
