@@ -141,6 +141,24 @@ it('renews with the same account when two thirds of the life have passed', async
   expect(certificate.current().privateKey).not.toEqual(first.privateKey);
 });
 
+it('orders less and less often where each certificate is to be renewed at once', async () => {
+  await acme.close();
+  // As if the clock here were a year ahead.
+  acme = await AcmeServer.start({
+    reach: () => place.port,
+    now: () => clock.now() - 365 * DAY_MS,
+  });
+  await serve();
+  const issuedAt: number[] = [];
+  for (let count = 1; count <= 3; count++) {
+    await passTime(() => acme.certificates === count, 600_000);
+    issuedAt.push(clock.now());
+  }
+  const [first = 0, second = 0, third = 0] = issuedAt;
+  expect(second - first).toBeGreaterThanOrEqual(60_000);
+  expect(third - second).toBeGreaterThanOrEqual(120_000);
+});
+
 it('orders another certificate when the names are others', async () => {
   const certificate = await serve();
   await passTime(isShown(certificate));

@@ -113,8 +113,10 @@ class Kept implements AcmeCertificate {
       for (let left = this.#dueIn(); left > 0; left = this.#dueIn())
         await pause(clock, Math.min(left, LONGEST_SLEEP_MS), signal);
       const retryMs = await this.#renew(failures);
-      failures = retryMs === undefined ? 0 : failures + 1;
-      await pause(clock, retryMs ?? FIRST_RETRY_MS, signal);
+      const isDone = retryMs === undefined && this.#dueIn() > 0;
+      // What is to be renewed at once, as with a clock far ahead, would spend the authority's patience.
+      await pause(clock, retryMs ?? backoffMs(isDone ? 0 : failures), signal);
+      failures = isDone ? 0 : failures + 1;
     }
   }
 
@@ -137,9 +139,8 @@ class Kept implements AcmeCertificate {
       this.#closing.signal.throwIfAborted();
       this.#failure = messageOf(error);
       this.#metrics.failed();
-      const backoffMs = Math.min(FIRST_RETRY_MS * 2 ** failures, LONGEST_RETRY_MS);
       const wantedMs = error instanceof AcmeError ? (error.retryAfterMs ?? 0) : 0;
-      const retryMs = Math.max(backoffMs, wantedMs) * (1 + random() / 4);
+      const retryMs = Math.max(backoffMs(failures), wantedMs) * (1 + random() / 4);
       const retryAt = new Date(this.#options.clock.now() + retryMs).toISOString();
       log.warn({ error: this.#failure, retryAt }, 'no certificate was had of the ACME authority');
       return retryMs;
@@ -172,6 +173,11 @@ class Kept implements AcmeCertificate {
       this.#challenge = undefined;
     }
   }
+}
+
+/** After so many failures in a row before this one. */
+function backoffMs(failures: number): number {
+  return Math.min(FIRST_RETRY_MS * 2 ** failures, LONGEST_RETRY_MS);
 }
 
 /** @throws TrustplaneError ERR_ACME_ANSWER */
