@@ -1,6 +1,5 @@
-import { ForeignBundles, Relationships } from '../federation/index.ts';
+import { type ForeignBundles, loadFederation, type Relationships } from '../federation/index.ts';
 import type { Store } from '../store/index.ts';
-import { both } from './both.ts';
 import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 
@@ -17,11 +16,7 @@ export async function openFederation(
   store: Store,
 ): Promise<Federation> {
   const options = { bucket: store.bucket('federation'), trustDomain, clock, log, metrics };
-  const [foreignBundles, relationships] = await both(
-    ForeignBundles.load(options),
-    Relationships.load(options),
-  );
-  closing.defer(() => foreignBundles.close());
-  closing.defer(() => relationships.close());
+  const { relationships, foreignBundles, close } = await loadFederation(options);
+  closing.defer(close);
   return { foreignBundles, relationships };
 }

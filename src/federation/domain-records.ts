@@ -2,13 +2,13 @@ import type { Log, Metrics } from '../ops/index.ts';
 import { type Clock, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import {
   type Bucket,
-  BucketFeed,
   listPage,
   type PageRequest,
   type RecordPage,
   unlessConflict,
 } from '../store/index.ts';
 import { DomainRecordView } from './domain-record-view.ts';
+import type { FederationFeed } from './federation-feed.ts';
 import { federationLimits } from './federation-limits.ts';
 import type { RecordKind } from './record-kind.ts';
 
@@ -33,35 +33,19 @@ export class DomainRecords<Value> {
   readonly #options: DomainRecordsOptions;
   readonly #kind: RecordKind<Value>;
   readonly #view: DomainRecordView<Value>;
-  readonly #feed: BucketFeed;
+  readonly #feed: FederationFeed;
   readonly #listeners = new Set<() => void>();
-  #following: Promise<void> = Promise.resolve();
 
-  private constructor(kind: RecordKind<Value>, options: DomainRecordsOptions) {
+  /** Records are there once the feed is open. */
+  constructor(kind: RecordKind<Value>, options: DomainRecordsOptions, feed: FederationFeed) {
     this.#options = options;
     this.#kind = kind;
     const onChange = (): void => {
       for (const listener of this.#listeners) listener();
     };
     this.#view = new DomainRecordView({ ...options, kind, onChange });
-    this.#feed = new BucketFeed({
-      ...options,
-      prefix: `${kind.name}.`,
-      what: `federated ${kind.name}s`,
-      target: this.#view,
-      closedCode: 'ERR_FEDERATION_CLOSED',
-    });
-  }
-
-  /** Reads all records and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
-  static async load<Value>(
-    kind: RecordKind<Value>,
-    options: DomainRecordsOptions,
-  ): Promise<DomainRecords<Value>> {
-    const records = new DomainRecords(kind, options);
-    await records.#feed.load();
-    records.#following = records.#feed.follow();
-    return records;
+    this.#feed = feed;
+    feed.attach(kind.name, this.#view);
   }
 
   /** Up to which revision of the bucket it is known. */
@@ -156,12 +140,6 @@ export class DomainRecords<Value> {
   notFound(trustDomain: TrustDomain): TrustplaneError {
     const { name, notFoundCode } = this.#kind;
     return new TrustplaneError(notFoundCode, `there is no ${name} of ${trustDomain.name}`);
-  }
-
-  /** Stops following; waiting writes reject with ERR_FEDERATION_CLOSED. */
-  async close(): Promise<void> {
-    this.#feed.close();
-    await this.#following;
   }
 
   #requireForeign(trustDomain: TrustDomain): void {

@@ -1,6 +1,7 @@
 import { type Bundle, bundlesEqual, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { PageRequest, RecordPage } from '../store/index.ts';
 import { DomainRecords, type DomainRecordsOptions } from './domain-records.ts';
+import type { FederationFeed } from './federation-feed.ts';
 import { acceptBundle, type ForeignBundle } from './foreign-bundle.ts';
 import { foreignBundleKind } from './foreign-bundle-record.ts';
 
@@ -22,9 +23,9 @@ export class ForeignBundles {
     });
   }
 
-  /** Reads all bundles and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
-  static async load(options: DomainRecordsOptions): Promise<ForeignBundles> {
-    return new ForeignBundles(await DomainRecords.load(foreignBundleKind, options));
+  /** Their changes come from the feed, which is opened then. */
+  static attach(options: DomainRecordsOptions, feed: FederationFeed): ForeignBundles {
+    return new ForeignBundles(new DomainRecords(foreignBundleKind, options, feed));
   }
 
   /** Up to which revision of the bucket it is known. */
@@ -102,11 +103,6 @@ export class ForeignBundles {
    */
   async delete(trustDomain: TrustDomain): Promise<void> {
     await this.#records.delete(trustDomain);
-  }
-
-  /** Stops following; waiting writes reject with ERR_FEDERATION_CLOSED. */
-  async close(): Promise<void> {
-    await this.#records.close();
   }
 
   #read(): void {

@@ -4,6 +4,7 @@ export { endRelationship, requireChangeable, withdraw } from './end-relationship
 export { withdrawExpiredAuthorities } from './expired-authorities.ts';
 export { type BundleEdit, ForeignBundles } from './foreign-bundles.ts';
 export { lastingForeignBundles, lastingOwnBundle, raiseOwnBundle } from './lasting-bundles.ts';
+export { loadFederation } from './load-federation.ts';
 export {
   type MergedKeys,
   type OwnBundle,

@@ -1,6 +1,7 @@
 import { sameBytes, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { PageRequest, RecordPage } from '../store/index.ts';
 import { DomainRecords, type DomainRecordsOptions } from './domain-records.ts';
+import type { FederationFeed } from './federation-feed.ts';
 import type { FederationRelationship } from './relationship.ts';
 import { relationshipKind } from './relationship-record.ts';
 import { type TrustTerms, termsOf } from './trust-terms.ts';
@@ -41,9 +42,9 @@ export class Relationships {
     return this.#records.watch(() => listener(this.#current));
   }
 
-  /** Reads all relationships and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
-  static async load(options: DomainRecordsOptions): Promise<Relationships> {
-    return new Relationships(await DomainRecords.load(relationshipKind, options));
+  /** Their changes come from the feed, which is opened then. */
+  static attach(options: DomainRecordsOptions, feed: FederationFeed): Relationships {
+    return new Relationships(new DomainRecords(relationshipKind, options, feed));
   }
 
   get(trustDomain: TrustDomain): FederationRelationship | undefined {
@@ -80,7 +81,7 @@ export class Relationships {
     const { trustDomain } = relationship;
     return await this.#records.change(trustDomain, (before) => {
       if (before === undefined) return relationship;
-      const message = `there is a relationship with ${trustDomain.name} already`;
+      const message = `there is a relationship with ${trustDomain.name} already; federation update changes it`;
       throw new TrustplaneError('ERR_RELATIONSHIP_EXISTS', message);
     });
   }
@@ -104,11 +105,6 @@ export class Relationships {
   /** Also a record that cannot be read. @throws TrustplaneError ERR_RELATIONSHIP_NOT_FOUND, … as `create` */
   async delete(trustDomain: TrustDomain): Promise<void> {
     await this.#records.delete(trustDomain);
-  }
-
-  /** Stops following; waiting writes reject with ERR_FEDERATION_CLOSED. */
-  async close(): Promise<void> {
-    await this.#records.close();
   }
 
   #read(): TrustTerms {

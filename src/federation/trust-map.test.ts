@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { foreignBundle, openFederation } from '../../test/fakes/open-federation.ts';
 import { emptyBundle, IdScope, SpiffeId, TrustDomain, type TrustMap } from '../spiffe/index.ts';
 import { type FederationRelationship, plainTerms } from './relationship.ts';
@@ -41,6 +41,28 @@ describe('the terms in the trust map', () => {
     expect(seen).toHaveLength(3);
   });
 
+  it('end with the bundle they tell of, and not before it', async () => {
+    const { bundles, relationships, trust } = await openTrust();
+    await relationships.create({ ...relationship, accept: payments });
+    await bundles.set(foreignBundle('b.test'));
+    await relationships.delete(b);
+    const { federated, terms } = trust.current();
+    expect(federated.has('b.test')).toBe(true);
+    expect(terms.get('b.test')).toEqual({ accept: payments, publisherId: undefined });
+    await bundles.delete(b);
+    expect(trust.current().terms.size).toBe(0);
+  });
+
+  it('are known before the bundle at every server, as they were written', async () => {
+    const { bundles, relationships, clock, store } = await openTrust();
+    const { seen } = await openTrust({ clock, store });
+    await relationships.create({ ...relationship, accept: payments });
+    await bundles.set(foreignBundle('b.test'));
+    await vi.waitFor(() => expect(seen.at(-1)?.federated.has('b.test')).toBe(true));
+    const withBundle = seen.filter(({ federated }) => federated.has('b.test'));
+    expect(withBundle.map(({ terms }) => terms.get('b.test')?.accept)).toEqual([payments]);
+  });
+
   it('are no news when something else of a relationship changes', async () => {
     const { relationships, seen } = await openTrust();
     await relationships.create(relationship);
@@ -64,6 +86,6 @@ describe('the terms in the trust map', () => {
     expect(trust.current().terms.get('b.test')?.accept).toEqual(payments);
     await bucket.put(key, Buffer.from('{"v":3}'));
     await relationships.delete(b);
-    expect(trust.current().terms.size).toBe(0);
+    expect(trust.current().terms.get('b.test')?.accept).toEqual(payments);
   });
 });

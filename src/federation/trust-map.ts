@@ -27,7 +27,8 @@ export interface TrustTermsSource {
 
 /**
  * The live trust map of this process; no foreign trust domain unless bundles of theirs are given. Each
- * map is immutable; a change makes a new one. The bundle of a domain whose terms are unknown is left out.
+ * map is immutable; a change makes a new one. The bundle of a domain whose terms are unknown is left
+ * out; terms that end before their bundle still tell what of it is accepted.
  */
 export function createTrustMapSource(options: {
   readonly ownBundle: BundleSource;
@@ -47,14 +48,20 @@ export function createTrustMapSource(options: {
     for (const listener of listeners) listener(map);
   };
   ownBundle.watch((own) => change({ own }));
-  foreignBundles?.watch((bundles) => change({ federated: withoutUnknown(bundles, trustTerms) }));
+  foreignBundles?.watch((bundles) =>
+    change({
+      federated: withoutUnknown(bundles, trustTerms),
+      terms: withFormer(trustTerms.terms, map.terms, bundles),
+    }),
+  );
   terms?.watch((next) => {
     const before = trustTerms;
     trustTerms = next;
     // A relationship has more than terms.
     if (sameTerms(before.terms, next.terms) && sameNames(before.unknown, next.unknown)) return;
     const bundles = foreignBundles?.current() ?? new Map<string, Bundle>();
-    change({ federated: withoutUnknown(bundles, next), terms: next.terms });
+    const terms = withFormer(next.terms, map.terms, bundles);
+    change({ federated: withoutUnknown(bundles, next), terms });
   });
   return {
     current: () => map,
@@ -63,6 +70,22 @@ export function createTrustMapSource(options: {
       return () => listeners.delete(listener);
     },
   };
+}
+
+/** A relationship ends with its bundle, but in two steps: what it did not accept is not accepted between them. */
+function withFormer(
+  terms: ReadonlyMap<string, FederationTerms>,
+  before: ReadonlyMap<string, FederationTerms>,
+  bundles: ReadonlyMap<string, Bundle>,
+): ReadonlyMap<string, FederationTerms> {
+  const former = [...before].filter(
+    ([name, { accept }]) => accept.length > 0 && !terms.has(name) && bundles.has(name),
+  );
+  if (former.length === 0) return terms;
+  const scopes = former.map(
+    ([name, { accept }]) => [name, { accept, publisherId: undefined }] as const,
+  );
+  return new Map([...terms, ...scopes]);
 }
 
 function withoutUnknown(

@@ -12,7 +12,8 @@ import {
 import { createMemoryKeyManager, createX509Ca, type X509Ca } from '../../src/ca/index.ts';
 import {
   createTrustMapSource,
-  ForeignBundles,
+  type ForeignBundles,
+  loadFederation,
   type OwnBundle,
   openOwnBundle,
 } from '../../src/federation/index.ts';
@@ -70,10 +71,11 @@ export async function openBroadcastDomain({
   const common = { trustDomain, clock, log, metrics };
   const bucket = store.bucket('authorities');
   const ownBundle = await openOwnBundle({ ...common, bucket });
-  const foreignBundles = await ForeignBundles.load({
+  const federation = await loadFederation({
     ...common,
     bucket: store.bucket('federation'),
   });
+  const { foreignBundles } = federation;
   const own = ownBundle.publisherFor(serverId);
   const ca = await createX509Ca({
     ...common,
@@ -140,7 +142,7 @@ export async function openBroadcastDomain({
       await publisher.close();
       await link.close();
       await ca.close();
-      await foreignBundles.close();
+      await federation.close();
       await ownBundle.close();
     },
   };

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { onTestFinished } from 'vitest';
 import { createThrowawayCa } from '../../src/ca/index.ts';
-import { ForeignBundles, Relationships } from '../../src/federation/index.ts';
+import { loadFederation } from '../../src/federation/index.ts';
 import { createMetrics, type Log, silentLog } from '../../src/ops/index.ts';
 import {
   type Bundle,
@@ -32,11 +32,9 @@ export async function openFederation(
     log: place.log ?? silentLog,
     metrics,
   };
-  const bundles = await ForeignBundles.load(options);
-  onTestFinished(() => bundles.close());
-  const relationships = await Relationships.load(options);
-  onTestFinished(() => relationships.close());
-  return { clock, store, bucket, metrics, bundles, relationships };
+  const { foreignBundles: bundles, relationships, close } = await loadFederation(options);
+  onTestFinished(close);
+  return { clock, store, bucket, metrics, bundles, relationships, close };
 }
 
 const certificates = Array.from({ length: 6 }, () => createThrowawayCa(Date.now(), randomBytes));

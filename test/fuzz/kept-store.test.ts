@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AgentRegistry, JoinTokens } from '../../src/agents/index.ts';
 import { lastingRecords } from '../../src/app/keep-state.ts';
-import { ForeignBundles } from '../../src/federation/index.ts';
+import { loadFederation } from '../../src/federation/index.ts';
 import { FactJournal, keepStore } from '../../src/journal/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { RevocationRegistry } from '../../src/revocations/index.ts';
@@ -103,14 +103,15 @@ class World {
       bucket: kept.bucket('revocations'),
     });
     const agents = await AgentRegistry.load({ ...common, bucket: kept.bucket('agents') });
-    const bundles = await ForeignBundles.load({ ...common, bucket: kept.bucket('federation') });
+    const federation = await loadFederation({ ...common, bucket: kept.bucket('federation') });
+    const { foreignBundles: bundles } = federation;
     const tokens = JoinTokens.create({
       ...common,
       bucket: kept.bucket('tokens'),
       randomBytes: (size) => new Uint8Array(size),
     });
     const close = async (): Promise<void> => {
-      await Promise.all([revocations.close(), agents.close(), bundles.close(), tokens.close()]);
+      await Promise.all([revocations.close(), agents.close(), federation.close(), tokens.close()]);
       await kept.close();
       await journal.close();
     };

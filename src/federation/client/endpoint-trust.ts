@@ -47,7 +47,7 @@ export function judgeEndpoint(
 function judgeWeb(socket: TLSSocket, [leaf]: readonly Uint8Array[], host: string): void {
   if (!socket.authorized || leaf === undefined) {
     throw refused(
-      `the certificate of ${host} is not trusted: ${String(socket.authorizationError)}`,
+      `the certificate of ${host} is not trusted: ${String(socket.authorizationError)}; one of a private authority takes --web-ca-file (webCaFile), an SVID the profile https_spiffe`,
     );
   }
   const certificate = new X509Certificate(leaf);

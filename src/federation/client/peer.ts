@@ -178,7 +178,7 @@ export class Peer {
     this.#judgedBy = bundle;
     if (bundle !== undefined) return { ...profile, bundle };
     const { name } = endpointSpiffeId.trustDomain;
-    const message = `there is no bundle of ${name} yet to verify ${endpointSpiffeId.toString()} with; set one`;
+    const message = `there is no bundle of ${name} yet to verify ${endpointSpiffeId.toString()} with; set one (bundle set --id ${name})`;
     throw new TrustplaneError('ERR_FETCH_NO_BUNDLE', message);
   }
 
