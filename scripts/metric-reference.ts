@@ -63,7 +63,8 @@ async function metricsOf(
     adminSocket: path.join(folder.path, 'admin.sock'),
   };
   const process = createProcess('fatal');
-  const running = await start(buildConfig({ bindAddress: '127.0.0.1:0' }, {}, paths), {
+  const authz = { socket: path.join(folder.path, 'authz.sock'), policies: folder.path };
+  const running = await start(buildConfig({ bindAddress: '127.0.0.1:0' }, { authz }, paths), {
     ...process,
     metrics: recording(process.metrics, found),
   });

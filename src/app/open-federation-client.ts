@@ -82,16 +82,29 @@ async function loadFiles({
   trustBundleFile,
   webCaFile,
 }: RelationshipConfig): Promise<ConfiguredRelationship> {
-  const webCa = webCaFile && parseWebCa((await load(webCaFile)).toString('latin1'));
+  const webCa =
+    webCaFile && (await loadFrom(webCaFile, (bytes) => parseWebCa(bytes.toString('latin1'))));
   const bundle = trustBundleFile && (await loadBundle(relationship, trustBundleFile));
   return { relationship: { ...relationship, webCa }, bundle: bundle || undefined };
 }
 
 async function loadBundle({ trustDomain }: FederationRelationship, file: string): Promise<Bundle> {
+  return await loadFrom(file, (bytes) => {
+    const text = bytes.toString('latin1');
+    if (text.trimStart().startsWith('-----BEGIN')) return parsePemBundle(trustDomain, text);
+    return parseBundleDocument(trustDomain, bytes).bundle;
+  });
+}
+
+/** Errors name the file. */
+async function loadFrom<T>(file: string, parse: (bytes: Buffer) => T): Promise<T> {
   const bytes = await load(file);
-  const text = bytes.toString('latin1');
-  if (text.trimStart().startsWith('-----BEGIN')) return parsePemBundle(trustDomain, text);
-  return parseBundleDocument(trustDomain, bytes).bundle;
+  try {
+    return parse(bytes);
+  } catch (cause) {
+    if (!(cause instanceof TrustplaneError)) throw cause;
+    throw new TrustplaneError(cause.code, `${file}: ${cause.message}`, { cause });
+  }
 }
 
 async function load(file: string): Promise<Buffer> {

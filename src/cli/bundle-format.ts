@@ -7,6 +7,7 @@ import {
   parsePemBundle,
   serializeBundleDocument,
   TrustDomain,
+  TrustplaneError,
 } from '../spiffe/index.ts';
 import { readInput } from './read-input.ts';
 
@@ -30,9 +31,23 @@ export async function readBundle(
   format: BundleFormat,
 ): Promise<{ readonly bundle: Bundle; readonly ignoredKeys: readonly IgnoredKey[] }> {
   const bytes = await readInput(path, MAX_BYTES);
-  if (format === 'spiffe') return parseBundleDocument(trustDomain, bytes);
   const text = Buffer.from(bytes).toString('latin1');
-  return { bundle: parsePemBundle(trustDomain, text), ignoredKeys: [] };
+  try {
+    if (format === 'spiffe') return parseBundleDocument(trustDomain, bytes);
+    return { bundle: parsePemBundle(trustDomain, text), ignoredKeys: [] };
+  } catch (cause) {
+    if (!(cause instanceof TrustplaneError)) throw cause;
+    const hint = isOther(text, format) ? '; it looks like the other format (pem, spiffe)' : '';
+    const place = path === '-' ? 'standard input' : path;
+    throw new TrustplaneError(cause.code, `${place}, read as ${format}: ${cause.message}${hint}`, {
+      cause,
+    });
+  }
+}
+
+function isOther(text: string, format: BundleFormat): boolean {
+  const looks = text.trimStart().startsWith('{') ? 'spiffe' : 'pem';
+  return looks !== format && (looks === 'spiffe' || text.includes('-----BEGIN'));
 }
 
 /** The X.509 authorities in PEM, or the SPIFFE bundle document. */

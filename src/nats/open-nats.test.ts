@@ -83,7 +83,7 @@ it('gives up the first connection when it is told to', async () => {
   const [port = 0] = await freePorts(1);
   await expect(connectNats(optionsFor(`nats://127.0.0.1:${port}`), 100)).rejects.toMatchObject({
     code: 'ERR_NATS_UNREACHABLE',
-    message: 'no connection to NATS: connection refused',
+    message: `no connection to NATS at nats://127.0.0.1:${port}: connection refused`,
   });
   const link = openNats(optionsFor(`nats://127.0.0.1:${port}`));
   const connected = link.connected();

@@ -38,7 +38,8 @@ export async function connectNats(
   if (isConnectedOnce(link)) return link;
   const why = link.fault ?? 'it did not answer';
   await link.close();
-  throw new TrustplaneError('ERR_NATS_UNREACHABLE', `no connection to NATS: ${why}`);
+  const where = options.servers.join(', ');
+  throw new TrustplaneError('ERR_NATS_UNREACHABLE', `no connection to NATS at ${where}: ${why}`);
 }
 
 function isConnectedOnce(link: NatsLink): link is ConnectedNatsLink {
@@ -220,7 +221,8 @@ class Link implements NatsLink {
   #note(error: unknown): void {
     this.#failures += 1;
     this.#failure = messageOf(error);
-    this.#log.warn({ reason: this.#failure }, 'an attempt to connect to NATS failed');
+    const { servers } = this.#options;
+    this.#log.warn({ servers, reason: this.#failure }, 'an attempt to connect to NATS failed');
   }
 
   #random(): number {
