@@ -48,7 +48,9 @@ it('without the servers of a trust domain a root of another arrives at its agent
   const { a, b } = federation;
   await underTraffic(async () => {
     await b.server.stop();
-    await Promise.all([a.nats.start(), b.nats.start()]);
+    for (const { nats } of [a, b]) await nats.start();
+    // What is published while they are apart waits for its publisher to sign it again.
+    await areJoined(a, b);
     await prepareRoot();
   });
 });

@@ -34,7 +34,7 @@ export async function launchDomains(
   if (a === undefined || b === undefined) throw new Error('two trust domains');
   await Promise.all([a.federateWith(b), b.federateWith(a)]);
   await Promise.all([joinNats(a, b), joinNats(b, a)]);
-  await b.nats.line(/Leafnode connection created/);
+  await areJoined(a, b);
   const stack = starting.move();
   return { a, b, [Symbol.asyncDispose]: async () => await stack.disposeAsync() };
 }
@@ -43,4 +43,9 @@ async function joinNats(domain: Domain, other: Domain): Promise<void> {
   const flags = ['--dns', 'localhost', '--federates-with', other.name];
   await domain.createEntry(`spiffe://${domain.name}/nats`, ...flags);
   await domain.startNats();
+}
+
+/** Resolves when the nats-servers that run now, with streams, tell each other who listens. */
+export async function areJoined(...domains: readonly Domain[]): Promise<void> {
+  for (const { nats } of domains) await nats.line(/JetStream using domains/);
 }
