@@ -4,7 +4,7 @@ import { messageOf, type TrustplaneError } from '../spiffe/errors.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import { PushConsumer } from './jetstream-consumer.ts';
 import { jetStreamError } from './jetstream-errors.ts';
-import { patienceMs, pause } from './jetstream-patience.ts';
+import { beginPatience, pause } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { type JetStreamRecord, readRecord } from './jetstream-record.ts';
 
@@ -81,13 +81,13 @@ export class JetStreamTail {
   async #reopen(reason: string): Promise<void> {
     const { clock, log, place } = this.#options;
     this.#consumer = undefined;
-    const end = clock.now() + patienceMs;
+    const isOver = beginPatience(clock);
     while (!this.#isClosed) {
       log.info({ stream: place.stream, reason }, 'changes are followed anew');
       try {
         return await this.open();
       } catch (error) {
-        if (clock.now() >= end) return this.#lose(error);
+        if (isOver()) return this.#lose(error);
         reason = messageOf(error);
       }
       await pause(clock, RETRY_MS);

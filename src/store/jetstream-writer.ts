@@ -4,7 +4,7 @@ import type { JetStreamApi } from './jetstream-api.ts';
 import type { WriteBudget } from './jetstream-budget.ts';
 import { isConflict, isPassing, jetStreamError, NoAnswerError } from './jetstream-errors.ts';
 import type { JetStreamMarkers } from './jetstream-markers.ts';
-import { patienceMs, pause, withPatience } from './jetstream-patience.ts';
+import { beginPatience, pause, withPatience } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { fetchLast } from './jetstream-reader.ts';
 import { type JetStreamRecord, readRecord, recordHeaders } from './jetstream-record.ts';
@@ -110,13 +110,12 @@ export class JetStreamWriter {
     turn: Promise<unknown>,
     passOn: () => void,
   ): Promise<number | undefined> {
-    const deadline = this.#options.clock.now() + patienceMs;
+    const isOver = beginPatience(this.#options.clock);
     await before?.catch(() => {});
     let condition = await this.#conditionOf(write);
     await turn;
     while (this.#inFlight >= MAX_IN_FLIGHT) await this.#answered();
-    if (this.#options.clock.now() >= deadline)
-      throw this.#failed(new Error('writes before it got no answer'));
+    if (isOver()) throw this.#failed(new Error('writes before it got no answer'));
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       if (condition === 'nothing') return undefined;
       const attempt = this.#publish(write, condition);
@@ -132,7 +131,7 @@ export class JetStreamWriter {
           throw this.#failed(error);
         }
         if (error instanceof NoAnswerError && error.isAmbiguous) write.isInDoubt = true;
-        if (this.#options.clock.now() >= deadline) throw this.#failed(error);
+        if (isOver()) throw this.#failed(error);
       }
       await pause(this.#options.clock, pauseMs);
     }
