@@ -85,7 +85,7 @@ export class Inbox {
   /** Begins to listen, where that is possible and was not done. */
   connect(): void {
     const { connection } = this.#parts.link;
-    if (connection === undefined || connection.isClosed()) return;
+    if (this.#isClosed || connection === undefined || connection.isClosed()) return;
     try {
       this.#subscription ??= this.#subscribe(connection);
     } catch (error) {
@@ -137,6 +137,7 @@ export class Inbox {
   }
 
   #receive(bytes: Uint8Array): void {
+    if (this.#isClosed) return;
     if (this.#admits()) return this.#enqueue(bytes);
     const message = `more than ${inboxLimits.perSecond} messages a second`;
     this.#refuse(new TrustplaneError('ERR_BUNDLE_MESSAGE_FLOOD', message));

@@ -9,13 +9,15 @@ import { Inboxes } from './inboxes.ts';
 function open() {
   const clock = new FakeClock();
   const asked: string[] = [];
+  const subscribed = new Map<string, (error: null, message: { data: Uint8Array }) => void>();
   const state = { isDraining: false };
   let onLink: (isConnected: boolean) => void = () => {};
   const connection: Pick<NatsConnection, 'isClosed' | 'subscribe'> = {
     isClosed: () => false,
-    subscribe: () => {
+    subscribe: (subject, options) => {
       if (state.isDraining) throw new Error('DrainingConnectionError');
-      return Object.create({ unsubscribe: () => {} });
+      subscribed.set(subject, Object(options).callback);
+      return Object.create({ unsubscribe: () => void subscribed.delete(subject) });
     },
   };
   const inboxes = new Inboxes({
@@ -43,7 +45,15 @@ function open() {
       subjects.map((subject) => ({ subject, kind: 'bundle', take: () => 'accepted' })),
     );
   };
-  return { clock, state, set, inboxes, asked: () => asked.splice(0), connect: () => onLink(true) };
+  return {
+    clock,
+    state,
+    set,
+    inboxes,
+    subscribed,
+    asked: () => asked.splice(0),
+    connect: () => onLink(true),
+  };
 }
 
 it('asks no more for a subject that is listened to no more', async () => {
@@ -73,4 +83,18 @@ it('fails nobody when a connection that ends takes no subscription', async () =>
   const { set, state } = open();
   state.isDraining = true;
   await expect(set('a')).resolves.toBeUndefined();
+});
+
+it('listens to what is new at once, and to nothing that was given up', async () => {
+  const { inboxes, subscribed, set } = open();
+  const gate = Promise.withResolvers<'accepted'>();
+  await inboxes.set([{ subject: 'slow', kind: 'bundle', take: () => gate.promise }]);
+  subscribed.get('slow')?.(null, { data: new Uint8Array() });
+  // One that is new waits for no message that is being taken in.
+  const adding = set('new');
+  expect([...subscribed.keys()]).toEqual(['new']);
+  const ending = set();
+  gate.resolve('accepted');
+  await Promise.all([adding, ending]);
+  expect([...subscribed.keys()]).toEqual([]);
 });

@@ -48,8 +48,9 @@ export class Inboxes {
       this.#held.set(subject, held);
       return held;
     });
-    await Promise.all(gone.map(async ([, { inbox }]) => await inbox.close()));
-    await this.#connect(begun);
+    // What is given up is not waited for by what is new.
+    const closed = gone.map(async ([, { inbox }]) => await inbox.close());
+    await Promise.all([...closed, this.#connect(begun)]);
   }
 
   /** Judges the last message of a subject anew. */
