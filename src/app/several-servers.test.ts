@@ -289,6 +289,19 @@ describe('what servers share', () => {
     await expect(gone).rejects.toMatchObject({ code: 'ERR_ENTRY_NOT_FOUND' });
   });
 
+  it("an entry that another server deleted is in nobody's way", async () => {
+    const world = new ControlPlaneWorld();
+    const one = await world.start('one');
+    const two = await world.start('two');
+    const { entry } = await one.entries.create(testDraft('web'));
+    expect(await two.entries.create(testDraft('web'))).toEqual({ entry, isNew: false });
+    two.line.hold();
+    await one.entries.delete(entry.id);
+    const again = world.during(two.entries.create(testDraft('web')));
+    two.line.release();
+    expect(await again).toMatchObject({ isNew: true });
+  });
+
   it('nothing is issued by what is not known to be so still', async () => {
     const world = new ControlPlaneWorld();
     const one = await world.start('one');

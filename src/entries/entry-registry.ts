@@ -158,6 +158,8 @@ export class EntryRegistry {
   }
 
   async #create(entry: RegistrationEntry, key: string): Promise<CreatedEntry> {
+    // Another server may have deleted what seems to be in the way.
+    if ((this.#standingAt(key) ?? this.get(entry.id)) !== undefined) await this.catchUpNow();
     let expected = this.#view.claims.at(key)?.revision ?? 0;
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       const same = this.#standingAt(key);
@@ -236,6 +238,7 @@ export class EntryRegistry {
    * deleted then, or after a crash by the next `load`.
    */
   async #move(claim: EntryClaim, entry: RegistrationEntry, key: string): Promise<boolean> {
+    if (this.#standingAt(key) !== undefined) await this.catchUpNow();
     const same = this.#standingAt(key);
     if (same !== undefined) throw exists(same.entry.id);
     const { firstRevision } = claim;

@@ -1,6 +1,6 @@
 import { TrustplaneError } from '../spiffe/errors.ts';
 import type { JetStreamAnswer, JetStreamApi } from './jetstream-api.ts';
-import { JetStreamError, NO_STREAM } from './jetstream-errors.ts';
+import { JetStreamError, NO_STREAM, NoAnswerError } from './jetstream-errors.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { storeLimits } from './store-rules.ts';
 
@@ -69,7 +69,7 @@ export async function createStream(
 }
 
 /**
- * Refuses a stream that would lose or hide records; raises its replicas where there are too few.
+ * Refuses a stream, made before, that would lose or hide records; raises its replicas where there are too few.
  * @throws TrustplaneError ERR_STORE_UNSAFE, JetStreamError, NoAnswerError
  */
 export async function checkStream(
@@ -77,7 +77,7 @@ export async function checkStream(
   place: JetStreamPlace,
   replicas: number,
 ): Promise<StreamReplicas> {
-  const info = await api.call(`STREAM.INFO.${place.stream}`);
+  const info = await fetchInfo(api, place);
   const config = info.in('config');
   const wrong = Object.entries(REQUIRED).find(([name, value]) => config.get(name) !== value);
   if (wrong !== undefined) {
@@ -90,6 +90,16 @@ export async function checkStream(
   if (config.number('num_replicas') >= replicas) return replicasOf(info);
   const raised = { ...config.members, num_replicas: replicas };
   return replicasOf(await api.call(`STREAM.UPDATE.${place.stream}`, raised));
+}
+
+/** Where another server makes it at the same time it is known by name before it is there. */
+async function fetchInfo(api: JetStreamApi, { stream }: JetStreamPlace): Promise<JetStreamAnswer> {
+  try {
+    return await api.call(`STREAM.INFO.${stream}`);
+  } catch (error) {
+    if (!(error instanceof JetStreamError) || error.code !== NO_STREAM) throw error;
+    throw new NoAnswerError(`the stream ${stream} is not there yet`, false, error);
+  }
 }
 
 function replicasOf(info: JetStreamAnswer): StreamReplicas {
