@@ -30,6 +30,8 @@ export const NO_STREAM = 10059;
 const PASSING = [10005, 10008, 10009, 10118, 10158, 10163, 10167];
 const FULL = [10002, 10023, 10028, 10047, 10077];
 const READ_ONLY = [10109];
+/** A single nats-server, or fewer in the cluster than replicas. */
+const TOO_FEW = [10005, 10074];
 
 export function isConflict(error: unknown): boolean {
   return error instanceof JetStreamError && CONFLICTS.includes(error.code);
@@ -50,7 +52,8 @@ export function requestError(error: unknown): Error {
 }
 
 function nobody(cause: unknown): NoAnswerError {
-  return new NoAnswerError('no server of NATS leads the stream', false, cause);
+  const why = 'no server of NATS leads the stream, or JetStream is not enabled there';
+  return new NoAnswerError(why, false, cause);
 }
 
 function silence(cause: unknown): NoAnswerError {
@@ -71,6 +74,9 @@ function meaningOf(error: unknown): readonly [ErrorCode, string] {
   if (!(error instanceof JetStreamError)) return ['ERR_STORE_UNAVAILABLE', 'does not answer'];
   if (FULL.includes(error.code)) return ['ERR_STORE_FULL', 'has no room left; give NATS more'];
   if (READ_ONLY.includes(error.code)) return ['ERR_STORE_READ_ONLY', 'is sealed'];
+  if (TOO_FEW.includes(error.code)) {
+    return ['ERR_STORE_UNAVAILABLE', 'has fewer nats-servers than server.store.replicas'];
+  }
   if (error.code === NO_STREAM) {
     return ['ERR_STORE_UNAVAILABLE', 'is gone; restore it from a backup'];
   }
