@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
+import { createFreshFacts } from '../../src/app/fresh-facts.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { ServerDirectory } from '../../src/servers/index.ts';
 import { SpiffeId, TrustDomain, TrustplaneError } from '../../src/spiffe/index.ts';
@@ -94,6 +95,20 @@ it('revocations: the later of both instants holds on both, and for whoever comes
     expect(revocations.list()).toHaveLength(1);
     expect(revocations.find({ spiffeId, issuedAt: now })).toBeDefined();
     expect(revocations.find({ spiffeId, issuedAt: now + 1 })).toBeUndefined();
+  }
+});
+
+it('issuance: what it goes by is known when it was asked for', async () => {
+  const [first, second] = [await openRegistry({ store: one }), await openRegistry({ store: two })];
+  const { revocations } = await openRevocations({ store: two, clock });
+  const facts = createFreshFacts(two, { entries: second.registry, revocations });
+  for (let i = 0; i < 20; i++) {
+    const { entry } = await first.registry.create(testDraft(`web-${i}`));
+    await facts();
+    expect(second.registry.get(entry.id)).toEqual(entry);
+    await first.registry.delete(entry.id);
+    await Promise.all([facts(), facts()]);
+    expect(second.registry.get(entry.id)).toBeUndefined();
   }
 });
 
