@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { areJoined } from '../programs/launch-domains.ts';
 import {
   type Federation,
   launchFederation,
