@@ -1,10 +1,12 @@
+import type { Log } from '../ops/index.ts';
+import type { Clock } from '../spiffe/index.ts';
 import {
+  type Bucket,
   BucketFeed,
   type FeedTarget,
   type StoreEvent,
   type StoreSnapshot,
 } from '../store/index.ts';
-import type { DomainRecordsOptions } from './domain-records.ts';
 
 /**
  * Follows the bucket `federation` for the records of each kind in it, all in the one order in which they
@@ -16,7 +18,12 @@ export class FederationFeed implements FeedTarget {
   readonly #targets = new Map<string, FeedTarget>();
   #following: Promise<void> = Promise.resolve();
 
-  constructor(options: DomainRecordsOptions) {
+  constructor(options: {
+    /** The bucket `federation`. */
+    readonly bucket: Bucket;
+    readonly clock: Clock;
+    readonly log: Log;
+  }) {
     this.#feed = new BucketFeed({
       ...options,
       what: 'federated trust domains',
