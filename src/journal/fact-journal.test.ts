@@ -109,15 +109,15 @@ it('is read while it is written anew', async () => {
   const journal = await open();
   const value = 'x'.repeat(500_000);
   await journal.note([era, fact('kept', 1)]);
-  let isOver = false;
+  const over = new AbortController();
   const read = async (): Promise<void> => {
-    while (!isOver) expect((await journal.read('agents', 'kept'))?.revision).toBe(1);
+    while (!over.signal.aborted) expect((await journal.read('agents', 'kept'))?.revision).toBe(1);
   };
   const readers = Array.from({ length: 8 }, read);
   for (let revision = 2; revision < 60; revision++) {
     await journal.note([fact('a', revision, value)]);
   }
-  isOver = true;
+  over.abort();
   await Promise.all(readers);
 });
 
