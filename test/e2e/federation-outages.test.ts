@@ -48,7 +48,7 @@ it('without NATS a root arrives at the Envoys of another trust domain by polling
 it('without the servers of a trust domain a root of another arrives at its agents over NATS, and in its Envoys (FED-21)', async () => {
   const { a, b } = federation;
   await underTraffic(async () => {
-    await b.server.stop();
+    expect(await b.server.stop()).toBe(0);
     for (const { nats } of [a, b]) await nats.start();
     // What is published while they are apart waits for its publisher to sign it again.
     await areJoined(a, b);
