@@ -16,7 +16,7 @@ export async function openFederation(
   store: Store,
 ): Promise<Federation> {
   const options = { bucket: store.bucket('federation'), trustDomain, clock, log, metrics };
-  const { relationships, foreignBundles, close } = await loadFederation(options);
-  closing.defer(close);
-  return { foreignBundles, relationships };
+  const loaded = await loadFederation(options);
+  closing.defer(() => loaded.close());
+  return { foreignBundles: loaded.foreignBundles, relationships: loaded.relationships };
 }

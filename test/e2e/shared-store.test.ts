@@ -72,7 +72,7 @@ it('a server that is started before its nats-servers waits for them', async () =
   await log.line('an attempt to connect to NATS failed');
   const nats = await launchNatsServer({ jetStream: true, port });
   onTestFinished(async () => await nats[Symbol.asyncDispose]());
-  await log.line('{"ready":true');
+  expect(await log.line('{"ready":true')).toContain('adminSocket');
 });
 
 async function launch(folder: RunFolder): Promise<LaunchedServer> {
