@@ -8,6 +8,8 @@ export interface FactHead extends Omit<Fact, 'value' | 'bucket' | 'key'> {
   readonly isDeleted: boolean;
   /** Where its line lies in the file; undefined until that is written. */
   readonly at: LinePlace | undefined;
+  /** Until then: where that of the fact before it lies, which counts if this one is never written. */
+  readonly former: LinePlace | undefined;
 }
 
 export interface LinePlace {
@@ -85,8 +87,10 @@ export class FactIndex {
         return this.#drop(change.bucket, change.key);
       case 'fact': {
         const { bucket, key, era, revision, expiresAt, value } = change;
+        const before = this.at(bucket, key);
+        const former = at === undefined ? (before?.at ?? before?.former) : undefined;
         this.#drop(bucket, key);
-        const head = { era, revision, expiresAt, isDeleted: value === undefined, at };
+        const head = { era, revision, expiresAt, isDeleted: value === undefined, at, former };
         const facts = this.#facts.get(bucket) ?? new Map<string, FactHead>();
         this.#facts.set(bucket, facts.set(key, head));
         this.#liveBytes += at?.bytes ?? 0;
@@ -102,21 +106,25 @@ export class FactIndex {
     const head = facts?.get(fact.key);
     if (head === undefined || head.revision !== fact.revision || head.era !== fact.era) return;
     this.#liveBytes += at.bytes - (head.at?.bytes ?? 0);
-    facts?.set(fact.key, { ...head, at });
+    facts?.set(fact.key, { ...head, at, former: undefined });
   }
 
-  /** Each fact whose line is written. */
+  /** The line of each fact that is written. */
   *placed(): Generator<PlacedFact> {
     for (const [bucket, facts] of this.#facts) {
       for (const [key, head] of facts) {
-        if (head.at !== undefined) yield { bucket, key, head, at: head.at };
+        const at = head.at ?? head.former;
+        if (at !== undefined) yield { bucket, key, head, at };
       }
     }
   }
 
-  /** Says where the line of a fact is now, if that is still the one. */
+  /** Says where a line is now that `placed` told of, whatever was noted since. */
   move({ bucket, key, head }: PlacedFact, at: LinePlace): void {
-    if (this.at(bucket, key) === head) this.#facts.get(bucket)?.set(key, { ...head, at });
+    const now = this.at(bucket, key);
+    const facts = this.#facts.get(bucket);
+    if (now === head && head.at !== undefined) facts?.set(key, { ...head, at });
+    else if (now?.former !== undefined) facts?.set(key, { ...now, former: at });
   }
 
   /** Forgets what has expired; returns how many facts that were. */
