@@ -53,10 +53,7 @@ export function cursorOver(
     foreignBundles,
     relationships,
     revocations,
-  }: Pick<
-    ServerRole,
-    'ownBundle' | 'entries' | 'foreignBundles' | 'relationships' | 'revocations'
-  >,
+  }: Pick<ServerRole, 'ownBundle' | 'entries' | 'foreignBundles' | 'relationships' | 'revocations'>,
   { agents }: { readonly agents: AgentRegistry },
 ): StoreCursor {
   const bundle: StoreReader = {
