@@ -1,4 +1,4 @@
-import { type Bundle, serializeJwks } from '../spiffe/index.ts';
+import { serializeJwks } from '../spiffe/index.ts';
 import { oncePerUpdate, type UpdateEncoder } from './update-encoder.ts';
 
 /**
@@ -6,21 +6,10 @@ import { oncePerUpdate, type UpdateEncoder } from './update-encoder.ts';
  * federated ones, as a JWK Set each; one without keys trusts nobody.
  */
 export function createJwtBundlesEncoder(): UpdateEncoder {
-  return oncePerUpdate('JWTBundlesResponse', ({ bundle, federatedBundles }) => ({
-    bundles: Object.fromEntries(
-      [bundle, ...federatedBundles.values()].map((each) => [each.trustDomain.id, jwksOf(each)]),
-    ),
-  }));
-}
-
-const documents = new WeakMap<Bundle, Buffer>();
-
-/** Once per bundle: most updates bring other certificates only. */
-function jwksOf(bundle: Bundle): Buffer {
-  let document = documents.get(bundle);
-  if (document === undefined) {
-    document = Buffer.from(serializeJwks(bundle));
-    documents.set(bundle, document);
-  }
-  return document;
+  return oncePerUpdate('JWTBundlesResponse', {
+    build: () => ({}),
+    mapField: 'bundles',
+    bundlesOf: ({ bundle, federatedBundles }) => [bundle, ...federatedBundles.values()],
+    valueOf: (bundle) => Buffer.from(serializeJwks(bundle)),
+  });
 }
