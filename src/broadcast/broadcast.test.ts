@@ -6,6 +6,7 @@ import {
   openBroadcastDomain,
 } from '../../test/fakes/broadcast-domain.ts';
 import { eventually } from '../../test/programs/eventually.ts';
+import { freePorts } from '../../test/programs/free-ports.ts';
 import { launchNatsServer, type NatsServer } from '../../test/programs/launch-nats-server.ts';
 import { createMetrics, silentLog, systemClock } from '../ops/index.ts';
 import { type Bundle, bundleDigest, generateP256KeyPair, TrustDomain } from '../spiffe/index.ts';
@@ -89,6 +90,47 @@ async function refusals({ metrics }: BroadcastDomain): Promise<Record<string, nu
 async function refused(by: BroadcastDomain, what: string): Promise<void> {
   await until(`refused: ${what}`, async () => ((await refusals(by))[what] ?? 0) > 0);
 }
+
+/** Two nats-servers of a cluster each, which gateways join. */
+async function gateways(jetStream: boolean): Promise<readonly [NatsServer, NatsServer]> {
+  const [west = 0, east = 0, ...routes] = await freePorts(4);
+  const remotes = [
+    `{ name: west, url: "nats://127.0.0.1:${west}" }`,
+    `{ name: east, url: "nats://127.0.0.1:${east}" }`,
+  ];
+  const start = async (name: string, port: number, route: number) =>
+    await nats({
+      name,
+      jetStream,
+      config: `
+        cluster { name: ${name}, listen: "127.0.0.1:${route}", routes: ["nats://127.0.0.1:${route}"] }
+        gateway { name: ${name}, listen: "127.0.0.1:${port}", gateways: [ ${remotes.join(', ')} ] }`,
+    });
+  return await Promise.all([
+    start('west', west, routes[0] ?? 0),
+    start('east', east, routes[1] ?? 0),
+  ]);
+}
+
+it.each([
+  ['JetStream', true],
+  ['core NATS', false],
+])('comes over gateways of %s, to those who are late too (FED-21)', async (_, jetStream) => {
+  const [west, east] = await gateways(jetStream);
+  const a = await domain(west, 'a.test');
+  const b = await domain(east, 'b.test');
+  await Promise.all([a.federate(b), b.federate(a)]);
+  for (const each of [a, b]) await until('published', () => each.publisher.fault === undefined);
+  await a.ca.prepare();
+  await arrival(b, a);
+  await b.ca.prepare();
+  await arrival(a, b);
+  const late = await domain(east, 'c.test');
+  await late.federate(a);
+  await a.ca.prepare();
+  await arrival(late, a);
+  expect(late.last(a)).toMatchObject({ via: 'broadcast' });
+});
 
 describe.each([
   ['JetStream', true],
