@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import {
   ackSubjects,
@@ -17,6 +16,7 @@ import {
 } from '../nats/index.ts';
 import { writeFileAtomic } from '../ops/index.ts';
 import { SpiffeId, type TrustDomain } from '../spiffe/index.ts';
+import { makeNatsFolder } from './make-nats-folder.ts';
 
 export { createNkeyFile } from '../nats/index.ts';
 
@@ -120,7 +120,7 @@ function comment(purpose: string): readonly string[] {
 
 /** It holds no secret, and whose user runs nats-server is not known. */
 async function write(folder: string, text: string): Promise<string> {
-  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await makeNatsFolder(folder);
   const file = path.join(folder, 'nats-server.conf');
   await writeFileAtomic(file, Buffer.from(text), { mode: 0o644 });
   return file;

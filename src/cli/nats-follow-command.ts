@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { Command } from 'commander';
 import { SpiffeId } from '../spiffe/index.ts';
@@ -40,15 +39,17 @@ async function follow(io: Io, options: FollowOptions): Promise<void> {
     { resolveEndpoint },
     { systemClock, createLog },
     { followNats },
+    { makeNatsFolder },
   ] = await Promise.all([
     import('../client/index.ts'),
     import('./endpoint.ts'),
     import('../ops/index.ts'),
     import('../app/nats-follow.ts'),
+    import('../app/make-nats-folder.ts'),
   ]);
   const { spiffeId, pidFile, once = false } = options;
   const folder = path.resolve(options.dir);
-  await mkdir(folder, { recursive: true, mode: 0o755 });
+  await makeNatsFolder(folder);
   const stop = new AbortController();
   const client = createWorkloadApiClient({
     address: resolveEndpoint(io, options.socket),

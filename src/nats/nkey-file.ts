@@ -15,6 +15,9 @@ export async function createNkeyFile(file: string): Promise<string> {
     await handle.sync();
     return pair.getPublicKey();
   } catch (error) {
-    throw new TrustplaneError('ERR_FILE_WRITE', `the seed was not written: ${messageOf(error)}`);
+    throw new TrustplaneError(
+      'ERR_FILE_WRITE',
+      `the seed was not written to ${file}, which has to be a new file; choose another name, or move away what is there (${messageOf(error)})`,
+    );
   }
 }
