@@ -124,7 +124,11 @@ describe('trustplane up refuses', () => {
     expect(refused.code).not.toBe(0);
     expect(refused.stderr).toContain('ERR_KEY_FILE_DAMAGED');
     expect(refused.stderr).toContain(file);
-    expect(snapshot()).toEqual(before);
+    // The journal has a line more: how far the store was when it was opened.
+    const { 'facts.journal': journal = '', ...rest } = snapshot();
+    const { 'facts.journal': journalBefore = '', ...restBefore } = before;
+    expect(rest).toEqual(restBefore);
+    expect(Buffer.from(journal, 'base64').indexOf(Buffer.from(journalBefore, 'base64'))).toBe(0);
   });
 
   it('keys whose database is gone, and keeps them', async () => {
