@@ -1,4 +1,13 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+
+const programs = {
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
+  // Each runs many programs, and some say how long things take.
+  maxWorkers: Math.max(1, Math.floor(availableParallelism() / 2)),
+  sequence: { groupOrder: 1 },
+};
 
 export default defineConfig({
   test: {
@@ -13,16 +22,20 @@ export default defineConfig({
           ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          maxWorkers: availableParallelism(),
+          sequence: { groupOrder: 0 },
         },
       },
       {
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 180_000,
+          exclude: ['test/e2e/**/*-drill.test.ts'],
+          ...programs,
         },
       },
+      // What is done again and again: not of `npm test`, but of CI.
+      { test: { name: 'drill', include: ['test/e2e/**/*-drill.test.ts'], ...programs } },
     ],
   },
 });

@@ -13,7 +13,7 @@ const root = path.join(import.meta.dirname, '..');
 
 process.exitCode = await main(process.argv.slice(2));
 
-/** Arguments go to vitest, such as a file's name. */
+/** Arguments go to vitest, such as a file's name; without any all tests but the drills run. */
 async function main(args: readonly string[]): Promise<number> {
   if (!(await preparePrograms())) return 1;
   const folder = mkdtempSync(path.join(tmpdir(), 'tp-test-'));
@@ -53,7 +53,8 @@ async function runVitest(args: readonly string[], report: string): Promise<numbe
   const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
   return await new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...args], {
+    const which = args.length === 0 ? ['--project=unit', '--project=e2e'] : args;
+    const child = spawn(process.execPath, [vitest, 'run', ...reporters, ...which], {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
     });

@@ -451,7 +451,18 @@ async function evict(bucket: Bucket, expectedRevision: number): Promise<void> {
   const big = new Uint8Array(storeLimits.maxValueBytes);
   const { revision } = await bucket.list('');
   expect(revision).toBe(expectedRevision);
-  for (let i = 0; i < 6; i++) await bucket.put('zz', big);
+  let last = Number.POSITIVE_INFINITY;
+  const fill = async (): Promise<void> => {
+    for (let i = 0; i < 5; i++) await bucket.put('zz', big);
+    last = await bucket.put('zz', big);
+    await bucket.put('zz', new Uint8Array());
+  };
+  // What a write resolves with may come to the watchers later.
+  const filled = fill();
+  for await (const event of bucket.watch('zz', revision, new AbortController().signal)) {
+    if (event.revision > last) break;
+  }
+  await filled;
 }
 
 /** The first `count` changes. */
