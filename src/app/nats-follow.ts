@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { WorkloadApiClient } from '../client/index.ts';
-import type { Log } from '../ops/index.ts';
+import { type Log, pause } from '../ops/index.ts';
 import { type Clock, messageOf, type SpiffeId } from '../spiffe/index.ts';
 import { buildSvidFiles, writeSvidFiles } from './nats-svid-files.ts';
 
@@ -48,7 +48,7 @@ async function keep(
       return;
     } catch (error) {
       log.error({ reason: messageOf(error) }, 'the files of nats-server are not up to date');
-      await nap(clock, signal);
+      await pause(clock, RETRY_MS, signal);
     }
   }
 }
@@ -68,11 +68,4 @@ function findNatsServer(pidFile: string): number | undefined {
   } catch {
     return undefined;
   }
-}
-
-async function nap(clock: Clock, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    clock.setTimer(RETRY_MS, resolve);
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
+import { pause } from '../ops/index.ts';
 import {
   type Clock,
   type JsonValue,
@@ -134,12 +135,6 @@ async function readAnswer(response: IncomingMessage): Promise<VaultAnswer> {
 
 function parseBody(bytes: Buffer): JsonValue | undefined {
   return bytes.length === 0 ? undefined : parseJson(bytes.toString());
-}
-
-function pause(clock: Clock, delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.setTimer(delayMs, resolve);
-  });
 }
 
 function unavailable(

@@ -1,4 +1,5 @@
 import type { Log } from '../ops/index.ts';
+import { pause } from '../ops/pause.ts';
 import {
   type Bundle,
   type Clock,
@@ -76,7 +77,7 @@ export class UpstreamIdentity {
       } catch (error) {
         this.#note(messageOf(error));
       }
-      if (!signal.aborted) await this.#pause();
+      await pause(this.#options.clock, RETRY_MS, signal);
     }
   }
 
@@ -111,17 +112,5 @@ export class UpstreamIdentity {
   #note(fault: string): void {
     if (fault !== this.#fault) this.#options.log.warn({ error: fault }, 'no SVID from upstream');
     this.#fault = fault;
-  }
-
-  #pause(): Promise<void> {
-    const { clock } = this.#options;
-    return new Promise((resolve) => {
-      const timer = clock.setTimer(RETRY_MS, resolve);
-      const end = (): void => {
-        timer.cancel();
-        resolve();
-      };
-      this.#stop.signal.addEventListener('abort', end, { once: true });
-    });
   }
 }

@@ -6,6 +6,7 @@ import {
   type ServiceError,
   status,
 } from '@grpc/grpc-js';
+import { pause } from '../ops/pause.ts';
 import { type Clock, type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Dial, dialUnix, loadService } from '../wire/index.ts';
 import type { EndpointAddress } from './endpoint-address.ts';
@@ -130,7 +131,7 @@ async function* watchX509(
     if (signal.aborted) return;
     const event = endEvent(ended, failures, options);
     yield event;
-    await pause(event.retryInMs, signal, options.clock);
+    await pauseAlive(event.retryInMs, signal, options.clock);
   }
 }
 
@@ -160,19 +161,10 @@ function endEvent(
 }
 
 /** Keeps the process alive meanwhile, as an open stream would: the timers of a clock do not. */
-function pause(delayMs: number, signal: AbortSignal, clock: Clock): Promise<void> {
-  return new Promise((resolve) => {
-    const alive = setInterval(() => {}, LONGEST_INTERVAL_MS);
-    const end = (): void => {
-      clearInterval(alive);
-      timer.cancel();
-      signal.removeEventListener('abort', end);
-      resolve();
-    };
-    const timer = clock.setTimer(delayMs, end);
-    if (signal.aborted) end();
-    else signal.addEventListener('abort', end, { once: true });
-  });
+async function pauseAlive(delayMs: number, signal: AbortSignal, clock: Clock): Promise<void> {
+  const alive = setInterval(() => {}, LONGEST_INTERVAL_MS);
+  await pause(clock, delayMs, signal);
+  clearInterval(alive);
 }
 
 function openX509Stream(client: Client): X509Stream {

@@ -14,6 +14,7 @@ export { limitLog } from './limit-log.ts';
 export { createLog, type LevelControl, type Log, silentLog } from './log.ts';
 export { type LogLevel, logLevels } from './log-levels.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
+export { pause } from './pause.ts';
 export { readStartTime } from './process-stat.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';
 export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';

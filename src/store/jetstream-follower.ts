@@ -1,11 +1,12 @@
 import type { Log } from '../ops/log.ts';
+import { pause } from '../ops/pause.ts';
 import type { Clock, Timer } from '../spiffe/clock.ts';
 import { messageOf, TrustplaneError } from '../spiffe/errors.ts';
 import { ChangeFeed, type ReadChanges } from './change-feed.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import { jetStreamError } from './jetstream-errors.ts';
 import type { JetStreamMarkers } from './jetstream-markers.ts';
-import { pause, withPatience } from './jetstream-patience.ts';
+import { withPatience } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { lastMessageOf, readMessages, type StreamState, streamState } from './jetstream-reader.ts';
 import { type JetStreamRecord, readHeaders } from './jetstream-record.ts';

@@ -1,3 +1,4 @@
+import { pause } from '../ops/pause.ts';
 import type { Clock } from '../spiffe/clock.ts';
 import { isPassing, jetStreamError } from './jetstream-errors.ts';
 
@@ -5,12 +6,6 @@ const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
 /** How long a request is repeated: longer than a stream takes to elect a leader. */
 const patienceMs = 15_000;
-
-export async function pause(clock: Clock, ms: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    clock.setTimer(ms, resolve);
-  });
-}
 
 /** Says when patience is over that begins now; a clock that is set back by more ends it as well. */
 export function beginPatience(clock: Clock): () => boolean {

@@ -1,9 +1,9 @@
 import { createInbox, type Msg } from '@nats-io/transport-node';
+import { pause } from '../ops/pause.ts';
 import type { Clock } from '../spiffe/clock.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import { type ConsumerOptions, createConsumer, DeliveryOrder } from './jetstream-consumer.ts';
 import { JetStreamError, NO_MESSAGE, NoAnswerError } from './jetstream-errors.ts';
-import { pause } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { type JetStreamMessage, messageOf } from './jetstream-record.ts';
 

@@ -1,10 +1,11 @@
 import type { Log } from '../ops/log.ts';
+import { pause } from '../ops/pause.ts';
 import type { Clock } from '../spiffe/clock.ts';
 import { messageOf, type TrustplaneError } from '../spiffe/errors.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import { PushConsumer } from './jetstream-consumer.ts';
 import { jetStreamError } from './jetstream-errors.ts';
-import { beginPatience, pause } from './jetstream-patience.ts';
+import { beginPatience } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { type JetStreamRecord, readRecord } from './jetstream-record.ts';
 

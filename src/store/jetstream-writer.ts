@@ -1,10 +1,11 @@
+import { pause } from '../ops/pause.ts';
 import type { Clock } from '../spiffe/clock.ts';
 import { messageOf, TrustplaneError } from '../spiffe/errors.ts';
 import type { JetStreamApi } from './jetstream-api.ts';
 import type { WriteBudget } from './jetstream-budget.ts';
 import { isConflict, isPassing, jetStreamError, NoAnswerError } from './jetstream-errors.ts';
 import type { JetStreamMarkers } from './jetstream-markers.ts';
-import { beginPatience, pause, withPatience } from './jetstream-patience.ts';
+import { beginPatience, withPatience } from './jetstream-patience.ts';
 import type { JetStreamPlace } from './jetstream-place.ts';
 import { fetchLast } from './jetstream-reader.ts';
 import { type JetStreamRecord, readRecord, recordHeaders } from './jetstream-record.ts';

@@ -14,7 +14,7 @@ import { AcmeError, AcmeSession } from './acme-session.ts';
 import { createAcmeTransport } from './acme-transport.ts';
 import { buildChallengeCertificate } from './challenge-certificate.ts';
 import { type OrderedCertificate, orderCertificate } from './order-certificate.ts';
-import { pause } from './pause.ts';
+import { pauseOrThrow } from './pause-or-throw.ts';
 
 const FIRST_RETRY_MS = 60_000;
 const LONGEST_RETRY_MS = 4 * 3_600_000;
@@ -111,11 +111,11 @@ class Kept implements AcmeCertificate {
     const { signal } = this.#closing;
     for (let failures = 0; ; ) {
       for (let left = this.#dueIn(); left > 0; left = this.#dueIn())
-        await pause(clock, Math.min(left, LONGEST_SLEEP_MS), signal);
+        await pauseOrThrow(clock, Math.min(left, LONGEST_SLEEP_MS), signal);
       const retryMs = await this.#renew(failures);
       const isDone = retryMs === undefined && this.#dueIn() > 0;
       // What is to be renewed at once, as with a clock far ahead, would spend the authority's patience.
-      await pause(clock, retryMs ?? backoffMs(isDone ? 0 : failures), signal);
+      await pauseOrThrow(clock, retryMs ?? backoffMs(isDone ? 0 : failures), signal);
       failures = isDone ? 0 : failures + 1;
     }
   }

@@ -14,7 +14,7 @@ import {
   orderMessage,
 } from './acme-messages.ts';
 import type { AcmeSession, Answered } from './acme-session.ts';
-import { pause } from './pause.ts';
+import { pauseOrThrow } from './pause-or-throw.ts';
 
 const CHALLENGE = 'tls-alpn-01';
 const FIRST_POLL_MS = 1_000;
@@ -95,7 +95,7 @@ async function poll<T>(
     if (isWanted(message)) return message;
     if (polls === MAX_POLLS) throw unexpected(`${url} has not become what it should in time`);
     const delayMs = retryAfterMs ?? FIRST_POLL_MS * polls;
-    await pause(clock, Math.min(delayMs, LONGEST_POLL_MS), signal);
+    await pauseOrThrow(clock, Math.min(delayMs, LONGEST_POLL_MS), signal);
   }
 }
 
