@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
-import { pause } from '../ops/index.ts';
+import { pause, readBytes } from '../ops/index.ts';
 import {
   type Clock,
   type JsonValue,
@@ -122,15 +122,8 @@ function ask(
 }
 
 async function readAnswer(response: IncomingMessage): Promise<VaultAnswer> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response) {
-    const bytes = Buffer.from(chunk);
-    size += bytes.length;
-    if (size > MAX_BYTES) throw new Error(`the answer has over ${MAX_BYTES} bytes`);
-    chunks.push(bytes);
-  }
-  return { status: response.statusCode ?? 0, body: parseBody(Buffer.concat(chunks)) };
+  const body = parseBody(await readBytes(response, MAX_BYTES));
+  return { status: response.statusCode ?? 0, body };
 }
 
 function parseBody(bytes: Buffer): JsonValue | undefined {

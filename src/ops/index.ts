@@ -16,6 +16,7 @@ export { type LogLevel, logLevels } from './log-levels.ts';
 export { createMetrics, type Metrics } from './metrics.ts';
 export { pause } from './pause.ts';
 export { readStartTime } from './process-stat.ts';
+export { readBytes } from './read-bytes.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';
 export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';

@@ -1,5 +1,6 @@
 import type { NatsConnection } from '@nats-io/transport-node';
 import type { Log } from '../ops/log.ts';
+import { readBytes } from '../ops/read-bytes.ts';
 import { messageOf } from '../spiffe/errors.ts';
 import { JetStreamAnswer } from './jetstream-api.ts';
 
@@ -65,12 +66,6 @@ async function askMonitoring(
 
 async function fetchJson(url: URL): Promise<JetStreamAnswer> {
   const response = await fetch(url, { signal: AbortSignal.timeout(ASK_MS), redirect: 'error' });
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw new Error(`more than ${MAX_ANSWER_BYTES} bytes came`);
-    chunks.push(chunk);
-  }
-  return new JetStreamAnswer(JSON.parse(Buffer.concat(chunks).toString()));
+  const bytes = response.body === null ? '' : await readBytes(response.body, MAX_ANSWER_BYTES);
+  return new JetStreamAnswer(JSON.parse(bytes.toString()));
 }

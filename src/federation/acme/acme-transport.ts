@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
+import { readBytes } from '../../ops/index.ts';
 import { messageOf, TrustplaneError } from '../../spiffe/index.ts';
 
 const TIMEOUT_MS = 15_000;
@@ -50,23 +51,11 @@ export function createAcmeTransport(ca: string | undefined, signal: AbortSignal)
       return {
         status: response.statusCode ?? 0,
         headers: response.headers,
-        body: await readBody(response),
+        body: (await readBytes(response, MAX_BYTES)).toString('utf8'),
       };
     } catch (cause) {
       const message = `${method} ${url} failed: ${messageOf(cause)}`;
       throw new TrustplaneError('ERR_ACME_UNAVAILABLE', message, { cause });
     }
   };
-}
-
-async function readBody(response: IncomingMessage): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response) {
-    const bytes = Buffer.from(chunk);
-    size += bytes.length;
-    if (size > MAX_BYTES) throw new Error(`the answer has over ${MAX_BYTES} bytes`);
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks).toString('utf8');
 }
