@@ -3,6 +3,7 @@ import {
   type Bundle,
   bundleDigest,
   type Clock,
+  MAX_SEQUENCE_LEAP,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
@@ -13,9 +14,6 @@ import type { BundleInterest } from './bundle-interest.ts';
 import { type VerifiedBundleMessage, verifyBundleMessage } from './bundle-message.ts';
 import type { Listening } from './inbox.ts';
 import { Inboxes } from './inboxes.ts';
-
-/** How far a sequence number may rise at once: the holder of a stolen key could else lock the owner out. */
-const SEQUENCE_LEAP = 4_294_967_296n;
 
 export interface BundleSubscriberOptions {
   readonly link: BroadcastLink;
@@ -121,7 +119,7 @@ class RunningSubscriber implements BundleSubscriber {
 
   #isTaken(bundle: Bundle | undefined): boolean {
     if (bundle === undefined) return false;
-    return this.#taken.get(bundle.trustDomain.name) === digestOf(bundle);
+    return this.#taken.get(bundle.trustDomain.name) === bundleDigest(bundle);
   }
 
   #verifierOf({ publisherId }: BundleInterest): Bundle | undefined {
@@ -155,7 +153,7 @@ class RunningSubscriber implements BundleSubscriber {
 function checkSequence({ bundle, sequence }: VerifiedBundleMessage, trusted?: Bundle): boolean {
   const { trustDomain } = bundle;
   const there = trusted?.sequenceNumber ?? 0n;
-  if (trusted !== undefined && digestOf(trusted) === digestOf(bundle)) return false;
+  if (trusted !== undefined && bundleDigest(trusted) === bundleDigest(bundle)) return false;
   const isThere = trusted?.sequenceNumber !== undefined;
   const told = `the bundle of ${trustDomain.name} has the sequence number ${sequence}`;
   if (isThere && sequence < there) {
@@ -164,15 +162,7 @@ function checkSequence({ bundle, sequence }: VerifiedBundleMessage, trusted?: Bu
   if (isThere && sequence === there) {
     throw new TrustplaneError('ERR_BUNDLE_MESSAGE_FORK', `${told}, as one with other keys`);
   }
-  if (sequence - there <= SEQUENCE_LEAP) return true;
+  if (sequence - there <= MAX_SEQUENCE_LEAP) return true;
   const message = `${told}, more than 2^32 above ${there}; an administrator can reset it`;
   throw new TrustplaneError('ERR_BUNDLE_MESSAGE_JUMP', message);
-}
-
-const digests = new WeakMap<Bundle, string>();
-
-function digestOf(bundle: Bundle): string {
-  const digest = digests.get(bundle) ?? bundleDigest(bundle);
-  digests.set(bundle, digest);
-  return digest;
 }

@@ -10,6 +10,4 @@ export const federationLimits = {
   scopes: 64,
   /** One answer of a list; the bytes are of the records as stored. */
   page: { items: 1_000, bytes: 2_097_152 },
-  /** How far a sequence number may rise at once: the holder of a stolen key could else lock the owner out. */
-  sequenceLeap: 4_294_967_296n,
 } as const;

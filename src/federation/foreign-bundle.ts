@@ -3,9 +3,9 @@ import {
   bundleDigest,
   bundlesEqual,
   checkBundle,
+  MAX_SEQUENCE_LEAP,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import { federationLimits } from './federation-limits.ts';
 
 /** What is kept of a foreign trust domain's keys. */
 export interface ForeignBundle {
@@ -41,7 +41,7 @@ function sequenceFault(
   sequence: bigint,
 ): string | undefined {
   if (sequence < highestSequence) return `below ${highestSequence}, which was there before`;
-  if (sequence - highestSequence > federationLimits.sequenceLeap) {
+  if (sequence - highestSequence > MAX_SEQUENCE_LEAP) {
     return `more than 2^32 above ${highestSequence}, which was there before`;
   }
   if (sequence === bundle.sequenceNumber && !haveSameKeys(bundle, next)) {

@@ -44,6 +44,9 @@ export function emptyBundle(trustDomain: TrustDomain): Bundle {
   };
 }
 
+/** How far a sequence number may rise at once: the holder of a stolen key could else lock the owner out. */
+export const MAX_SEQUENCE_LEAP: bigint = 4_294_967_296n;
+
 const DEFAULT_REFRESH_SECONDS = 300;
 
 /** How long a consumer waits before it asks for the bundle again: the refresh hint, or without one (or 0) five minutes (§6.1). */
@@ -57,6 +60,14 @@ export function bundleRefreshSeconds({ refreshHintSeconds = 0 }: Bundle): number
  * publisher and receiver come to the same digest.
  */
 export function bundleDigest(bundle: Bundle): string {
+  const known = digests.get(bundle) ?? computeDigest(bundle);
+  digests.set(bundle, known);
+  return known;
+}
+
+const digests = new WeakMap<Bundle, string>();
+
+function computeDigest(bundle: Bundle): string {
   const hash = createHash('sha256').update('trustplane bundle v1');
   addField(hash, bundle.trustDomain.name);
   addField(hash, bundle.sequenceNumber?.toString() ?? '');

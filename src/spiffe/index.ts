@@ -9,6 +9,7 @@ export {
   bundleRefreshSeconds,
   bundlesEqual,
   emptyBundle,
+  MAX_SEQUENCE_LEAP,
   type TokenAuthority,
   type X509Authority,
 } from './bundle.ts';
