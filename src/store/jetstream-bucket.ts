@@ -12,6 +12,7 @@ import { MarkerPurge } from './jetstream-purge.ts';
 import { fetchLast, readMessages, streamState } from './jetstream-reader.ts';
 import { readRecord } from './jetstream-record.ts';
 import { JetStreamWriter } from './jetstream-writer.ts';
+import { listByScan } from './list-by-scan.ts';
 import { packRecords, unpackRecords } from './packed-records.ts';
 import type { Bucket, StoredRecord, StoreEvent, StoreSnapshot } from './store.ts';
 import { checkKey, checkPrefix, checkReplayable, checkValue } from './store-rules.ts';
@@ -85,9 +86,7 @@ export class JetStreamBucket implements Bucket {
   }
 
   async list(prefix: string): Promise<StoreSnapshot> {
-    const parts: (readonly StoredRecord[])[] = [];
-    const revision = await this.scan(prefix, (some) => void parts.push(some));
-    return { records: parts.flat(), revision };
+    return await listByScan(this, prefix);
   }
 
   /** Holds all the records once before it hands on the first: a stream has them in another order. */

@@ -1,5 +1,6 @@
 import { TrustplaneError } from '../spiffe/errors.ts';
 import { ChangeFeed } from './change-feed.ts';
+import { listByScan } from './list-by-scan.ts';
 import { type PackedRecords, unpackRecords } from './packed-records.ts';
 import type { Answer, ReadOperation, WriteOperation } from './sqlite-protocol.ts';
 import type { SqliteQueue } from './sqlite-queue.ts';
@@ -51,9 +52,7 @@ export class SqliteBucket implements Bucket {
   }
 
   async list(prefix: string): Promise<StoreSnapshot> {
-    const parts: (readonly StoredRecord[])[] = [];
-    const revision = await this.scan(prefix, (some) => void parts.push(some));
-    return { records: parts.flat(), revision };
+    return await listByScan(this, prefix);
   }
 
   async scan(prefix: string, take: (some: readonly StoredRecord[]) => void): Promise<number> {
