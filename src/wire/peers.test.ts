@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { echoMethods, echoService } from '../../test/fakes/echo-service.ts';
 import { echo, UnixPlace, until } from '../../test/fakes/unix-place.ts';
+import { eventually } from '../../test/programs/eventually.ts';
 import { readStartTime } from '../ops/index.ts';
 import { type PeerProcess, peerOf } from './index.ts';
 import { peers } from './peers.ts';
@@ -155,7 +156,8 @@ describe('a peer that has exited', () => {
       },
     );
     await once(parent, 'exit');
-    await until(() => found.length === 1);
+    // The child is a process that has to start first.
+    await eventually('the child has called', () => found.length === 1);
     expect(found[0]).toMatchObject({
       code: 'ERR_PEER_GONE',
       message: expect.stringContaining(`process ${parent.pid} `),

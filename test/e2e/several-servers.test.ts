@@ -113,9 +113,11 @@ async function statesAt(server: LaunchedServer): Promise<readonly string[]> {
 
 it('agents go on with another server when theirs is killed, and every server acts for all', async () => {
   const { at, launch, a, b } = await place();
-  const { servers: listed } = await a.ask('server', 'list');
-  const addresses = new Set(listed.map(({ address }: ServerView) => address));
-  expect(addresses).toEqual(new Set([a, b].map(({ port }) => `127.0.0.1:${port}`)));
+  await eventually('the first server has heard where both are', async () => {
+    const { servers: listed } = await a.ask('server', 'list');
+    const addresses = new Set(listed.map(({ address }: ServerView) => address));
+    return [a, b].every(({ port }) => addresses.has(`127.0.0.1:${port}`));
+  });
 
   const { agent, has, signers } = await joinedAgent(at('host'), [a, b], await tokenOf(b));
   const { used, other } = await inUse(agent, [a, b]);
@@ -133,7 +135,9 @@ it('agents go on with another server when theirs is killed, and every server act
 
   // It comes back at once, as itself; a process that holds the same data directory was it.
   const again = await launch(used === a ? 'a' : 'b', used.port);
-  expect(await statesAt(again)).toEqual(['live', 'live']);
+  await eventually('both are live again', async () =>
+    (await statesAt(again)).every((state) => state === 'live'),
+  );
 
   // What it retires is tainted through the other, and all that it signed is signed anew (F17).
   await again.ask('authority', 'x509', 'prepare');
