@@ -21,7 +21,15 @@ export interface CheckRecord {
   /** Undefined when the request could not be read. */
   readonly request: CheckRequest | undefined;
   readonly caller: Caller | undefined;
+  /** What the caller proved itself with; undefined: with its certificate. */
+  readonly credential?: 'x509-svid' | 'jwt-svid' | undefined;
+  /** When it was decided, in milliseconds. */
+  readonly at: number;
+  /** From the request's bytes to the decision. */
+  readonly latencyMicros: number;
 }
+
+type Judged = Omit<CheckRecord, 'at' | 'latencyMicros'>;
 
 export interface CheckHandlerOptions {
   /** The policies now; undefined: there are none yet, and everything is denied. */
@@ -34,29 +42,30 @@ export interface CheckHandlerOptions {
   /** Before the number of each decision, so that it is one of a kind. */
   readonly idPrefix: string;
   readonly clock: Clock;
+  /** Milliseconds of a watch that is never set; default the machine's. */
+  readonly stopwatch?: () => number;
 }
 
 /** Answers CheckRequests as they come off the wire. Never throws and never waits; what fails is denied. */
 export class CheckHandler {
   readonly #options: CheckHandlerOptions;
   readonly #responses = new CheckResponses();
+  readonly #stopwatch: () => number;
   #count = 0;
 
   constructor(options: CheckHandlerOptions) {
     this.#options = options;
+    this.#stopwatch = options.stopwatch ?? (() => performance.now());
   }
 
   /** An encoded CheckRequest → an encoded CheckResponse. */
   check(bytes: Uint8Array): Buffer {
+    const from = this.#stopwatch();
     const id = `${this.#options.idPrefix}-${(++this.#count).toString(36)}`;
     const request = read(bytes);
     if (request === undefined) {
-      return this.#answer({
-        id,
-        decision: failedDecision('bad_request'),
-        request,
-        caller: undefined,
-      });
+      const decision = failedDecision('bad_request');
+      return this.#answer({ id, decision, request, caller: undefined }, from);
     }
     const plan = this.#options.plan();
     const caller = this.#options.callers.callerOf(request.source);
@@ -64,12 +73,15 @@ export class CheckHandler {
       plan === undefined
         ? failedDecision('policy_missing')
         : decide(plan, this.#accessRequest(request, caller));
-    return this.#answer({ id, decision, request, caller });
+    return this.#answer({ id, decision, request, caller }, from);
   }
 
-  #answer(record: CheckRecord): Buffer {
-    this.#options.onDecision(record);
-    return this.#responses.build(record.decision, speechOf(record.request), record.id);
+  #answer(judged: Judged, from: number): Buffer {
+    const { id, decision, request, caller, credential } = judged;
+    const at = this.#options.clock.now();
+    const latencyMicros = (this.#stopwatch() - from) * 1_000;
+    this.#options.onDecision({ id, decision, request, caller, credential, at, latencyMicros });
+    return this.#responses.build(decision, speechOf(request), id);
   }
 
   #accessRequest(request: CheckRequest, caller: Caller): AccessRequest {
