@@ -1,6 +1,7 @@
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
 import { canonicalHost, splitTarget } from './canonical-request.ts';
 import { parseIp } from './ip-range.ts';
+import type { Credential } from './policy.ts';
 
 /** What is asked. */
 export interface AccessRequest {
@@ -11,8 +12,12 @@ export interface AccessRequest {
   };
   /** Who calls, or why that is not known. */
   readonly caller: SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_domain' | 'revoked';
+  /** How the caller showed its ID. Default: x509-svid. */
+  readonly credential?: Credential | undefined;
   /** Undefined: a connection of which no more is known. */
   readonly http?: HttpRequest | undefined;
+  /** Of an HTTP request. Undefined: not known. */
+  readonly bodyBytes?: number | undefined;
   readonly sourceIp?: string | undefined;
   readonly destinationIp?: string | undefined;
   readonly destinationPort?: number | undefined;
@@ -35,6 +40,7 @@ interface HttpRequest {
 export interface CanonicalRequest {
   /** Undefined: not authenticated. */
   readonly callerId: string | undefined;
+  readonly credential: Credential;
   readonly http: CanonicalHttp | undefined;
   readonly sourceIp: readonly number[] | undefined;
   readonly destinationIp: readonly number[] | undefined;
@@ -52,9 +58,19 @@ interface CanonicalHttp {
 }
 
 export function canonicalRequest(request: AccessRequest): CanonicalRequest {
-  const { caller, http, sourceIp, destinationIp, destinationPort, claims, now } = request;
+  const {
+    caller,
+    credential = 'x509-svid',
+    http,
+    sourceIp,
+    destinationIp,
+    destinationPort,
+    claims,
+    now,
+  } = request;
   return {
     callerId: typeof caller === 'string' ? undefined : caller.toString(),
+    credential,
     http: http && {
       method: http.method,
       ...splitTarget(http.target),

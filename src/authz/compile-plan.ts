@@ -31,14 +31,15 @@ export function compilePlan(policies: readonly Policy[], digest: string): Plan {
   return builder.build([...services.values()], digest);
 }
 
-/** The same text for the same policies, whatever their order; tests and notes are left out. */
+/** The same text for the same policies, whatever their order; tests, assertions and notes are left out. */
 export function canonicalText(policies: readonly Policy[]): string {
   const essence = sortPolicies(policies).map(
-    ({ metadata, service, mode, request, sets, rules }) => ({
+    ({ metadata, service, mode, request, response, sets, rules }) => ({
       name: metadata.name,
       service,
       mode,
       request,
+      response,
       sets,
       rules: sortById(rules),
     }),

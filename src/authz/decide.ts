@@ -7,7 +7,7 @@ import { failingField } from './match-rule.ts';
 import { Pattern } from './pattern.ts';
 import { hashOf } from './pattern-space.ts';
 import type { Plan, PlanRule, PlanService } from './plan.ts';
-import type { PolicyMode } from './policy.ts';
+import type { DenyResponse, PolicyMode } from './policy.ts';
 import type { Reason } from './reasons.ts';
 
 export interface Decision {
@@ -23,6 +23,27 @@ export interface Decision {
   readonly removedHeaders: readonly string[];
   /** Rules that matched and are not enforced for this caller, as policy/rule. */
   readonly observed: readonly string[];
+  /** Headers to write a signed assertion of the caller into; not among those to remove. Empty unless allowed. */
+  readonly assertedHeaders: readonly string[];
+  /** How the policies have a denial told, where they say so. */
+  readonly deniedResponse?: DenyResponse | undefined;
+  /** A rule that matched wants it in the log, whatever is sampled. */
+  readonly log?: 'always' | undefined;
+  /** What it would be if every stage were enforced; there where a rule matched whose policy is tried. */
+  readonly shadow?: ShadowDecision | undefined;
+  /** Policies that are tried and have a rule that matched. */
+  readonly staged?: readonly StagedDecision[] | undefined;
+}
+
+export interface ShadowDecision {
+  readonly isAllowed: boolean;
+  readonly ruleId: string | undefined;
+}
+
+export interface StagedDecision {
+  readonly policy: string;
+  /** With the policy and without it, it is decided otherwise. */
+  readonly isChanged: boolean;
 }
 
 /** Of a header; beyond that not each mixture of `-` and `_` is named. */
@@ -65,12 +86,13 @@ function decideByRules(
   const [allowing] = rules;
   if (allowing === undefined)
     return deny(plan, request.callerId === undefined ? 'unauthenticated' : 'no_rule_matched');
-  const headers = mapHeaders(rules, request);
-  if (headers === undefined) return deny(plan, 'mapping_conflict', allowing);
+  const mapped = mapHeaders(rules, request);
+  if (mapped === undefined) return deny(plan, 'mapping_conflict', allowing);
   return {
     ...verdict(plan, true, 'allowed_by_rule', allowing),
-    headers,
-    removedHeaders: removedHeaders(services, headers),
+    headers: mapped.headers,
+    assertedHeaders: mapped.asserted,
+    removedHeaders: removedHeaders(services, [...mapped.headers.keys(), ...mapped.asserted]),
   };
 }
 
@@ -121,12 +143,11 @@ function isEnforced(mode: PolicyMode | undefined, callerId: string | undefined):
 }
 
 /** Each owned header that is not written, and every spelling that a backend may take for one that is owned. */
-function removedHeaders(
-  services: readonly PlanService[],
-  written: ReadonlyMap<string, string>,
-): string[] {
+function removedHeaders(services: readonly PlanService[], written: readonly string[]): string[] {
   const owned = new Set(services.flatMap(({ ownedHeaders }) => ownedHeaders));
-  return [...owned].flatMap((name) => spellings(name).filter((one) => !written.has(one))).sort();
+  return [...owned]
+    .flatMap((name) => spellings(name).filter((one) => !written.includes(one)))
+    .sort();
 }
 
 function spellings(name: string): string[] {
@@ -148,6 +169,7 @@ export function failedDecision(reason: Reason, policyDigest: string = ''): Decis
     headers: noHeaders,
     removedHeaders: [],
     observed: [],
+    assertedHeaders: [],
   };
 }
 

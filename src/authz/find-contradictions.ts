@@ -1,6 +1,13 @@
 import { isAnyTrustDomain } from './parse-patterns.ts';
 import { Pattern } from './pattern.ts';
-import type { FromIds, IdOrSet, Policy, PolicyRule, PolicyTest } from './policy.ts';
+import type {
+  FromIds,
+  IdOrSet,
+  Policy,
+  PolicyAssertion,
+  PolicyRule,
+  PolicyTest,
+} from './policy.ts';
 
 /** What is wrong, and where in the document. */
 interface Complaint {
@@ -14,6 +21,9 @@ export function findContradictions(policy: Policy): Complaint[] {
     ...serviceComplaints(policy),
     ...duplicateComplaints(policy),
     ...policy.rules.flatMap((rule, at) => below(['rules', at], ruleComplaints(rule, policy))),
+    ...(policy.assert ?? []).flatMap((assertion, at) =>
+      below(['assert', at], assertionComplaints(assertion, policy)),
+    ),
     ...(policy.tests ?? []).flatMap((test, at) =>
       below(['tests', at], testComplaints(test, policy)),
     ),
@@ -64,10 +74,7 @@ function ruleComplaints(rule: PolicyRule, policy: Policy): Complaint[] {
 
 function fromComplaints(from: FromIds, { sets }: Policy): Complaint[] {
   const refs = [...from.ids, ...(from.except ?? [])];
-  const unknown = refs.flatMap((id) =>
-    id instanceof Pattern || setOf(sets, id.set) !== undefined ? [] : [id.set],
-  );
-  const complaints = unknown.map((set) => ({ path: [], message: `there is no set "${set}"` }));
+  const complaints = unknownSets(refs, sets);
   const all = expandIds(refs, sets);
   if (from.anyTrustDomain !== true && all.some(isAnyTrustDomain))
     complaints.push({
@@ -77,6 +84,29 @@ function fromComplaints(from: FromIds, { sets }: Policy): Complaint[] {
   if (expandIds(from.except ?? [], sets).some(({ captureNames }) => captureNames.length > 0))
     complaints.push({ path: [], message: 'has a capture in except; nothing can use it' });
   return complaints;
+}
+
+function unknownSets(ids: readonly IdOrSet[], sets: Policy['sets']): Complaint[] {
+  return ids.flatMap((id) =>
+    id instanceof Pattern || setOf(sets, id.set) !== undefined
+      ? []
+      : [{ path: [], message: `there is no set "${id.set}"` }],
+  );
+}
+
+/** An assertion speaks of any trust domain without more words: it grants nothing. */
+function assertionComplaints({ kind, from, to }: PolicyAssertion, { sets }: Policy): Complaint[] {
+  const patterns = [
+    ...expandIds(from, sets),
+    ...to.flatMap(({ paths = [], hosts = [] }) => [...paths, ...hosts]),
+  ];
+  const hasCapture = patterns.some(({ captureNames }) => captureNames.length > 0);
+  return [
+    ...below([kind, 'from'], unknownSets(from, sets)),
+    ...(hasCapture
+      ? [{ path: [kind], message: 'has a capture; an assertion speaks of all values' }]
+      : []),
+  ];
 }
 
 function mapComplaints(rule: PolicyRule, policy: Policy): Complaint[] {

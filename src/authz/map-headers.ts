@@ -3,6 +3,13 @@ import { type Bindings, findBindings } from './match-rule.ts';
 import type { PlanRule } from './plan.ts';
 import type { MappedValue } from './policy.ts';
 
+/** What is written into headers. */
+export interface MappedHeaders {
+  readonly headers: ReadonlyMap<string, string>;
+  /** Those that a signed assertion goes into. */
+  readonly asserted: readonly string[];
+}
+
 /**
  * What the rules that allow write into headers; undefined when two of them, or two ways to match one,
  * write different values into one header, or a value cannot stand in a header.
@@ -10,13 +17,18 @@ import type { MappedValue } from './policy.ts';
 export function mapHeaders(
   rules: readonly PlanRule[],
   request: CanonicalRequest,
-): ReadonlyMap<string, string> | undefined {
+): MappedHeaders | undefined {
   const headers = new Map<string, string>();
+  const asserted = new Set<string>();
   for (const rule of rules) {
     if (rule.map === undefined) continue;
     const ways = rule.hasCaptures ? findBindings(rule, request) : [new Map<string, string>()];
     for (const bindings of ways)
       for (const [header, mapped] of rule.map) {
+        if (mapped.kind === 'assertion') {
+          asserted.add(header);
+          continue;
+        }
         const value = valueOf(mapped, bindings, request);
         if (value === undefined) continue;
         if (value === 'unfit' || (headers.get(header) ?? value.text) !== value.text)
@@ -24,12 +36,13 @@ export function mapHeaders(
         headers.set(header, value.text);
       }
   }
-  return headers;
+  if ([...asserted].some((header) => headers.has(header))) return undefined;
+  return { headers, asserted: [...asserted].sort() };
 }
 
 /** Undefined: there is no such claim, so the header is removed. */
 function valueOf(
-  mapped: MappedValue,
+  mapped: Exclude<MappedValue, { readonly kind: 'assertion' }>,
   bindings: Bindings,
   { callerId, claims }: CanonicalRequest,
 ): { readonly text: string } | 'unfit' | undefined {

@@ -7,6 +7,7 @@ import type {
   FromIds,
   Operation,
   Policy,
+  PolicyAssertion,
   PolicyRule,
   PolicyTest,
   ValueCondition,
@@ -23,7 +24,6 @@ import {
   listOf,
   mappedValue,
   method,
-  notSupported,
   pathPattern,
   shortOperation,
   spiffeId,
@@ -36,6 +36,7 @@ const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/u, {
 });
 const text = z.string().min(1).max(1024);
 const port = z.int().min(1).max(65_535);
+const MAX_DECISIONS = 1_000_000_000;
 
 /** One or several; a list of one is the same as its member. */
 function oneOrMore<T>(schema: z.ZodType<T, string>): z.ZodType<readonly T[]> {
@@ -95,6 +96,7 @@ const from: z.ZodType<'authenticated' | 'anyone' | FromIds> = z.union(
       ids: listOf(idOrSet),
       except: listOf(idOrSet).optional(),
       anyTrustDomain: z.boolean().optional(),
+      credentials: listOf(z.enum(['x509-svid', 'jwt-svid'])).optional(),
     }),
   ],
   { error: 'expected authenticated, anyone, a list of SPIFFE IDs, or a mapping with ids' },
@@ -144,7 +146,7 @@ const rule: z.ZodType<PolicyRule> = z.strictObject({
   deny: operations.optional(),
   when: conditions.optional(),
   map: recordOf(headerName, mappedValue).optional(),
-  log: notSupported,
+  log: z.enum(['always', 'sampled']).optional(),
 });
 
 const test: z.ZodType<PolicyTest> = z.strictObject({
@@ -169,10 +171,18 @@ const mode = z
   .strictObject({
     stage: z.enum(['observe', 'canary', 'enforce']),
     percent: z.int().min(0).max(100).optional(),
-    promoteAfter: notSupported,
+    promoteAfter: z
+      .strictObject({
+        decisions: z.int().min(1).max(MAX_DECISIONS),
+        disagreements: z.int().min(0).max(MAX_DECISIONS),
+      })
+      .optional(),
   })
   .refine(({ stage, percent }) => (stage === 'canary') === (percent !== undefined), {
     error: 'has percent if, and only if, the stage is canary',
+  })
+  .refine(({ stage, promoteAfter }) => stage !== 'enforce' || promoteAfter === undefined, {
+    error: 'has promoteAfter, but the stage is enforce already',
   });
 
 const request = z.strictObject({
@@ -183,8 +193,28 @@ const request = z.strictObject({
       trailingSlash: z.enum(['significant']).optional(),
     })
     .optional(),
-  body: notSupported,
+  body: z.strictObject({ maxBytes: z.int().min(0) }).optional(),
 });
+
+const response = z.strictObject({
+  deny: z
+    .strictObject({
+      status: z.literal([401, 403, 429, 503]).optional(),
+      body: z.enum(['problem+json', 'none']).optional(),
+    })
+    .optional(),
+});
+
+const claim = z.strictObject({ from: listOf(idOrSet), to: operations });
+const assertion: z.ZodType<PolicyAssertion> = z.union(
+  [
+    z
+      .strictObject({ never: claim })
+      .transform(({ never }) => ({ kind: 'never' as const, ...never })),
+    z.strictObject({ only: claim }).transform(({ only }) => ({ kind: 'only' as const, ...only })),
+  ],
+  { error: 'expected never or only, each with from and to' },
+);
 
 /** The checker of policies and, by `policyJsonSchema`, their JSON Schema. */
 export const policySchema: z.ZodType<Policy> = z
@@ -201,8 +231,8 @@ export const policySchema: z.ZodType<Policy> = z
     request: request.optional(),
     sets: z.record(name, listOf(idPattern)).optional(),
     rules: listOf(rule),
-    response: notSupported,
-    assert: notSupported,
+    response: response.optional(),
+    assert: listOf(assertion).optional(),
     tests: listOf(test).optional(),
   })
   .superRefine((policy, context) => {

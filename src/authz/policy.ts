@@ -13,6 +13,9 @@ export interface Policy {
   readonly request?: PolicyRequestRules | undefined;
   readonly sets?: Readonly<Record<string, readonly Pattern[]>> | undefined;
   readonly rules: readonly PolicyRule[];
+  readonly response?: { readonly deny?: DenyResponse | undefined } | undefined;
+  /** What must hold whatever the rules come to. */
+  readonly assert?: readonly PolicyAssertion[] | undefined;
   readonly tests?: readonly PolicyTest[] | undefined;
 }
 
@@ -26,6 +29,27 @@ export interface PolicyMode {
   readonly stage: 'observe' | 'canary' | 'enforce';
   /** Of the callers, for canary. */
   readonly percent?: number | undefined;
+  /** Undefined: the stage is left by an edit alone. */
+  readonly promoteAfter?: PromoteAfter | undefined;
+}
+
+/** A policy that is tried is enforced after so many decisions by its rules, if no more of them than `disagreements` would have come out otherwise without it. */
+export interface PromoteAfter {
+  readonly decisions: number;
+  readonly disagreements: number;
+}
+
+/** What a caller that is denied is told. A field that is undefined is as the reason has it. */
+export interface DenyResponse {
+  readonly status?: 401 | 403 | 429 | 503 | undefined;
+  readonly body?: 'problem+json' | 'none' | undefined;
+}
+
+export interface PolicyAssertion {
+  /** `never`: nobody of `from` is allowed `to`; `only`: nobody else is. */
+  readonly kind: 'never' | 'only';
+  readonly from: readonly IdOrSet[];
+  readonly to: readonly Operation[];
 }
 
 interface PolicyRequestRules {
@@ -36,6 +60,7 @@ interface PolicyRequestRules {
         readonly trailingSlash?: 'significant' | undefined;
       }
     | undefined;
+  readonly body?: { readonly maxBytes: number } | undefined;
 }
 
 export interface PolicyRule {
@@ -46,12 +71,19 @@ export interface PolicyRule {
   readonly when?: Conditions | undefined;
   /** Header → what it says. */
   readonly map?: Readonly<Record<string, MappedValue>> | undefined;
+  /** Whether every decision the rule matches is logged. Default: sampled. */
+  readonly log?: 'always' | 'sampled' | undefined;
 }
+
+/** How a caller shows its ID. */
+export type Credential = 'x509-svid' | 'jwt-svid';
 
 export interface FromIds {
   readonly ids: readonly IdOrSet[];
   readonly except?: readonly IdOrSet[] | undefined;
   readonly anyTrustDomain?: boolean | undefined;
+  /** Default: of an allow x509-svid alone, of a deny any. */
+  readonly credentials?: readonly Credential[] | undefined;
 }
 
 export type IdOrSet = Pattern | { readonly set: string };
@@ -97,6 +129,8 @@ export interface ValueCondition {
 
 export type MappedValue =
   | { readonly kind: 'source.id' }
+  /** A signed token that names the caller to the service. */
+  | { readonly kind: 'assertion' }
   | { readonly kind: 'claim'; readonly claim: string }
   /** Literal parts and captures by turns, a literal first. */
   | { readonly kind: 'template'; readonly parts: readonly string[] };

@@ -35,11 +35,6 @@ export function listOf<T, I>(schema: z.ZodType<T, I>): z.ZodType<readonly T[], r
   return z.array(schema).min(1, { error: 'is empty; a list here names at least one' });
 }
 
-/** What the format knows and this release does not enforce. */
-export const notSupported: z.ZodOptional<z.ZodNever> = z
-  .never({ error: 'is not supported by this release' })
-  .optional();
-
 export const idPattern: z.ZodType<Pattern, string> = parsed(
   'pattern for SPIFFE IDs, such as spiffe://example.org/ns/*/sa/web',
   parseIdPattern,
@@ -99,11 +94,12 @@ export const headerName: z.ZodType<string, string> = z
   .string()
   .regex(new RegExp(HEADER, 'u'), { error: 'expected the name of a header, in lower case' });
 
-/** `source.id`, `jwt.<claim>`, or a text with {captures}. */
+/** `source.id`, `assertion`, `jwt.<claim>`, or a text with {captures}. */
 export const mappedValue: z.ZodType<MappedValue, string> = parsed(
-  'source.id, jwt.<claim>, or a text with {captures}',
+  'source.id, assertion, jwt.<claim>, or a text with {captures}',
   (text) => {
     if (text === 'source.id') return { kind: 'source.id' };
+    if (text === 'assertion') return { kind: 'assertion' };
     if (text.startsWith('jwt.')) return { kind: 'claim', claim: text.slice(4) };
     if (!/^[\x21-\x7e]+$/u.test(text)) throw new Error('expected visible ASCII without spaces');
     const parts = text.split(/\{([a-z][a-zA-Z0-9_]*)\}/u);
