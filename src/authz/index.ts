@@ -5,6 +5,7 @@ export { canonicalText, compilePlan } from './compile-plan.ts';
 export { type Decision, decide, failedDecision } from './decide.ts';
 export { type Explanation, explain } from './explain.ts';
 export type { Plan } from './plan.ts';
+export type { PlanImage } from './plan-image.ts';
 export type { Policy } from './policy.ts';
 export { policyJsonSchema, policySchema } from './policy-schema.ts';
 export { runTests, sampleService } from './run-tests.ts';
