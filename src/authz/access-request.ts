@@ -14,6 +14,11 @@ export interface AccessRequest {
   readonly caller: SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_domain' | 'revoked';
   /** How the caller showed its ID. Default: x509-svid. */
   readonly credential?: Credential | undefined;
+  /**
+   * Whom a JWT-SVID names beside the caller's certificate: rules are matched with either ID, each as its
+   * own credential. Only beside a caller by x509-svid.
+   */
+  readonly tokenCaller?: SpiffeId | undefined;
   /** Undefined: a connection of which no more is known. */
   readonly http?: HttpRequest | undefined;
   /** Of an HTTP request. Undefined: not known. */
@@ -41,6 +46,8 @@ export interface CanonicalRequest {
   /** Undefined: not authenticated. */
   readonly callerId: string | undefined;
   readonly credential: Credential;
+  /** By a JWT-SVID, where `callerId` is by an X509-SVID. */
+  readonly tokenId: string | undefined;
   readonly http: CanonicalHttp | undefined;
   readonly sourceIp: readonly number[] | undefined;
   readonly destinationIp: readonly number[] | undefined;
@@ -61,6 +68,7 @@ export function canonicalRequest(request: AccessRequest): CanonicalRequest {
   const {
     caller,
     credential = 'x509-svid',
+    tokenCaller,
     http,
     sourceIp,
     destinationIp,
@@ -71,6 +79,7 @@ export function canonicalRequest(request: AccessRequest): CanonicalRequest {
   return {
     callerId: typeof caller === 'string' ? undefined : caller.toString(),
     credential,
+    tokenId: tokenCaller?.toString(),
     http: http && {
       method: http.method,
       ...splitTarget(http.target),
