@@ -328,6 +328,10 @@ export const errorCodes = {
   ERR_SYNC_REFUSED: ['aborted', 'An agent did not accept a snapshot.'],
   ERR_SYNC_REPLACED: ['aborted', 'The agent opened another sync stream.'],
   ERR_SYNC_SILENT: ['aborted', 'The agent did not say that an update took effect.'],
+  // facts
+  ERR_FACTS_UPDATE: ['invalid', 'What an agent tells of its facts is malformed or not due.'],
+  ERR_FACTS_READER: ['permission', 'The caller may not read the facts of the agent.'],
+  ERR_FACTS_REPORT: ['invalid', 'What a reader of the facts reports is malformed or not due.'],
   // workload
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
   ERR_WORKLOAD_REQUEST: ['invalid', 'A Workload API request is no protobuf message.'],
