@@ -5,6 +5,7 @@ import { Pattern } from './pattern.ts';
 import { hashOf, mix, PatternSpace } from './pattern-space.ts';
 import type { Plan, PlanFrom, PlanIds, PlanRule, PlanService } from './plan.ts';
 import type { Operation, Policy, PolicyRule } from './policy.ts';
+import { joinTerms } from './service-terms.ts';
 
 /** More combinations of IDs and paths in one rule are indexed by its paths alone, or its IDs. */
 const MAX_COMBINATIONS = 1024;
@@ -25,7 +26,8 @@ export function compilePlan(policies: readonly Policy[], digest: string): Plan {
   for (const policy of sorted) {
     const service = services.get(serviceKey(policy));
     if (service === undefined) throw new TrustplaneError('ERR_INTERNAL', 'a service is not listed');
-    const facts = { name: policy.metadata.name, service, mode: policy.mode };
+    const { mode, metadata } = policy;
+    const facts = { name: metadata.name, service, mode, version: versionOf(policy) };
     for (const rule of sortById(policy.rules)) builder.add(rule, facts, policy.sets);
   }
   return builder.build([...services.values()], digest);
@@ -71,6 +73,8 @@ class PlanBuilder {
       when: rule.when,
       map: rule.map && Object.entries(rule.map).sort(([a], [b]) => (a < b ? -1 : 1)),
       hasCaptures: ids?.some(hasCaptures) === true || operations.some(operationHasCaptures),
+      credentials: typeof rule.from === 'string' ? undefined : rule.from.credentials,
+      isLogged: rule.log === 'always',
     });
     const paths = operations.every((one) => one.paths !== undefined)
       ? operations.flatMap((one) => one.paths ?? [])
@@ -87,6 +91,7 @@ class PlanBuilder {
     );
     return {
       digest,
+      promoted: new Set(),
       services,
       rules: this.#rules,
       serviceIndex: buildHashIndex(hashes, [...services.keys()]),
@@ -173,13 +178,18 @@ function collectServices(policies: readonly Policy[]): Map<string, PlanService> 
     services.set(key, {
       number: services.size,
       target: first.service,
-      allowMatrixParameters: group.every(
-        ({ request }) => request?.path?.matrixParameters === 'allow',
-      ),
+      ...joinTerms(group),
       ownedHeaders: [...new Set(headers)].sort(),
     });
   }
   return services;
+}
+
+/** Of a policy that is tried. */
+function versionOf(policy: Policy): number {
+  if ((policy.mode?.stage ?? 'enforce') === 'enforce') return 0;
+  const text = canonicalText([policy]);
+  return hashOf(text, 0, text.length);
 }
 
 function serviceKey({ service }: Policy): string {

@@ -1,50 +1,15 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
 import { isCanonicalPath } from './canonical-request.ts';
 import { ANY, contextHash, ruleHash } from './compile-plan.ts';
+import type { Decision } from './decision.ts';
 import { collectItems } from './hash-index.ts';
 import { mapHeaders } from './map-headers.ts';
 import { failingField } from './match-rule.ts';
 import { Pattern } from './pattern.ts';
-import { hashOf } from './pattern-space.ts';
 import type { Plan, PlanRule, PlanService } from './plan.ts';
-import type { DenyResponse, PolicyMode } from './policy.ts';
 import type { Reason } from './reasons.ts';
-
-export interface Decision {
-  readonly isAllowed: boolean;
-  readonly reason: Reason;
-  /** The rule that decided: of several the first by the names of policy and rule. */
-  readonly ruleId?: string | undefined;
-  readonly policy?: string | undefined;
-  readonly policyDigest: string;
-  /** What to write over the caller's headers. Empty unless allowed. */
-  readonly headers: ReadonlyMap<string, string>;
-  /** What to remove of the caller's headers. */
-  readonly removedHeaders: readonly string[];
-  /** Rules that matched and are not enforced for this caller, as policy/rule. */
-  readonly observed: readonly string[];
-  /** Headers to write a signed assertion of the caller into; not among those to remove. Empty unless allowed. */
-  readonly assertedHeaders: readonly string[];
-  /** How the policies have a denial told, where they say so. */
-  readonly deniedResponse?: DenyResponse | undefined;
-  /** A rule that matched wants it in the log, whatever is sampled. */
-  readonly log?: 'always' | undefined;
-  /** What it would be if every stage were enforced; there where a rule matched whose policy is tried. */
-  readonly shadow?: ShadowDecision | undefined;
-  /** Policies that are tried and have a rule that matched. */
-  readonly staged?: readonly StagedDecision[] | undefined;
-}
-
-export interface ShadowDecision {
-  readonly isAllowed: boolean;
-  readonly ruleId: string | undefined;
-}
-
-export interface StagedDecision {
-  readonly policy: string;
-  /** With the policy and without it, it is decided otherwise. */
-  readonly isChanged: boolean;
-}
+import { isBodyTooLarge, type ServiceTerms, strictest } from './service-terms.ts';
+import { isEnforced, isStaged, tryStaged } from './stages.ts';
 
 /** Of a header; beyond that not each mixture of `-` and `_` is named. */
 const MAX_PARTS = 7;
@@ -62,17 +27,35 @@ export function decide(plan: Plan, request: AccessRequest): Decision {
 function decideOrThrow(plan: Plan, request: AccessRequest): Decision {
   const services = findServices(plan, request.service);
   if (services.length === 0) return deny(plan, 'policy_missing');
-  const { caller } = request;
+  const terms = strictest(services);
+  const decision = decideForServices(plan, request, services, terms);
+  const { denyResponse: deniedResponse } = terms;
+  return decision.isAllowed || deniedResponse === undefined
+    ? decision
+    : { ...decision, deniedResponse };
+}
+
+function decideForServices(
+  plan: Plan,
+  request: AccessRequest,
+  services: readonly PlanService[],
+  terms: ServiceTerms,
+): Decision {
+  const { caller, bodyBytes } = request;
   if (typeof caller === 'string' && caller !== 'unauthenticated') return deny(plan, caller);
   const canonical = canonicalRequest(request);
-  const allowMatrix = services.every(({ allowMatrixParameters }) => allowMatrixParameters);
-  if (canonical.http !== undefined && !isCanonicalPath(canonical.http.path, allowMatrix))
+  const { http, callerId } = canonical;
+  if (http !== undefined && !isCanonicalPath(http.path, terms.allowMatrixParameters))
     return deny(plan, 'non_canonical_path');
+  if (http !== undefined && isBodyTooLarge(terms, bodyBytes)) return deny(plan, 'body_too_large');
   const matched = findRules(plan, services, canonical);
-  const enforced = matched.filter(({ policy }) => isEnforced(policy.mode, canonical.callerId));
-  const observed = matched.filter((rule) => !enforced.includes(rule)).map(nameOf);
-  const decision = decideByRules(plan, enforced, services, canonical);
-  return observed.length === 0 ? decision : { ...decision, observed };
+  const decideBy = (rules: readonly PlanRule[]) => decideByRules(plan, rules, services, canonical);
+  const enforced = matched.filter(({ policy }) => isEnforced(plan, policy, callerId));
+  const decision = decideBy(enforced);
+  const log = matched.some(({ isLogged }) => isLogged) ? ({ log: 'always' } as const) : {};
+  return matched.some(({ policy }) => isStaged(plan, policy))
+    ? { ...decision, ...log, ...tryStaged(plan, matched, enforced, decideBy) }
+    : { ...decision, ...log };
 }
 
 function decideByRules(
@@ -136,12 +119,6 @@ function findRules(
     );
 }
 
-function isEnforced(mode: PolicyMode | undefined, callerId: string | undefined): boolean {
-  if (mode === undefined || mode.stage === 'enforce') return true;
-  if (mode.stage === 'observe' || callerId === undefined) return false;
-  return hashOf(callerId, 0, callerId.length) % 100 < (mode.percent ?? 0);
-}
-
 /** Each owned header that is not written, and every spelling that a backend may take for one that is owned. */
 function removedHeaders(services: readonly PlanService[], written: readonly string[]): string[] {
   const owned = new Set(services.flatMap(({ ownedHeaders }) => ownedHeaders));
@@ -180,8 +157,4 @@ function deny(plan: Plan, reason: Reason, rule?: PlanRule): Decision {
 function verdict(plan: Plan, isAllowed: boolean, reason: Reason, rule?: PlanRule): Decision {
   const by = rule === undefined ? {} : { ruleId: rule.id, policy: rule.policy.name };
   return { ...failedDecision(reason, plan.digest), ...by, isAllowed };
-}
-
-function nameOf({ id, policy }: PlanRule): string {
-  return `${policy.name}/${id}`;
 }

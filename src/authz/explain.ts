@@ -1,5 +1,6 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
-import { type Decision, decide, findServices } from './decide.ts';
+import { decide, findServices } from './decide.ts';
+import type { Decision } from './decision.ts';
 import { failingField, type RuleField, ruleFields } from './match-rule.ts';
 import type { Pattern } from './pattern.ts';
 import type { Plan, PlanRule } from './plan.ts';

@@ -2,7 +2,8 @@
 
 export type { AccessRequest } from './access-request.ts';
 export { canonicalText, compilePlan } from './compile-plan.ts';
-export { type Decision, decide, failedDecision } from './decide.ts';
+export { decide, failedDecision } from './decide.ts';
+export type { Decision } from './decision.ts';
 export { type Explanation, explain } from './explain.ts';
 export type { Plan } from './plan.ts';
 export type { PlanImage } from './plan-image.ts';

@@ -28,7 +28,7 @@ export type Bindings = ReadonlyMap<string, string>;
 
 /** The first field that keeps the rule from matching; undefined: it matches. */
 export function failingField(rule: PlanRule, request: CanonicalRequest): RuleField | undefined {
-  if (!matchesFrom(rule.from, request.callerId)) return 'from';
+  if (!matchesFrom(rule.from, request.callerId) || !takesCredential(rule, request)) return 'from';
   const operation = failingOfAll(rule, request);
   if (operation !== undefined) return operation;
   const condition = rule.when && failingCondition(rule.when, rule.isAllow, request);
@@ -84,6 +84,15 @@ function matchesFrom(from: PlanFrom, callerId: string | undefined): boolean {
   if (!('except' in from)) return anyMatches(from, callerId);
   if (!from.exact.has(callerId) && !anyMatches(from.patterns, callerId)) return false;
   return !anyMatches(from.except, callerId);
+}
+
+/** What shows an ID is no way around a deny, unless the deny says so. */
+function takesCredential(
+  { from, credentials, isAllow }: PlanRule,
+  { credential }: CanonicalRequest,
+): boolean {
+  if (from === 'anyone') return true;
+  return credentials?.includes(credential) ?? (!isAllow || credential === 'x509-svid');
 }
 
 /** Undefined if one operation matches, else the field at which the one that came furthest fails. */

@@ -1,12 +1,15 @@
 import type { HashIndex } from './hash-index.ts';
 import type { Pattern } from './pattern.ts';
 import type { PatternSpace } from './pattern-space.ts';
-import type { Conditions, MappedValue, Operation, PolicyMode } from './policy.ts';
+import type { Conditions, Credential, MappedValue, Operation, PolicyMode } from './policy.ts';
+import type { ServiceTerms } from './service-terms.ts';
 
 /** Policies made ready to decide. Never changes; another set of policies is another plan. */
 export interface Plan {
   /** Names the set of policies in logs. */
   readonly digest: string;
+  /** Policies that are enforced although their stage is another. */
+  readonly promoted: ReadonlySet<string>;
   readonly services: readonly PlanService[];
   readonly rules: readonly PlanRule[];
   readonly serviceIndex: HashIndex;
@@ -17,10 +20,9 @@ export interface Plan {
 }
 
 /** All policies whose `service` is the same text. */
-export interface PlanService {
+export interface PlanService extends ServiceTerms {
   readonly number: number;
   readonly target: Pattern | { readonly contextExtension: string };
-  readonly allowMatrixParameters: boolean;
   /** Headers that only rules write, in lower case. */
   readonly ownedHeaders: readonly string[];
 }
@@ -34,12 +36,18 @@ export interface PlanRule {
   readonly when: Conditions | undefined;
   readonly map: readonly (readonly [header: string, value: MappedValue])[] | undefined;
   readonly hasCaptures: boolean;
+  /** Undefined: of an allow x509-svid, of a deny any. */
+  readonly credentials: readonly Credential[] | undefined;
+  /** Whether every decision it matches is logged. */
+  readonly isLogged: boolean;
 }
 
 export interface PlanPolicy {
   readonly name: string;
   readonly service: PlanService;
   readonly mode: PolicyMode | undefined;
+  /** Another one after each edit that matters; 0 where the policy is enforced. */
+  readonly version: number;
 }
 
 /** Who is meant; a list, where it is short and has no exceptions. */

@@ -1,6 +1,7 @@
 import { SpiffeId } from '../spiffe/spiffe-id.ts';
 import type { AccessRequest } from './access-request.ts';
-import { type Decision, decide } from './decide.ts';
+import { decide } from './decide.ts';
+import type { Decision } from './decision.ts';
 import { Pattern, sampleOf } from './pattern.ts';
 import type { Plan } from './plan.ts';
 import type { Policy, PolicyTest } from './policy.ts';

@@ -1,0 +1,73 @@
+import type { Decision, ShadowDecision, StagedDecision } from './decision.ts';
+import { hashOf } from './pattern-space.ts';
+import type { Plan, PlanPolicy, PlanRule } from './plan.ts';
+
+/** What policies that are tried come to. */
+export interface Trial {
+  /** Rules that match and take no effect, as policy/rule. */
+  readonly observed: readonly string[];
+  /** What it would be if all of them were enforced. */
+  readonly shadow: ShadowDecision;
+  readonly staged: readonly StagedDecision[];
+}
+
+type Decide = (rules: readonly PlanRule[]) => Decision;
+
+/** Whether a policy's rules take effect for a caller; of a canary for the same share of the callers each time. */
+export function isEnforced(
+  plan: Pick<Plan, 'promoted'>,
+  policy: PlanPolicy,
+  callerId: string | undefined,
+): boolean {
+  const { mode } = policy;
+  if (mode === undefined || !isStaged(plan, policy)) return true;
+  if (mode.stage === 'observe' || callerId === undefined) return false;
+  return hashOf(callerId, 0, callerId.length) % 100 < (mode.percent ?? 0);
+}
+
+/** True if a policy is tried: observed, or enforced for some callers. */
+export function isStaged(
+  { promoted }: Pick<Plan, 'promoted'>,
+  { name, mode }: PlanPolicy,
+): boolean {
+  return mode !== undefined && mode.stage !== 'enforce' && !promoted.has(name);
+}
+
+/**
+ * Decides as if the policies that are tried were enforced: all of them, and each with and without it while the
+ * others are as they are. `matched` and of them those `enforced`; there is one of a policy that is tried.
+ */
+export function tryStaged(
+  plan: Pick<Plan, 'promoted'>,
+  matched: readonly PlanRule[],
+  enforced: readonly PlanRule[],
+  decide: Decide,
+): Trial {
+  const tried = matched.map(({ policy }) => policy).filter((policy) => isStaged(plan, policy));
+  const { isAllowed, ruleId } = decide(matched);
+  return {
+    observed: matched
+      .filter((rule) => !enforced.includes(rule))
+      .map(({ id, policy }) => `${policy.name}/${id}`),
+    shadow: { isAllowed, ruleId },
+    staged: [...new Set(tried)].map((policy) => ({
+      policy: policy.name,
+      version: policy.version,
+      promoteAfter: policy.mode?.promoteAfter,
+      isChanged: !isSame(
+        decide(matched.filter((rule) => rule.policy === policy || enforced.includes(rule))),
+        decide(enforced.filter((rule) => rule.policy !== policy)),
+      ),
+    })),
+  };
+}
+
+function isSame(one: Decision, other: Decision): boolean {
+  const { isAllowed, headers, assertedHeaders } = one;
+  return (
+    isAllowed === other.isAllowed &&
+    headers.size === other.headers.size &&
+    [...headers].every(([name, value]) => other.headers.get(name) === value) &&
+    assertedHeaders.join() === other.assertedHeaders.join()
+  );
+}
