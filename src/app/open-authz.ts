@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { CallerReader, CheckHandler, createDecisionMetrics } from '../check/index.ts';
-import type { TrustMapSource } from '../spiffe/index.ts';
+import { type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
 import type { RevocationSource } from '../svid/index.ts';
 import { serveUnix } from '../wire/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
@@ -19,7 +19,10 @@ export async function openAuthz(
   sources: { readonly trust: TrustMapSource; readonly revocations?: RevocationSource },
 ): Promise<void> {
   const { log, metrics, clock, closing, readiness } = process;
-  const policies = await followPolicies({ ...process, directory: config.policies });
+  const directory = config.policies;
+  if (typeof directory !== 'string')
+    throw new TrustplaneError('ERR_CONFIG', 'authz.policies: expected a directory');
+  const policies = await followPolicies({ ...process, directory });
   closing.defer(() => policies.close());
   readiness.observe('policies', () =>
     policies.current() === undefined ? 'there are no policies; everything is denied' : undefined,
@@ -41,8 +44,11 @@ export async function openAuthz(
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
-    methods: new Map([[CHECK, (request) => handler.check(request)]]),
-    maxReceiveBytes: MAX_REQUEST_BYTES,
+    bytes: {
+      transport: 'quick',
+      methods: new Map([[CHECK, (request: Buffer) => handler.check(request)]]),
+      maxRequestBytes: MAX_REQUEST_BYTES,
+    },
     name: 'authz',
     log,
     metrics,

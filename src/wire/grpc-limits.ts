@@ -51,3 +51,17 @@ export const grpcAnonymousServerOptions: ServerOptions = {
   'grpc.max_connection_idle_ms': 60_000,
   'grpc-node.max_session_memory': 2,
 };
+
+/** Many small questions at once, as a proxy asks them, which connects anew before its SVID ends. */
+export const bytesServerOptions: ServerOptions = {
+  ...grpcServerOptions,
+  'grpc.max_concurrent_streams': 1_000,
+  'grpc.max_connection_age_ms': 600_000,
+  'grpc.max_connection_age_grace_ms': 10_000,
+};
+
+/**
+ * Clients that give up on calls reset their streams: at 200 ms a stall has them reset all they have
+ * open. Node closes a connection after about 1,100 of them unless it is told otherwise.
+ */
+export const resetAllowance = { streamResetBurst: 100_000, streamResetRate: 20_000 } as const;

@@ -1,4 +1,5 @@
 /** gRPC over Unix sockets and TLS, and HTTPS: protocol definitions, who calls, limits, the error → status table. */
+export type { BytesService, BytesTransport } from './bytes-service.ts';
 export { type Caller, callerOf, type LocalCaller } from './caller.ts';
 export { dialTls, type TlsDial, type TlsDialOptions } from './dial-tls.ts';
 export { type Dial, dialUnix } from './dial-unix.ts';
@@ -9,6 +10,7 @@ export { takePeerChain } from './peer-chain.ts';
 export type { PeerProcess } from './peer-process.ts';
 export { peerOf } from './peers.ts';
 export { type GrpcService, loadService, messageType, strictBytes } from './protos.ts';
+export { createQuickHealth, HEALTH_CHECK } from './quick-health.ts';
 export type { BytesMethod } from './quick-host.ts';
 export { createReflection } from './reflection.ts';
 export { selfTestPeerCredentials } from './self-test.ts';
@@ -20,6 +22,7 @@ export {
 } from './server-trust.ts';
 export { sourceNetwork } from './source-network.ts';
 export { ERROR_CODE_KEY, exitCodeOf, statusOf, toServiceError } from './status.ts';
+export { serveTcp, type TcpServerOptions } from './tcp-server.ts';
 export type { AnonymousCaller, RemoteCaller, SvidCaller } from './tls-peers.ts';
 export {
   type GrpcTlsServer,

@@ -14,7 +14,7 @@ async function serve() {
   const host = new QuickHost({
     methods: new Map([[PATH, turn]]),
     maxRequestBytes: 1_000,
-    ownerOf: (peer) => peer,
+    calls: { maxCalls: 2_000, maxCallsPerOwner: 1_500, ownerOf: (peer) => peer },
     clock,
   });
   const listener = createServer((socket) => host.injectConnection(socket));

@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import { type Clock, TrustplaneError } from '../spiffe/index.ts';
-import { unfinishedLimits } from './grpc-limits.ts';
+import { resetAllowance, unfinishedLimits } from './grpc-limits.ts';
 import { type CallLimits, OpenCalls } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
 import { type QuickMethod, takeQuickCalls } from './quick-calls.ts';
@@ -24,11 +24,15 @@ export interface RpcHostOptions {
   readonly clock?: Clock;
   /** Paths of unary methods with small requests and many calls; see `takeQuickCalls`. Default: none. */
   readonly quick?: ReadonlySet<string>;
+  /** Clients that reset all their streams at once keep their connection; default: as Node has it. */
+  readonly staysThroughResets?: boolean;
 }
 
 /** Who answers on connections that were accepted, and judged, elsewhere. */
 export interface Host {
   injectConnection(connection: Duplex): void;
+  /** Asks the client to make another connection; answers what it has asked. Without it: see `max_connection_age`. */
+  retire?(connection: Duplex): void;
   drain(graceMs: number): void;
   close(): void;
 }
@@ -56,6 +60,9 @@ export class RpcHost implements Host {
         if (isQuick) quick.set(method.path, { ...method, handler });
       }
     }
+    if (options.staysThroughResets === true && !allowResets(this.#server)) {
+      options.log.warn({}, 'grpc-js is not as it is known; a burst of resets closes a connection');
+    }
     this.#injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
     if (quick.size > 0 && !takeQuickCalls(this.#server, quick, unfinished)) {
       options.log.warn({}, 'grpc-js is not as it is known; all calls are answered by it');
@@ -77,6 +84,14 @@ export class RpcHost implements Host {
   close(): void {
     this.#server.forceShutdown();
   }
+}
+
+/** What grpc-js makes HTTP/2 servers with is in an undocumented place; false where it is not there. */
+function allowResets(server: Server): boolean {
+  const made: unknown = Reflect.get(server, 'commonServerOptions');
+  if (typeof made !== 'object' || made === null) return false;
+  Object.assign(made, resetAllowance);
+  return true;
 }
 
 /** Accepts no more connections and drains the `hosts` of those there are; resolves when the last one is closed. */

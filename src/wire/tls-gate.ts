@@ -5,10 +5,11 @@ import {
   type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls';
-import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { messageOf, TrustplaneError, type X509Svid } from '../spiffe/index.ts';
 import { CheckedSvid, type SvidVerifier } from './checked-svid.ts';
 import { HandshakeWatch, PREFACE_BYTES } from './handshake-watch.ts';
 import { isCostly, takePeerChain } from './peer-chain.ts';
+import { PeerWatch } from './peer-watch.ts';
 import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
 import { Room } from './room.ts';
 import { ShunnedNetworks } from './shunned-networks.ts';
@@ -19,6 +20,7 @@ import type { Refusal } from './wire-metrics.ts';
 
 interface ConnectionHost {
   injectConnection(connection: Duplex): void;
+  retire?(connection: Duplex): void;
 }
 
 export interface TlsGateOptions extends RefusalNotesOptions {
@@ -28,6 +30,8 @@ export interface TlsGateOptions extends RefusalNotesOptions {
   identity(): TlsIdentity;
   /** What clients' SVIDs are held against. */
   readonly verifier: SvidVerifier;
+  /** Whether an SVID that is good may call; asked again while it is connected. Default: any may. */
+  readonly admits?: (svid: X509Svid) => boolean;
   readonly maxConnections: number;
   readonly maxConnectionsPerNetwork: number;
   readonly maxAnonymousConnections: number;
@@ -42,6 +46,7 @@ export class TlsGate {
   readonly #room: Room<string>;
   readonly #notes: RefusalNotes;
   readonly #shunned: ShunnedNetworks;
+  readonly #watch: PeerWatch | undefined;
   /** In their handshake, by the addresses at both ends. */
   readonly #unsecured = new Map<string, Connection>();
   #identity: TlsIdentity;
@@ -55,6 +60,7 @@ export class TlsGate {
     this.#room = new Room({ max: maxConnections, maxPerOwner: maxConnectionsPerNetwork });
     this.#notes = new RefusalNotes(options);
     this.#shunned = new ShunnedNetworks(options.clock);
+    this.#watch = options.admits && this.#createWatch(options.admits);
     this.#identity = options.identity();
     this.#tls = createServer(this.#identity);
     this.#tls.on('secureConnection', (socket) => this.#secured(socket));
@@ -85,6 +91,7 @@ export class TlsGate {
   /** Ends what is still in its handshake. */
   close(): void {
     this.#handshakes.close();
+    this.#watch?.close();
     for (const connection of this.#unsecured.values()) connection.socket.destroy();
   }
 
@@ -152,7 +159,21 @@ export class TlsGate {
     // What grpc-js answers to call.getPeer().
     Object.defineProperty(socket, 'remoteAddress', { value: connection.key });
     Object.defineProperty(socket, 'remotePort', { value: undefined });
+    this.#watch?.add({ peer, socket });
     this.#options.hosts[peer.caller.kind].injectConnection(socket);
+  }
+
+  #createWatch(admits: (svid: X509Svid) => boolean): PeerWatch {
+    const { clock, hosts } = this.#options;
+    return new PeerWatch({
+      clock,
+      admits: ({ caller }) => caller.kind === 'anonymous' || admits(caller.svid),
+      retire: ({ peer, socket }) => hosts[peer.caller.kind].retire?.(socket),
+      refuse: ({ peer, socket }, why) => {
+        socket.destroy();
+        this.#notes.note('client_certificate', why, { address: peer.caller.address });
+      },
+    });
   }
 
   #identify(socket: TLSSocket, connection: Connection): TlsPeer | undefined {
@@ -161,7 +182,11 @@ export class TlsGate {
     if (isCostly(chain)) this.#shunned.add(connection.network);
     if (chain.length > 0) {
       try {
-        return new TlsPeer(connection.address, new CheckedSvid(chain, verifier));
+        const checked = new CheckedSvid(chain, verifier);
+        if (this.#options.admits?.(checked.svid) !== false)
+          return new TlsPeer(connection.address, checked);
+        const id = checked.svid.spiffeId.toString();
+        return this.#refuse(connection, 'client_certificate', `${id} is not admitted here`);
       } catch (error) {
         const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
         return this.#refuse(connection, 'client_certificate', messageOf(error), { code });

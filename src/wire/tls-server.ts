@@ -1,12 +1,13 @@
 import { createServer } from 'node:net';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
-import type { Bundle, Clock } from '../spiffe/index.ts';
+import type { Bundle, Clock, X509Svid } from '../spiffe/index.ts';
+import { type BytesService, createBytesHost } from './bytes-service.ts';
 import { affordableConnections } from './descriptor-limit.ts';
 import { grpcAnonymousServerOptions, grpcTcpServerOptions } from './grpc-limits.ts';
 import { listenTcp, tcpSettings } from './listen-tcp.ts';
 import type { CallLimits } from './open-calls.ts';
 import type { GrpcService } from './protos.ts';
-import { drainListener, RpcHost } from './rpc-host.ts';
+import { drainListener, type Host, RpcHost } from './rpc-host.ts';
 import { sourceNetwork } from './source-network.ts';
 import { TlsGate } from './tls-gate.ts';
 import { type RemoteCaller, tlsPeers } from './tls-peers.ts';
@@ -41,7 +42,11 @@ export interface TlsServerOptions {
   identity(): TlsIdentity;
   /** The bundle of the own trust domain, against which clients' SVIDs are verified; a new object for each change. */
   trust(): Bundle;
-  readonly services: readonly GrpcService[];
+  readonly services?: readonly GrpcService[];
+  /** Instead of services, for callers of either kind: methods of bytes. */
+  readonly bytes?: BytesService;
+  /** Whether an SVID that is good may call; asked again while it is connected. Default: any may. */
+  readonly admits?: (svid: X509Svid) => boolean;
   /** Paths of unary methods with requests of at most 16 KiB that callers with an SVID call often; see `takeQuickCalls`. */
   readonly quickMethods?: readonly string[];
   readonly log: Log;
@@ -70,21 +75,7 @@ export interface GrpcTlsServer {
  */
 export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer> {
   const log = options.log.child({ socket: `${options.host}:${options.port}` });
-  const { services, metrics, limits = {} } = options;
-  const common = { services, metrics, log };
-  const hosts: Hosts = {
-    svid: new RpcHost({
-      ...(options.quickMethods && { quick: new Set(options.quickMethods) }),
-      ...common,
-      grpc: grpcTcpServerOptions,
-      calls: callLimits(limits),
-    }),
-    anonymous: new RpcHost({
-      ...common,
-      grpc: grpcAnonymousServerOptions,
-      calls: anonymousCallLimits(limits),
-    }),
-  };
+  const hosts = createHosts(log, options);
   const gate = createGate(hosts, log, options);
   const listener = createServer(tcpSettings, (socket) => gate.admit(socket));
   const address = await listenTcp(listener, options);
@@ -98,7 +89,25 @@ export async function serveTls(options: TlsServerOptions): Promise<GrpcTlsServer
   };
 }
 
-type Hosts = Readonly<Record<RemoteCaller['kind'], RpcHost>>;
+type Hosts = Readonly<Record<RemoteCaller['kind'], Host>>;
+
+function createHosts(log: Log, options: TlsServerOptions): Hosts {
+  const { services = [], bytes, metrics, limits = {}, quickMethods, clock = systemClock } = options;
+  const svid = { calls: callLimits(limits), log, metrics, clock };
+  const anonymous = { ...svid, calls: anonymousCallLimits(limits) };
+  if (bytes !== undefined) {
+    return { svid: createBytesHost(bytes, svid), anonymous: createBytesHost(bytes, anonymous) };
+  }
+  return {
+    svid: new RpcHost({
+      ...(quickMethods && { quick: new Set(quickMethods) }),
+      ...svid,
+      services,
+      grpc: grpcTcpServerOptions,
+    }),
+    anonymous: new RpcHost({ ...anonymous, services, grpc: grpcAnonymousServerOptions }),
+  };
+}
 
 function callLimits({ maxCalls = 50_000, maxCallsPerCaller = 1_000 }: TlsLimits): CallLimits {
   return { maxCalls, maxCallsPerOwner: maxCallsPerCaller, ownerOf };
@@ -128,6 +137,7 @@ function createGate(hosts: Hosts, log: Log, options: TlsServerOptions): TlsGate 
     metrics: createSocketMetrics(options.metrics, options.name ?? 'tcp', 'tls'),
     identity: () => options.identity(),
     verifier: { bundle: () => options.trust(), clock },
+    ...(options.admits && { admits: options.admits }),
     maxConnections,
     maxConnectionsPerNetwork: limits.maxConnectionsPerNetwork ?? Math.ceil(maxConnections / 4),
     maxAnonymousConnections:

@@ -3,20 +3,19 @@ import { basename } from 'node:path';
 import type { ServerOptions } from '@grpc/grpc-js';
 import { type Log, type Metrics, systemClock } from '../ops/index.ts';
 import type { Clock } from '../spiffe/index.ts';
+import { type BytesService, createBytesHost } from './bytes-service.ts';
 import { ConnectionGate } from './connection-gate.ts';
 import { affordableConnections, affordablePerUser } from './descriptor-limit.ts';
 import { grpcServerOptions } from './grpc-limits.ts';
 import type { CallLimits } from './open-calls.ts';
 import { peers } from './peers.ts';
 import type { GrpcService } from './protos.ts';
-import { type BytesMethod, QuickHost } from './quick-host.ts';
 import { drainListener, type Host, RpcHost } from './rpc-host.ts';
 import { listenOnSocketFile } from './socket-file.ts';
 import { createSocketMetrics } from './wire-metrics.ts';
 
 /** Connections that may wait to be accepted; the kernel takes the lesser of this and net.core.somaxconn. */
 const BACKLOG = 4096;
-const DEFAULT_RECEIVE_BYTES = 4_194_304;
 
 export interface UnixServerOptions {
   /** At most 107 bytes once absolute. */
@@ -26,8 +25,8 @@ export interface UnixServerOptions {
   /** Permissions of folders that have to be made; default 0o755. */
   readonly directoryMode?: number;
   readonly services?: readonly GrpcService[];
-  /** Instead of services: unary methods of bytes by path, answered without grpc-js. */
-  readonly methods?: ReadonlyMap<string, BytesMethod>;
+  /** Instead of services: methods of bytes; `maxReceiveBytes` is theirs. */
+  readonly bytes?: BytesService;
   /** The value of the metrics' label `socket`; default the file's name. */
   readonly name?: string;
   readonly log: Log;
@@ -85,13 +84,10 @@ export async function serveUnix(options: UnixServerOptions): Promise<UnixServer>
 }
 
 function createHost(options: UnixServerOptions, log: Log): Host {
-  const { services = [], methods, maxReceiveBytes, metrics, clock = systemClock } = options;
-  const calls = callLimits(options);
-  if (methods === undefined) {
-    return new RpcHost({ services, grpc: grpcOptions(options), calls, log, metrics, clock });
-  }
-  const maxRequestBytes = maxReceiveBytes ?? DEFAULT_RECEIVE_BYTES;
-  return new QuickHost({ methods, maxRequestBytes, ownerOf: (peer) => calls.ownerOf(peer), clock });
+  const { services = [], bytes, metrics, clock = systemClock } = options;
+  const common = { calls: callLimits(options), log, metrics, clock };
+  if (bytes !== undefined) return createBytesHost(bytes, common);
+  return new RpcHost({ services, grpc: grpcOptions(options), ...common });
 }
 
 function grpcOptions({ maxReceiveBytes }: UnixServerOptions): ServerOptions {

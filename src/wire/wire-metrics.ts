@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Metrics } from '../ops/index.ts';
 
-type SocketKind = 'unix' | 'tls' | 'https';
+type SocketKind = 'unix' | 'tcp' | 'tls' | 'https';
 
 /** Why a connection was not served. */
 export type Refusal =
@@ -31,6 +31,7 @@ const onEverySocket: readonly Refusal[] = [
 /** Refusals by the kind of the socket. */
 const refusals: Readonly<Record<SocketKind, readonly Refusal[]>> = {
   unix: [...onEverySocket, 'max_connections_per_user', 'peer_unknown'],
+  tcp: [...onEverySocket, 'max_connections_per_network'],
   tls: [
     ...onEverySocket,
     'max_connections_per_network',
