@@ -25,7 +25,7 @@ const node = z.object({
   default: scalar.optional(),
   examples: z.array(z.union([z.string(), z.array(z.unknown())])).optional(),
   /** Of a choice of numbers. */
-  anyOf: z.array(z.object({ const: z.number() })).optional(),
+  anyOf: z.array(z.object({ const: z.number().optional() })).optional(),
   reloadable: z.boolean().optional(),
   enum: z.array(z.string()).optional(),
   minLength: z.number().optional(),

@@ -24,30 +24,45 @@ import {
  * What one agent is to know now: its entries, the own bundle, bundles and terms of the trust domains its
  * entries federate with, and all revocations. Only the sum over its entries and domains is its own. An
  * agent that takes no terms has no bundle of a domain whose terms accept but some IDs: it would accept all.
+ * The policies are for those that take them.
  */
 export class AgentSyncView implements SyncView {
   readonly takesTerms: boolean;
+  readonly takesPolicies: boolean;
   readonly #entries: AgentEntries;
   readonly #shared: SharedFacts;
   /** How many entries federate with each trust domain. */
   readonly #federated = new Map<string, number>();
   #digest: StateDigest = 0n;
 
-  constructor(entries: AgentEntries, shared: SharedFacts, takesTerms: boolean) {
+  constructor(
+    entries: AgentEntries,
+    shared: SharedFacts,
+    {
+      takesTerms,
+      takesPolicies = false,
+    }: { takesTerms: boolean; takesPolicies?: boolean | undefined },
+  ) {
     this.#entries = entries;
     this.#shared = shared;
     this.takesTerms = takesTerms;
+    this.takesPolicies = takesPolicies;
     this.#put(bundleItem(shared.trust.own));
     for (const after of entries.held()) this.#change({ before: undefined, after }, new Set());
   }
 
   digest(): string {
-    return formatDigest(withHash(this.#digest, this.#shared.digest));
+    const { digest, policiesDigest } = this.#shared;
+    const shared = this.takesPolicies ? withHash(digest, policiesDigest) : digest;
+    return formatDigest(withHash(this.#digest, shared));
   }
 
   get(key: ItemKey): SyncItem | undefined {
     const id = itemIdOf(key);
     if (key.startsWith('r:')) return this.#shared.revocations.get(key);
+    if (key.startsWith('p:') || key.startsWith('f:')) {
+      return this.takesPolicies ? this.#shared.policies.get(key) : undefined;
+    }
     if (key.startsWith('b:') || key.startsWith('t:')) {
       return this.#itemsOfDomain(id).find((item) => item.key === key);
     }
@@ -56,10 +71,11 @@ export class AgentSyncView implements SyncView {
   }
 
   *items(): Generator<SyncItem> {
-    const { trust, revocations } = this.#shared;
+    const { trust, revocations, policies } = this.#shared;
     yield bundleItem(trust.own);
     for (const name of this.#federated.keys()) yield* this.#itemsOfDomain(name);
     yield* revocations.values();
+    if (this.takesPolicies) yield* policies.values();
     for (const entry of this.#entries.held()) yield entryItem(entry);
   }
 

@@ -1,6 +1,7 @@
 import type {
   Bundle,
   FederationTerms,
+  PolicyTexts,
   Revocation,
   TrustMap,
   TrustMapSource,
@@ -8,6 +9,7 @@ import type {
 import {
   bundleItem,
   type ItemKey,
+  policyItems,
   revocationItem,
   type StateDigest,
   type SyncItem,
@@ -19,6 +21,12 @@ import {
 /** The revocations that are current. `watch` calls the listener after each change. */
 export interface RevocationSource {
   list(): readonly Revocation[];
+  watch(listener: () => void): () => void;
+}
+
+/** The policies in their present version. `watch` calls the listener after each change. */
+export interface PolicySource {
+  current(): PolicyTexts | undefined;
   watch(listener: () => void): () => void;
 }
 
@@ -39,17 +47,23 @@ export interface TrustChange {
 /** What all agents are to know alike, and out of which each has its bundles. */
 export class SharedFacts {
   readonly #revocationSource: Pick<RevocationSource, 'list'>;
+  readonly #policySource: Pick<PolicySource, 'current'> | undefined;
   #trust: TrustMap;
   #revocations: ReadonlyMap<ItemKey, SyncItem> = new Map();
   #digest: StateDigest = 0n;
+  #policies: ReadonlyMap<ItemKey, SyncItem> = new Map();
+  #policiesDigest: StateDigest = 0n;
 
   constructor(
     trustMap: Pick<TrustMapSource, 'current'>,
     revocations: Pick<RevocationSource, 'list'>,
+    policies?: Pick<PolicySource, 'current'>,
   ) {
     this.#trust = trustMap.current();
     this.#revocationSource = revocations;
+    this.#policySource = policies;
     this.takeRevocations();
+    this.takePolicies();
   }
 
   get trust(): TrustMap {
@@ -63,6 +77,15 @@ export class SharedFacts {
   /** Of the revocations. */
   get digest(): StateDigest {
     return this.#digest;
+  }
+
+  /** For agents that take them. */
+  get policies(): ReadonlyMap<ItemKey, SyncItem> {
+    return this.#policies;
+  }
+
+  get policiesDigest(): StateDigest {
+    return this.#policiesDigest;
   }
 
   /** Returns the trust domains whose bundle or terms came, went or became others; equal ones are no news. */
@@ -82,23 +105,48 @@ export class SharedFacts {
 
   /** Returns the items that came, went or became others. */
   takeRevocations(): ReadonlySet<ItemKey> {
-    const before = this.#revocations;
-    const items = this.#revocationSource.list().map(revocationItem);
-    const after = new Map(items.map((item): [ItemKey, SyncItem] => [item.key, item]));
-    const keys = new Set<ItemKey>();
-    for (const [key, { hash }] of before) {
-      if (after.get(key)?.hash === hash) continue;
-      this.#digest = withoutHash(this.#digest, hash);
-      keys.add(key);
-    }
-    for (const [key, { hash }] of after) {
-      if (before.get(key)?.hash === hash) continue;
-      this.#digest = withHash(this.#digest, hash);
-      keys.add(key);
-    }
+    const after = byKey(this.#revocationSource.list().map(revocationItem));
+    const { keys, digest } = compareItems(this.#revocations, after, this.#digest);
     this.#revocations = after;
+    this.#digest = digest;
     return keys;
   }
+
+  /** The same of the policies: a file that is in both versions is no news. */
+  takePolicies(): ReadonlySet<ItemKey> {
+    const after = byKey(policyItems(this.#policySource?.current()));
+    const { keys, digest } = compareItems(this.#policies, after, this.#policiesDigest);
+    this.#policies = after;
+    this.#policiesDigest = digest;
+    return keys;
+  }
+}
+
+type Items = ReadonlyMap<ItemKey, SyncItem>;
+
+function byKey(items: readonly SyncItem[]): Items {
+  return new Map(items.map((item): [ItemKey, SyncItem] => [item.key, item]));
+}
+
+/** Which items are others, and what becomes of the digest over them. */
+function compareItems(
+  before: Items,
+  after: Items,
+  was: StateDigest,
+): { readonly keys: ReadonlySet<ItemKey>; readonly digest: StateDigest } {
+  const keys = new Set<ItemKey>();
+  let digest = was;
+  for (const [key, { hash }] of before) {
+    if (after.get(key)?.hash === hash) continue;
+    digest = withoutHash(digest, hash);
+    keys.add(key);
+  }
+  for (const [key, { hash }] of after) {
+    if (before.get(key)?.hash === hash) continue;
+    digest = withHash(digest, hash);
+    keys.add(key);
+  }
+  return { keys, digest };
 }
 
 /** What a trust map says of one trust domain. */

@@ -17,7 +17,7 @@ import {
 import { Absentees } from './absentees.ts';
 import type { AgentEntitlements } from './agent-entitlements.ts';
 import { AgentSyncView } from './agent-sync-view.ts';
-import { type RevocationSource, SharedFacts } from './shared-facts.ts';
+import { type PolicySource, type RevocationSource, SharedFacts } from './shared-facts.ts';
 import type { StoreCursor } from './store-cursor.ts';
 import { SyncMetrics } from './sync-metrics.ts';
 
@@ -26,6 +26,8 @@ export interface SyncHubOptions {
   readonly entitlements: Pick<AgentEntitlements, 'of'>;
   readonly trustMap: TrustMapSource;
   readonly revocations: RevocationSource;
+  /** Default: there are none. */
+  readonly policies?: PolicySource;
   readonly clock: Clock;
   readonly metrics: Metrics;
   /** Of this life of the server: 1 to 64 of `A-Z a-z 0-9 _ -`. */
@@ -35,7 +37,10 @@ export interface SyncHubOptions {
 }
 
 /** What of an agent's first message decides what it is told. */
-export type AgentHello = Pick<Extract<SyncRequest, { kind: 'hello' }>, 'resume' | 'takesTerms'>;
+export type AgentHello = Pick<
+  Extract<SyncRequest, { kind: 'hello' }>,
+  'resume' | 'takesTerms' | 'takesPolicies'
+>;
 
 /** The end of an agent's stream that the hub talks to. */
 export interface SyncStream {
@@ -93,8 +98,8 @@ export class SyncHub {
   constructor(options: SyncHubOptions) {
     this.#options = options;
     this.#metrics = new SyncMetrics(options.metrics);
-    const { agents, trustMap, revocations, clock } = options;
-    this.#shared = new SharedFacts(trustMap, revocations);
+    const { agents, trustMap, revocations, policies, clock } = options;
+    this.#shared = new SharedFacts(trustMap, revocations, policies);
     this.#absentees = new Absentees({
       retentionMs: hubLimits.retentionMs,
       limit: hubLimits.absent,
@@ -105,6 +110,7 @@ export class SyncHub {
       agents.watch((change) => this.#followAgent(change)),
       trustMap.watch((trust) => this.#followTrust(trust)),
       revocations.watch(() => this.#followRevocations()),
+      policies?.watch(() => this.#followPolicies()) ?? (() => {}),
     ];
   }
 
@@ -123,11 +129,12 @@ export class SyncHub {
 
   /**
    * An agent begins a stream and stands at `resume`; the stream it had before ends. `takesTerms`: it
-   * keeps to the terms of federated trust domains.
+   * keeps to the terms of federated trust domains; `takesPolicies`: it is told of the policies.
    * @throws TrustplaneError ERR_AGENT_NOT_ATTESTED
    */
-  connect(id: SpiffeId, { resume, takesTerms }: AgentHello, stream: SyncStream): SyncLink {
-    const peer = this.#peerFor(id, takesTerms);
+  connect(id: SpiffeId, hello: AgentHello, stream: SyncStream): SyncLink {
+    const { resume } = hello;
+    const peer = this.#peerFor(id, hello);
     const former = peer.stream;
     this.#absentees.delete(peer);
     peer.stream = stream;
@@ -151,19 +158,23 @@ export class SyncHub {
     this.#absentees.close();
   }
 
-  /** An agent of another release is to know other things: it begins anew. */
-  #peerFor(id: SpiffeId, takesTerms: boolean): Peer {
+  /** An agent of another release, or set up otherwise, is to know other things: it begins anew. */
+  #peerFor(id: SpiffeId, hello: AgentHello): Peer {
+    const { takesTerms, takesPolicies = false } = hello;
     const known = this.#peers.get(id.path);
-    if (known?.view.takesTerms === takesTerms) return known;
-    if (known !== undefined) this.#drop(known, replaced(id));
-    return this.#open(id, takesTerms);
+    if (known !== undefined) {
+      const { view } = known;
+      if (view.takesTerms === takesTerms && view.takesPolicies === takesPolicies) return known;
+      this.#drop(known, replaced(id));
+    }
+    return this.#open(id, hello);
   }
 
-  #open(id: SpiffeId, takesTerms: boolean): Peer {
+  #open(id: SpiffeId, hello: AgentHello): Peer {
     const entries = this.#options.entitlements.of(id);
     if (entries === undefined) throw notAttested(id);
     const { epoch, cursor } = this.#options;
-    const view = new AgentSyncView(entries, this.#shared, takesTerms);
+    const view = new AgentSyncView(entries, this.#shared, hello);
     const nextRevision = (): number => ++this.#revision;
     const peer: Peer = {
       id,
@@ -248,6 +259,13 @@ export class SyncHub {
   #followRevocations(): void {
     const keys = this.#shared.takeRevocations();
     for (const peer of this.#peers.values()) this.#mark(peer, keys);
+  }
+
+  #followPolicies(): void {
+    const keys = this.#shared.takePolicies();
+    for (const peer of this.#peers.values()) {
+      if (peer.view.takesPolicies) this.#mark(peer, keys);
+    }
   }
 
   #wake(peer: Peer): void {

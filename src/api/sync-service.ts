@@ -3,6 +3,7 @@ import type { AgentRegistry } from '../agents/index.ts';
 import {
   type Clock,
   messageOf,
+  type PolicyTaker,
   type SpiffeId,
   type Timer,
   TrustplaneError,
@@ -30,11 +31,20 @@ export interface ConfirmationSink {
   onDisconnected(agentId: SpiffeId): void;
 }
 
+/** Where it is noted which agents take policies, and what they have in force. */
+export interface PolicyTakerSink {
+  /** For each stream; `onDisconnected` follows for each, also when another takes its place. */
+  onConnected(agentId: SpiffeId): void;
+  onTakers(agentId: SpiffeId, takers: readonly PolicyTaker[]): void;
+  onDisconnected(agentId: SpiffeId): void;
+}
+
 export interface SyncServiceOptions {
   readonly hub: Pick<SyncHub, 'catchUp' | 'connect'>;
   readonly agents: Pick<AgentRegistry, 'setVersion'>;
   readonly authorization: Pick<Authorization, 'agentOf' | 'requireAgent'>;
   readonly confirmations: ConfirmationSink;
+  readonly takers?: PolicyTakerSink;
   readonly clock: Clock;
 }
 
@@ -56,7 +66,7 @@ export function createSyncService(options: SyncServiceOptions): GrpcService {
 }
 
 async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<void> {
-  const { authorization, agents, confirmations, hub } = options;
+  const { authorization, agents, confirmations, takers, hub } = options;
   const reader = new MessageReader<WireSyncRequest>(call);
   const { id } = authorization.agentOf(call);
   const first = await reader.next();
@@ -72,6 +82,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
   const sender = new UpdateSender(options, call, (reason) => reader.fail(reason));
   const link = hub.connect(id, hello, sender);
   confirmations.onConnected(id);
+  if (hello.takesPolicies === true) takers?.onConnected(id);
   try {
     if (hello.agentVersion !== '') await agents.setVersion(id, hello.agentVersion);
     sender.begin(link);
@@ -79,6 +90,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
       const request = parseSyncRequest(next);
       if (request.kind === 'applied') sender.acknowledge(request);
       else if (request.kind === 'hello') throw notDue();
+      else if (request.kind === 'policies') takers?.onTakers(id, request.takers);
       else confirmations.onConfirmed(id, request.bundleDigest, request.laggards);
     }
     call.end();
@@ -86,6 +98,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
     sender.close();
     link.close();
     confirmations.onDisconnected(id);
+    if (hello.takesPolicies === true) takers?.onDisconnected(id);
   }
 }
 

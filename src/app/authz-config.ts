@@ -1,22 +1,31 @@
-import type { AuthzFile } from './authz-schema.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { type AuthzListenConfig, buildAuthzListen } from './authz-listen-config.ts';
+import type { AuthzFile, PolicyPlace } from './authz-schema.ts';
 
-/** How Envoy's questions about requests are answered. */
+/** How Envoy's questions about requests are answered. Plain values: it goes to another thread. */
 export interface AuthzConfig {
-  readonly socket: string;
-  /** Directory of policy files. */
-  readonly policies: string;
+  /** There is a socket, or `listen`, or both. */
+  readonly socket: string | undefined;
+  readonly listen: AuthzListenConfig | undefined;
+  readonly transport: 'quick' | 'grpc-js';
+  /** A directory of policy files, or the servers of the trust domain. */
+  readonly policies: PolicyPlace;
   readonly requirePeerCertificate: boolean;
   /** Where claims of verified tokens stand in the proxy's metadata. */
   readonly claims: { readonly namespace: string; readonly key: string };
 }
 
-/** Undefined: nobody is asked. */
+/** Undefined: nobody is asked. @throws TrustplaneError ERR_CONFIG */
 export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined {
   if (file === undefined) return undefined;
-  const { socket, policies, requirePeerCertificate = true, jwt } = file;
+  const { socket, transport = 'quick', policies, requirePeerCertificate = true, jwt } = file;
+  const listen = buildAuthzListen(file.listen);
+  if (socket === undefined && listen === undefined) {
+    throw new TrustplaneError('ERR_CONFIG', 'authz: expected socket, listen or both; got neither');
+  }
   const claims = {
     namespace: jwt?.metadataNamespace ?? 'envoy.filters.http.jwt_authn',
     key: jwt?.payloadKey ?? 'jwt_payload',
   };
-  return { socket, policies, requirePeerCertificate, claims };
+  return { socket, listen, transport, policies, requirePeerCertificate, claims };
 }

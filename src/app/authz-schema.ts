@@ -1,19 +1,32 @@
 import { z } from 'zod';
+import { type AuthzListenFile, authzListenSchema } from './authz-listen-schema.ts';
 import { absolutePath, option, type Section } from './config-values.ts';
 
 const name = z.string().min(1).max(256);
 
+const policyPlace: z.ZodType<PolicyPlace> = z.union([
+  absolutePath,
+  z.strictObject({ from: z.literal('control-plane') }),
+]);
+
 /** Section `authz` of the configuration file. */
 export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
-  socket: absolutePath.meta({
+  socket: absolutePath.optional().meta({
     description:
       'Unix socket on which Envoy asks about each request (ext_authz). Without the section nobody is asked.',
     examples: ['/run/trustplane/authz.sock'],
   }),
-  policies: absolutePath.meta({
+  listen: authzListenSchema.optional(),
+  transport: option(
+    z.enum(['quick', 'grpc-js']),
+    'quick',
+    'Who speaks gRPC: quick costs half of the CPU; grpc-js has server reflection beside.',
+  ),
+  policies: policyPlace.meta({
     description:
-      'Directory of policies, *.yaml and *.yml; a changed set is in force at once, or not at all.',
+      'Directory of policies, *.yaml and *.yml, or `{ from: control-plane }` for those that were given to the servers (trustplane policy apply); a changed set is in force at once, or not at all.',
     examples: ['/etc/trustplane/policies'],
+    $comment: 'absolute path, or { from: control-plane }',
   }),
   requirePeerCertificate: option(
     z.boolean(),
@@ -38,9 +51,14 @@ export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
 
 export interface AuthzFile
   extends Section<{
+    socket: string;
+    listen: AuthzListenFile;
+    transport: 'quick' | 'grpc-js';
     requirePeerCertificate: boolean;
     jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
   }> {
-  readonly socket: string;
-  readonly policies: string;
+  readonly policies: PolicyPlace;
 }
+
+/** A directory, or who tells. */
+export type PolicyPlace = string | { readonly from: 'control-plane' };

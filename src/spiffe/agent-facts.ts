@@ -1,3 +1,4 @@
+import type { PolicyTexts } from './policy-texts.ts';
 import type { RegistrationEntry } from './registration-entry.ts';
 import type { Revocation } from './revocation.ts';
 import type { TrustMap } from './trust-map.ts';
@@ -9,4 +10,6 @@ export interface AgentFacts {
   /** The own bundle and those its entries federate with. */
   readonly trust: TrustMap;
   readonly revocations: readonly Revocation[];
+  /** The policies in their present version; undefined where there are none, or the agent takes none. */
+  readonly policies?: PolicyTexts | undefined;
 }

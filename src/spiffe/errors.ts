@@ -319,6 +319,7 @@ export const errorCodes = {
   ERR_SYNC_BUNDLE: ['invalid', 'A server sent a bundle that is malformed.'],
   ERR_SYNC_REVOCATION: ['invalid', 'A server sent a revocation that is malformed or unknown.'],
   ERR_SYNC_TERMS: ['invalid', 'A server sent terms of a trust domain that are malformed.'],
+  ERR_SYNC_POLICIES: ['invalid', 'A server sent policies in a form that is malformed.'],
   ERR_SYNC_REQUEST: [
     'invalid',
     'A message of an agent on its sync stream is malformed or not due.',
@@ -331,6 +332,7 @@ export const errorCodes = {
   // facts
   ERR_FACTS_UPDATE: ['invalid', 'What an agent tells of its facts is malformed or not due.'],
   ERR_FACTS_READER: ['permission', 'The caller may not read the facts of the agent.'],
+  ERR_FACTS_STREAMS: ['exhausted', 'The process has too many open streams of facts.'],
   ERR_FACTS_REPORT: ['invalid', 'What a reader of the facts reports is malformed or not due.'],
   // workload
   ERR_WORKLOAD_HEADER: ['invalid', 'The header "workload.spiffe.io: true" is missing.'],
@@ -345,10 +347,19 @@ export const errorCodes = {
   ERR_CLIENT_RESPONSE: ['invalid', 'The Workload API answered with something that is not valid.'],
   // check
   ERR_CHECK_REQUEST: ['invalid', 'What a proxy asks about a request is malformed.'],
+  ERR_XFCC: ['invalid', 'The header x-forwarded-client-cert is not of the form that Envoy writes.'],
   // authz
   ERR_POLICY: ['invalid', 'A policy is malformed or contradicts itself.'],
   ERR_POLICY_PATTERN: ['invalid', 'A pattern, method or IP range of a policy is malformed.'],
   ERR_POLICY_TEST: ['precondition', 'A test of a policy came out otherwise than it says.'],
+  // policies: versions of the policies in the control plane
+  ERR_POLICY_SET: ['invalid', 'The files, author or reason of a version are out of bounds.'],
+  ERR_POLICY_CONFLICT: ['aborted', 'The policies are at another version than was expected.'],
+  ERR_POLICY_VERSION: ['not-found', 'The control plane does not keep this version of the policies.'],
+  ERR_POLICY_CHAIN: ['data-loss', 'The versions of the policies in the store do not fit together.'],
+  ERR_POLICY_REFUSED: ['precondition', 'A host refused the version of the policies it was told.'],
+  ERR_POLICY_WAIT: ['unavailable', 'The policies are not in force everywhere yet.'],
+  ERR_POLICY_CLOSED: ['unavailable', 'The registry of policies is closed.'],
   // sds
   ERR_SDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
   ERR_SDS_TYPE_URL: ['invalid', 'SDS was asked for a resource type that is not a secret.'],

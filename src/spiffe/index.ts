@@ -61,11 +61,25 @@ export { type JsonObject, type JsonValue, parseJson } from './json.ts';
 export { jwsAlgorithm } from './jwk.ts';
 export { parseAudience } from './jwt-audience.ts';
 export { isSignedWith } from './jwt-signature.ts';
-export { type JwtSvid, type JwtVerification, parseJwtSvid, verifyJwtSvid } from './jwt-svid.ts';
+export {
+  checkJwtSvid,
+  type JwtSvid,
+  type JwtVerification,
+  parseJwtSvid,
+  verifyJwtSvid,
+} from './jwt-svid.ts';
 export { generateP256KeyPair, type P256KeyPair } from './key-pair.ts';
 export { type Csr, parseCsr } from './parse-csr.ts';
 export { decodePem, encodePem } from './pem.ts';
 export { parsePemBundle } from './pem-bundle.ts';
+export {
+  isPolicyFileName,
+  type PolicyFile,
+  type PolicyTaker,
+  type PolicyTexts,
+  policyFile,
+  policyTextLimits,
+} from './policy-texts.ts';
 export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
 export { quote } from './quote.ts';
 export { compareAge, isCurrent, type RegistrationEntry } from './registration-entry.ts';

@@ -88,9 +88,22 @@ export function parseJwtSvid(token: string): JwtSvid {
 export function verifyJwtSvid(token: string, verification: JwtVerification): JwtSvid {
   const svid = parseJwtSvid(token);
   checkAudience(svid, verification.audience);
+  checkJwtSvid(svid, verification);
+  return svid;
+}
+
+/**
+ * Verifies what `parseJwtSvid` read as `verifyJwtSvid` does, save for whom it is meant; returns the key
+ * that signed it.
+ * @throws TrustplaneError those of `verifyJwtSvid` but ERR_JWT_AUDIENCE
+ */
+export function checkJwtSvid(
+  svid: JwtSvid,
+  verification: Omit<JwtVerification, 'audience'>,
+): TokenAuthority {
   checkTime(svid, verification);
   const authority = findAuthority(svid, verification);
-  if (isSignedWith(authority, svid.algorithm, svid.input, svid.signature)) return svid;
+  if (isSignedWith(authority, svid.algorithm, svid.input, svid.signature)) return authority;
   throw refused('ERR_JWT_SIGNATURE', `the key ${quote(svid.keyId)} did not sign it`);
 }
 
@@ -183,7 +196,7 @@ function checkAudience({ audience }: JwtSvid, own: string): void {
   throw refused('ERR_JWT_AUDIENCE', `it is meant for ${got.join(', ')}, not for ${quote(own)}`);
 }
 
-function checkTime(svid: JwtSvid, { now, leewayMs }: JwtVerification): void {
+function checkTime(svid: JwtSvid, { now, leewayMs }: Pick<JwtVerification, 'now' | 'leewayMs'>): void {
   if (now - leewayMs >= svid.expiresAt) {
     throw refused('ERR_JWT_EXPIRED', `it expired at ${instant(svid.expiresAt)}`);
   }
@@ -195,7 +208,7 @@ function checkTime(svid: JwtSvid, { now, leewayMs }: JwtVerification): void {
 
 function findAuthority(
   svid: JwtSvid,
-  { bundleOf, now, leewayMs }: JwtVerification,
+  { bundleOf, now, leewayMs }: Omit<JwtVerification, 'audience'>,
 ): TokenAuthority {
   const { trustDomain } = svid.spiffeId;
   const bundle = bundleOf(trustDomain);

@@ -17,6 +17,7 @@ export {
   parseEntryMessage,
   type WireEntry,
 } from './entry-message.ts';
+export { joinPolicies, type PolicyHead } from './policies-message.ts';
 export type { Position } from './position.ts';
 export { buildFacts, type HeldItem, parseItem } from './replica-state.ts';
 export {
@@ -32,6 +33,11 @@ export {
   entryKeyOf,
   type ItemKey,
   itemIdOf,
+  policiesItem,
+  policiesKey,
+  policyFileItem,
+  policyFileKeyOf,
+  policyItems,
   revocationItem,
   type SyncItem,
   termsItem,

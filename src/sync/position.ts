@@ -60,7 +60,7 @@ export function parsePosition(
 /** 32 bytes as lower-case hex. @throws TrustplaneError with `code` */
 export function parseDigest(
   digest: Uint8Array | undefined,
-  code: 'ERR_SYNC_REQUEST' | 'ERR_SYNC_UPDATE',
+  code: 'ERR_SYNC_REQUEST' | 'ERR_SYNC_UPDATE' | 'ERR_SYNC_POLICIES',
 ): string {
   if (digest?.length === DIGEST_BYTES) return Buffer.from(digest).toString('hex');
   const got = digest?.length ?? 0;

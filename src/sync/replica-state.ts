@@ -3,6 +3,9 @@ import {
   type Bundle,
   type FederationTerms,
   messageOf,
+  type PolicyFile,
+  policyFile,
+  policyTextLimits,
   type RegistrationEntry,
   type Revocation,
   TrustDomain,
@@ -11,6 +14,7 @@ import {
 import { parseBundleMessage } from './bundle-message.ts';
 import { parseEntryMessage } from './entry-message.ts';
 import { itemLimits } from './item-limits.ts';
+import { joinPolicies, type PolicyHead, parsePoliciesMessage } from './policies-message.ts';
 import { parseRevocationMessage } from './revocation-message.ts';
 import { formatDigest, hashItem, withHash, withoutHash } from './state-digest.ts';
 import {
@@ -21,6 +25,10 @@ import {
   entryKeyOf,
   type ItemKey,
   type ItemKind,
+  policiesItem,
+  policiesKey,
+  policyFileItem,
+  policyFileKeyOf,
   revocationItem,
   revocationKeyOf,
   termsItem,
@@ -37,7 +45,9 @@ export interface HeldItem {
     | { readonly kind: 'e'; readonly entry: RegistrationEntry }
     | { readonly kind: 'b'; readonly bundle: Bundle }
     | { readonly kind: 'r'; readonly revocation: Revocation }
-    | { readonly kind: 't'; readonly trustDomain: TrustDomain; readonly terms: FederationTerms };
+    | { readonly kind: 't'; readonly trustDomain: TrustDomain; readonly terms: FederationTerms }
+    | { readonly kind: 'p'; readonly head: PolicyHead }
+    | { readonly kind: 'f'; readonly file: PolicyFile };
 }
 
 /** Everything an agent was told, by item. Immutable. */
@@ -52,7 +62,7 @@ export class ReplicaState {
   }
 
   /** The state that a server of this release would have sent for these facts. */
-  static of({ entries, trust, revocations }: AgentFacts): ReplicaState {
+  static of({ entries, trust, revocations, policies }: AgentFacts): ReplicaState {
     const items: HeldItem[] = [];
     for (const entry of entries.values()) {
       items.push({ ...entryItem(entry), value: { kind: 'e', entry } });
@@ -66,6 +76,12 @@ export class ReplicaState {
     }
     for (const revocation of revocations) {
       items.push({ ...revocationItem(revocation), value: { kind: 'r', revocation } });
+    }
+    for (const file of policies?.files ?? []) {
+      items.push({ ...policyFileItem(file), value: { kind: 'f', file } });
+    }
+    if (policies !== undefined) {
+      items.push({ ...policiesItem(policies), value: { kind: 'p', head: policies } });
     }
     return ReplicaState.empty.with(new Map(items.map((item) => [item.key, item])));
   }
@@ -91,16 +107,22 @@ export class ReplicaState {
     return new ReplicaState(items, digest);
   }
 
-  /** @throws TrustplaneError ERR_SYNC_UPDATE without the own bundle */
+  /** @throws TrustplaneError ERR_SYNC_UPDATE without the own bundle, or a file of the policies */
   facts(trustDomain: TrustDomain): AgentFacts {
     const facts = buildFacts(this.#items.values(), trustDomain);
-    if (facts !== undefined) return facts;
+    if (facts !== undefined && (facts.policies !== undefined || !this.#items.has(policiesKey))) {
+      return facts;
+    }
+    if (facts !== undefined) {
+      const message = 'an update: expected all files of the policies, within bounds; got others';
+      throw new TrustplaneError('ERR_SYNC_UPDATE', message);
+    }
     const message = `an update: expected the bundle of ${trustDomain.name}; got none`;
     throw new TrustplaneError('ERR_SYNC_UPDATE', message);
   }
 }
 
-/** The facts that these items make; none without the own bundle. */
+/** The facts that these items make; none without the own bundle, no policies without all of their files. */
 export function buildFacts(
   items: Iterable<Pick<HeldItem, 'value'>>,
   trustDomain: TrustDomain,
@@ -109,18 +131,23 @@ export function buildFacts(
   const federated = new Map<string, Bundle>();
   const terms = new Map<string, FederationTerms>();
   const revocations: Revocation[] = [];
+  const files = new Map<string, Uint8Array>();
+  let head: PolicyHead | undefined;
   let own: Bundle | undefined;
   for (const { value } of items) {
     if (value.kind === 'e') entries.set(value.entry.id, value.entry);
     else if (value.kind === 'r') revocations.push(value.revocation);
     else if (value.kind === 't') terms.set(value.trustDomain.name, value.terms);
+    else if (value.kind === 'f') files.set(value.file.sha256, value.file.bytes);
+    else if (value.kind === 'p') head = value.head;
     else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
     else federated.set(value.bundle.trustDomain.name, value.bundle);
   }
-  return own && { entries, trust: { own, federated, terms }, revocations };
+  const policies = head && joinPolicies(head, (sha256) => files.get(sha256));
+  return own && { entries, trust: { own, federated, terms }, revocations, policies };
 }
 
-/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_LIMIT */
+/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES, ERR_SYNC_LIMIT */
 export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustDomain): HeldItem {
   if (bytes.length > itemLimits.bytes) {
     const message = `an item: expected at most ${itemLimits.bytes} bytes; got ${bytes.length}`;
@@ -139,14 +166,31 @@ export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustD
     const parsed = parseTermsMessage(decode(kind, bytes, 'ERR_SYNC_TERMS'));
     return { key: termsKeyOf(parsed.trustDomain.name), hash, value: { kind, ...parsed } };
   }
+  if (kind === 'p') {
+    const head = parsePoliciesMessage(decode(kind, bytes, 'ERR_SYNC_POLICIES'));
+    return { key: policiesKey, hash, value: { kind, head } };
+  }
+  if (kind === 'f') {
+    if (bytes.length > policyTextLimits.fileBytes) {
+      const message = `a policy file: expected at most ${policyTextLimits.fileBytes} bytes; got ${bytes.length}`;
+      throw new TrustplaneError('ERR_SYNC_LIMIT', message);
+    }
+    const file = policyFile('', bytes);
+    return { key: policyFileKeyOf(file.sha256), hash, value: { kind, file } };
+  }
   const revocation = parseRevocationMessage(decode(kind, bytes, 'ERR_SYNC_REVOCATION'));
   return { key: revocationKeyOf(revocation.id), hash, value: { kind, revocation } };
 }
 
 function decode(
-  kind: ItemKind,
+  kind: Exclude<ItemKind, 'f'>,
   bytes: Uint8Array,
-  code: 'ERR_SYNC_ENTRY' | 'ERR_SYNC_BUNDLE' | 'ERR_SYNC_REVOCATION' | 'ERR_SYNC_TERMS',
+  code:
+    | 'ERR_SYNC_ENTRY'
+    | 'ERR_SYNC_BUNDLE'
+    | 'ERR_SYNC_REVOCATION'
+    | 'ERR_SYNC_TERMS'
+    | 'ERR_SYNC_POLICIES',
 ): WireItem {
   try {
     return decodeItem(kind, bytes);

@@ -1,18 +1,27 @@
-import type { Bundle, FederationTerms, RegistrationEntry, Revocation } from '../spiffe/index.ts';
+import {
+  type Bundle,
+  type FederationTerms,
+  type PolicyFile,
+  type PolicyTexts,
+  type RegistrationEntry,
+  type Revocation,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { messageType, strictBytes } from '../wire/index.ts';
 import { buildBundleMessage, type WireBundle } from './bundle-message.ts';
 import { buildEntryMessage, type WireEntry } from './entry-message.ts';
+import { buildPoliciesMessage, type PolicyHead, type WirePolicies } from './policies-message.ts';
 import { buildRevocationMessage, type WireRevocation } from './revocation-message.ts';
 import { hashItem } from './state-digest.ts';
 import { buildTermsMessage, type WireTerms } from './terms-message.ts';
 
 /** What a state is made of; the letter stands before an item's bytes when it is hashed. */
-export type ItemKind = 'e' | 'b' | 'r' | 't';
+export type ItemKind = 'e' | 'b' | 'r' | 't' | 'p' | 'f';
 
-/** `e:<entry ID>`, `b:<trust domain>`, `r:<revocation ID>` or `t:<trust domain>`. */
+/** `e:<entry ID>`, `b:<trust domain>`, `r:<revocation ID>`, `t:<trust domain>`, `p:head` or `f:<SHA-256 of a policy file>`. */
 export type ItemKey = `${ItemKind}:${string}`;
 
-/** One entry, bundle, revocation or the terms of one trust domain, as it is sent. Immutable. */
+/** One entry, bundle, revocation, the terms of one trust domain, the policies or a file of theirs, as it is sent. Immutable. */
 export interface SyncItem {
   readonly key: ItemKey;
   readonly bytes: Uint8Array;
@@ -20,13 +29,17 @@ export interface SyncItem {
 }
 
 /** Of whichever kind: protobuf has judged the types of the fields and no more. */
-export type WireItem = WireEntry & WireBundle & WireRevocation & WireTerms;
+export type WireItem = WireEntry & WireBundle & WireRevocation & WireTerms & WirePolicies;
+
+/** The kinds that are messages. */
+type MessageKind = Exclude<ItemKind, 'f'>;
 
 const messageTypes = {
   e: messageType('spire/api/types/entry.proto', 'spire.api.types.Entry'),
   b: messageType('spire/api/types/bundle.proto', 'spire.api.types.Bundle'),
   r: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Revocation'),
   t: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Terms'),
+  p: messageType('trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Policies'),
 } as const;
 
 const known = new WeakMap<object, SyncItem>();
@@ -35,6 +48,8 @@ export const entryKeyOf = (id: string): ItemKey => `e:${id}`;
 export const bundleKeyOf = (trustDomain: string): ItemKey => `b:${trustDomain}`;
 export const revocationKeyOf = (id: string): ItemKey => `r:${id}`;
 export const termsKeyOf = (trustDomain: string): ItemKey => `t:${trustDomain}`;
+export const policiesKey: ItemKey = 'p:head';
+export const policyFileKeyOf = (sha256: string): ItemKey => `f:${sha256}`;
 
 /** Encoded once for each entry, however many agents it goes to. */
 export function entryItem(entry: RegistrationEntry): SyncItem {
@@ -58,9 +73,29 @@ export function termsItem(trustDomain: string, terms: FederationTerms): SyncItem
   return item?.key === key ? item : makeItem(terms, key, buildTermsMessage(trustDomain, terms));
 }
 
+export function policiesItem(head: PolicyHead): SyncItem {
+  return known.get(head) ?? makeItem(head, policiesKey, buildPoliciesMessage(head));
+}
+
+export function policyFileItem(file: PolicyFile): SyncItem {
+  const item = known.get(file);
+  if (item !== undefined) return item;
+  const { bytes, sha256 } = file;
+  const made = { key: policyFileKeyOf(sha256), bytes, hash: hashItem('f', bytes) };
+  known.set(file, made);
+  return made;
+}
+
+/** The version and its files, each of these once; files first. */
+export function policyItems(policies: PolicyTexts | undefined): readonly SyncItem[] {
+  if (policies === undefined) return [];
+  const files = new Map(policies.files.map((file) => [file.sha256, file]));
+  return [...[...files.values()].map(policyFileItem), policiesItem(policies)];
+}
+
 export function kindOf(key: ItemKey): ItemKind {
   const kind = key[0];
-  return kind === 'e' || kind === 'b' || kind === 't' ? kind : 'r';
+  return kind === 'e' || kind === 'b' || kind === 't' || kind === 'p' || kind === 'f' ? kind : 'r';
 }
 
 export function itemIdOf(key: ItemKey): string {
@@ -69,6 +104,7 @@ export function itemIdOf(key: ItemKey): string {
 
 function makeItem(value: object, key: ItemKey, message: object): SyncItem {
   const kind = kindOf(key);
+  if (kind === 'f') throw new TrustplaneError('ERR_INTERNAL', 'a policy file is no message');
   const type = messageTypes[kind];
   const bytes = type.encode(type.fromObject(message)).finish();
   const item = { key, bytes, hash: hashItem(kind, bytes) };
@@ -77,7 +113,7 @@ function makeItem(value: object, key: ItemKey, message: object): SyncItem {
 }
 
 /** The message in an item's bytes, as those of services are decoded. @throws what protobufjs throws */
-export function decodeItem(kind: ItemKind, bytes: Uint8Array): WireItem {
+export function decodeItem(kind: MessageKind, bytes: Uint8Array): WireItem {
   const type = messageTypes[kind];
   return type.toObject(type.decode(strictBytes(bytes)), { longs: String, enums: String });
 }

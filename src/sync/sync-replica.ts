@@ -8,6 +8,8 @@ import type { SyncPart } from './sync-update.ts';
 export interface SyncReplicaOptions {
   readonly trustDomain: TrustDomain;
   readonly agentVersion: string;
+  /** The agent decides requests by policies of the control plane; asked for each stream. Default: it does not. */
+  readonly takesPolicies?: (() => boolean) | undefined;
   /** What was kept of an earlier life of the agent. */
   readonly restored?: { readonly facts: AgentFacts; readonly position: Position } | undefined;
 }
@@ -35,7 +37,7 @@ export interface SyncSession {
   /**
    * Takes the next part; on a stream that is not the last one opened it is stale.
    * @throws TrustplaneError ERR_SYNC_UPDATE, ERR_SYNC_LIMIT, ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE,
-   * ERR_SYNC_REVOCATION, ERR_SYNC_TERMS: the stream is to be closed; what was known before stands
+   * ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES: the stream is to be closed; what was known before stands
    */
   receive(part: SyncPart): SyncReceipt;
 }
@@ -87,9 +89,15 @@ export class SyncReplica {
     this.#session = id;
     let staged: Staged | undefined;
     let epoch: string | undefined;
-    const { agentVersion } = this.#options;
+    const { agentVersion, takesPolicies } = this.#options;
     return {
-      hello: { kind: 'hello', resume: this.#position, agentVersion, takesTerms: true },
+      hello: {
+        kind: 'hello',
+        resume: this.#position,
+        agentVersion,
+        takesTerms: true,
+        takesPolicies: takesPolicies?.() ?? false,
+      },
       receive: (part) => {
         epoch ??= part.position.epoch;
         if (part.position.epoch !== epoch) throw fault('its epoch changed on the stream');

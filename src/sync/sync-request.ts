@@ -1,4 +1,4 @@
-import { quote, TrustplaneError } from '../spiffe/index.ts';
+import { type PolicyTaker, quote, TrustplaneError } from '../spiffe/index.ts';
 import {
   buildPosition,
   type Position,
@@ -22,6 +22,8 @@ export type SyncRequest =
       readonly agentVersion: string;
       /** The agent keeps to the terms of federated trust domains. */
       readonly takesTerms: boolean;
+      /** It decides requests by the policies of the control plane. Default: false. */
+      readonly takesPolicies?: boolean | undefined;
     }
   | { readonly kind: 'applied'; readonly revision: number; readonly digest: string }
   | {
@@ -29,7 +31,9 @@ export type SyncRequest =
       /** As `bundleDigest` makes it. */
       readonly bundleDigest: string;
       readonly laggards: readonly Laggard[];
-    };
+    }
+  /** Who on the agent's host has which policies in force. */
+  | { readonly kind: 'policies'; readonly takers: readonly PolicyTaker[] };
 
 /** trustplane.sync.v1.SyncRequest */
 export interface WireSyncRequest {
@@ -38,36 +42,55 @@ export interface WireSyncRequest {
     readonly resume?: WirePosition | null;
     readonly agent_version?: string;
     readonly takes_terms?: boolean;
+    readonly takes_policies?: boolean;
   } | null;
   readonly applied?: { readonly revision?: string; readonly digest?: Uint8Array } | null;
   readonly confirmed?: {
     readonly bundle_digest?: Uint8Array;
     readonly laggards?: readonly { readonly stream?: string; readonly reason?: string }[];
   } | null;
+  readonly policies_in_force?: { readonly takers?: readonly WirePolicyTaker[] } | null;
+}
+
+interface WirePolicyTaker {
+  readonly name?: string;
+  readonly hash?: Uint8Array;
+  readonly digest?: Uint8Array;
+  readonly since?: string;
+  readonly fault?: string;
+  readonly refused?: Uint8Array;
 }
 
 const PROTOCOL_VERSION = 1;
 const CODE = 'ERR_SYNC_REQUEST';
 const NO_DIGEST = '';
 const MAX_LAGGARDS = 100;
+const MAX_TAKERS = 64;
 const MAX_TEXT_BYTES = 512;
+/** A fault may be several complaints. */
+const MAX_FAULT_BYTES = 4_096;
 const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
 export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
   if (request.kind === 'hello') {
-    const { resume, agentVersion, takesTerms } = request;
+    const { resume, agentVersion, takesTerms, takesPolicies = false } = request;
     return {
       hello: {
         protocol_version: PROTOCOL_VERSION,
         ...(resume && { resume: buildPosition(resume) }),
         agent_version: agentVersion,
         takes_terms: takesTerms,
+        takes_policies: takesPolicies,
       },
     };
   }
   if (request.kind === 'applied') {
     const { revision, digest } = request;
     return { applied: { revision: String(revision), digest: Buffer.from(digest, 'hex') } };
+  }
+  if (request.kind === 'policies') {
+    const takers = request.takers.slice(0, MAX_TAKERS).map(buildTaker);
+    return { policies_in_force: { takers } };
   }
   const { bundleDigest, laggards } = request;
   return {
@@ -82,7 +105,8 @@ export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
 }
 
 /** @throws TrustplaneError ERR_SYNC_REQUEST */
-export function parseSyncRequest({ hello, applied, confirmed }: WireSyncRequest): SyncRequest {
+export function parseSyncRequest(request: WireSyncRequest): SyncRequest {
+  const { hello, applied, confirmed, policies_in_force } = request;
   if (hello) {
     const version = hello.protocol_version ?? 0;
     if (version < PROTOCOL_VERSION) throw fault('protocol_version', '1 or later', `${version}`);
@@ -91,6 +115,7 @@ export function parseSyncRequest({ hello, applied, confirmed }: WireSyncRequest)
       resume: hello.resume ? parsePosition(hello.resume, CODE) : undefined,
       agentVersion: parseText(hello.agent_version, 'agent_version'),
       takesTerms: hello.takes_terms ?? false,
+      takesPolicies: hello.takes_policies ?? false,
     };
   }
   if (applied) {
@@ -112,21 +137,51 @@ export function parseSyncRequest({ hello, applied, confirmed }: WireSyncRequest)
       })),
     };
   }
-  throw fault('message', 'hello, applied or confirmed', 'none');
+  if (policies_in_force) {
+    const { takers = [] } = policies_in_force;
+    if (takers.length > MAX_TAKERS)
+      throw fault('takers', `at most ${MAX_TAKERS}`, `${takers.length}`);
+    return { kind: 'policies', takers: takers.map(parseTaker) };
+  }
+  throw fault('message', 'hello, applied, confirmed or policies_in_force', 'none');
 }
 
-function parseText(text = '', field: string): string {
-  if (Buffer.byteLength(text) <= MAX_TEXT_BYTES && !UNPRINTABLE.test(text)) return text;
-  throw fault(field, `at most ${MAX_TEXT_BYTES} bytes of text`, quote(text));
+function buildTaker({ name, hash, digest, since, fault, refused }: PolicyTaker): WirePolicyTaker {
+  return {
+    name: cut(name),
+    hash: Buffer.from(hash ?? '', 'hex'),
+    digest: Buffer.from(digest ?? '', 'hex'),
+    since: String(since ?? 0),
+    fault: fault === undefined ? '' : cut(fault.replaceAll('\n', '; '), MAX_FAULT_BYTES),
+    refused: Buffer.from(refused ?? '', 'hex'),
+  };
+}
+
+function parseTaker({ name, hash, digest, since, fault, refused }: WirePolicyTaker): PolicyTaker {
+  const digestOf = (bytes?: Uint8Array) => (bytes?.length ? parseDigest(bytes, CODE) : undefined);
+  const instant = parseCount(since, 'since', CODE);
+  return {
+    name: parseText(name, 'name'),
+    hash: digestOf(hash),
+    digest: digestOf(digest),
+    since: instant === 0 ? undefined : instant,
+    fault: fault ? parseText(fault, 'fault', MAX_FAULT_BYTES) : undefined,
+    refused: digestOf(refused),
+  };
+}
+
+function parseText(text = '', field: string, maxBytes = MAX_TEXT_BYTES): string {
+  if (Buffer.byteLength(text) <= maxBytes && !UNPRINTABLE.test(text)) return text;
+  throw fault(field, `at most ${maxBytes} bytes of text`, quote(text));
 }
 
 /** At most the bytes that are taken, without what is not text. */
-function cut(text: string): string {
+function cut(text: string, maxBytes = MAX_TEXT_BYTES): string {
   const clean = text.replace(/[\p{Cc}\p{Cs}]/gu, ' ');
-  if (Buffer.byteLength(clean) <= MAX_TEXT_BYTES) return clean;
+  if (Buffer.byteLength(clean) <= maxBytes) return clean;
   return (
     Buffer.from(clean)
-      .subarray(0, MAX_TEXT_BYTES - 4)
+      .subarray(0, maxBytes - 4)
       .toString()
       .replace(/\uFFFD+$/u, '') + '…'
   );

@@ -24,6 +24,10 @@ export interface WireSyncResponse {
   readonly removed_revocation_ids?: readonly string[];
   readonly terms?: readonly Uint8Array[];
   readonly removed_terms?: readonly string[];
+  readonly policies?: readonly Uint8Array[];
+  readonly removed_policies?: readonly string[];
+  readonly policy_files?: readonly Uint8Array[];
+  readonly removed_policy_files?: readonly string[];
 }
 
 /** One part of an update as it came. */
@@ -86,6 +90,10 @@ function buildPart(
     removed_revocation_ids: removed('r'),
     terms: items('t'),
     removed_terms: removed('t'),
+    policies: items('p'),
+    removed_policies: removed('p'),
+    policy_files: items('f'),
+    removed_policy_files: removed('f'),
   };
 }
 
@@ -101,12 +109,16 @@ export function parsePart(message: WireSyncResponse): SyncPart {
       ...(message.bundles ?? []).map((bytes) => ({ kind: 'b', bytes }) as const),
       ...(message.revocations ?? []).map((bytes) => ({ kind: 'r', bytes }) as const),
       ...(message.terms ?? []).map((bytes) => ({ kind: 't', bytes }) as const),
+      ...(message.policies ?? []).map((bytes) => ({ kind: 'p', bytes }) as const),
+      ...(message.policy_files ?? []).map((bytes) => ({ kind: 'f', bytes }) as const),
     ],
     removed: [
       ...(message.removed_entry_ids ?? []).map((id) => removedKey('e', id)),
       ...(message.removed_bundles ?? []).map((id) => removedKey('b', id)),
       ...(message.removed_revocation_ids ?? []).map((id) => removedKey('r', id)),
       ...(message.removed_terms ?? []).map((id) => removedKey('t', id)),
+      ...(message.removed_policies ?? []).map((id) => removedKey('p', id)),
+      ...(message.removed_policy_files ?? []).map((id) => removedKey('f', id)),
     ],
   };
 }
