@@ -42,7 +42,7 @@ export async function openAuthz(
     clock,
   });
   const server = await serveUnix({
-    path: config.socket,
+    path: config.socket ?? '',
     mode: 0o777,
     bytes: {
       transport: 'quick',
