@@ -6,7 +6,7 @@ export { decide, failedDecision } from './decide.ts';
 export { type CallerDecision, decideEither } from './decide-either.ts';
 export type { Decision } from './decision.ts';
 export { type Explanation, explain } from './explain.ts';
-export { parseIdPattern, parseIdPattern } from './parse-patterns.ts';
+export { parseIdPattern } from './parse-patterns.ts';
 export type { Plan } from './plan.ts';
 export type { PlanImage } from './plan-image.ts';
 export type { Policy } from './policy.ts';
