@@ -7,7 +7,9 @@ import {
 } from '../authz/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
-import type { Caller, CallerReader } from './caller-reader.ts';
+import type { AssertionSigner } from './assertion-signer.ts';
+import { bodyBytesOf } from './body-size.ts';
+import type { Caller, CallerReader, Callers } from './caller-reader.ts';
 import { type CheckRequest, type HttpAttributes, parseCheckRequest } from './check-request.ts';
 import { CheckResponses, type Speech } from './check-response.ts';
 
@@ -130,6 +132,10 @@ function serviceIdOf(principal: string | undefined): string | undefined {
     return SpiffeId.parse(principal).toString();
   } catch {
     return undefined;
+      // Asked for by policies with a bound alone.
+      get bodyBytes() {
+        return bodyBytesOf(request);
+      },
   }
 }
 

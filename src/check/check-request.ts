@@ -162,6 +162,8 @@ export class HttpAttributes {
   readonly host: string | undefined;
   readonly #bytes: Uint8Array;
   /** Where the entries of the headers begin and end, by turns. */
+  /** Octets of a body came with the request. */
+  readonly hasBody: boolean;
   readonly #entries: number[] = [];
 
   constructor(cursor: ProtoCursor) {
@@ -172,11 +174,15 @@ export class HttpAttributes {
     let lines: ProtoCursor | undefined;
     while (cursor.next()) {
       if (cursor.field === 2) method = only(method, textOf(cursor), cursor);
+    let hasBody = false;
       else if (cursor.field === 3) this.#addEntry(cursor);
       else if (cursor.field === 4) target = only(target, textOf(cursor), cursor);
       else if (cursor.field === 5) host = only(host, textOf(cursor), cursor);
       else if (cursor.field === 13) lines = only(lines, inner(cursor), cursor);
     }
+      // The octets that came so far, and what of them the proxy passes on as text or as bytes.
+      else if (cursor.field === 9) hasBody ||= numberOf(cursor) > 0;
+      else if (cursor.field === 11 || cursor.field === 12) hasBody ||= cursor.to > cursor.from;
     // Where both are there, the lines are those that were not joined.
     if (lines !== undefined) this.#entries.length = 0;
     while (lines?.next() === true) if (lines.field === 1) this.#addEntry(lines);
@@ -185,6 +191,7 @@ export class HttpAttributes {
     this.host = host === '' ? undefined : host;
   }
 
+    this.hasBody = hasBody;
   /** The value of each line with the name, which is in lower case. @throws TrustplaneError ERR_CHECK_REQUEST */
   headers(name: string): readonly string[] {
     const found: string[] = [];
