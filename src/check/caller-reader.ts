@@ -1,111 +1,108 @@
-import {
-  type Certificate,
-  type Clock,
-  decodePem,
-  isAccepted,
-  issueInstant,
-  parseX509Svid,
-  type Revocation,
-  type RevocationSubject,
-  SpiffeId,
-  type TrustMap,
-} from '../spiffe/index.ts';
-import type { PeerAttributes } from './check-request.ts';
+import { parseIdPattern } from '../authz/index.ts';
+import type { Clock, SpiffeId } from '../spiffe/index.ts';
+import type { CheckRequest, PeerAttributes } from './check-request.ts';
+import { ForwardedCallers, leafIdOf, type XfccOptions } from './forwarded-callers.ts';
+import { type Caller, judgeSvid, type Trust } from './judge-svid.ts';
+import { PeerCertificates } from './peer-certificates.ts';
+import { type JwtSvidOptions, TokenReader } from './token-reader.ts';
 
-/** Who calls, or why that is not known. */
-export type Caller = SpiffeId | 'unauthenticated' | 'bad_svid' | 'unknown_trust_domain' | 'revoked';
+export type { Caller } from './judge-svid.ts';
 
-export interface CallerReaderOptions {
-  trust(): TrustMap;
-  findRevocation(subject: RevocationSubject): Revocation | undefined;
+/** Who calls, by which credential. */
+export interface Callers {
+  readonly caller: Caller;
+  readonly credential: 'x509-svid' | 'jwt-svid';
+  /** Whom a token names beside the certificate. */
+  readonly tokenCaller?: SpiffeId | undefined;
+}
+
+export interface CallerReaderOptions extends Trust {
   /** False: an ID is believed without its certificate, from which the proxy took it. */
   readonly needsCertificate: boolean;
+  /** Undefined: no token names anybody. */
+  readonly jwtSvid?: TokenOptions | undefined;
+  /** Undefined: whoever connects is the caller. */
+  readonly xfcc?: XfccOptions | undefined;
   readonly clock: Clock;
 }
 
-/** What a certificate says, which is the same each time. */
-interface ReadCertificate {
-  readonly spiffeId: SpiffeId;
-  readonly leaf: Certificate;
-  readonly issuedAt: number;
+export interface TokenOptions extends JwtSvidOptions {
+  /** Patterns for the SPIFFE IDs whose connections may carry tokens; undefined: anybody's. */
+  readonly peers?: readonly string[] | undefined;
 }
-
-/** Certificates that are remembered: reading one takes longer than all the rest of a check. */
-const MAX_REMEMBERED = 4_096;
-const MAX_TEXT = 65_536;
 
 /**
  * Tells who calls from the certificate that the proxy verified: one URI SAN with a valid SPIFFE ID and the
  * rules of leaves (the proxy takes two SANs and invalid paths), in force, of a trust domain that is known,
- * within its scope, and not revoked. Never throws.
+ * within its scope, and not revoked. Where they are configured, from what listed proxies forward, and
+ * from JWT-SVIDs. Never throws.
  */
 export class CallerReader {
   readonly #options: CallerReaderOptions;
-  readonly #read = new Map<string, ReadCertificate | undefined>();
+  readonly #certificates = new PeerCertificates();
+  readonly #forwarded: ForwardedCallers | undefined;
+  readonly #tokens: TokenReader | undefined;
+  readonly #tokenPeers: readonly { matches(id: string): boolean }[] | undefined;
 
+  /** @throws TrustplaneError ERR_POLICY_PATTERN */
   constructor(options: CallerReaderOptions) {
+    const { xfcc, jwtSvid } = options;
     this.#options = options;
+    this.#forwarded = xfcc && new ForwardedCallers(xfcc, this.#certificates);
+    this.#tokens = jwtSvid && new TokenReader({ ...options, ...jwtSvid });
+    this.#tokenPeers = jwtSvid?.peers?.map(parseIdPattern);
   }
 
-  callerOf({ principal, certificate }: PeerAttributes): Caller {
-    if (certificate !== undefined) return this.#judgeCertificate(certificate);
+  callersOf(request: CheckRequest): Callers {
+    const peer = this.#peerOf(request.source);
+    const caller = this.#forwardedBy(peer, request);
+    const token = this.#tokens && this.#tokenOf(this.#tokens, peer, request);
+    if (token === undefined) return { caller, credential: 'x509-svid' };
+    if (caller === 'unauthenticated') return { caller: token, credential: 'jwt-svid' };
+    // Beside a certificate a token that is not good says nothing.
+    const tokenCaller = typeof token === 'string' ? undefined : token;
+    return { caller, credential: 'x509-svid', tokenCaller };
+  }
+
+  /** Who connects. */
+  #peerOf({ principal, certificate }: PeerAttributes): Caller {
+    const { needsCertificate, clock } = this.#options;
+    if (certificate !== undefined) {
+      const read = this.#certificates.read(certificate, clock.now());
+      if (read === undefined) return 'bad_svid';
+      const { spiffeId, issuedAt, leaf } = read;
+      return this.#judge(spiffeId, issuedAt, leaf.serialNumber);
+    }
     if (principal === undefined) return 'unauthenticated';
-    const id = this.#options.needsCertificate ? undefined : spiffeIdOf(principal);
-    return id === undefined ? 'bad_svid' : this.#judge(id);
+    const id = needsCertificate ? undefined : leafIdOf(principal);
+    return id === undefined ? 'bad_svid' : this.#judge(id, 0);
   }
 
-  #judgeCertificate(text: string): Caller {
-    const read = this.#remembered(text);
-    const now = this.#options.clock.now();
-    if (read === undefined || now < read.leaf.notBefore || now >= read.leaf.notAfter + 1_000) {
-      return 'bad_svid';
-    }
-    return this.#judge(read.spiffeId, read);
+  /** For whom it connects. */
+  #forwardedBy(peer: Caller, { http }: CheckRequest): Caller {
+    const forwarded = this.#forwarded;
+    if (forwarded === undefined || http === undefined || typeof peer === 'string') return peer;
+    if (!forwarded.isProxy(peer)) return peer;
+    const caller = forwarded.callerOf(http, this.#options.clock.now());
+    if (typeof caller === 'string') return caller;
+    return this.#judge(caller.spiffeId, caller.issuedAt, caller.serialNumber);
   }
 
-  #judge(id: SpiffeId, read?: ReadCertificate): Caller {
-    const { own, federated, terms } = this.#options.trust();
-    const { trustDomain } = id;
-    const bundle = trustDomain.equals(own.trustDomain) ? own : federated.get(trustDomain.name);
-    if (bundle === undefined || bundle.x509Authorities.length === 0 || !isAccepted(terms, id)) {
-      return 'unknown_trust_domain';
-    }
-    // Without its certificate an SVID may be as old as any that was revoked.
-    const { issuedAt = 0, leaf } = read ?? {};
-    const subject = { spiffeId: id, issuedAt, serialNumber: leaf?.serialNumber };
-    return this.#options.findRevocation(subject) === undefined ? id : 'revoked';
+  #tokenOf(
+    tokens: TokenReader,
+    peer: Caller,
+    request: CheckRequest,
+  ): Exclude<Caller, 'unauthenticated'> | undefined {
+    const peerId = typeof peer === 'string' ? undefined : peer.toString();
+    const peers = this.#tokenPeers;
+    const isBound =
+      peers !== undefined &&
+      (peerId === undefined || !peers.some((pattern) => pattern.matches(peerId)));
+    if (isBound) return undefined;
+    return tokens.callerOf(request, peerId ?? request.source.ip ?? '');
   }
 
-  #remembered(text: string): ReadCertificate | undefined {
-    const known = this.#read.get(text);
-    if (known !== undefined || this.#read.has(text)) return known;
-    const read = readCertificate(text);
-    if (this.#read.size >= MAX_REMEMBERED) this.#forgetOldest();
-    this.#read.set(text, read);
-    return read;
-  }
-
-  #forgetOldest(): void {
-    for (const [oldest] of this.#read) return void this.#read.delete(oldest);
-  }
-}
-
-/** URL-encoded PEM, as Envoy gives it. Undefined when it is no X509-SVID. */
-function readCertificate(text: string): ReadCertificate | undefined {
-  if (text.length > MAX_TEXT) return undefined;
-  try {
-    const { spiffeId, leaf } = parseX509Svid(decodePem('CERTIFICATE', decodeURIComponent(text)));
-    return { spiffeId, leaf, issuedAt: issueInstant(leaf) };
-  } catch {
-    return undefined;
-  }
-}
-
-function spiffeIdOf(text: string): SpiffeId | undefined {
-  try {
-    const id = SpiffeId.parse(text);
-    return id.isTrustDomainId ? undefined : id;
-  } catch {
-    return undefined;
+  #judge(spiffeId: SpiffeId, issuedAt: number, serialNumber?: string): Caller {
+    return judgeSvid({ spiffeId, issuedAt, serialNumber }, 'x509Authorities', this.#options);
   }
 }

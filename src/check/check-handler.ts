@@ -1,13 +1,14 @@
 import {
   type AccessRequest,
+  type CallerDecision,
   type Decision,
-  decide,
+  decideEither,
   failedDecision,
   type Plan,
 } from '../authz/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
-import type { AssertionSigner } from './assertion-signer.ts';
+import type { Assertion, AssertionSigner } from './assertion-signer.ts';
 import { bodyBytesOf } from './body-size.ts';
 import type { Caller, CallerReader, Callers } from './caller-reader.ts';
 import { type CheckRequest, type HttpAttributes, parseCheckRequest } from './check-request.ts';
@@ -25,6 +26,8 @@ export interface CheckRecord {
   readonly caller: Caller | undefined;
   /** What the caller proved itself with; undefined: with its certificate. */
   readonly credential?: 'x509-svid' | 'jwt-svid' | undefined;
+  /** Whom a token named beside the caller's certificate. */
+  readonly tokenCaller?: SpiffeId | undefined;
   /** When it was decided, in milliseconds. */
   readonly at: number;
   /** From the request's bytes to the decision. */
@@ -36,7 +39,9 @@ type Judged = Omit<CheckRecord, 'at' | 'latencyMicros'>;
 export interface CheckHandlerOptions {
   /** The policies now; undefined: there are none yet, and everything is denied. */
   plan(): Plan | undefined;
-  readonly callers: Pick<CallerReader, 'callerOf'>;
+  readonly callers: Pick<CallerReader, 'callersOf'>;
+  /** Signs what policies have asserted; undefined: what needs it is denied. */
+  readonly assertions?: Pick<AssertionSigner, 'sign'> | undefined;
   /** Where verified tokens' claims stand in the proxy's metadata. */
   readonly claims: { readonly namespace: string; readonly key: string };
   /** Told of each decision, before it is answered; must not throw. */
@@ -70,23 +75,56 @@ export class CheckHandler {
       return this.#answer({ id, decision, request, caller: undefined }, from);
     }
     const plan = this.#options.plan();
-    const caller = this.#options.callers.callerOf(request.source);
-    const decision =
-      plan === undefined
-        ? failedDecision('policy_missing')
-        : decide(plan, this.#accessRequest(request, caller));
-    return this.#answer({ id, decision, request, caller }, from);
+    const callers = this.#options.callers.callersOf(request);
+    if (plan === undefined) {
+      const decision = failedDecision('policy_missing');
+      return this.#answer({ id, decision, request, ...callers }, from);
+    }
+    const asked = this.#accessRequest(request, callers);
+    const decided = decideEither(plan, asked);
+    const decision = this.#withAssertions(decided, asked);
+    // What is asserted is a token, and no business of logs.
+    const told = decision.isAllowed ? decided.decision : decision;
+    return this.#answer({ id, decision: told, request, ...callers }, from, decision);
   }
 
-  #answer(judged: Judged, from: number): Buffer {
-    const { id, decision, request, caller, credential } = judged;
+  /** Without a caller there is nothing to assert; what cannot be signed is denied. */
+  #withAssertions(
+    { decision, callerId }: CallerDecision,
+    { service, http }: AccessRequest,
+  ): Decision {
+    const { isAllowed, assertedHeaders, headers, removedHeaders, policyDigest } = decision;
+    if (!isAllowed || http === undefined || assertedHeaders.length === 0) return decision;
+    if (callerId === undefined) {
+      return { ...decision, removedHeaders: [...removedHeaders, ...assertedHeaders].sort() };
+    }
+    const audience = service.spiffeId ?? service.contextExtension ?? '';
+    const token = this.#signed({ callerId, audience, headers });
+    if (token === undefined) {
+      const { policy, ruleId } = decision;
+      return { ...failedDecision('internal_error', policyDigest), policy, ruleId };
+    }
+    const asserted = assertedHeaders.map((name) => [name, token] as const);
+    return { ...decision, headers: new Map([...headers, ...asserted]) };
+  }
+
+  #signed(assertion: Assertion): string | undefined {
+    try {
+      return this.#options.assertions?.sign(assertion);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** `decision`: with what only the proxy is told. */
+  #answer(judged: Judged, from: number, decision: Decision = judged.decision): Buffer {
     const at = this.#options.clock.now();
     const latencyMicros = (this.#stopwatch() - from) * 1_000;
-    this.#options.onDecision({ id, decision, request, caller, credential, at, latencyMicros });
-    return this.#responses.build(decision, speechOf(request), id);
+    this.#options.onDecision({ ...judged, at, latencyMicros });
+    return this.#responses.build(decision, speechOf(judged.request), judged.id);
   }
 
-  #accessRequest(request: CheckRequest, caller: Caller): AccessRequest {
+  #accessRequest(request: CheckRequest, callers: Callers): AccessRequest {
     const { source, destination, http, contextExtensions, metadata } = request;
     const { claims, clock } = this.#options;
     const payload = metadata.get(claims.namespace)?.[claims.key];
@@ -95,13 +133,17 @@ export class CheckHandler {
         spiffeId: serviceIdOf(destination.principal),
         contextExtension: contextExtensions.get(POLICY_EXTENSION),
       },
-      caller,
+      ...callers,
       http,
       sourceIp: source.ip,
       destinationIp: destination.ip,
       destinationPort: destination.port,
       claims: isObject(payload) ? payload : undefined,
       now: clock.now(),
+      // Asked for by policies with a bound alone.
+      get bodyBytes() {
+        return bodyBytesOf(request);
+      },
     };
   }
 }
@@ -132,10 +174,6 @@ function serviceIdOf(principal: string | undefined): string | undefined {
     return SpiffeId.parse(principal).toString();
   } catch {
     return undefined;
-      // Asked for by policies with a bound alone.
-      get bodyBytes() {
-        return bodyBytesOf(request);
-      },
   }
 }
 

@@ -196,7 +196,10 @@ function checkAudience({ audience }: JwtSvid, own: string): void {
   throw refused('ERR_JWT_AUDIENCE', `it is meant for ${got.join(', ')}, not for ${quote(own)}`);
 }
 
-function checkTime(svid: JwtSvid, { now, leewayMs }: Pick<JwtVerification, 'now' | 'leewayMs'>): void {
+function checkTime(
+  svid: JwtSvid,
+  { now, leewayMs }: Pick<JwtVerification, 'now' | 'leewayMs'>,
+): void {
   if (now - leewayMs >= svid.expiresAt) {
     throw refused('ERR_JWT_EXPIRED', `it expired at ${instant(svid.expiresAt)}`);
   }
