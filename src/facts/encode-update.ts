@@ -1,4 +1,10 @@
-import { buildRevocationMessage, bundleItem, termsItem } from '../sync/index.ts';
+import {
+  buildRevocationMessage,
+  bundleItem,
+  policiesItem,
+  policyFileItem,
+  termsItem,
+} from '../sync/index.ts';
 import { messageType } from '../wire/index.ts';
 import { type FactKey, type FactKind, type FactSections, idOf, kindOf } from './fact-sections.ts';
 
@@ -17,7 +23,6 @@ const PART_BYTES = 131_072;
 /** Of a field's tag and length. */
 const FIELD_BYTES = 8;
 const updateType = messageType(FILE, 'trustplane.agent.v1.FactsUpdate');
-const policyType = messageType(FILE, 'trustplane.agent.v1.PolicyText');
 const revocationType = messageType(
   'trustplane/sync/v1/sync.proto',
   'trustplane.sync.v1.Revocation',
@@ -28,6 +33,7 @@ const fields = {
   b: { items: 'bundles', removed: 'removed_bundles' },
   t: { items: 'terms', removed: 'removed_terms' },
   r: { items: 'revocations', removed: 'removed_revocation_ids' },
+  f: { items: 'policy_files', removed: 'removed_policy_files' },
   p: { items: 'policies', removed: 'removed_policies' },
 } as const satisfies Record<FactKind, unknown>;
 
@@ -63,7 +69,7 @@ class PartContent {
 }
 
 function encodePart(
-  { revision, isSnapshot, sections }: FactsUpdate,
+  { revision, isSnapshot }: FactsUpdate,
   part: number,
   isLast: boolean,
   content: PartContent,
@@ -75,19 +81,18 @@ function encodePart(
       is_snapshot: isSnapshot,
       is_last: isLast,
       ...content.fields,
-      policies_digest: sections.policiesDigest ?? '',
     })
     .finish();
 }
 
 /** Undefined: there is none by that ID. */
-function encodeFact(key: FactKey, { b, t, r, p }: FactSections): Uint8Array | undefined {
+function encodeFact(key: FactKey, { b, t, r, f, p }: FactSections): Uint8Array | undefined {
   const id = idOf(key);
   const kind = kindOf(key);
   if (kind === 'b') return mapped(b.get(id), (bundle) => bundleItem(bundle).bytes);
   if (kind === 't') return mapped(t.get(id), (terms) => termsItem(id, terms).bytes);
-  if (kind === 'p')
-    return mapped(p.get(id), (text) => policyType.encode({ name: id, text }).finish());
+  if (kind === 'f') return mapped(f.get(id), (file) => policyFileItem(file).bytes);
+  if (kind === 'p') return mapped(p.get(id), (head) => policiesItem(head).bytes);
   return mapped(r.get(id), (revocation) =>
     revocationType.encode(revocationType.fromObject(buildRevocationMessage(revocation))).finish(),
   );

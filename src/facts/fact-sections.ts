@@ -1,25 +1,34 @@
-import type { Bundle, FederationTerms, Revocation } from '../spiffe/index.ts';
+import type {
+  Bundle,
+  FederationTerms,
+  PolicyFile,
+  PolicyTexts,
+  Revocation,
+} from '../spiffe/index.ts';
+import { policiesKey } from '../sync/index.ts';
 import type { Facts } from './facts.ts';
 
-/** Values by ID, for each kind of fact: bundles and terms by trust domain, revocations by ID, policies by name. Immutable. */
+/** Values by ID, for each kind of fact: bundles and terms by trust domain, revocations by ID, policy files by their digest. Immutable. */
 export interface FactSections {
   readonly b: ReadonlyMap<string, Bundle>;
   readonly t: ReadonlyMap<string, FederationTerms>;
   readonly r: ReadonlyMap<string, Revocation>;
-  readonly p: ReadonlyMap<string, string>;
-  readonly policiesDigest: string | undefined;
+  readonly f: ReadonlyMap<string, PolicyFile>;
+  readonly p: ReadonlyMap<string, PolicyTexts>;
 }
 
-export type FactKind = 'b' | 't' | 'r' | 'p';
+export type FactKind = 'b' | 't' | 'r' | 'f' | 'p';
 
-/** `b:<trust domain>`, `t:<trust domain>`, `r:<revocation ID>` or `p:<policy name>`. */
+/** `b:<trust domain>`, `t:<trust domain>`, `r:<revocation ID>`, `f:<SHA-256 of a policy file>` or `p:head`. */
 export type FactKey = `${FactKind}:${string}`;
 
-export const factKinds: readonly FactKind[] = ['b', 't', 'r', 'p'];
+const HEAD = idOf(policiesKey);
+
+export const factKinds: readonly FactKind[] = ['b', 't', 'r', 'f', 'p'];
 
 export function kindOf(key: FactKey): FactKind {
   const kind = key[0];
-  return kind === 'b' || kind === 't' || kind === 'p' ? kind : 'r';
+  return kind === 'b' || kind === 't' || kind === 'f' || kind === 'p' ? kind : 'r';
 }
 
 export function idOf(key: FactKey): string {
@@ -34,18 +43,17 @@ export function buildSections(
   const known = before?.sections;
   const hasTrust = known !== undefined && before?.facts.trust === trust;
   const hasRevocations = known !== undefined && before?.facts.revocations === revocations;
+  const hasPolicies = known !== undefined && before?.facts.policies === policies;
   return {
     b: hasTrust
       ? known.b
       : new Map([trust.own, ...trust.federated.values()].map((b) => [b.trustDomain.name, b])),
     t: trust.terms,
     r: hasRevocations ? known.r : new Map(revocations.map((r) => [r.id, r])),
-    p: policies?.texts ?? noTexts,
-    policiesDigest: policies?.digest,
+    f: hasPolicies ? known.f : new Map(policies?.files.map((file) => [file.sha256, file])),
+    p: hasPolicies ? known.p : new Map(policies && [[HEAD, policies]]),
   };
 }
-
-const noTexts: ReadonlyMap<string, string> = new Map();
 
 /** What came, went or became another. */
 export function* changedKeys(before: FactSections, after: FactSections): Generator<FactKey> {
@@ -53,7 +61,10 @@ export function* changedKeys(before: FactSections, after: FactSections): Generat
     const old: ReadonlyMap<string, unknown> = before[kind];
     const current: ReadonlyMap<string, unknown> = after[kind];
     if (old === current) continue;
-    for (const [id, value] of current) if (old.get(id) !== value) yield `${kind}:${id}`;
+    // A file's ID is what is in it.
+    const isSame = (id: string, value: unknown): boolean =>
+      kind === 'f' ? old.has(id) : old.get(id) === value;
+    for (const [id, value] of current) if (!isSame(id, value)) yield `${kind}:${id}`;
     for (const id of old.keys()) if (!current.has(id)) yield `${kind}:${id}`;
   }
 }

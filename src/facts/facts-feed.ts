@@ -80,9 +80,8 @@ export class FactsFeed {
     const sections = buildSections(facts, before);
     this.#known = { facts, sections };
     const keys = before === undefined ? [] : [...changedKeys(before.sections, sections)];
-    const isOther = before?.sections.policiesDigest !== sections.policiesDigest;
     for (const reader of this.#readers) {
-      reader.change(keys, isOther);
+      reader.change(keys);
       reader.next();
     }
   }
@@ -113,8 +112,7 @@ class Reader {
     this.#sections = sections;
   }
 
-  change(keys: readonly FactKey[], isDue: boolean): void {
-    this.#isDue ||= isDue;
+  change(keys: readonly FactKey[]): void {
     if (this.#changed === undefined) return;
     for (const key of keys) this.#changed.add(key);
     if (this.#changed.size > MAX_CHANGES) this.#changed = undefined;

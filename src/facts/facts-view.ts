@@ -3,6 +3,8 @@ import {
   bundlesEqual,
   emptyBundle,
   type FederationTerms,
+  type PolicyFile,
+  type PolicyTexts,
   type Revocation,
   type RevocationSubject,
   type TrustDomain,
@@ -10,8 +12,9 @@ import {
   TrustplaneError,
   termsEqual,
 } from '../spiffe/index.ts';
-import { idOf, kindOf } from './fact-sections.ts';
-import type { Facts, FactsSource, PolicyTexts } from './facts.ts';
+import { joinPolicies, type PolicyHead } from '../sync/index.ts';
+import { type FactKind, idOf, kindOf } from './fact-sections.ts';
+import type { Facts, FactsSource } from './facts.ts';
 import { type FactsPart, parsePart, type ReadFact } from './parse-part.ts';
 import { RevocationTable } from './revocation-table.ts';
 
@@ -21,7 +24,9 @@ interface Staged {
   readonly bundles: Map<string, Bundle | undefined>;
   readonly terms: Map<string, FederationTerms | undefined>;
   readonly revocations: Map<string, Revocation | undefined>;
-  readonly texts: Map<string, string | undefined>;
+  readonly files: Map<string, PolicyFile | undefined>;
+  /** Unless the policies stand as they stood. */
+  policies: { readonly head: PolicyHead | undefined } | undefined;
   /** A snapshot's revocations, all of them; they are indexed as they come. */
   readonly table: RevocationTable | undefined;
   lastPart: number;
@@ -66,7 +71,7 @@ export class FactsView implements FactsSource {
     return this.#revocations.find(subject);
   }
 
-  /** Undefined when they come from somewhere else. */
+  /** What the servers deliver; undefined: nothing. */
   policies(): PolicyTexts | undefined {
     return this.#policies;
   }
@@ -125,7 +130,8 @@ export class FactsView implements FactsSource {
       bundles: new Map(),
       terms: new Map(),
       revocations: new Map(),
-      texts: new Map(),
+      files: new Map(),
+      policies: part.isSnapshot ? { head: undefined } : undefined,
       table: part.isSnapshot ? new RevocationTable() : undefined,
       lastPart: 0,
       bytes: 0,
@@ -145,9 +151,12 @@ export class FactsView implements FactsSource {
   }
 
   /** What is as it was remains the same object. */
-  #add({ bundles, terms, revocations, table, texts }: Staged, fact: ReadFact): void {
+  #add(staged: Staged, fact: ReadFact): void {
+    const { bundles, terms, revocations, table, files } = staged;
     if (fact.kind === 'p') {
-      texts.set(fact.name, fact.text);
+      staged.policies = { head: fact.head };
+    } else if (fact.kind === 'f') {
+      files.set(fact.file.sha256, fact.file);
     } else if (fact.kind === 'b') {
       const { name } = fact.bundle.trustDomain;
       const known = this.#bundleOf(name);
@@ -171,17 +180,14 @@ export class FactsView implements FactsSource {
   }
 
   #commit(staged: Staged): void {
-    const { first, bundles, terms, revocations, table, texts } = staged;
+    const { first, bundles, terms, revocations, table } = staged;
     const isWhole = first.isSnapshot;
     const trust = this.#nextTrust(isWhole, bundles, terms);
+    const policies = nextPolicies(this.#policies, staged);
     if (table !== undefined) this.#revocations = table;
     else this.#revocations.change(revocations);
     this.#trust = trust;
-    this.#policies = nextPolicies(
-      isWhole ? undefined : this.#policies,
-      first.policiesDigest,
-      texts,
-    );
+    this.#policies = policies;
     this.#revision = first.revision;
     const hasChanged = isWhole || staged.items > 0;
     if (!hasChanged) return;
@@ -204,12 +210,12 @@ export class FactsView implements FactsSource {
   }
 }
 
-function remove(staged: Staged, kind: 'b' | 't' | 'r' | 'p', id: string): void {
+function remove(staged: Staged, kind: FactKind, id: string): void {
   if (staged.first.isSnapshot) throw fault('a snapshot removes nothing');
   if (kind === 'b') staged.bundles.set(id, undefined);
   else if (kind === 't') staged.terms.set(id, undefined);
   else if (kind === 'r') staged.revocations.set(id, undefined);
-  else staged.texts.set(id, undefined);
+  else if (kind === 'p') staged.policies = { head: undefined };
 }
 
 function merged<T>(
@@ -224,14 +230,16 @@ function merged<T>(
   return all;
 }
 
-function nextPolicies(
-  before: PolicyTexts | undefined,
-  digest: string | undefined,
-  texts: ReadonlyMap<string, string | undefined>,
-): PolicyTexts | undefined {
-  if (digest === undefined) return undefined;
-  if (before?.digest === digest && texts.size === 0) return before;
-  return { digest, texts: merged(before?.texts, texts) };
+/** Files that no version names any more are let go of. @throws TrustplaneError ERR_FACTS_UPDATE */
+function nextPolicies(before: PolicyTexts | undefined, staged: Staged): PolicyTexts | undefined {
+  const { policies, files } = staged;
+  if (policies === undefined) return before;
+  const { head } = policies;
+  if (head === undefined || head.hash === before?.hash) return head && before;
+  const known = new Map(before?.files.map((file) => [file.sha256, file.bytes]));
+  const joined = joinPolicies(head, (sha256) => files.get(sha256)?.bytes ?? known.get(sha256));
+  if (joined === undefined) throw fault('expected all files of the policies, within bounds');
+  return joined;
 }
 
 function revocationsEqual(one: Revocation, other: Revocation): boolean {

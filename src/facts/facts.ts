@@ -1,18 +1,10 @@
-import type { Revocation, TrustMap } from '../spiffe/index.ts';
-
-/** The policies that a control plane delivers, as they were applied. Immutable. */
-export interface PolicyTexts {
-  /** Of the whole set; at most 128 characters. */
-  readonly digest: string;
-  /** YAML by name. */
-  readonly texts: ReadonlyMap<string, string>;
-}
+import type { PolicyTexts, Revocation, TrustMap } from '../spiffe/index.ts';
 
 /** All that is needed to judge SVIDs and requests, at one moment. Immutable; what has not changed is the same object. */
 export interface Facts {
   readonly trust: TrustMap;
   readonly revocations: readonly Revocation[];
-  /** Undefined: they come from somewhere else. */
+  /** What the servers deliver; undefined: nothing. */
   readonly policies?: PolicyTexts | undefined;
 }
 

@@ -4,9 +4,7 @@ import { messageType, strictBytes } from '../wire/index.ts';
 import type { FactKey, FactKind } from './fact-sections.ts';
 
 /** A fact as it came. */
-export type ReadFact =
-  | Extract<HeldItem['value'], { readonly kind: 'b' | 't' | 'r' }>
-  | { readonly kind: 'p'; readonly name: string; readonly text: string };
+export type ReadFact = Exclude<HeldItem['value'], { readonly kind: 'e' }>;
 
 /** One part of an update as it came. */
 export interface FactsPart {
@@ -17,7 +15,6 @@ export interface FactsPart {
   readonly isLast: boolean;
   readonly facts: readonly ReadFact[];
   readonly removed: readonly FactKey[];
-  readonly policiesDigest: string | undefined;
 }
 
 /** trustplane.agent.v1.FactsUpdate, what is absent filled in. */
@@ -34,23 +31,18 @@ interface WireFactsUpdate {
   readonly removed_revocation_ids: readonly string[];
   readonly policies: readonly Uint8Array[];
   readonly removed_policies: readonly string[];
-  readonly policies_digest: string;
+  readonly policy_files: readonly Uint8Array[];
+  readonly removed_policy_files: readonly string[];
 }
 
 const FILE = 'trustplane/agent/v1/facts.proto';
 const CODE = 'ERR_FACTS_UPDATE';
 const MAX_ID_BYTES = 255;
-const MAX_DIGEST_CHARACTERS = 128;
-const MAX_TEXT_BYTES = 1_048_576;
 const updateType = messageType(FILE, 'trustplane.agent.v1.FactsUpdate');
-const policyType = messageType(FILE, 'trustplane.agent.v1.PolicyText');
 
-/** @throws TrustplaneError ERR_FACTS_UPDATE, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_LIMIT */
+/** @throws TrustplaneError ERR_FACTS_UPDATE, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES, ERR_SYNC_LIMIT */
 export function parsePart(bytes: Uint8Array, trustDomain: TrustDomain): FactsPart {
   const message = decodeUpdate(bytes);
-  if (message.policies_digest.length > MAX_DIGEST_CHARACTERS) {
-    throw fault('policies_digest', `at most ${MAX_DIGEST_CHARACTERS} characters`);
-  }
   return {
     revision: message.revision,
     part: message.part,
@@ -60,15 +52,16 @@ export function parsePart(bytes: Uint8Array, trustDomain: TrustDomain): FactsPar
       ...message.bundles.map((item) => readItem('b', item, trustDomain)),
       ...message.terms.map((item) => readItem('t', item, trustDomain)),
       ...message.revocations.map((item) => readItem('r', item, trustDomain)),
-      ...message.policies.map(readPolicy),
+      ...message.policy_files.map((item) => readItem('f', item, trustDomain)),
+      ...message.policies.map((item) => readItem('p', item, trustDomain)),
     ],
     removed: [
       ...message.removed_bundles.map((id) => removedKey('b', id)),
       ...message.removed_terms.map((id) => removedKey('t', id)),
       ...message.removed_revocation_ids.map((id) => removedKey('r', id)),
+      ...message.removed_policy_files.map((id) => removedKey('f', id)),
       ...message.removed_policies.map((id) => removedKey('p', id)),
     ],
-    policiesDigest: message.policies_digest === '' ? undefined : message.policies_digest,
   };
 }
 
@@ -96,23 +89,14 @@ const nothing: WireFactsUpdate = {
   removed_revocation_ids: [],
   policies: [],
   removed_policies: [],
-  policies_digest: '',
+  policy_files: [],
+  removed_policy_files: [],
 };
 
-function readItem(kind: 'b' | 't' | 'r', bytes: Uint8Array, trustDomain: TrustDomain): ReadFact {
+function readItem(kind: FactKind, bytes: Uint8Array, trustDomain: TrustDomain): ReadFact {
   const { value } = parseItem(kind, bytes, trustDomain);
-  if (value.kind === 'b' || value.kind === 't' || value.kind === 'r') return value;
-  throw fault('an item', 'a bundle, terms or a revocation');
-}
-
-function readPolicy(bytes: Uint8Array): ReadFact {
-  const { name = '', text = '' } = decoded((): { name?: string; text?: string } =>
-    policyType.toObject(policyType.decode(strictBytes(bytes))),
-  );
-  if (!isId(name)) throw fault('the name of a policy', `1 to ${MAX_ID_BYTES} bytes`, name);
-  if (text.length > MAX_TEXT_BYTES)
-    throw fault(`policy ${name}`, `at most ${MAX_TEXT_BYTES} bytes`);
-  return { kind: 'p', name, text };
+  if (value.kind !== 'e') return value;
+  throw fault('an item', 'no entry');
 }
 
 function removedKey(kind: FactKind, id: string): FactKey {
