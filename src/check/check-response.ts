@@ -4,14 +4,19 @@ import { writeField, writeNumber } from './proto-writer.ts';
 
 /** What a caller that is refused is told; why stands in the metadata, which only the proxy sees. */
 interface Refusal {
-  readonly httpStatus: 401 | 403 | 503;
+  readonly httpStatus: keyof typeof refusals;
   readonly code: number;
   readonly title: string;
+  readonly hasBody: boolean;
 }
 
-const forbidden: Refusal = { httpStatus: 403, code: status.PERMISSION_DENIED, title: 'Forbidden' };
-const nobody: Refusal = { httpStatus: 401, code: status.UNAUTHENTICATED, title: 'Unauthorized' };
-const failed: Refusal = { httpStatus: 503, code: status.UNAVAILABLE, title: 'Unavailable' };
+/** Those that proxies turn into a status of gRPC as it is meant. */
+const refusals = {
+  401: { code: status.UNAUTHENTICATED, title: 'Unauthorized' },
+  403: { code: status.PERMISSION_DENIED, title: 'Forbidden' },
+  429: { code: status.RESOURCE_EXHAUSTED, title: 'Too Many Requests' },
+  503: { code: status.UNAVAILABLE, title: 'Unavailable' },
+} as const;
 
 /** How a caller speaks, and so how it is refused. */
 export type Speech = 'http' | 'grpc' | 'tcp';
@@ -49,10 +54,11 @@ export class CheckResponses {
   }
 
   #frameOf(decision: Decision, speech: Speech): Frame {
-    const { policyDigest, policy = '', ruleId = '', reason } = decision;
+    const { policyDigest, policy = '', ruleId = '', reason, deniedResponse } = decision;
     if (policyDigest !== this.#digest || this.#frames.size >= MAX_FRAMES) this.#frames = new Map();
     this.#digest = policyDigest;
-    const key = `${speech} ${reason} ${hasChanges(decision)} ${policy} ${ruleId}`;
+    const told = deniedResponse && `${deniedResponse.status} ${deniedResponse.body}`;
+    const key = `${speech} ${reason} ${hasChanges(decision)} ${told} ${policy} ${ruleId}`;
     const known = this.#frames.get(key);
     if (known !== undefined) return known;
     const frame = buildFrame(decision, speech);
@@ -78,22 +84,26 @@ function buildFrame(decision: Decision, speech: Speech): Frame {
 }
 
 /** A failure of ours is an `error_response`, which the proxy counts as one. */
-function refusal({ reason }: Decision, speech: Speech): readonly Buffer[] {
-  const { httpStatus, code, title } = refusalOf(reason);
+function refusal(decision: Decision, speech: Speech): readonly Buffer[] {
+  const { httpStatus, code, title, hasBody } = refusalOf(decision);
   if (speech === 'tcp') return [statusOf(code)];
   const isGrpc = speech === 'grpc';
   const body = isGrpc ? title : JSON.stringify({ type: 'about:blank', title, status: httpStatus });
   const response = [
     writeField(1, [writeNumber(1, httpStatus)]),
-    ...(isGrpc ? [] : [writeField(2, header('content-type', 'application/problem+json'))]),
-    writeField(3, body),
+    ...(hasBody && !isGrpc ? [problemType] : []),
+    ...(hasBody ? [writeField(3, body)] : []),
   ];
-  return [statusOf(code), writeField(reason === 'internal_error' ? 5 : 2, response)];
+  return [statusOf(code), writeField(decision.reason === 'internal_error' ? 5 : 2, response)];
 }
 
-function refusalOf(reason: Decision['reason']): Refusal {
-  if (reason === 'unauthenticated') return nobody;
-  return reason === 'internal_error' ? failed : forbidden;
+/** As the policies have it told; a failure of ours is told as one. */
+function refusalOf({ reason, deniedResponse }: Decision): Refusal {
+  const httpStatus =
+    reason === 'internal_error'
+      ? 503
+      : (deniedResponse?.status ?? (reason === 'unauthenticated' ? 401 : 403));
+  return { httpStatus, ...refusals[httpStatus], hasBody: deniedResponse?.body !== 'none' };
 }
 
 function statusOf(code: number): Buffer {
@@ -110,6 +120,8 @@ function okResponse({ headers, removedHeaders }: Decision): readonly Buffer[] {
 function header(name: string, value: string): readonly Buffer[] {
   return [writeField(1, [writeField(1, name), writeField(2, value)]), overwrite];
 }
+
+const problemType = writeField(2, header('content-type', 'application/problem+json'));
 
 /** Entries of a google.protobuf.Struct of texts, for access logs and other filters. */
 function metadataOf({ reason, policyDigest, policy, ruleId }: Decision): readonly Buffer[] {
