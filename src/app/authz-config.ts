@@ -1,9 +1,10 @@
 import { TrustplaneError } from '../spiffe/index.ts';
+import { type AuthzCallersConfig, buildAuthzCallers } from './authz-callers-config.ts';
 import { type AuthzListenConfig, buildAuthzListen } from './authz-listen-config.ts';
 import type { AuthzFile, PolicyPlace } from './authz-schema.ts';
 
 /** How Envoy's questions about requests are answered. Plain values: it goes to another thread. */
-export interface AuthzConfig {
+export interface AuthzConfig extends AuthzCallersConfig {
   /** There is a socket, or `listen`, or both. */
   readonly socket: string | undefined;
   readonly listen: AuthzListenConfig | undefined;
@@ -27,5 +28,13 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
     namespace: jwt?.metadataNamespace ?? 'envoy.filters.http.jwt_authn',
     key: jwt?.payloadKey ?? 'jwt_payload',
   };
-  return { socket, listen, transport, policies, requirePeerCertificate, claims };
+  return {
+    ...buildAuthzCallers(file),
+    socket,
+    listen,
+    transport,
+    policies,
+    requirePeerCertificate,
+    claims,
+  };
 }

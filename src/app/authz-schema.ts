@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type AuthzCallersFile, authzCallersSchemas } from './authz-callers-schema.ts';
 import { type AuthzListenFile, authzListenSchema } from './authz-listen-schema.ts';
 import { absolutePath, option, type Section } from './config-values.ts';
 
@@ -47,16 +48,18 @@ export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
       ),
     })
     .optional(),
+  ...authzCallersSchemas,
 });
 
 export interface AuthzFile
-  extends Section<{
-    socket: string;
-    listen: AuthzListenFile;
-    transport: 'quick' | 'grpc-js';
-    requirePeerCertificate: boolean;
-    jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
-  }> {
+  extends AuthzCallersFile,
+    Section<{
+      socket: string;
+      listen: AuthzListenFile;
+      transport: 'quick' | 'grpc-js';
+      requirePeerCertificate: boolean;
+      jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
+    }> {
   readonly policies: PolicyPlace;
 }
 

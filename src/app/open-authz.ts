@@ -31,6 +31,8 @@ export async function openAuthz(
     trust: () => sources.trust.current(),
     findRevocation: (subject) => sources.revocations?.find({ agentId: undefined, ...subject }),
     needsCertificate: config.requirePeerCertificate,
+    jwtSvid: config.jwtSvid,
+    xfcc: config.xfcc,
     clock,
   });
   const handler = new CheckHandler({
