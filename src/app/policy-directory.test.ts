@@ -40,7 +40,10 @@ async function open(): Promise<PolicyDirectory> {
 }
 
 const pathsOf = (policies: PolicyDirectory) =>
-  policies.current()?.rules.map(({ operations }) => operations[0]?.paths?.[0]?.text);
+  Array.from(
+    { length: policies.current()?.rules.length ?? 0 },
+    (_, at) => policies.current()?.rules.at(at).operations[0]?.paths?.[0]?.text,
+  );
 
 describe('a directory of policies', () => {
   it('is in force at once when it opens, and soon after a file was saved', async () => {

@@ -1,11 +1,8 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
 import { isCanonicalPath } from './canonical-request.ts';
-import { ANY, contextHash, ruleHash } from './compile-plan.ts';
 import type { Decision } from './decision.ts';
-import { collectItems } from './hash-index.ts';
+import { findRules, findServices } from './find-rules.ts';
 import { mapHeaders } from './map-headers.ts';
-import { failingField } from './match-rule.ts';
-import { Pattern } from './pattern.ts';
 import type { Plan, PlanRule, PlanService } from './plan.ts';
 import type { Reason } from './reasons.ts';
 import { isBodyTooLarge, type ServiceTerms, strictest } from './service-terms.ts';
@@ -77,46 +74,6 @@ function decideByRules(
     assertedHeaders: mapped.asserted,
     removedHeaders: removedHeaders(services, [...mapped.headers.keys(), ...mapped.asserted]),
   };
-}
-
-/** The services of the plan that are meant, by the SPIFFE ID of the called one or the route's name. */
-export function findServices(plan: Plan, asked: AccessRequest['service']): PlanService[] {
-  const { spiffeId, contextExtension } = asked;
-  const found: number[] = [];
-  if (spiffeId !== undefined)
-    for (const hash of plan.servicePatterns.probe(spiffeId))
-      collectItems(plan.serviceIndex, hash, found);
-  if (contextExtension !== undefined)
-    collectItems(plan.serviceIndex, contextHash(contextExtension), found);
-  return found
-    .flatMap((number) => plan.services[number] ?? [])
-    .filter(({ target }) =>
-      target instanceof Pattern
-        ? spiffeId !== undefined && target.matches(spiffeId)
-        : target.contextExtension === contextExtension,
-    );
-}
-
-/** The rules that match, in the order of the plan. */
-function findRules(
-  plan: Plan,
-  services: readonly PlanService[],
-  request: CanonicalRequest,
-): PlanRule[] {
-  const { callerId, http } = request;
-  const ids = [ANY, ...(callerId === undefined ? [] : plan.idPatterns.probe(callerId))];
-  const paths = [ANY, ...(http === undefined ? [] : plan.pathPatterns.probe(http.path))];
-  const found: number[] = [];
-  for (const { number } of services)
-    for (const id of ids)
-      for (const path of paths) collectItems(plan.ruleIndex, ruleHash(number, id, path), found);
-  return found
-    .sort((a, b) => a - b)
-    .filter((number, at, all) => number !== all[at - 1])
-    .flatMap((number) => plan.rules[number] ?? [])
-    .filter(
-      (rule) => services.includes(rule.policy.service) && failingField(rule, request) === undefined,
-    );
 }
 
 /** Each owned header that is not written, and every spelling that a backend may take for one that is owned. */

@@ -1,6 +1,8 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
-import { decide, findServices } from './decide.ts';
+import { decide } from './decide.ts';
 import type { Decision } from './decision.ts';
+import { findServices } from './find-rules.ts';
+import type { IdList } from './id-list.ts';
 import { failingField, type RuleField, ruleFields } from './match-rule.ts';
 import type { Pattern } from './pattern.ts';
 import type { Plan, PlanRule } from './plan.ts';
@@ -32,16 +34,23 @@ export function explain(plan: Plan, request: AccessRequest): Explanation {
     return { decision, nearest: [] };
   const canonical = canonicalRequest(request);
   const services = findServices(plan, request.service);
-  const near = plan.rules
-    .filter(({ isAllow, policy }) => isAllow && services.includes(policy.service))
-    .flatMap((rule): NearRule[] => {
-      const field = failingField(rule, canonical);
-      if (field === undefined) return [];
-      const message = messageFor(rule, field, canonical);
-      return [{ policy: rule.policy.name, ruleId: rule.id, field, message }];
-    })
-    .sort((a, b) => ruleFields.indexOf(b.field) - ruleFields.indexOf(a.field));
-  return { decision, nearest: near.slice(0, MAX_NEAREST) };
+  const near: { readonly rule: PlanRule; readonly field: RuleField }[] = [];
+  for (let number = 0; number < plan.rules.length; number++) {
+    const rule = plan.rules.at(number);
+    if (!rule.isAllow || !services.includes(rule.policy.service)) continue;
+    const field = failingField(rule, canonical);
+    if (field === undefined) continue;
+    near.push({ rule, field });
+    near.sort((a, b) => ruleFields.indexOf(b.field) - ruleFields.indexOf(a.field));
+    near.length = Math.min(near.length, MAX_NEAREST);
+  }
+  const nearest = near.map(({ rule, field }) => ({
+    policy: rule.policy.name,
+    ruleId: rule.id,
+    field,
+    message: messageFor(rule, field, canonical),
+  }));
+  return { decision, nearest };
 }
 
 function messageFor(rule: PlanRule, field: RuleField, request: CanonicalRequest): string {
@@ -73,9 +82,12 @@ function messageFor(rule: PlanRule, field: RuleField, request: CanonicalRequest)
 function fromText({ from }: PlanRule): string {
   if (typeof from === 'string') return from;
   if (!('except' in from)) return list(from.map(({ text }) => text));
-  const ids = [...from.exact, ...from.patterns.map(({ text }) => text)];
-  const except = from.except.map(({ text }) => text);
+  const [ids, except] = [textsOf(from.lists), textsOf(from.except)];
   return except.length === 0 ? list(ids) : `${list(ids)} except ${list(except)}`;
+}
+
+function textsOf(lists: readonly IdList[]): string[] {
+  return lists.flatMap(({ exact, patterns }) => [...exact, ...patterns.map(({ text }) => text)]);
 }
 
 function list(values: readonly unknown[]): string {

@@ -1,5 +1,6 @@
 import type { CanonicalRequest } from './access-request.ts';
 import { queryValues } from './canonical-request.ts';
+import { type IdList, listHolds } from './id-list.ts';
 import { rangeHolds } from './ip-range.ts';
 import type { Pattern } from './pattern.ts';
 import type { PlanFrom, PlanRule } from './plan.ts';
@@ -40,8 +41,10 @@ export function failingField(rule: PlanRule, request: CanonicalRequest): RuleFie
 export function findBindings(rule: PlanRule, request: CanonicalRequest): Bindings[] {
   const { callerId = '', http } = request;
   const { from } = rule;
-  const ids = typeof from === 'string' ? [] : 'except' in from ? from.patterns : from;
-  const isExact = typeof from === 'string' || ('except' in from && from.exact.has(callerId));
+  const lists = typeof from !== 'string' && 'except' in from ? from.lists : [];
+  const few = typeof from === 'string' || 'except' in from ? [] : from;
+  const ids = [...few, ...lists.flatMap(({ patterns }) => patterns)];
+  const isExact = typeof from === 'string' || lists.some(({ exact }) => exact.has(callerId));
   const callers = capturesOf(ids, callerId, isExact);
   return rule.operations
     .filter((operation) => failingOperation(operation, rule.isAllow, request) === undefined)
@@ -82,8 +85,11 @@ function matchesFrom(from: PlanFrom, callerId: string | undefined): boolean {
   if (callerId === undefined) return false;
   if (from === 'authenticated') return true;
   if (!('except' in from)) return anyMatches(from, callerId);
-  if (!from.exact.has(callerId) && !anyMatches(from.patterns, callerId)) return false;
-  return !anyMatches(from.except, callerId);
+  return anyHolds(from.lists, callerId) && !anyHolds(from.except, callerId);
+}
+
+function anyHolds(lists: readonly IdList[], id: string): boolean {
+  return lists.some((list) => listHolds(list, id));
 }
 
 /** What shows an ID is no way around a deny, unless the deny says so. */

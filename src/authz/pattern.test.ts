@@ -8,7 +8,6 @@ import {
   parsePathPattern,
 } from './parse-patterns.ts';
 import { Pattern, type Separator, sampleOf } from './pattern.ts';
-import { PatternSpace } from './pattern-space.ts';
 
 describe('paths', () => {
   it.each([
@@ -146,32 +145,4 @@ describe.each(['/', '.'] as const)('divided by %s', (separator) => {
       }),
     );
   });
-});
-
-it('is found by its hash whenever it matches', () => {
-  const parts = fc.array(segment, { minLength: 1, maxLength: 4 });
-  const text = fc
-    .tuple(parts, fc.boolean())
-    .map(([list, open]) => [...list, ...(open ? ['**'] : [])].join('/'));
-  const value = fc
-    .array(valueSegment, { minLength: 1, maxLength: 5 })
-    .map((list) => list.join('/'));
-  fc.assert(
-    fc.property(
-      fc.array(
-        text.filter((one) => one !== ''),
-        { maxLength: 8 },
-      ),
-      value,
-      (texts, wanted) => {
-        const space = new PatternSpace();
-        const patterns = texts.map((one) => Pattern.parse(one, '/'));
-        const hashes = patterns.map((one) => space.add(one));
-        const found = space.probe(wanted);
-        for (const [at, pattern] of patterns.entries())
-          expect(!pattern.matches(wanted) || found.includes(hashes[at] ?? -1)).toBe(true);
-      },
-    ),
-    { numRuns: 5_000 },
-  );
 });

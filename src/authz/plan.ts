@@ -1,6 +1,7 @@
-import type { HashIndex } from './hash-index.ts';
+import type { IdList } from './id-list.ts';
+import type { Parts } from './kept-parts.ts';
 import type { Pattern } from './pattern.ts';
-import type { PatternSpace } from './pattern-space.ts';
+import type { PatternTree } from './pattern-tree.ts';
 import type { Conditions, Credential, MappedValue, Operation, PolicyMode } from './policy.ts';
 import type { ServiceTerms } from './service-terms.ts';
 
@@ -10,13 +11,11 @@ export interface Plan {
   readonly digest: string;
   /** Policies that are enforced although their stage is another. */
   readonly promoted: ReadonlySet<string>;
-  readonly services: readonly PlanService[];
-  readonly rules: readonly PlanRule[];
-  readonly serviceIndex: HashIndex;
-  readonly ruleIndex: HashIndex;
-  readonly servicePatterns: PatternSpace;
-  readonly idPatterns: PatternSpace;
-  readonly pathPatterns: PatternSpace;
+  /** Under each service the numbers of its rules by the patterns of callers and, below, of paths or hosts. */
+  readonly tree: PatternTree;
+  readonly services: Parts<PlanService>;
+  /** By the names of their policies and their own. */
+  readonly rules: Parts<PlanRule>;
 }
 
 /** All policies whose `service` is the same text. */
@@ -48,13 +47,13 @@ export interface PlanPolicy {
   readonly mode: PolicyMode | undefined;
   /** Another one after each edit that matters; 0 where the policy is enforced. */
   readonly version: number;
+  readonly sets: ReadonlyMap<string, IdList>;
 }
 
 /** Who is meant; a list, where it is short and has no exceptions. */
 export type PlanFrom = 'authenticated' | 'anyone' | readonly Pattern[] | PlanIds;
 
 export interface PlanIds {
-  readonly exact: ReadonlySet<string>;
-  readonly patterns: readonly Pattern[];
-  readonly except: readonly Pattern[];
+  readonly lists: readonly IdList[];
+  readonly except: readonly IdList[];
 }

@@ -1,5 +1,5 @@
 import type { Decision, ShadowDecision, StagedDecision } from './decision.ts';
-import { hashOf } from './pattern-space.ts';
+import { hashOf } from './hash-text.ts';
 import type { Plan, PlanPolicy, PlanRule } from './plan.ts';
 
 /** What policies that are tried come to. */

@@ -1,0 +1,72 @@
+import type { AccessRequest, CanonicalRequest } from './access-request.ts';
+import { failingField } from './match-rule.ts';
+import { FIRST_SERVICE, SERVICE_CONTEXTS, SERVICE_IDS } from './pack-plan.ts';
+import { Pattern } from './pattern.ts';
+import { labelsOf, noSegments, type Segments, segmentsOf, wholeText } from './pattern-shape.ts';
+import { collectChildren, collectItems } from './pattern-tree.ts';
+import type { Plan, PlanRule, PlanService } from './plan.ts';
+
+/** The services of the plan that are meant, by the SPIFFE ID of the called one or the route's name. */
+export function findServices(
+  { tree, services }: Plan,
+  { spiffeId, contextExtension }: AccessRequest['service'],
+): PlanService[] {
+  const nodes: number[] = [];
+  if (spiffeId !== undefined)
+    collectChildren(tree, SERVICE_IDS, segmentsOf(spiffeId), noSegments, nodes);
+  if (contextExtension !== undefined)
+    collectChildren(tree, SERVICE_CONTEXTS, wholeText(contextExtension), noSegments, nodes);
+  const found: number[] = [];
+  for (const node of nodes) collectItems(tree, node, found);
+  return found
+    .map((number) => services.at(number))
+    .filter(({ target }) =>
+      target instanceof Pattern
+        ? spiffeId !== undefined && target.matches(spiffeId)
+        : target.contextExtension === contextExtension,
+    );
+}
+
+/** The rules that match, in the order of the plan. */
+export function findRules(
+  plan: Plan,
+  services: readonly PlanService[],
+  request: CanonicalRequest,
+): PlanRule[] {
+  const { callerId, http } = request;
+  const numbers = collectRules(
+    plan,
+    services,
+    callerId === undefined ? noSegments : segmentsOf(callerId),
+    http === undefined ? noSegments : segmentsOf(http.path),
+    http?.host === undefined ? noSegments : labelsOf(http.host),
+  );
+  const matched: PlanRule[] = [];
+  let last = -1;
+  for (const number of numbers.sort((a, b) => a - b)) {
+    if (number === last) continue;
+    last = number;
+    const rule = plan.rules.at(number);
+    if (services.includes(rule.policy.service) && failingField(rule, request) === undefined)
+      matched.push(rule);
+  }
+  return matched;
+}
+
+/** The numbers of all rules that may match, some twice. */
+function collectRules(
+  { tree }: Plan,
+  services: readonly PlanService[],
+  id: Segments,
+  path: Segments,
+  host: Segments,
+): number[] {
+  const byId: number[] = [];
+  for (const { number } of services)
+    collectChildren(tree, FIRST_SERVICE + number, id, noSegments, byId);
+  const leaves: number[] = [];
+  for (const node of byId) collectChildren(tree, node, path, host, leaves);
+  const rules: number[] = [];
+  for (const leaf of leaves) collectItems(tree, leaf, rules);
+  return rules;
+}
