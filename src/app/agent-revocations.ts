@@ -36,6 +36,11 @@ export class AgentRevocations implements RevocationSource {
     return findRevocation(this.#index, { agentId: this.#agentId(), ...subject });
   }
 
+  /** The same list until something changes. */
+  list(): readonly Revocation[] {
+    return this.#list;
+  }
+
   watch(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -1,4 +1,5 @@
 import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.ts';
+import type { FactsReport } from '../facts/index.ts';
 import type { NodeStatus } from '../node/index.ts';
 import { limitLog } from '../ops/index.ts';
 import { createSds } from '../sds/index.ts';
@@ -20,6 +21,8 @@ import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import { createAgentDebug } from './agent-debug.ts';
 import type { Config } from './config.ts';
+import type { DeliveredPolicies, RevocationList } from './host-facts.ts';
+import { openFacts } from './open-facts.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
 
@@ -33,7 +36,11 @@ export interface AgentSources {
   readonly jwtIssuer: JwtIssuer;
   readonly trust: TrustMapSource;
   /** Default: nothing is revoked. */
-  readonly revocations?: RevocationSource;
+  readonly revocations?: RevocationSource & RevocationList;
+  /** What the servers deliver. Default: nothing. */
+  readonly policies?: DeliveredPolicies;
+  /** Told what the programs of this host that read its facts have in force. */
+  readonly onFactsReports?: (reports: readonly FactsReport[]) => void;
   /** SVIDs of the last run. */
   readonly restored?: readonly RestoredSvid[];
   /** Told of each SVID that comes into use, and that one is not used again (undefined). */
@@ -96,11 +103,17 @@ export async function serveAgentRole(
     }),
     file: 'envoy/service/secret/v3/sds.proto',
   };
+  const facts = openFacts(
+    config,
+    { ...process, log },
+    sources,
+    sources.onFactsReports ?? (() => {}),
+  );
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
     services: withHealth(
-      [workloadApi, sds, debug.service(tokens), ...(sources.services ?? [])],
+      [workloadApi, sds, debug.service(tokens), facts.service, ...(sources.services ?? [])],
       process,
     ),
     maxReceiveBytes: MAX_REQUEST_BYTES,

@@ -118,6 +118,20 @@ const cache = z.strictObject({
   ),
 });
 
+const numericIds = z.array(z.int().min(0).max(4_294_967_294)).max(64);
+
+const factsReaders = z.strictObject({
+  uids: numericIds.optional().meta({
+    description:
+      'Users whose programs may read what the agent knows of bundles, revocations and policies (`trustplane authz run`), beside root and its own.',
+    examples: [[101]],
+  }),
+  gids: numericIds.optional().meta({
+    description: 'The same of groups: the effective one of the program counts.',
+    examples: [[101]],
+  }),
+});
+
 /** The section `agent`. */
 export const agentSchema: z.ZodType<AgentFile> = z.strictObject({
   dataDir: option(
@@ -158,6 +172,7 @@ export const agentSchema: z.ZodType<AgentFile> = z.strictObject({
         'Claims of JWT-SVIDs of foreign trust domains that workloads are told beside the registered ones.',
       examples: [['groups']],
     }),
+  factsReaders: factsReaders.optional(),
   sds: sds.optional(),
   workloadAttestors: z.strictObject({ unix: unix.optional() }).optional(),
 });
@@ -185,6 +200,7 @@ export type AgentFile = Section<{
   socket: string;
   allowUnauthenticatedVerifiers: boolean;
   allowedForeignJwtClaims: readonly string[];
+  factsReaders: Section<{ uids: readonly number[]; gids: readonly number[] }>;
   sds: Section<{
     defaultSvidName: string;
     defaultBundleName: string;

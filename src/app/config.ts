@@ -66,6 +66,8 @@ export interface Config extends AgentConfig {
   /** Undefined: Envoy asks nobody about requests. */
   readonly authz: AuthzConfig | undefined;
   readonly federation: FederationConfig;
+  /** Who may read the agent's facts, beside root and its own user. */
+  readonly factsReaders: { readonly uids: readonly number[]; readonly gids: readonly number[] };
   readonly allowUnauthenticatedVerifiers: boolean;
   readonly allowedForeignJwtClaims: readonly string[];
   readonly sdsNames: {
@@ -156,6 +158,10 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,
     authz: buildAuthz(merged.authz),
     federation: buildFederation(merged.federation, trustDomain),
+    factsReaders: {
+      uids: agent?.factsReaders?.uids ?? [],
+      gids: agent?.factsReaders?.gids ?? [],
+    },
     allowUnauthenticatedVerifiers: agent?.allowUnauthenticatedVerifiers ?? false,
     allowedForeignJwtClaims: agent?.allowedForeignJwtClaims ?? [],
     sdsNames: {

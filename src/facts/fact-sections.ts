@@ -5,7 +5,7 @@ import type {
   PolicyTexts,
   Revocation,
 } from '../spiffe/index.ts';
-import { policiesKey } from '../sync/index.ts';
+import { itemIdOf, policiesKey } from '../sync/index.ts';
 import type { Facts } from './facts.ts';
 
 /** Values by ID, for each kind of fact: bundles and terms by trust domain, revocations by ID, policy files by their digest. Immutable. */
@@ -22,7 +22,7 @@ export type FactKind = 'b' | 't' | 'r' | 'f' | 'p';
 /** `b:<trust domain>`, `t:<trust domain>`, `r:<revocation ID>`, `f:<SHA-256 of a policy file>` or `p:head`. */
 export type FactKey = `${FactKind}:${string}`;
 
-const HEAD = idOf(policiesKey);
+const HEAD = itemIdOf(policiesKey);
 
 export const factKinds: readonly FactKind[] = ['b', 't', 'r', 'f', 'p'];
 

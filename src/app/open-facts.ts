@@ -1,0 +1,28 @@
+import { createFactsService, FactsFeed, type FactsReport } from '../facts/index.ts';
+import type { Config } from './config.ts';
+import { type HostFacts, joinFacts } from './host-facts.ts';
+import type { Process } from './process.ts';
+import type { ServedService } from './served-service.ts';
+
+/** What this process tells others of what it knows. */
+export interface OpenFacts {
+  /** For whoever in this process judges requests on a thread of its own. */
+  readonly feed: FactsFeed;
+  /** For the other programs of this host. */
+  readonly service: ServedService;
+}
+
+/** Closed with `process`. `onReports` is told what the programs that read have in force. */
+export function openFacts(
+  { factsReaders }: Pick<Config, 'factsReaders'>,
+  { clock, closing, log, metrics, uid }: Process,
+  sources: HostFacts,
+  onReports: (reports: readonly FactsReport[]) => void,
+): OpenFacts {
+  const feed = new FactsFeed({ source: joinFacts(sources), clock });
+  closing.defer(() => feed.close());
+  const { uids, gids } = factsReaders;
+  const readers = { uids: [uid, ...uids], gids };
+  const service = createFactsService({ feed, readers, onReports, log, metrics });
+  return { feed, service: { service, file: 'trustplane/agent/v1/facts.proto' } };
+}
