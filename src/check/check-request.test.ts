@@ -59,7 +59,11 @@ describe('a CheckRequest as Envoy writes it', () => {
     expect(http?.headers('x-user')).toEqual(['a']);
     expect(http?.headers('x-use')).toEqual([]);
     expect(http?.headers('x-users')).toEqual([]);
-    expect(http?.headerNames().toSorted()).toEqual([':method', 'x-user']);
+    const names: string[] = [];
+    http?.visitNames((bytes, from, to) =>
+      names.push(String(Buffer.from(bytes.subarray(from, to)))),
+    );
+    expect(names.toSorted()).toEqual([':method', 'x-user']);
   });
 
   it('keeps lines apart where the proxy sends them raw', () => {

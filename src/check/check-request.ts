@@ -24,6 +24,8 @@ export interface CheckRequest {
   readonly metadata: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 }
 
+/** The context extension of a route that names its policies. */
+export const POLICY_EXTENSION = 'trustplane.policy';
 const limits = { headers: 2_000, extensions: 64, namespaces: 32 } as const;
 const nobody: PeerAttributes = {
   ip: undefined,
@@ -160,10 +162,10 @@ export class HttpAttributes {
   /** With its query. */
   readonly target: string;
   readonly host: string | undefined;
-  readonly #bytes: Uint8Array;
-  /** Where the entries of the headers begin and end, by turns. */
   /** Octets of a body came with the request. */
   readonly hasBody: boolean;
+  readonly #bytes: Uint8Array;
+  /** Where the entries of the headers begin and end, by turns. */
   readonly #entries: number[] = [];
 
   constructor(cursor: ProtoCursor) {
@@ -172,26 +174,26 @@ export class HttpAttributes {
     let target: string | undefined;
     let host: string | undefined;
     let lines: ProtoCursor | undefined;
+    let hasBody = false;
     while (cursor.next()) {
       if (cursor.field === 2) method = only(method, textOf(cursor), cursor);
-    let hasBody = false;
       else if (cursor.field === 3) this.#addEntry(cursor);
       else if (cursor.field === 4) target = only(target, textOf(cursor), cursor);
       else if (cursor.field === 5) host = only(host, textOf(cursor), cursor);
-      else if (cursor.field === 13) lines = only(lines, inner(cursor), cursor);
-    }
       // The octets that came so far, and what of them the proxy passes on as text or as bytes.
       else if (cursor.field === 9) hasBody ||= numberOf(cursor) > 0;
       else if (cursor.field === 11 || cursor.field === 12) hasBody ||= cursor.to > cursor.from;
+      else if (cursor.field === 13) lines = only(lines, inner(cursor), cursor);
+    }
     // Where both are there, the lines are those that were not joined.
     if (lines !== undefined) this.#entries.length = 0;
     while (lines?.next() === true) if (lines.field === 1) this.#addEntry(lines);
     this.method = method ?? '';
     this.target = target ?? '';
     this.host = host === '' ? undefined : host;
+    this.hasBody = hasBody;
   }
 
-    this.hasBody = hasBody;
   /** The value of each line with the name, which is in lower case. @throws TrustplaneError ERR_CHECK_REQUEST */
   headers(name: string): readonly string[] {
     const found: string[] = [];
@@ -202,14 +204,14 @@ export class HttpAttributes {
     return found;
   }
 
-  /** In lower case, each once. */
-  headerNames(): readonly string[] {
-    const names = new Set<string>();
+  /** Tells where the name of each line lies, as it was sent. */
+  visitNames(visit: (bytes: Uint8Array, from: number, to: number) => void): void {
     for (let index = 0; index < this.#entries.length; index += 2) {
       const entry = new ProtoCursor(this.#bytes, this.#entries[index], this.#entries[index + 1]);
-      while (entry.next()) if (entry.field === 1) names.add(textOf(entry).toLowerCase());
+      // Whoever writes an entry begins with its key.
+      while (entry.next() && entry.field !== 1);
+      if (entry.field === 1) visit(this.#bytes, entry.from, entry.to);
     }
-    return [...names];
   }
 
   #addEntry(cursor: ProtoCursor): void {
@@ -240,7 +242,7 @@ export class HttpAttributes {
 }
 
 /** Names are compared in ASCII, whatever their case. */
-function isSameName(bytes: Uint8Array, from: number, to: number, name: string): boolean {
+export function isSameName(bytes: Uint8Array, from: number, to: number, name: string): boolean {
   if (to - from !== name.length) return false;
   for (let index = 0; index < name.length; index++) {
     const octet = bytes[from + index] ?? 0;

@@ -2,5 +2,14 @@
 export { type AssertionKey, AssertionSigner } from './assertion-signer.ts';
 export { CallerReader, type TokenOptions } from './caller-reader.ts';
 export { CheckHandler } from './check-handler.ts';
+export {
+  createDecisionLog,
+  type DecisionLog,
+  type DecisionSink,
+} from './decision-log.ts';
 export { createDecisionMetrics } from './decision-metrics.ts';
 export type { XfccOptions } from './forwarded-callers.ts';
+export { LineFile } from './line-file.ts';
+export { PortWriter, servePort } from './port-writer.ts';
+export { type LineWriter, QueuedSink } from './queued-sink.ts';
+export { StandardOutput } from './standard-output.ts';
