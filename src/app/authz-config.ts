@@ -12,6 +12,8 @@ export interface AuthzConfig extends AuthzCallersConfig {
   /** A directory of policy files, or the servers of the trust domain. */
   readonly policies: PolicyPlace;
   readonly requirePeerCertificate: boolean;
+  /** How long the agent's last word is good for in `authz run`; undefined: any time. */
+  readonly factsMaxAgeMs: number | undefined;
   /** Where claims of verified tokens stand in the proxy's metadata. */
   readonly claims: { readonly namespace: string; readonly key: string };
 }
@@ -35,6 +37,7 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
     transport,
     policies,
     requirePeerCertificate,
+    factsMaxAgeMs: file.facts?.maxAge,
     claims,
   };
 }

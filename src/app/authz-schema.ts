@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type AuthzCallersFile, authzCallersSchemas } from './authz-callers-schema.ts';
+import { type AuthzFactsFile, authzFactsSchema } from './authz-facts-schema.ts';
 import { type AuthzListenFile, authzListenSchema } from './authz-listen-schema.ts';
 import { absolutePath, option, type Section } from './config-values.ts';
 
@@ -48,6 +49,7 @@ export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
       ),
     })
     .optional(),
+  facts: authzFactsSchema.optional(),
   ...authzCallersSchemas,
 });
 
@@ -58,6 +60,7 @@ export interface AuthzFile
       listen: AuthzListenFile;
       transport: 'quick' | 'grpc-js';
       requirePeerCertificate: boolean;
+      facts: AuthzFactsFile;
       jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
     }> {
   readonly policies: PolicyPlace;
