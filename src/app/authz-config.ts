@@ -2,6 +2,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { type AuthzCallersConfig, buildAuthzCallers } from './authz-callers-config.ts';
 import { type AuthzListenConfig, buildAuthzListen } from './authz-listen-config.ts';
 import type { AuthzFile, PolicyPlace } from './authz-schema.ts';
+import { buildDecisionLog, type DecisionLogConfig } from './decision-log-config.ts';
 
 /** How Envoy's questions about requests are answered. Plain values: it goes to another thread. */
 export interface AuthzConfig extends AuthzCallersConfig {
@@ -16,6 +17,7 @@ export interface AuthzConfig extends AuthzCallersConfig {
   readonly factsMaxAgeMs: number | undefined;
   /** Where claims of verified tokens stand in the proxy's metadata. */
   readonly claims: { readonly namespace: string; readonly key: string };
+  readonly decisionLog: DecisionLogConfig | undefined;
 }
 
 /** Undefined: nobody is asked. @throws TrustplaneError ERR_CONFIG */
@@ -39,5 +41,6 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
     requirePeerCertificate,
     factsMaxAgeMs: file.facts?.maxAge,
     claims,
+    decisionLog: buildDecisionLog(file.decisionLog),
   };
 }

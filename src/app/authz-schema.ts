@@ -3,6 +3,7 @@ import { type AuthzCallersFile, authzCallersSchemas } from './authz-callers-sche
 import { type AuthzFactsFile, authzFactsSchema } from './authz-facts-schema.ts';
 import { type AuthzListenFile, authzListenSchema } from './authz-listen-schema.ts';
 import { absolutePath, option, type Section } from './config-values.ts';
+import { type DecisionLogFile, decisionLogSchema } from './decision-log-schema.ts';
 
 const name = z.string().min(1).max(256);
 
@@ -51,6 +52,7 @@ export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
     .optional(),
   facts: authzFactsSchema.optional(),
   ...authzCallersSchemas,
+  decisionLog: decisionLogSchema.optional(),
 });
 
 export interface AuthzFile
@@ -62,6 +64,7 @@ export interface AuthzFile
       requirePeerCertificate: boolean;
       facts: AuthzFactsFile;
       jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
+      decisionLog: DecisionLogFile;
     }> {
   readonly policies: PolicyPlace;
 }

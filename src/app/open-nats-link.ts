@@ -19,19 +19,21 @@ export interface NatsParty {
 }
 
 /**
- * The connection that bundles are broadcast on; made in the background, closed with `process`.
+ * A connection to NATS, made in the background, closed with `process`.
+ * @param purpose default: what bundles are broadcast on
  * @throws TrustplaneError ERR_NATS_*
  */
 export function openNatsLink(
   config: NatsConfig,
   { clock, log, metrics, closing, readiness }: Process,
   party: NatsParty,
+  purpose: 'broadcast' | 'decisions' = 'broadcast',
 ): NatsLink {
   const { servers, allowPlaintext } = config;
   const tls = buildTls(config, party);
   const link = openNats({
     servers,
-    purpose: 'broadcast',
+    purpose,
     name: `${party.role} ${hostname()}`,
     tls,
     // Whoever says nothing is a reader.
@@ -43,7 +45,7 @@ export function openNatsLink(
     metrics,
   });
   closing.defer(() => link.close());
-  readiness.observe('nats', () => link.fault);
+  readiness.observe(purpose === 'broadcast' ? 'nats' : `nats ${purpose}`, () => link.fault);
   return link;
 }
 
