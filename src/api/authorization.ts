@@ -83,6 +83,14 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
     RevokeX509Authority: 'admin',
     RevokeX509UpstreamAuthority: 'admin',
   },
+  'trustplane.policy.v1.PolicyService': {
+    Apply: 'admin',
+    Rollback: 'admin',
+    History: 'admin',
+    Show: 'admin',
+    Status: 'admin',
+    Prune: 'admin',
+  },
   'trustplane.sync.v1.Sync': {
     Sync: 'agent',
   },

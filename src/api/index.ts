@@ -15,6 +15,7 @@ export { guardIssuance } from './issuance-guard.ts';
 export { createJwtIssuance, type JwtIssuance } from './jwt-issuance.ts';
 export { createLocalAuthorityService } from './local-authority-service.ts';
 export { createLoggerService } from './logger-service.ts';
+export { createPolicyService, type PolicyServiceOptions } from './policy-service.ts';
 export { RateLimits } from './rate-limits.ts';
 export { requireAdmin } from './require-admin.ts';
 export { createRevokingEntries } from './revoking-entries.ts';

@@ -74,6 +74,8 @@ export class PolicyRegistry {
   readonly #records: PolicyRecords;
   readonly #feed: BucketFeed;
   readonly #listeners = new Set<() => void>();
+  /** By hash. */
+  readonly #numbers = new Map<string, number>();
   #version: StoredVersion | undefined;
   #texts: PolicyTexts | undefined;
   /** Of the head that was read last. */
@@ -110,7 +112,8 @@ export class PolicyRegistry {
     await registry.#feed.load();
     await registry.#reading;
     registry.#following = registry.#feed.follow();
-    const { faults } = await registry.#chain();
+    const { versions, faults } = await registry.#chain();
+    for (const { version, hash } of versions) registry.#numbers.set(hash, version);
     for (const fault of faults) options.log.error({ fault }, 'the history of policies is broken');
     registry.#fault ??= faults[0];
     return registry;
@@ -124,6 +127,11 @@ export class PolicyRegistry {
   /** The present version. */
   get version(): PolicyVersion | undefined {
     return this.#version;
+  }
+
+  /** The number of a version by its hash, of those that this server has seen. */
+  versionOf(hash: string): number | undefined {
+    return this.#numbers.get(hash);
   }
 
   /** What is wrong with what the store has, if anything. */
@@ -395,6 +403,7 @@ export class PolicyRegistry {
     this.#fault = undefined;
     if (version.hash === this.#version?.hash && this.#texts !== undefined) return;
     this.#version = version;
+    this.#numbers.set(version.hash, version.version);
     this.#texts = keepFiles(texts, this.#texts);
     for (const listener of this.#listeners) listener();
   }
