@@ -4,7 +4,7 @@ import { optionNames, valueAt } from './config-options.ts';
 import type { ConfigFile } from './config-schema.ts';
 import { loadConfig } from './load-config.ts';
 
-export type Role = 'up' | 'server' | 'agent';
+export type Role = 'up' | 'server' | 'agent' | 'authz';
 
 /** What a file comes to, for people: secrets are replaced. */
 export interface CheckedConfig {
@@ -48,11 +48,19 @@ export function checkConfig(
 }
 
 function notesFor(role: Role, said: ConfigFile, config: Config): string[] {
-  const idle = { up: undefined, server: 'agent', agent: 'server' } as const;
-  const section = idle[role];
-  const notes = [];
-  if (section !== undefined && said[section] !== undefined)
-    notes.push(`the section ${section} says nothing to the role ${role}`);
+  const idle = {
+    up: [],
+    server: ['agent', 'authz'],
+    agent: ['server'],
+    authz: ['server', 'federation'],
+  } as const;
+  const notes = idle[role]
+    .filter((section) => said[section] !== undefined)
+    .map((section) => `the section ${section} says nothing to the role ${role}`);
+  if (role === 'authz' && config.authz === undefined)
+    notes.push('authz is not set: `trustplane authz run` needs it');
+  if (role !== 'authz' && said.authz?.facts !== undefined)
+    notes.push(`authz.facts says nothing to the role ${role}: facts are in the same process`);
   if (role !== 'agent') return notes;
   if (config.federation.bundleEndpoint !== undefined)
     notes.push('federation.bundleEndpoint says nothing to the role agent');

@@ -32,7 +32,7 @@ export function configCommand(io: Io): Command {
       .option('--config <file>', 'the same, by the name it has in `trustplane up`')
       .addOption(
         new Option('--role <role>', 'what it is to run')
-          .choices(['up', 'server', 'agent'])
+          .choices(['up', 'server', 'agent', 'authz'])
           .default('up'),
       )
       .addHelpText('after', CHECK_EXAMPLES)

@@ -5,6 +5,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { agentCommand } from './agent-command.ts';
 import { apiCommand } from './api-command.ts';
 import { authorityCommand } from './authority-command.ts';
+import { authzCommand } from './authz-command.ts';
 import { backupCommand } from './backup-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
@@ -55,6 +56,7 @@ export function createProgram(io: Io): Command {
     serverCommand,
     entryCommand,
     agentCommand,
+    authzCommand,
     tokenCommand,
     authorityCommand,
     rotationCommand,

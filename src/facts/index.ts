@@ -9,3 +9,4 @@ export {
   type FactsServiceOptions,
 } from './facts-service.ts';
 export { FactsView } from './facts-view.ts';
+export { LapsingFacts, type LapsingFactsOptions } from './lapsing-facts.ts';
