@@ -1,0 +1,45 @@
+import type { Policy, PolicyRule } from '../policy.ts';
+import type { Branch } from './branch.ts';
+import { type Way, waysOf } from './build-branches.ts';
+
+/** A rule of a service and the ways to match it. */
+export interface AnalysedRule {
+  readonly policy: Policy;
+  readonly rule: PolicyRule;
+  /** As policy/rule. */
+  readonly name: string;
+  readonly isAllow: boolean;
+  readonly ways: readonly Way[];
+}
+
+export function analyseRules(policies: readonly Policy[]): AnalysedRule[] {
+  return policies.flatMap((policy) =>
+    policy.rules.map((rule) => ({
+      policy,
+      rule,
+      name: `${policy.metadata.name}/${rule.id}`,
+      isAllow: rule.allow !== undefined,
+      ways: waysOf(rule, policy.sets),
+    })),
+  );
+}
+
+/** The branches of rules, each by its place in the list. `percentOf`: of the callers that a rule is for. */
+export function branchesOf(
+  rules: readonly AnalysedRule[],
+  percentOf: (rule: AnalysedRule) => number | undefined = () => undefined,
+): Branch[] {
+  const branches: Branch[] = [];
+  for (const [rule, analysed] of rules.entries())
+    for (const way of analysed.ways)
+      branches.push({ ...way, number: branches.length, rule, percent: percentOf(analysed) });
+  return branches;
+}
+
+/** True if an allow is for callers that show a JWT-SVID. */
+export function usesTokens(rules: readonly AnalysedRule[]): boolean {
+  return rules.some(
+    ({ isAllow, ways }) =>
+      isAllow && ways.some(({ caller }) => caller?.credentials.includes('jwt-svid') === true),
+  );
+}
