@@ -28,9 +28,23 @@ export function isEnforced(
 /** True if a policy is tried: observed, or enforced for some callers. */
 export function isStaged(
   { promoted }: Pick<Plan, 'promoted'>,
-  { name, mode }: PlanPolicy,
+  { name, mode, version }: PlanPolicy,
 ): boolean {
-  return mode !== undefined && mode.stage !== 'enforce' && !promoted.has(name);
+  if (mode === undefined || mode.stage === 'enforce') return false;
+  return promoted.size === 0 || !promoted.has(promotionKey(name, version));
+}
+
+/** A plan in which policies that were tried, as they were then, are enforced for everybody. */
+export function promotePolicies(
+  plan: Plan,
+  policies: Iterable<Pick<StagedDecision, 'policy' | 'version'>>,
+): Plan {
+  const keys = Array.from(policies, ({ policy, version }) => promotionKey(policy, version));
+  return { ...plan, promoted: new Set(keys) };
+}
+
+function promotionKey(policy: string, version: number): string {
+  return `${policy} ${version}`;
 }
 
 /**
@@ -43,20 +57,22 @@ export function tryStaged(
   enforced: readonly PlanRule[],
   decide: Decide,
 ): Trial {
-  const tried = matched.map(({ policy }) => policy).filter((policy) => isStaged(plan, policy));
+  const tried = new Map(
+    matched.flatMap(({ policy }) => (isStaged(plan, policy) ? [[policy.name, policy]] : [])),
+  );
   const { isAllowed, ruleId } = decide(matched);
   return {
     observed: matched
       .filter((rule) => !enforced.includes(rule))
       .map(({ id, policy }) => `${policy.name}/${id}`),
     shadow: { isAllowed, ruleId },
-    staged: [...new Set(tried)].map((policy) => ({
-      policy: policy.name,
-      version: policy.version,
-      promoteAfter: policy.mode?.promoteAfter,
+    staged: Array.from(tried.values(), ({ name, version, mode }) => ({
+      policy: name,
+      version,
+      promoteAfter: mode?.promoteAfter,
       isChanged: !isSame(
-        decide(matched.filter((rule) => rule.policy === policy || enforced.includes(rule))),
-        decide(enforced.filter((rule) => rule.policy !== policy)),
+        decide(matched.filter((rule) => rule.policy.name === name || enforced.includes(rule))),
+        decide(enforced.filter((rule) => rule.policy.name !== name)),
       ),
     })),
   };
