@@ -11,5 +11,6 @@ export { createDecisionMetrics } from './decision-metrics.ts';
 export type { XfccOptions } from './forwarded-callers.ts';
 export { LineFile } from './line-file.ts';
 export { PortWriter, servePort } from './port-writer.ts';
+export { PolicyPromotion } from './promotion.ts';
 export { type LineWriter, QueuedSink } from './queued-sink.ts';
 export { StandardOutput } from './standard-output.ts';
