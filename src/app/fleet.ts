@@ -29,6 +29,7 @@ import { createFreshFacts, issuingFresh } from './fresh-facts.ts';
 import { lastSvidEnd } from './last-svid-end.ts';
 import { latestIssue } from './latest-issue.ts';
 import { openNodeAttestors } from './node-attestors.ts';
+import { servePolicies } from './open-policies.ts';
 import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
 import type { ServedService } from './served-service.ts';
@@ -165,6 +166,10 @@ export async function openFleet(
           refresh: (name) => server.federationClient.refresh(name),
         }),
       ),
+      {
+        service: authorization.guard(servePolicies(process, server, server.controlPlane.serverId)),
+        file: 'trustplane/policy/v1/policy.proto',
+      },
       openSync(process, server, { agents, entitlements, authorization }),
     ],
   };

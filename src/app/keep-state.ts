@@ -15,7 +15,10 @@ import { readSealedKeys } from './sealed-keys.ts';
 import { journalFile } from './state-files.ts';
 import { version } from './version.ts';
 
-/** What of the store must not go back; an entry or a policy that was deleted stays so. */
+/**
+ * What of the store must not go back; an entry that was deleted stays so. Policies are versions of one whole:
+ * records of old ones are deleted, and a backup brings all that it has of them.
+ */
 export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecords[] {
   return [
     lastingOwnBundle(trustDomain),
@@ -25,7 +28,6 @@ export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecord
     lastingForeignBundles,
     lastingRevocations,
     deletionsOf('entries'),
-    deletionsOf('policies'),
   ];
 }
 

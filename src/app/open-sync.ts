@@ -8,6 +8,7 @@ import {
   type StoreReader,
   SyncHub,
 } from '../api/index.ts';
+import { forgetTakers } from './open-policies.ts';
 import type { Process } from './process.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
@@ -24,12 +25,13 @@ export function openSync(
     readonly authorization: Authorization;
   },
 ): ServedService {
-  const { trust, revocations, evidence, controlPlane } = server;
+  const { trust, revocations, policies, takers, evidence, controlPlane } = server;
   const hub = new SyncHub({
     ...fleet,
     cursor: cursorOver(server, fleet),
     trustMap: trust,
     revocations,
+    policies,
     clock,
     metrics,
     epoch: randomBytes(EPOCH_BYTES).toString('base64url'),
@@ -41,7 +43,8 @@ export function openSync(
   });
   closing.defer(() => stop?.());
   evidence.begin(fleet.agents);
-  const service = createSyncService({ ...fleet, hub, confirmations: evidence, clock });
+  closing.defer(forgetTakers(takers, fleet.agents));
+  const service = createSyncService({ ...fleet, hub, confirmations: evidence, takers, clock });
   return { service: fleet.authorization.guard(service), file: 'trustplane/sync/v1/sync.proto' };
 }
 
@@ -53,7 +56,11 @@ export function cursorOver(
     foreignBundles,
     relationships,
     revocations,
-  }: Pick<ServerRole, 'ownBundle' | 'entries' | 'foreignBundles' | 'relationships' | 'revocations'>,
+    policies,
+  }: Pick<
+    ServerRole,
+    'ownBundle' | 'entries' | 'foreignBundles' | 'relationships' | 'revocations' | 'policies'
+  >,
   { agents }: { readonly agents: AgentRegistry },
 ): StoreCursor {
   const bundle: StoreReader = {
@@ -62,5 +69,13 @@ export function cursorOver(
     },
     catchUp: (sequence) => ownBundle.catchUp(BigInt(sequence)),
   };
-  return new StoreCursor([agents, entries, bundle, foreignBundles, relationships, revocations]);
+  return new StoreCursor([
+    agents,
+    entries,
+    bundle,
+    foreignBundles,
+    relationships,
+    revocations,
+    policies,
+  ]);
 }

@@ -36,6 +36,7 @@ import {
 import { type Federation, openFederation } from './open-federation.ts';
 import { openFederationClient } from './open-federation-client.ts';
 import { openKeyManager } from './open-key-manager.ts';
+import { openPolicies, type Policies } from './open-policies.ts';
 import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
 import { openServerIdentity, type ServerIdentity } from './server-identity.ts';
@@ -45,7 +46,7 @@ import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 const DOWNSTREAM = 'downstream';
 
 /** The control plane of one trust domain: what it owns, before it serves anybody. */
-export interface ServerRole extends Federation {
+export interface ServerRole extends Federation, Policies {
   /** The servers that share the store. */
   readonly controlPlane: ControlPlane;
   readonly ownBundle: OwnBundle;
@@ -99,12 +100,10 @@ export async function openServerRole(
   returnFreedMemory();
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
-  const revocations = await RevocationRegistry.load({
-    bucket: store.bucket('revocations'),
-    clock,
-    log,
-    metrics,
-  });
+  const [revocations, policies] = await both(
+    RevocationRegistry.load({ bucket: store.bucket('revocations'), clock, log, metrics }),
+    openPolicies(process, store),
+  );
   closing.defer(() => revocations.close());
   const acks = openAcks(config, process, { ...federation, ownBundle });
   const evidence = new RotationEvidence({
@@ -127,7 +126,16 @@ export async function openServerRole(
   closing.defer(warnOfSharedKeys(trust, limitLog(log, clock)));
   const { ca } = authorities;
   const identity = shareIdentity(config, process, { ca, trust });
-  const federated = { ...federation, controlPlane, ownBundle, ca, acks, trust, identity };
+  const federated = {
+    ...federation,
+    ...policies,
+    controlPlane,
+    ownBundle,
+    ca,
+    acks,
+    trust,
+    identity,
+  };
   const broadcast = await broadcastBundles(config, process, federated);
   const federationClient = await openFederationClient(
     config,

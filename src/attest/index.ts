@@ -20,5 +20,6 @@ export {
   type WorkloadAttestation,
   type WorkloadAttestationOptions,
 } from './workload/attest.ts';
+export { NameDatabase } from './workload/name-database.ts';
 export { createUnixAttestor, type UnixAttestorOptions } from './workload/unix.ts';
 export type { AttestableProcess, WorkloadAttestor } from './workload/workload-attestor.ts';

@@ -1,0 +1,57 @@
+import { randomBytes } from 'node:crypto';
+import type { AgentRegistry } from '../agents/index.ts';
+import { createPolicyService } from '../api/index.ts';
+import { NameDatabase } from '../attest/index.ts';
+import { PolicyRegistry, PolicyTakers } from '../policies/index.ts';
+import type { Store } from '../store/index.ts';
+import type { GrpcService } from '../wire/index.ts';
+import { checkOnThread } from './policy-checker.ts';
+import type { Process } from './process.ts';
+
+/** The policies of the control plane, and who has them in force. */
+export interface Policies {
+  readonly policies: PolicyRegistry;
+  readonly takers: PolicyTakers;
+}
+
+/** Closed with `process`. @throws TrustplaneError ERR_STORE_* */
+export async function openPolicies(process: Process, store: Store): Promise<Policies> {
+  const { clock, closing, readiness } = process;
+  const policies = await PolicyRegistry.load({
+    ...process,
+    bucket: store.bucket('policies'),
+    randomBytes,
+  });
+  closing.defer(() => policies.close());
+  readiness.observe('policy-versions', () => policies.fault);
+  return { policies, takers: new PolicyTakers(() => clock.now()) };
+}
+
+/** An agent that is gone for good takes none. */
+export function forgetTakers(
+  takers: PolicyTakers,
+  agents: Pick<AgentRegistry, 'watch'>,
+): () => void {
+  return agents.watch(({ id, agent }) => {
+    if (agent === undefined) takers.forget(id);
+  });
+}
+
+/** trustplane.policy.v1.PolicyService; to be guarded. */
+export function servePolicies(
+  { clock, log }: Process,
+  { policies, takers }: Policies,
+  serverId: string,
+): GrpcService {
+  const users = new NameDatabase('/etc/passwd', (why) =>
+    log.warn({ why }, 'names of users are not known'),
+  );
+  return createPolicyService({
+    policies,
+    takers,
+    serverId,
+    clock,
+    userName: (uid) => users.nameOf(uid),
+    check: (files, before) => checkOnThread(files, before, clock.now()),
+  });
+}
