@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { checkAssertions } from '../authz/analysis/index.ts';
+import { assertionLines } from '../authz/analysis/index.ts';
 import {
   canonicalText,
   compilePlan,
@@ -38,25 +38,11 @@ export async function loadPolicies(files: readonly string[]): Promise<LoadedPoli
     }
   }
   complaints.push(...findSharedNames(policies));
+  if (complaints.length === 0) complaints.push(...assertionLines(policies));
   if (complaints.length > 0) throw new TrustplaneError('ERR_POLICY', complaints.join('\n'));
   const checked = policies.map(({ policy }) => policy);
-  checkAsserted(policies);
   const digest = createHash('sha256').update(canonicalText(checked)).digest('hex');
   return { policies, plan: compilePlan(checked, digest) };
-}
-
-/** @throws TrustplaneError ERR_POLICY: each assertion that does not hold over all the policies, or cannot be proven */
-function checkAsserted(policies: readonly LoadedPolicy[]): void {
-  const complaints = checkAssertions(policies.map(({ policy }) => policy));
-  if (complaints.length === 0) return;
-  const documents = new Map(policies.map((one) => [one.policy.metadata.name, one.document]));
-  const lines = complaints.flatMap(({ policy, path, message }) => {
-    const document = documents.get(policy);
-    if (document === undefined) return [];
-    const { line, column } = document.position(path);
-    return [`${document.file}:${line}:${column}: ${path.join('.')}: ${message}`];
-  });
-  throw new TrustplaneError('ERR_POLICY', lines.join('\n'));
 }
 
 async function loadPolicy(file: string): Promise<LoadedPolicy> {

@@ -174,3 +174,20 @@ it('asks for the service where there are several', async () => {
   const { code, err } = await policy('explain', ...examples, '--request', 'GET /');
   expect([code, err.includes('--service')]).toEqual([2, true]);
 });
+
+it('refuses policies whose assertions do not hold, by the one who would be let in', async () => {
+  const file = write(
+    'asserted.yaml',
+    'service: spiffe://a/b',
+    'rules:',
+    '  - { id: all, from: authenticated, allow: [GET /v1/**] }',
+    'assert:',
+    '  - never: { from: ["spiffe://dev.example/**"], to: ["/v2/**"] }',
+    '  - only: { from: ["spiffe://a/**"], to: ["/v1/x"] }',
+  );
+  expect(await policy('check', file)).toEqual({
+    code: 2,
+    out: '',
+    err: `trustplane: ${file}:9:5: assert.1: only: does not hold: spiffe://b: GET /v1/x is allowed by p/all (ERR_POLICY)\n`,
+  });
+});

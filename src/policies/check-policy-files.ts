@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { assertionLines } from '../authz/analysis/index.ts';
 import { canonicalText, compilePlan, type Policy, policySchema, runTests } from '../authz/index.ts';
 import { checkDocument, type LocatedYaml, parseStrictYaml } from '../ops/index.ts';
 import { messageOf, type PolicyFile, TrustplaneError } from '../spiffe/index.ts';
@@ -36,6 +37,7 @@ export function checkPolicyFiles(
     }
   }
   complaints.push(...findSharedNames(read));
+  if (complaints.length === 0) complaints.push(...assertionLines(read));
   const counts = {
     policies: read.length,
     rules: read.reduce((sum, { policy }) => sum + policy.rules.length, 0),

@@ -21,7 +21,7 @@ export interface AssertionComplaint {
 }
 
 /** For all assertions of a set of policies together; beyond it they count as not proven. */
-const MAX_STEPS = 20_000_000;
+const MAX_STEPS = 10_000_000;
 const REGION = -1;
 /** So many denies are compared with each allow. */
 const MAX_BROAD = 16;
