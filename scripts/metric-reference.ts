@@ -91,6 +91,8 @@ function recording(metrics: Metrics, found: Metric[]): Metrics {
       found.push({ type: 'gauge', name, help, labels });
       metrics.readGauge(name, help, read, labels);
     },
+    figures: async () => await metrics.figures(),
+    join: (read) => metrics.join(read),
     render: () => metrics.render(),
   };
 }

@@ -1,26 +1,38 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { type LineWriter, servePort } from '../check/index.ts';
 import type { NatsLink } from '../nats/index.ts';
+import type { TrustMapSource } from '../spiffe/index.ts';
 import type { DecisionLogConfig } from './decision-log-config.ts';
-import { type NatsParty, openNatsLink } from './open-nats-link.ts';
+import { openNatsLink } from './open-nats-link.ts';
 import type { Process } from './process.ts';
 
+/** Publishes what other threads write into a port, which each of them gets for itself. */
+export interface DecisionPublisher {
+  /** To be transferred to the thread; closed by it, or with it. */
+  openPort(): MessagePort;
+}
+
 /**
- * The end of a port whose lines are published to NATS, each batch as one message; undefined when the
- * configuration does not ask for it. Closed with `process`.
+ * Lines of the decision log to NATS, each batch as one message; the connection is closed with
+ * `process`. Undefined when the configuration does not ask for it.
  * @throws TrustplaneError ERR_NATS_*
  */
 export function publishDecisions(
   { nats }: DecisionLogConfig,
   process: Process,
-  party: NatsParty,
-): MessagePort | undefined {
+  trust: TrustMapSource,
+): DecisionPublisher | undefined {
   if (nats === undefined) return undefined;
+  const party = { role: 'agent', identity: () => undefined, trust } as const;
   const link = openNatsLink(nats.config, process, party, 'decisions');
-  const { port1, port2 } = new MessageChannel();
-  servePort(port1, publisher(link, nats.subject));
-  process.closing.defer(() => port1.close());
-  return port2;
+  const writer = publisher(link, nats.subject);
+  return {
+    openPort() {
+      const { port1, port2 } = new MessageChannel();
+      servePort(port1, writer);
+      return port2;
+    },
+  };
 }
 
 /** Lines are not kept for a nats-server that is away: they are lost, and counted. */

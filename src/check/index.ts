@@ -1,7 +1,7 @@
 /** Envoy's external authorization: reads what a proxy asks, has the policies decide, and answers. */
 export { type AssertionKey, AssertionSigner } from './assertion-signer.ts';
 export { CallerReader, type TokenOptions } from './caller-reader.ts';
-export { CheckHandler } from './check-handler.ts';
+export { CheckHandler, type CheckRecord } from './check-handler.ts';
 export {
   createDecisionLog,
   type DecisionLog,
@@ -14,3 +14,4 @@ export { PortWriter, servePort } from './port-writer.ts';
 export { PolicyPromotion } from './promotion.ts';
 export { type LineWriter, QueuedSink } from './queued-sink.ts';
 export { StandardOutput } from './standard-output.ts';
+export { type WrittenCheck, writeCheckRequest } from './write-check-request.ts';

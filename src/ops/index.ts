@@ -10,6 +10,7 @@ export { checkDocument } from './checked-document.ts';
 export { type DataDir, openDataDir } from './data-dir.ts';
 export { formatDuration, parseDurationMs } from './duration.ts';
 export type { Environment } from './expand-variables.ts';
+export type { Figure } from './joined-figures.ts';
 export { limitLog } from './limit-log.ts';
 export { createLog, type LevelControl, type Log, silentLog } from './log.ts';
 export { type LogLevel, logLevels } from './log-levels.ts';

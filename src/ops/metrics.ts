@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as Prometheus from 'prom-client';
+import { type Figure, joinFigures } from './joined-figures.ts';
 
 /** The rest of the library takes as long to load as all of this program, and is not used. */
 const require = createRequire(import.meta.url);
@@ -32,6 +33,10 @@ export interface Metrics {
     read: (set: (labels: Readonly<Record<L, string>>, value: number) => void) => void,
     labels?: readonly L[],
   ): void;
+  /** All as they stand, for `join` on another thread. */
+  figures(): Promise<readonly Figure[]>;
+  /** Renders what another thread counts with its own, until the returned function is called; `read` must not reject. */
+  join(read: () => Promise<readonly Figure[]>): () => void;
   /** Prometheus text format. */
   render(): Promise<string>;
 }
@@ -39,6 +44,9 @@ export interface Metrics {
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
+  const others = new Set<() => Promise<readonly Figure[]>>();
+  const figures = async (): Promise<readonly Figure[]> =>
+    (await registry.getMetricsAsJSON()).map(figureOf);
   return {
     counter: (name, help, labels = []) =>
       new Counter({ name, help, labelNames: labels, registers }),
@@ -64,6 +72,40 @@ export function createMetrics(): Metrics {
         },
       });
     },
-    render: () => registry.metrics(),
+    figures,
+    join(read) {
+      others.add(read);
+      return () => others.delete(read);
+    },
+    async render() {
+      if (others.size === 0) return await registry.metrics();
+      return await renderJoined(
+        await Promise.all([figures(), ...[...others].map(async (read) => await read())]),
+      );
+    },
   };
+}
+
+type Counted = Omit<Figure, 'type'> & { readonly type: Prometheus.MetricType };
+
+function figureOf({ name, help, type, values }: Counted): Figure {
+  return {
+    name,
+    help,
+    type: String(type),
+    values: values.map(({ labels, value, metricName }) => ({
+      labels,
+      value,
+      ...(metricName !== undefined && { metricName }),
+    })),
+  };
+}
+
+async function renderJoined(threads: readonly (readonly Figure[])[]): Promise<string> {
+  const joined = new Registry();
+  for (const figure of joinFigures(threads)) {
+    const metric = { ...figure, get: async () => figure };
+    Reflect.apply(joined.registerMetric, joined, [metric]);
+  }
+  return await joined.metrics();
 }

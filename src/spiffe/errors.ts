@@ -347,7 +347,12 @@ export const errorCodes = {
   ERR_CLIENT_RESPONSE: ['invalid', 'The Workload API answered with something that is not valid.'],
   // check
   ERR_CHECK_REQUEST: ['invalid', 'What a proxy asks about a request is malformed.'],
+  ERR_AUTHZ_THREAD: ['internal', 'The thread that answers checks has ended.'],
   ERR_XFCC: ['invalid', 'The header x-forwarded-client-cert is not of the form that Envoy writes.'],
+  ERR_ASSERTION_KEYS: [
+    'precondition',
+    'The keys that sign assertions cannot be read, or others may have read them.',
+  ],
   // authz
   ERR_POLICY: ['invalid', 'A policy is malformed or contradicts itself.'],
   ERR_POLICY_PATTERN: ['invalid', 'A pattern, method or IP range of a policy is malformed.'],
@@ -355,7 +360,10 @@ export const errorCodes = {
   // policies: versions of the policies in the control plane
   ERR_POLICY_SET: ['invalid', 'The files, author or reason of a version are out of bounds.'],
   ERR_POLICY_CONFLICT: ['aborted', 'The policies are at another version than was expected.'],
-  ERR_POLICY_VERSION: ['not-found', 'The control plane does not keep this version of the policies.'],
+  ERR_POLICY_VERSION: [
+    'not-found',
+    'The control plane does not keep this version of the policies.',
+  ],
   ERR_POLICY_CHAIN: ['data-loss', 'The versions of the policies in the store do not fit together.'],
   ERR_POLICY_REFUSED: ['precondition', 'A host refused the version of the policies it was told.'],
   ERR_POLICY_WAIT: ['unavailable', 'The policies are not in force everywhere yet.'],

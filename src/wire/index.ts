@@ -1,5 +1,5 @@
 /** gRPC over Unix sockets and TLS, and HTTPS: protocol definitions, who calls, limits, the error → status table. */
-export type { BytesService, BytesTransport } from './bytes-service.ts';
+export { type BytesService, type BytesTransport, createBytesHost } from './bytes-service.ts';
 export { type Caller, callerOf, type LocalCaller } from './caller.ts';
 export { dialTls, type TlsDial, type TlsDialOptions } from './dial-tls.ts';
 export { type Dial, dialUnix } from './dial-unix.ts';

@@ -1,0 +1,221 @@
+import { type MessagePort, Worker } from 'node:worker_threads';
+import type { FactsFeed } from '../facts/index.ts';
+import type { Figure } from '../ops/index.ts';
+import { messageOf, type Timer, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import type { AuthzConfig } from './authz-config.ts';
+import type { AuthzThreadData, FromAuthzThread, ToAuthzThread } from './authz-messages.ts';
+import type { PolicySource } from './policy-source.ts';
+import type { Process } from './process.ts';
+
+const WORKER = import.meta.url.endsWith('.ts') ? './authz-worker.ts' : './authz-worker.js';
+/** What a check makes lives as long as the check. */
+const YOUNG_MIB = 8;
+const PING_EVERY_MS = 1_000;
+/** A thread that has answered none of so many does nothing any more. */
+const MAX_PINGS = 10;
+/** Beyond what it was given to end its connections. */
+const END_MS = 2_000;
+/** For a scrape; later the figures of the last one are shown. */
+const FIGURES_MS = 1_000;
+
+export interface AuthzThreadOptions {
+  readonly config: AuthzConfig;
+  readonly process: Pick<Process, 'log' | 'logLevel' | 'clock'>;
+  readonly trustDomain: TrustDomain;
+  /** Of the Workload API that gives the SVID to present over TLS. */
+  readonly agentSocket: string;
+  readonly facts: Pick<FactsFeed, 'open'>;
+  readonly policies: Pick<PolicySource, 'current' | 'watch'>;
+  /** Makes ports to what publishes decisions. */
+  readonly openDecisions?: (() => MessagePort) | undefined;
+  /** Told when what follows has changed. */
+  readonly onChange: () => void;
+  /** Told once when it ends, unless it was closed. */
+  readonly onEnd: (error: Error) => void;
+}
+
+/** One life of the thread that answers checks: from its start to its end. */
+export class AuthzThread {
+  readonly #options: AuthzThreadOptions;
+  readonly #worker: Worker;
+  readonly #listening = Promise.withResolvers<void>();
+  readonly #exited: Promise<void>;
+  #feed: { close(): void } | undefined;
+  /** The last of the facts were, which happens once if it does at all. */
+  #wasRefused = false;
+  #factsTaken: (() => void) | undefined;
+  #unwatch: (() => void) | undefined;
+  #unanswered = 0;
+  #pinging: Timer | undefined;
+  #isClosing = false;
+  #hasEnded = false;
+  #figures: readonly Figure[] = [];
+  #figuresCome: (() => void) | undefined;
+  /** Of the policies that decide. */
+  inForce: string | undefined;
+  isWarm = false;
+  /** Why TLS is not served; undefined: it is, or is not wanted. */
+  fault: string | undefined;
+
+  constructor(options: AuthzThreadOptions) {
+    this.#options = options;
+    const { config, process, trustDomain, agentSocket } = options;
+    const decisionPort = options.openDecisions?.();
+    const workerData: AuthzThreadData = {
+      config: withoutNats(config),
+      trustDomain: trustDomain.name,
+      agentSocket,
+      logLevel: process.logLevel.level,
+      decisionPort,
+    };
+    this.#worker = new Worker(new URL(WORKER, import.meta.url), {
+      workerData,
+      transferList: decisionPort === undefined ? [] : [decisionPort],
+      execArgv: [],
+      // Descriptors of peers are opened and closed beside Node.
+      trackUnmanagedFds: false,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
+    });
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#worker.on('message', (message: FromAuthzThread) => this.#take(message));
+    this.#worker.once('error', (error) => this.#end(messageOf(error)));
+    this.#worker.once('exit', (code) => this.#end(`exit code ${code}`));
+    this.#listening.promise.catch(() => {});
+    this.#openFacts();
+    this.#followPolicies();
+    this.#ping();
+  }
+
+  /** Resolves when it answers checks. @throws TrustplaneError of what could not be opened */
+  async listening(): Promise<void> {
+    await this.#listening.promise;
+  }
+
+  /** What it has counted; soon, if need be as it was before. Never rejects. */
+  async figures(): Promise<readonly Figure[]> {
+    if (this.#hasEnded || this.#isClosing) return this.#figures;
+    await new Promise<void>((resolve) => {
+      const timer = this.#options.process.clock.setTimer(FIGURES_MS, resolve);
+      const before = this.#figuresCome;
+      this.#figuresCome = () => {
+        timer.cancel();
+        before?.();
+        resolve();
+      };
+      if (before === undefined) this.#send({ type: 'metrics' });
+    });
+    return this.#figures;
+  }
+
+  async close(graceMs: number): Promise<void> {
+    if (!this.#isClosing && !this.#hasEnded) {
+      this.#isClosing = true;
+      this.#send({ type: 'close', graceMs });
+    }
+    const { clock } = this.#options.process;
+    const timer = clock.setTimer(graceMs + END_MS, () => void this.#worker.terminate());
+    await this.#exited;
+    timer.cancel();
+    this.#release();
+  }
+
+  #take(message: FromAuthzThread): void {
+    switch (message.type) {
+      case 'listening':
+        return this.#listening.resolve();
+      case 'failed':
+        this.#listening.reject(new TrustplaneError(message.code, message.message));
+        return void this.#worker.terminate();
+      case 'facts-taken':
+        this.#wasRefused = false;
+        return this.#factsTaken?.();
+      case 'facts-refused':
+        return this.#refused(message.message);
+      case 'pong':
+        this.#unanswered = 0;
+        return;
+      case 'metrics':
+        this.#figures = message.figures;
+        this.#figuresCome?.();
+        this.#figuresCome = undefined;
+        return;
+      case 'log':
+        return this.#options.process.log[message.level](message.fields, message.message);
+      default:
+        return this.#note(message);
+    }
+  }
+
+  #note(message: Extract<FromAuthzThread, { type: 'ready' | 'in-force' | 'fault' }>): void {
+    if (message.type === 'ready') this.isWarm = true;
+    else if (message.type === 'fault') this.fault = message.fault;
+    else this.inForce = message.digest;
+    this.#options.onChange();
+  }
+
+  /** From a snapshot on; the next message goes when the one before was taken. */
+  #openFacts(): void {
+    this.#feed?.close();
+    this.#feed = this.#options.facts.open((update, taken) => {
+      this.#factsTaken = taken;
+      this.#send({ type: 'facts', update });
+    });
+  }
+
+  #refused(message: string): void {
+    this.#options.process.log.error({ error: message }, 'facts were refused');
+    if (this.#wasRefused) return this.#end(message);
+    this.#wasRefused = true;
+    this.#openFacts();
+  }
+
+  #followPolicies(): void {
+    const { policies } = this.#options;
+    let sent: string | undefined;
+    const follow = (): void => {
+      const set = policies.current();
+      if (set === undefined || set.digest === sent) return;
+      sent = set.digest;
+      this.#send({ type: 'policies', set });
+    };
+    this.#unwatch = policies.watch(follow);
+    follow();
+  }
+
+  #ping(): void {
+    const { clock, logLevel } = this.#options.process;
+    this.#pinging = clock.setTimer(PING_EVERY_MS, () => {
+      if (this.#isClosing || this.#hasEnded) return;
+      if (this.#unanswered++ >= MAX_PINGS) return this.#end('it answers nothing');
+      this.#send({ type: 'ping', logLevel: logLevel.level });
+      this.#ping();
+    });
+  }
+
+  #send(message: ToAuthzThread): void {
+    this.#worker.postMessage(message);
+  }
+
+  #end(why: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#release();
+    void this.#worker.terminate();
+    const error = new TrustplaneError('ERR_AUTHZ_THREAD', `the thread of authz ended: ${why}`);
+    this.#listening.reject(error);
+    if (!this.#isClosing) this.#options.onEnd(error);
+  }
+
+  #release(): void {
+    this.#pinging?.cancel();
+    this.#figuresCome?.();
+    this.#feed?.close();
+    this.#unwatch?.();
+  }
+}
+
+/** The connection is the main thread's. */
+function withoutNats(config: AuthzConfig): AuthzConfig {
+  const { decisionLog } = config;
+  return { ...config, decisionLog: decisionLog && { ...decisionLog, nats: undefined } };
+}

@@ -1,0 +1,115 @@
+/** The thread that answers checks, so that nothing else in the process delays them. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { openPlan, type Plan } from '../authz/index.ts';
+import { FactsView } from '../facts/index.ts';
+import { createMetrics, limitLog, systemClock } from '../ops/index.ts';
+import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { AuthzListeners } from './authz-listeners.ts';
+import type { AuthzThreadData, FromAuthzThread, ToAuthzThread } from './authz-messages.ts';
+import { createAuthzService } from './authz-service.ts';
+import { CheckMethods } from './check-methods.ts';
+import type { PolicySet } from './policy-source.ts';
+import { createThreadLog } from './thread-log.ts';
+import { warmChecks } from './warm-checks.ts';
+
+const { config, trustDomain, agentSocket, decisionPort, ...started }: AuthzThreadData = workerData;
+let logLevel = started.logLevel;
+const clock = systemClock;
+const metrics = createMetrics();
+const log = limitLog(
+  createThreadLog(
+    (line) => send({ type: 'log', ...line }),
+    () => logLevel,
+  ),
+  clock,
+);
+const facts = new FactsView(TrustDomain.parse(trustDomain));
+let plan: Plan | undefined;
+const service = createAuthzService({
+  config,
+  facts,
+  plan: () => plan,
+  decisionPort,
+  log,
+  metrics,
+  clock,
+});
+const bytes = new CheckMethods(config.transport, (request) => service.check(request));
+const opening = open();
+
+parentPort?.on('message', (message: ToAuthzThread) => {
+  switch (message.type) {
+    case 'facts':
+      return takeFacts(message.update);
+    case 'policies':
+      return takePolicies(message.set);
+    case 'ping':
+      logLevel = message.logLevel;
+      return send({ type: 'pong' });
+    case 'metrics':
+      return void metrics.figures().then((figures) => send({ type: 'metrics', figures }));
+    case 'close':
+      return void close(message.graceMs);
+  }
+});
+
+async function open(): Promise<AuthzListeners | undefined> {
+  try {
+    const listeners = await AuthzListeners.open({
+      config,
+      agentSocket,
+      bytes,
+      facts,
+      log,
+      metrics,
+      clock,
+      onFault: (fault) => send({ type: 'fault', fault }),
+    });
+    send({ type: 'listening' });
+    void warm();
+    return listeners;
+  } catch (error) {
+    const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
+    send({ type: 'failed', code, message: messageOf(error) });
+    return undefined;
+  }
+}
+
+async function warm(): Promise<void> {
+  await warmChecks(config.transport).catch((error: unknown) => {
+    log.warn({ error: messageOf(error) }, 'the answering of checks was not warmed up');
+  });
+  bytes.setServing(true);
+  send({ type: 'ready' });
+}
+
+function takeFacts(update: Uint8Array): void {
+  try {
+    facts.apply(update);
+    send({ type: 'facts-taken' });
+  } catch (error) {
+    send({ type: 'facts-refused', message: messageOf(error) });
+  }
+}
+
+/** What cannot be opened leaves in force what was. */
+function takePolicies(set: PolicySet): void {
+  try {
+    plan = openPlan(set.image);
+    send({ type: 'in-force', digest: set.digest });
+  } catch (error) {
+    log.error({ digest: set.digest, error: messageOf(error) }, 'policies cannot be opened');
+  }
+}
+
+async function close(graceMs: number): Promise<void> {
+  bytes.setServing(false);
+  const listeners = await opening;
+  await listeners?.close(graceMs);
+  await service.close();
+  process.exit(0);
+}
+
+function send(message: FromAuthzThread): void {
+  parentPort?.postMessage(message);
+}
