@@ -23,6 +23,8 @@ export interface AgentConfig {
   readonly servers: readonly ServerAddress[];
   readonly bootstrap: Bootstrap | undefined;
   readonly nodeAttestation: NodeAttestationConfig | undefined;
+  /** It is told of the policies of the control plane, also for others on its host. */
+  readonly takePolicies: boolean;
 }
 
 type AgentFile = NonNullable<ConfigFile['agent']>;
@@ -39,6 +41,7 @@ export function buildAgentConfig(
     servers: agent?.servers ?? [{ host: '127.0.0.1', port: 8081 }],
     bootstrap: buildBootstrap(agent?.bootstrap ?? {}),
     nodeAttestation: buildAttestation(agent?.nodeAttestation ?? {}),
+    takePolicies: agent?.takePolicies ?? false,
   };
 }
 

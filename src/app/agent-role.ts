@@ -3,7 +3,7 @@ import type { FactsReport } from '../facts/index.ts';
 import type { NodeStatus } from '../node/index.ts';
 import { limitLog } from '../ops/index.ts';
 import { createSds } from '../sds/index.ts';
-import type { TrustMapSource } from '../spiffe/index.ts';
+import type { PolicyTaker, TrustMapSource } from '../spiffe/index.ts';
 import {
   createTokenSource,
   createWorkloadSource,
@@ -41,6 +41,8 @@ export interface AgentSources {
   readonly policies?: DeliveredPolicies;
   /** Told what the programs of this host that read its facts have in force. */
   readonly onFactsReports?: (reports: readonly FactsReport[]) => void;
+  /** Told what decides by the policies that are delivered has in force, after each change. */
+  readonly onPolicyTaker?: (taker: PolicyTaker) => void;
   /** SVIDs of the last run. */
   readonly restored?: readonly RestoredSvid[];
   /** Told of each SVID that comes into use, and that one is not used again (undefined). */

@@ -172,6 +172,11 @@ export const agentSchema: z.ZodType<AgentFile> = z.strictObject({
         'Claims of JWT-SVIDs of foreign trust domains that workloads are told beside the registered ones.',
       examples: [['groups']],
     }),
+  takePolicies: option(
+    z.boolean(),
+    false,
+    'Have the servers tell of the policies of the control plane also where authz.policies says nothing of them, for servers for authorization beside the agent.',
+  ),
   factsReaders: factsReaders.optional(),
   sds: sds.optional(),
   workloadAttestors: z.strictObject({ unix: unix.optional() }).optional(),
@@ -200,6 +205,7 @@ export type AgentFile = Section<{
   socket: string;
   allowUnauthenticatedVerifiers: boolean;
   allowedForeignJwtClaims: readonly string[];
+  takePolicies: boolean;
   factsReaders: Section<{ uids: readonly number[]; gids: readonly number[] }>;
   sds: Section<{
     defaultSvidName: string;

@@ -3,6 +3,7 @@ import {
   type AgentFacts,
   type Clock,
   messageOf,
+  type PolicyTaker,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
@@ -24,6 +25,8 @@ const PUSH_RETRY_MS = 600_000;
 export interface FactsFeedOptions {
   readonly trustDomain: TrustDomain;
   readonly agentVersion: string;
+  /** The servers are to tell of the policies. */
+  readonly takesPolicies?: (() => boolean) | undefined;
   readonly membership: Membership;
   readonly facts: NodeFacts;
   readonly restored: { readonly facts: AgentFacts; readonly position: Position } | undefined;
@@ -112,6 +115,10 @@ export class FactsFeed {
 
   confirm(confirmation: Confirmation): void {
     this.#follower.confirm(confirmation);
+  }
+
+  sayTakers(takers: readonly PolicyTaker[]): void {
+    this.#follower.sayTakers(takers);
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import {
   type Bundle,
   bundlesEqual,
   emptyBundle,
+  type PolicyTexts,
   type TrustDomain,
   type TrustMap,
   type TrustMapSource,
@@ -51,9 +52,10 @@ export class NodeFacts implements TrustMapSource {
     const before = this.#facts;
     const isFirst = !this.#isComplete;
     const trust = keepEqual(before.trust, facts.trust);
+    const policies = keepPolicies(before.policies, facts.policies);
     this.#isComplete = true;
-    if (!isFirst && isSame(before, { ...facts, trust })) return;
-    this.#facts = { ...facts, trust };
+    if (!isFirst && isSame(before, { ...facts, trust, policies })) return;
+    this.#facts = { ...facts, trust, policies };
     this.#tell(trust !== before.trust);
   }
 
@@ -69,6 +71,17 @@ export class NodeFacts implements TrustMapSource {
     if (isTrustNew) for (const listener of this.#trustListeners) listener(this.#facts.trust);
     for (const listener of this.#listeners) listener();
   }
+}
+
+/**
+ * Policies do not end: where there were some there is always a version. A server that tells of none cannot
+ * read them, or is one that delivers none, and what was known stays.
+ */
+function keepPolicies(
+  before: PolicyTexts | undefined,
+  after: PolicyTexts | undefined,
+): PolicyTexts | undefined {
+  return after === undefined || after.hash === before?.hash ? before : after;
 }
 
 /** The same object for the same content: consumers compare and memoize by it. */
@@ -98,6 +111,7 @@ function isSame(one: AgentFacts, other: AgentFacts): boolean {
   return (
     one.trust === other.trust &&
     one.revocations === other.revocations &&
+    one.policies === other.policies &&
     isSameMap(one.entries, other.entries)
   );
 }

@@ -2,6 +2,7 @@ import type { Log, Metrics } from '../ops/index.ts';
 import type {
   AgentFacts,
   Clock,
+  PolicyTaker,
   SpiffeId,
   TrustDomain,
   TrustMapSource,
@@ -32,6 +33,8 @@ export interface NodeOptions {
   /** What the agent says of itself. */
   readonly agentVersion: string;
   readonly trustDomain: TrustDomain;
+  /** The servers are to tell of the policies; asked for each stream. Default: they are not. */
+  readonly takesPolicies?: (() => boolean) | undefined;
   /** At least one. */
   readonly servers: readonly ServerAddress[];
   /** How a first server is told from others; undefined when that cannot happen. */
@@ -89,6 +92,8 @@ export interface Node {
   setServers(servers: readonly ServerAddress[]): void;
   /** Tells the servers what those who are served by this agent have. */
   confirm(confirmation: Confirmation): void;
+  /** Tells the servers who on this host has which policies in force. */
+  sayTakers(takers: readonly PolicyTaker[]): void;
   start(): void;
   close(): Promise<void>;
 }
@@ -155,6 +160,7 @@ export function openNode(options: NodeOptions): Node {
       feed.renew();
     },
     confirm: (confirmation) => feed.confirm(confirmation),
+    sayTakers: (takers) => feed.sayTakers(takers),
     start() {
       running = Promise.all([membership.run(), feed.run()]);
     },

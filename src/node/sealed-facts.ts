@@ -5,17 +5,27 @@ import {
   entryItem,
   type HeldItem,
   parseItem,
+  policyItems,
   revocationItem,
   type SyncItem,
   termsItem,
 } from '../sync/index.ts';
 import { unreadable } from './sealed-value.ts';
 
-/** What a server told, in the order it is written: what takes away before what gives. */
-export function itemsOf({ entries, trust, revocations }: AgentFacts): readonly SyncItem[] {
+/**
+ * What a server told, in the order it is written: what takes away before what gives, and the version of the
+ * policies behind its files.
+ */
+export function itemsOf({
+  entries,
+  trust,
+  revocations,
+  policies,
+}: AgentFacts): readonly SyncItem[] {
   return [
     ...revocations.map(revocationItem),
     ...[...trust.terms].map(([name, terms]) => termsItem(name, terms)),
+    ...policyItems(policies),
     ...[trust.own, ...trust.federated.values()].map(bundleItem),
     ...[...entries.values()].map(entryItem),
   ];
@@ -24,8 +34,7 @@ export function itemsOf({ entries, trust, revocations }: AgentFacts): readonly S
 /** The item that was kept as `key`. @throws TrustplaneError ERR_CACHE_VALUE */
 export function readItem(key: string, bytes: Uint8Array, trustDomain: TrustDomain): HeldItem {
   const kind = key[0];
-  if (kind !== 'e' && kind !== 'b' && kind !== 'r' && kind !== 't')
-    throw unreadable(key, 'is of no known kind');
+  if (!isKind(kind)) throw unreadable(key, 'is of no known kind');
   try {
     const item = parseItem(kind, bytes, trustDomain);
     if (item.key === key) return item;
@@ -33,6 +42,12 @@ export function readItem(key: string, bytes: Uint8Array, trustDomain: TrustDomai
     throw unreadable(key, 'is not of the form it should have', error);
   }
   throw unreadable(key, 'is another item than its name says');
+}
+
+const kinds = ['e', 'b', 'r', 't', 'p', 'f'] as const;
+
+function isKind(kind: string | undefined): kind is (typeof kinds)[number] {
+  return kinds.some((known) => known === kind);
 }
 
 /** The bundle that was kept of a trust domain. @throws TrustplaneError ERR_CACHE_VALUE */

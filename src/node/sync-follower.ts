@@ -1,4 +1,4 @@
-import { type AgentFacts, type Clock, TrustplaneError } from '../spiffe/index.ts';
+import { type AgentFacts, type Clock, type PolicyTaker, TrustplaneError } from '../spiffe/index.ts';
 import {
   buildSyncRequest,
   type Laggard,
@@ -32,6 +32,7 @@ export class SyncFollower {
   /** The server knows what the agent stands at. */
   #isCurrent = false;
   #confirmation: Confirmation | undefined;
+  #takers: readonly PolicyTaker[] | undefined;
   #isLeaving = false;
 
   constructor(options: SyncFollowerOptions) {
@@ -72,6 +73,12 @@ export class SyncFollower {
     this.#tellConfirmation();
   }
 
+  /** Says who has which policies in force; now, and again on each later stream. */
+  sayTakers(takers: readonly PolicyTaker[]): void {
+    this.#takers = takers;
+    this.#tellTakers();
+  }
+
   async #read(stream: ServerStream<WireSyncResponse>, onWord: () => void): Promise<void> {
     const { replica, onFacts } = this.#options;
     const session = replica.connect();
@@ -86,7 +93,13 @@ export class SyncFollower {
       if (receipt.kind !== 'applied' || this.#isCurrent) continue;
       this.#isCurrent = true;
       this.#tellConfirmation();
+      this.#tellTakers();
     }
+  }
+
+  #tellTakers(): void {
+    if (this.#takers === undefined || !this.#isCurrent) return;
+    this.#stream?.send(buildSyncRequest({ kind: 'policies', takers: this.#takers }));
   }
 
   #tellConfirmation(): void {
