@@ -1,41 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
+import { FakeFacts, startFacts } from '../../test/fakes/fake-facts.ts';
 import { numberedBundle, testRevocation, testTerms } from '../../test/fakes/sync-world.ts';
 import { type PolicyTexts, policyFile, SpiffeId, TrustDomain } from '../spiffe/index.ts';
-import type { Facts, FactsSource } from './facts.ts';
+import type { Facts } from './facts.ts';
 import { FactsFeed } from './facts-feed.ts';
 import { FactsView } from './facts-view.ts';
 import { parsePart } from './parse-part.ts';
 
 const trustDomain = TrustDomain.parse('a.test');
-const own = numberedBundle('a.test', 1);
-const start: Facts = {
-  trust: { own, federated: new Map(), terms: new Map() },
-  revocations: [],
-};
-
-class FakeFacts implements FactsSource {
-  readonly #listeners = new Set<() => void>();
-  #facts: Facts | undefined;
-
-  constructor(facts?: Facts) {
-    this.#facts = facts;
-  }
-
-  current(): Facts | undefined {
-    return this.#facts;
-  }
-
-  watch(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  set(change: Partial<Facts>): void {
-    this.#facts = { ...(this.#facts ?? start), ...change };
-    for (const listener of this.#listeners) listener();
-  }
-}
+const start = startFacts;
+const { own } = start.trust;
 
 function open(facts: Facts | undefined = start) {
   const source = new FakeFacts(facts);
