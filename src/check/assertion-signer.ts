@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
-import type { Clock } from '../spiffe/index.ts';
+import { type Clock, TrustplaneError } from '../spiffe/index.ts';
 import { Remembered } from './remembered.ts';
 
 /** A key that signs assertions. */
@@ -53,9 +53,9 @@ export class AssertionSigner {
     this.#options = options;
   }
 
-  /** Signs with this key from now on. */
+  /** Signs with this key from now on. @throws TrustplaneError ERR_ASSERTION_KEYS */
   use({ keyId, privateKey }: AssertionKey): void {
-    this.#key = createPrivateKey({ key: Buffer.from(privateKey), format: 'der', type: 'pkcs8' });
+    this.#key = readPrivateKey(privateKey);
     this.#header = base64Url({ alg: 'ES256', kid: keyId, typ: TYPE });
     this.#signed = new Remembered(MAX_REMEMBERED);
   }
@@ -92,6 +92,17 @@ export class AssertionSigner {
     });
     return `${input}.${signature.toString('base64url')}`;
   }
+}
+
+/** A P-256 key in PKCS #8 DER. @throws TrustplaneError ERR_ASSERTION_KEYS */
+export function readPrivateKey(der: Uint8Array): KeyObject {
+  try {
+    const key = createPrivateKey({ key: Buffer.from(der), format: 'der', type: 'pkcs8' });
+    if (key.asymmetricKeyDetails?.namedCurve === 'prime256v1') return key;
+  } catch {
+    // What the library says may have parts of the key in it.
+  }
+  throw new TrustplaneError('ERR_ASSERTION_KEYS', 'expected a P-256 key in PKCS #8');
 }
 
 /** Neither IDs nor values of headers have line feeds. */

@@ -80,7 +80,7 @@ class XfccReader {
     // Lists of headers may be joined with a space behind the comma.
     if (this.#text[this.at] !== character) return false;
     this.at++;
-    if (character === ',') this.#match(/ */y);
+    if (character === ',') this.#match(/ ?/y);
     return true;
   }
 

@@ -45,7 +45,7 @@ function buildBundleDocument(bundle: Bundle): WritableJson {
  * bundles of the Workload API: `alg` instead of the `use` of SPIFFE.
  * @throws TrustplaneError ERR_BUNDLE
  */
-export function serializeJwks(bundle: Bundle, indent: number = 0): string {
+export function serializeJwks(bundle: Pick<Bundle, 'jwtAuthorities'>, indent: number = 0): string {
   checkKeyIds(bundle.jwtAuthorities);
   const keys = bundle.jwtAuthorities.map(({ keyId, publicKey }) => ({
     ...keyMembers(publicKey),
