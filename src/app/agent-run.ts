@@ -10,6 +10,7 @@ import {
   openNode,
   openSealedCache,
   type SealedCache,
+  type SealedState,
 } from '../node/index.ts';
 import { limitLog } from '../ops/index.ts';
 import type { Clock } from '../spiffe/index.ts';
@@ -19,6 +20,8 @@ import { AgentRevocations } from './agent-revocations.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
+import type { DeliveredPolicies } from './host-facts.ts';
+import { HostTakers, takesPolicies } from './host-takers.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
@@ -50,7 +53,8 @@ export async function startAgent(
 async function start(config: Config, process: Process): Promise<ServedAgent> {
   const { clock, closing, log } = process;
   const [cache] = await both(openCache(config, process), selfTestPeerCredentials());
-  const before = await cache?.load();
+  const takes = takesPolicies(config);
+  const before = withoutPolicies(await cache?.load(), takes);
   const { trustDomain, servers, bootstrap } = config;
   const node = openNode({
     trustDomain,
@@ -59,6 +63,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     attestation: openNodeAttestation(config.nodeAttestation),
     lastKey: (svid) => createLastKeyAttestation(svid, randomBytes),
     agentVersion: version(),
+    takesPolicies: () => takes,
     restored: before,
     saveIdentity: async (identity) => await cache?.saveIdentity(identity),
     saveFacts: (facts, position) => void cache?.saveFacts(facts, position),
@@ -96,12 +101,16 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
   closing.defer(() => entitlements.close());
   const revocations = new AgentRevocations(node.facts, () => node.status().agentId);
   closing.defer(() => revocations.close());
+  const takers = new HostTakers((all) => node.sayTakers(all));
   const agent = await serveAgentRole(config, process, {
     entitlements,
     issuer: node.issuer,
     jwtIssuer: node.jwtIssuer,
     trust: overlay,
     revocations,
+    ...(takes && { policies: deliveredTo(node) }),
+    onFactsReports: (reports) => takers.setOthers(reports),
+    onPolicyTaker: (taker) => takers.setOwn(taker),
     restored: before?.svids ?? [],
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
     status: () => node.status(),
@@ -113,6 +122,20 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
   if (!isRestored) node.start();
   watchNode(node, process);
   return { agent, node };
+}
+
+/** What was kept while policies were taken is old when they are not. */
+function withoutPolicies(state: SealedState | undefined, takes: boolean): SealedState | undefined {
+  if (takes || state?.facts?.policies === undefined) return state;
+  return { ...state, facts: { ...state.facts, policies: undefined } };
+}
+
+/** What the servers told. */
+function deliveredTo({ facts }: Pick<Node, 'facts'>): DeliveredPolicies {
+  return {
+    current: () => facts.facts.policies,
+    watch: (listener) => facts.watchAll(listener),
+  };
 }
 
 /** For administrators of this host. */

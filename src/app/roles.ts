@@ -7,6 +7,7 @@ import { type AgentRole, type AgentSources, serveAgentRole } from './agent-role.
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { openFleet } from './fleet.ts';
+import { HostTakers, takesPolicies } from './host-takers.ts';
 import { type BundleEndpoint, openBundleEndpoint } from './open-bundle-endpoint.ts';
 import type { Process } from './process.ts';
 import { type Server, serveAdministrators, serveAgents } from './server.ts';
@@ -34,12 +35,17 @@ export async function serveRoles(config: Config, process: Process, store: Store)
   role.evidence.onConnected(id);
   const fleet = await openFleet(config, process, store, role, { id, entries });
   const server = { role, fleet };
+  const takers = new HostTakers((all) => role.takers.onTakers(id, all));
+  if (takesPolicies(config)) role.takers.onConnected(id);
   const agent = await serveAgentRole(config, process, {
     entitlements: complete(entries),
     issuer: { issue: (requests) => fleet.issuance.issue(id, requests) },
     jwtIssuer: { issue: (request) => fleet.jwtIssuance.issue(id, request) },
     trust: role.trust,
     revocations: role.revocations,
+    policies: role.policies,
+    onFactsReports: (reports) => takers.setOthers(reports),
+    onPolicyTaker: (taker) => takers.setOwn(taker),
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
     onBundleConfirmed: ({ bundleDigest, laggards }) =>
       role.evidence.onConfirmed(id, bundleDigest, laggards),

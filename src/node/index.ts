@@ -10,7 +10,7 @@ export {
   type RestoredNode,
 } from './node.ts';
 export type { NodeIdentity } from './node-identity.ts';
-export { openSealedCache, type SealedCache } from './sealed-cache.ts';
+export { openSealedCache, type SealedCache, type SealedState } from './sealed-cache.ts';
 export type { ServerAddress } from './server-link.ts';
 export { createNodeStatusService } from './status-service.ts';
 export type { Confirmation } from './sync-follower.ts';
