@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../../test/programs/eventually.ts';
+import { openPlan } from '../authz/index.ts';
 import { createLog, createMetrics, systemClock } from '../ops/index.ts';
 import { followPolicies, type PolicyDirectory } from './policy-directory.ts';
 
@@ -39,11 +40,14 @@ async function open(): Promise<PolicyDirectory> {
   return policies;
 }
 
-const pathsOf = (policies: PolicyDirectory) =>
-  Array.from(
-    { length: policies.current()?.rules.length ?? 0 },
-    (_, at) => policies.current()?.rules.at(at).operations[0]?.paths?.[0]?.text,
+function pathsOf(policies: PolicyDirectory): (string | undefined)[] {
+  const set = policies.current();
+  const rules = set === undefined ? undefined : openPlan(set.image).rules;
+  return Array.from(
+    { length: rules?.length ?? 0 },
+    (_, at) => rules?.at(at).operations[0]?.paths?.[0]?.text,
   );
+}
 
 describe('a directory of policies', () => {
   it('is in force at once when it opens, and soon after a file was saved', async () => {

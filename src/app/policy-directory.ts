@@ -1,32 +1,34 @@
 import { type FSWatcher, watch } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import path from 'node:path';
-import type { Plan } from '../authz/index.ts';
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
-import { loadPolicies } from './load-policies.ts';
+import { type Clock, messageOf, type Timer } from '../spiffe/index.ts';
+import { startPolicyCompiler } from './policy-compiler.ts';
+import { findPolicyFiles, type PolicyFiles } from './policy-files.ts';
+import type { PolicyCompiler, PolicySet, PolicySource } from './policy-source.ts';
 
 export interface PolicyDirectoryOptions {
   readonly directory: string;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Default: one of its own, on a thread. */
+  readonly compiler?: PolicyCompiler;
 }
 
 /** The policies in a directory, live. */
-export interface PolicyDirectory {
-  /** Undefined until a set of policies was good. */
-  current(): Plan | undefined;
-  /** Why the files as they are now are not in force; undefined when they are. */
-  fault(): string | undefined;
+export interface PolicyDirectory extends PolicySource {
   close(): Promise<void>;
 }
 
-/** Editors write a file in several steps. */
-const SETTLE_MS = 10;
-/** A directory that is a link may be replaced without a word from the kernel. */
+/** Editors write a file in several steps; a file's time has steps of up to 10 ms. */
+const SETTLE_MS = 12;
+/** A link to the directory may be turned, and a remote file system changed, without a word from the kernel. */
 const LOOK_EVERY_MS = 2_000;
-const MAX_FILES = 10_000;
+/** Looking takes no more than this part of the time. */
+const LOOK_SHARE = 1 / 20;
+/** Two changes within it may have left one time, so the files are read again. */
+const SAME_TIME_MS = 1_000;
+/** Files that change while they are read are read again, but not for ever. */
+const MAX_ATTEMPTS = 4;
 
 /**
  * Loads the policies and follows their files. A set with a mistake in it is refused whole: the last
@@ -40,18 +42,24 @@ export async function followPolicies(options: PolicyDirectoryOptions): Promise<P
 
 class FollowedDirectory implements PolicyDirectory {
   readonly #options: PolicyDirectoryOptions;
+  readonly #compiler: PolicyCompiler;
   readonly #metrics;
-  #plan: Plan | undefined;
+  readonly #listeners = new Set<() => void>();
+  #set: PolicySet | undefined;
   #fault: string | undefined;
-  /** Names, sizes and times of the files that were loaded last, good or not. */
-  #seen: string | undefined;
+  /** The complaints that were logged since the last good set. */
+  readonly #logged = new Set<string>();
+  /** Of the files that were compiled last, good or not; undefined: they are compiled again. */
+  #stamp: string | undefined;
   #watcher: FSWatcher | undefined;
   #timer: Timer | undefined;
-  #loading: Promise<void> = Promise.resolve();
+  #isSettling = false;
+  #looking: Promise<void> = Promise.resolve();
   #isClosed = false;
 
   constructor(options: PolicyDirectoryOptions) {
     this.#options = options;
+    this.#compiler = options.compiler ?? startPolicyCompiler();
     const { metrics } = options;
     this.#metrics = {
       loads: metrics.counter(
@@ -63,107 +71,133 @@ class FollowedDirectory implements PolicyDirectory {
     };
   }
 
-  current(): Plan | undefined {
-    return this.#plan;
+  current(): PolicySet | undefined {
+    return this.#set;
   }
 
   fault(): string | undefined {
     return this.#fault;
   }
 
+  watch(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   async open(): Promise<void> {
     await this.#look();
-    this.#sleep(LOOK_EVERY_MS);
+    if (!this.#isSettling) this.#sleep(LOOK_EVERY_MS);
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#watcher?.close();
-    await this.#loading;
+    await this.#compiler.close();
+    await this.#looking;
+  }
+
+  /** However often files change, the next look is not put off. */
+  #settle(): void {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    this.#sleep(SETTLE_MS);
   }
 
   #sleep(delayMs: number): void {
-    if (this.#isClosed) return;
     this.#timer?.cancel();
+    if (this.#isClosed) return;
     this.#timer = this.#options.clock.setTimer(delayMs, () => {
-      this.#loading = this.#loading.then(async () => await this.#look());
-      void this.#loading.finally(() => this.#sleep(LOOK_EVERY_MS));
+      this.#isSettling = false;
+      this.#looking = this.#looking.then(async () => await this.#look());
     });
   }
 
   /** Never rejects. */
   async #look(): Promise<void> {
+    const { clock } = this.#options;
+    const startedAt = clock.now();
     this.#watch();
     try {
-      const files = await listPolicyFiles(this.#options.directory);
-      const seen = await stampOf(files);
-      if (seen === this.#seen) return;
-      this.#seen = seen;
-      this.#take((await loadPolicies(files)).plan);
+      await this.#load();
     } catch (error) {
-      this.#refuse(messageOf(error));
+      if (!this.#isClosed) this.#refuse(messageOf(error));
+    }
+    const tookMs = clock.now() - startedAt;
+    if (!this.#isSettling) this.#sleep(Math.max(LOOK_EVERY_MS, tookMs / LOOK_SHARE));
+  }
+
+  /** What was read while it changed may be half of two sets, so it does not count. */
+  async #load(): Promise<void> {
+    const { directory, clock } = this.#options;
+    let found = await findPolicyFiles(directory);
+    if (found.stamp === this.#stamp) return;
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.#compile(found);
+      const now = await findPolicyFiles(directory);
+      if (now.stamp === found.stamp || attempt === MAX_ATTEMPTS) {
+        const isSure = clock.now() - found.changedAt > SAME_TIME_MS;
+        this.#stamp = isSure && now.stamp === found.stamp ? found.stamp : undefined;
+        return outcome();
+      }
+      found = now;
     }
   }
 
-  #take(plan: Plan): void {
-    const { log } = this.#options;
-    this.#plan = plan;
+  /** Returns what to do with what came of it. */
+  async #compile({ files }: PolicyFiles): Promise<() => void> {
+    try {
+      const set = await this.#compiler.compile({ files });
+      return () => this.#take(set);
+    } catch (error) {
+      return () => {
+        throw error;
+      };
+    }
+  }
+
+  #take(set: PolicySet): void {
+    const { digest, rules } = set;
+    const isNew = digest !== this.#set?.digest;
+    if (!isNew && this.#fault === undefined) return;
+    if (isNew) this.#set = set;
     this.#fault = undefined;
+    this.#logged.clear();
     this.#metrics.loads.inc({ result: 'ok' });
-    this.#metrics.rules.set(plan.rules.length);
-    log.info({ digest: plan.digest, rules: plan.rules.length }, 'policies are in force');
+    this.#metrics.rules.set(rules);
+    this.#options.log.info({ digest, rules }, 'policies are in force');
+    this.#tell();
   }
 
   #refuse(fault: string): void {
-    if (fault === this.#fault) return;
+    if (this.#isClosed || fault === this.#fault) return;
     this.#fault = fault;
     this.#metrics.loads.inc({ result: 'refused' });
     const { log } = this.#options;
     for (const complaint of fault.split('\n')) {
-      log.error({ complaint, inForce: this.#plan?.digest }, 'policies are refused');
+      if (this.#logged.has(complaint)) continue;
+      this.#logged.add(complaint);
+      log.error({ complaint, inForce: this.#set?.digest }, 'policies are refused');
     }
+    this.#tell();
   }
 
-  /** Where the kernel cannot tell, looking now and then does. */
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Each time anew: what was watched may be another directory by now. Where the kernel cannot tell, looking does. */
   #watch(): void {
-    if (this.#watcher !== undefined || this.#isClosed) return;
+    const last = this.#watcher;
+    this.#watcher = undefined;
+    if (this.#isClosed) return;
     try {
-      const watcher = watch(this.#options.directory, () => this.#sleep(SETTLE_MS));
-      const forget = (): void => {
-        watcher.close();
-        this.#watcher = undefined;
-      };
-      watcher.on('error', forget);
-      watcher.on('close', forget);
+      const watcher = watch(this.#options.directory, () => this.#settle());
+      watcher.on('error', () => watcher.close());
       this.#watcher = watcher;
     } catch {
-      this.#watcher = undefined;
+      // There is no such directory, or the kernel has no more to give.
     }
+    last?.close();
   }
-}
-
-/** Hidden files are none: editors keep their own beside ours. @throws TrustplaneError ERR_POLICY */
-async function listPolicyFiles(directory: string): Promise<readonly string[]> {
-  const names = await readdir(directory).catch((cause: unknown) => {
-    throw new TrustplaneError(
-      'ERR_POLICY',
-      `the policy directory cannot be read: ${messageOf(cause)}`,
-      { cause },
-    );
-  });
-  const files = names.filter((name) => /^[^.].*\.ya?ml$/u.test(name)).sort();
-  if (files.length <= MAX_FILES) return files.map((name) => path.join(directory, name));
-  throw new TrustplaneError(
-    'ERR_POLICY',
-    `${directory} has ${files.length} policy files; at most ${MAX_FILES} are read`,
-  );
-}
-
-async function stampOf(files: readonly string[]): Promise<string> {
-  const stamps = files.map(async (file) => {
-    const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
-    return `${file} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
-  });
-  return (await Promise.all(stamps)).join('\n');
 }

@@ -32,14 +32,11 @@ export interface PolicyCompiler {
    * @throws TrustplaneError ERR_POLICY: the complaints as `name:line:column: message`, one on a line;
    * ERR_INTERNAL when the thread has ended
    */
-  compile(policies: PolicyFiles | PolicyTexts): Promise<PolicySet>;
+  compile(sources: PolicySources): Promise<PolicySet>;
   close(): Promise<void>;
 }
 
-export interface PolicyFiles {
-  readonly files: readonly string[];
-}
-
-export interface PolicyTexts {
-  readonly texts: readonly PolicyText[];
-}
+/** Files by their paths, or texts. */
+export type PolicySources =
+  | { readonly files: readonly string[] }
+  | { readonly texts: readonly PolicyText[] };

@@ -9,6 +9,7 @@ export type { Decision, StagedDecision } from './decision.ts';
 export { type Explanation, explain } from './explain.ts';
 export { openPlan } from './open-plan.ts';
 export { packPlan } from './pack-plan.ts';
+export { packPolicy, unpackPolicy } from './packed-json.ts';
 export { parseIdPattern } from './parse-patterns.ts';
 export type { Plan } from './plan.ts';
 export type { PlanImage } from './plan-image.ts';

@@ -1,4 +1,5 @@
 import { Pattern, type Separator } from './pattern.ts';
+import type { Policy } from './policy.ts';
 
 const TAG = '~';
 const PLAIN = '~';
@@ -14,6 +15,15 @@ export function unpackJson<T extends object>(json: string): T {
   const value: T = JSON.parse(json);
   unpackMembers(value);
   return value;
+}
+
+/** A policy as a text, which takes less room than the policy. */
+export function packPolicy(policy: Policy): string {
+  return packJson(policy);
+}
+
+export function unpackPolicy(packed: string): Policy {
+  return unpackJson(packed);
 }
 
 function packed(value: unknown): unknown {

@@ -1,0 +1,45 @@
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
+
+/** The policy files of a directory as they are at one moment. */
+export interface PolicyFiles {
+  /** Paths, in order. */
+  readonly files: readonly string[];
+  /** Another one after each change, but for one so soon after the last that the file's time is the same. */
+  readonly stamp: string;
+  /** When the last change was, in milliseconds by the clock of the file system. */
+  readonly changedAt: number;
+}
+
+/** Hidden files are none: editors keep their own beside ours. @throws TrustplaneError ERR_POLICY */
+export async function findPolicyFiles(directory: string): Promise<PolicyFiles> {
+  const files = await listPolicyFiles(directory);
+  let changedAt = 0;
+  const stamps = files.map(async (file) => {
+    const facts = await stat(file, { bigint: true }).catch(() => undefined);
+    if (facts === undefined) return `${file} cannot be seen`;
+    const { dev, ino, size, mtimeNs, ctimeNs, ctimeMs } = facts;
+    changedAt = Math.max(changedAt, Number(ctimeMs));
+    return `${file} ${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`;
+  });
+  const stamp = (await Promise.all(stamps)).join('\n');
+  return { files, stamp, changedAt };
+}
+
+async function listPolicyFiles(directory: string): Promise<readonly string[]> {
+  const names = await readdir(directory).catch((cause: unknown) => {
+    throw new TrustplaneError(
+      'ERR_POLICY',
+      `the policy directory cannot be read: ${messageOf(cause)}`,
+      { cause },
+    );
+  });
+  const files = names.filter((name) => /^[^.].*\.ya?ml$/u.test(name)).sort();
+  if (files.length <= policyTextLimits.files)
+    return files.map((name) => path.join(directory, name));
+  throw new TrustplaneError(
+    'ERR_POLICY',
+    `${directory} has ${files.length} policy files; at most ${policyTextLimits.files} are read`,
+  );
+}

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto';
+import { assertionLines } from '../authz/analysis/index.ts';
+import { packPlan, packPolicy, unpackPolicy } from '../authz/index.ts';
+import type { LocatedYaml } from '../ops/index.ts';
+import { messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
+import type { PolicySet, PolicySources } from './policy-source.ts';
+import { digestOf, parsePolicy, readPolicyBytes } from './policy-text.ts';
+
+const MAX_COMPLAINTS = 100;
+
+/** A policy that has no mistake of its own. */
+interface KnownPolicy {
+  /** Of its bytes. */
+  readonly sha256: string;
+  readonly name: string;
+  readonly packed: string;
+  /** Of its name, as `file:line:column`. */
+  readonly place: string;
+}
+
+interface Checked extends KnownPolicy {
+  readonly file: string;
+  readonly bytes: Uint8Array;
+}
+
+interface Source {
+  readonly file: string;
+  read(): Promise<Uint8Array>;
+}
+
+/** Reads, checks and compiles sets of policies. It remembers what it checked, so that an edit costs its own file alone. */
+export class PolicyLoader {
+  /** By file. */
+  #known: ReadonlyMap<string, KnownPolicy> = new Map();
+
+  /** @throws TrustplaneError ERR_POLICY: complaints as `name:line:column: message`, one on a line, at most 100 */
+  async load(sources: PolicySources): Promise<PolicySet> {
+    const all = 'files' in sources ? sources.files.map(fileSource) : sources.texts.map(textSource);
+    const complaints = new Complaints();
+    const checked = await this.#checkAll(all, complaints);
+    complaints.add(findSharedNames(checked));
+    complaints.throwIfAny();
+    const placed = checked.map(placedPolicy);
+    complaints.add(assertionLines(placed));
+    complaints.throwIfAny();
+    const policies = placed.map(({ policy }) => policy);
+    const image = packPlan(policies, digestOf(policies));
+    return { digest: image.digest, image, rules: image.rules };
+  }
+
+  async #checkAll(sources: readonly Source[], complaints: Complaints): Promise<Checked[]> {
+    const checked: Checked[] = [];
+    let bytesLeft: number = policyTextLimits.bytes;
+    for (const source of sources) {
+      try {
+        const bytes = await source.read();
+        bytesLeft -= bytes.length;
+        if (bytesLeft < 0) throw tooManyBytes(source);
+        checked.push({ ...this.#check(source.file, bytes), file: source.file, bytes });
+      } catch (error) {
+        complaints.add(messageOf(error).split('\n'));
+        if (bytesLeft < 0) break;
+      }
+    }
+    this.#known = new Map(checked.map(({ bytes, ...known }) => [known.file, known]));
+    return checked;
+  }
+
+  #check(file: string, bytes: Uint8Array): KnownPolicy {
+    const sha256 = createHash('sha256').update(bytes).digest('hex');
+    const known = this.#known.get(file);
+    if (known?.sha256 === sha256) return known;
+    const { policy, document } = parsePolicy(file, bytes);
+    const { line, column } = document.position(['metadata', 'name']);
+    const { name } = policy.metadata;
+    const packed = packPolicy({ ...policy, tests: undefined });
+    return { sha256, name, packed, place: `${file}:${line}:${column}` };
+  }
+}
+
+/** A document that is checked is parsed again in the rare case that it must tell where something stands. */
+function placedPolicy({ file, bytes, packed }: Checked) {
+  let document: LocatedYaml | undefined;
+  const position: LocatedYaml['position'] = (path) => {
+    document ??= parsePolicy(file, bytes).document;
+    return document.position(path);
+  };
+  return { policy: unpackPolicy(packed), document: { file, position } };
+}
+
+/** The first of them: a mistake in a template may be in ten thousand rules. */
+class Complaints {
+  readonly #lines: string[] = [];
+  #more = 0;
+
+  add(lines: readonly string[]): void {
+    const room = MAX_COMPLAINTS - this.#lines.length;
+    this.#lines.push(...lines.slice(0, room));
+    this.#more += Math.max(0, lines.length - room);
+  }
+
+  throwIfAny(): void {
+    if (this.#lines.length === 0) return;
+    const more = this.#more === 0 ? [] : [`and ${this.#more} more complaints`];
+    throw new TrustplaneError('ERR_POLICY', [...this.#lines, ...more].join('\n'));
+  }
+}
+
+function fileSource(file: string): Source {
+  return { file, read: async () => await readPolicyBytes(file) };
+}
+
+function textSource({ name, text }: { readonly name: string; readonly text: string }): Source {
+  return { file: name, read: async () => new TextEncoder().encode(text) };
+}
+
+function tooManyBytes({ file }: Source): TrustplaneError {
+  return new TrustplaneError(
+    'ERR_POLICY',
+    `${file}: with it the policies have over ${policyTextLimits.bytes} bytes, the most that are read`,
+  );
+}
+
+function findSharedNames(checked: readonly KnownPolicy[]): string[] {
+  const first = new Map<string, string>();
+  return checked.flatMap(({ name, place }) => {
+    const other = first.get(name);
+    first.set(name, other ?? place);
+    if (other === undefined) return [];
+    return [`${place}: metadata.name: "${name}" is the name of the policy at ${other} too`];
+  });
+}
