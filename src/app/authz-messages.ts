@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { AssertionKey } from '../check/index.ts';
 import type { Figure, LogLevel } from '../ops/index.ts';
 import type { ErrorCode } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
@@ -22,6 +23,8 @@ export type ToAuthzThread =
   /** An encoded trustplane.agent.v1.FactsUpdate; answered with `facts-taken`. */
   | { readonly type: 'facts'; readonly update: Uint8Array }
   | { readonly type: 'policies'; readonly set: PolicySet }
+  /** Signs assertions from now on. */
+  | { readonly type: 'assertion-key'; readonly key: AssertionKey }
   /** Answered with `pong`: a thread that does not is dead. */
   | { readonly type: 'ping'; readonly logLevel: LogLevel }
   | { readonly type: 'metrics' }

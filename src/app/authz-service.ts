@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import type { Plan } from '../authz/index.ts';
 import {
+  type AssertionKey,
+  AssertionSigner,
   CallerReader,
   CheckHandler,
   createDecisionMetrics,
@@ -17,6 +19,8 @@ const ID_BYTES = 6;
 
 export interface AuthzServiceOptions {
   readonly config: AuthzConfig;
+  /** The own one, by name. */
+  readonly trustDomain: string;
   readonly facts: FactsView;
   /** The policies in force; undefined: there are none yet. */
   plan(): Plan | undefined;
@@ -31,6 +35,8 @@ export interface AuthzServiceOptions {
 export interface AuthzService {
   /** An encoded CheckRequest → an encoded CheckResponse, at once; never throws. */
   check(request: Uint8Array): Buffer;
+  /** Signs assertions from now on. */
+  useAssertionKey(key: AssertionKey): void;
   /** After the last check. */
   close(): Promise<void>;
 }
@@ -46,6 +52,7 @@ export function createAuthzService(options: AuthzServiceOptions): AuthzService {
     xfcc: config.xfcc,
     clock,
   });
+  const assertions = createSigner(config, options.trustDomain, clock);
   const count = createDecisionMetrics(metrics);
   const promotion = new PolicyPromotion(options.log, metrics);
   const decisions =
@@ -58,6 +65,7 @@ export function createAuthzService(options: AuthzServiceOptions): AuthzService {
       return plan && promotion.apply(plan);
     },
     callers,
+    assertions,
     claims: config.claims,
     onDecision: (record) => {
       count(record);
@@ -69,6 +77,18 @@ export function createAuthzService(options: AuthzServiceOptions): AuthzService {
   });
   return {
     check: (request) => handler.check(request),
+    useAssertionKey: (key) => assertions?.use(key),
     close: async () => await decisions?.close(),
   };
+}
+
+/** Has no key yet. */
+function createSigner(
+  { assertion }: AuthzConfig,
+  trustDomain: string,
+  clock: Clock,
+): AssertionSigner | undefined {
+  if (assertion === undefined) return undefined;
+  const { issuer = `spiffe://${trustDomain}`, ttlSeconds } = assertion;
+  return new AssertionSigner({ issuer, ttlSeconds, clock, randomBytes });
 }

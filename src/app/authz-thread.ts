@@ -1,4 +1,5 @@
 import { type MessagePort, Worker } from 'node:worker_threads';
+import type { AssertionKey, AssertionKeys } from '../check/index.ts';
 import type { FactsFeed } from '../facts/index.ts';
 import type { Figure } from '../ops/index.ts';
 import { messageOf, type Timer, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
@@ -26,6 +27,7 @@ export interface AuthzThreadOptions {
   readonly agentSocket: string;
   readonly facts: Pick<FactsFeed, 'open'>;
   readonly policies: Pick<PolicySource, 'current' | 'watch'>;
+  readonly assertionKeys?: Pick<AssertionKeys, 'current' | 'watch'> | undefined;
   /** Makes ports to what publishes decisions. */
   readonly openDecisions?: (() => MessagePort) | undefined;
   /** Told when what follows has changed. */
@@ -45,6 +47,7 @@ export class AuthzThread {
   #wasRefused = false;
   #factsTaken: (() => void) | undefined;
   #unwatch: (() => void) | undefined;
+  #unwatchKeys: (() => void) | undefined;
   #unanswered = 0;
   #pinging: Timer | undefined;
   #isClosing = false;
@@ -82,6 +85,7 @@ export class AuthzThread {
     this.#worker.once('exit', (code) => this.#end(`exit code ${code}`));
     this.#listening.promise.catch(() => {});
     this.#openFacts();
+    this.#followKeys();
     this.#followPolicies();
     this.#ping();
   }
@@ -182,6 +186,15 @@ export class AuthzThread {
     follow();
   }
 
+  #followKeys(): void {
+    const { assertionKeys } = this.#options;
+    if (assertionKeys === undefined) return;
+    const send = ({ keyId, privateKey }: AssertionKey): void =>
+      this.#send({ type: 'assertion-key', key: { keyId, privateKey } });
+    this.#unwatchKeys = assertionKeys.watch(send);
+    send(assertionKeys.current());
+  }
+
   #ping(): void {
     const { clock, logLevel } = this.#options.process;
     this.#pinging = clock.setTimer(PING_EVERY_MS, () => {
@@ -211,6 +224,7 @@ export class AuthzThread {
     this.#figuresCome?.();
     this.#feed?.close();
     this.#unwatch?.();
+    this.#unwatchKeys?.();
   }
 }
 

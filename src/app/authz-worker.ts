@@ -27,6 +27,7 @@ const facts = new FactsView(TrustDomain.parse(trustDomain));
 let plan: Plan | undefined;
 const service = createAuthzService({
   config,
+  trustDomain,
   facts,
   plan: () => plan,
   decisionPort,
@@ -43,6 +44,8 @@ parentPort?.on('message', (message: ToAuthzThread) => {
       return takeFacts(message.update);
     case 'policies':
       return takePolicies(message.set);
+    case 'assertion-key':
+      return service.useAssertionKey(message.key);
     case 'ping':
       logLevel = message.logLevel;
       return send({ type: 'pong' });

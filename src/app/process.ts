@@ -25,6 +25,8 @@ export interface Process {
   readonly readiness: Readiness;
   /** Each part says here what it can take up of a changed configuration. */
   readonly reloader: Reloader;
+  /** What parts have to show beside metrics and health: JSON, by path. */
+  readonly pages: Map<string, () => string>;
   /** What parts that are opened early have for administrators. */
   readonly adminServices: ServedService[];
   /** What serves; all are drained together before anything is closed. */
@@ -73,6 +75,7 @@ export function createProcess(logLevel: LogLevel): Process {
     noSelectors: SelectorSet.of([]),
     readiness: new Readiness(systemClock),
     reloader: new Reloader(log),
+    pages: new Map(),
     adminServices: [],
     listeners: new Set(),
     closing: new AsyncDisposableStack(),

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
+import { type AssertionKeys, openAssertionKeys } from '../check/index.ts';
 import type { FactsFeed } from '../facts/index.ts';
 import { messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
@@ -9,6 +11,7 @@ import { keepListening, type Process } from './process.ts';
 /** So many lives in this time are too many: the process ends, and what supervises it begins anew. */
 const MAX_DEATHS = 5;
 const WITHIN_MS = 60_000;
+const JWKS_PAGE = '/authz/jwks.json';
 
 export interface AuthzOptions {
   readonly config: AuthzConfig;
@@ -35,11 +38,12 @@ export interface AuthzServer {
  * Answers proxies' questions about requests on a thread of its own; resolves when it does. A thread that
  * dies takes its listeners with it, and another one takes its place at once; the sixth death within a
  * minute ends the process. Closed with `process`.
- * @throws TrustplaneError ERR_SOCKET_*, ERR_LISTEN, ERR_TLS_IDENTITY
+ * @throws TrustplaneError ERR_SOCKET_*, ERR_LISTEN, ERR_TLS_IDENTITY, ERR_ASSERTION_KEYS
  */
 export async function startAuthz(options: AuthzOptions): Promise<AuthzServer> {
-  const server = new LastingAuthz(options);
   const { process, policies, config } = options;
+  const assertionKeys = await openKeys(config, process);
+  const server = new LastingAuthz({ ...options, assertionKeys });
   keepListening(process, server);
   process.readiness.require('authz', () => server.fault());
   process.readiness.observe('policies', () =>
@@ -53,8 +57,24 @@ export async function startAuthz(options: AuthzOptions): Promise<AuthzServer> {
   return server;
 }
 
+/** What signs assertions; the public keys are on the page with metrics and health. */
+async function openKeys(
+  { assertion }: AuthzConfig,
+  { clock, log, closing, pages }: Process,
+): Promise<AssertionKeys | undefined> {
+  if (assertion === undefined) return undefined;
+  const keys = await openAssertionKeys({ file: assertion.keyFile, clock, log, randomBytes });
+  closing.defer(async () => await keys.close());
+  pages.set(JWKS_PAGE, () => keys.jwks());
+  return keys;
+}
+
+interface LastingOptions extends AuthzOptions {
+  readonly assertionKeys: AssertionKeys | undefined;
+}
+
 class LastingAuthz implements AuthzServer {
-  readonly #options: AuthzOptions;
+  readonly #options: LastingOptions;
   readonly #listeners = new Set<() => void>();
   readonly #restarts;
   #thread: AuthzThread;
@@ -64,7 +84,7 @@ class LastingAuthz implements AuthzServer {
   #inForce: string | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(options: AuthzOptions) {
+  constructor(options: LastingOptions) {
     this.#options = options;
     this.#thread = this.#begin();
     const { metrics } = options.process;

@@ -1,4 +1,7 @@
 /** Envoy's external authorization: reads what a proxy asks, has the policies decide, and answers. */
+
+export { assertionJwks } from './assertion-key-set.ts';
+export { type AssertionKeys, loadAssertionKeys, openAssertionKeys } from './assertion-keys.ts';
 export { type AssertionKey, AssertionSigner } from './assertion-signer.ts';
 export { CallerReader, type TokenOptions } from './caller-reader.ts';
 export { CheckHandler, type CheckRecord } from './check-handler.ts';

@@ -22,7 +22,7 @@ export interface MetricsServer {
 }
 
 /**
- * Serves Prometheus text at `/metrics` and health at `/live` and `/ready` over plain HTTP, for
+ * Serves Prometheus text at `/metrics`, health at `/live` and `/ready`, and other JSON by path over plain HTTP, for
  * programs on the same host. A connection is for one request, which is to come within seconds; of too many, the oldest without one is closed.
  * @throws TrustplaneError ERR_METRICS_ADDRESS
  */
@@ -30,6 +30,7 @@ export async function serveMetrics(
   address: { readonly host: string; readonly port: number },
   metrics: Metrics,
   readiness: { check(): ProcessHealth },
+  others: ReadonlyMap<string, () => string> = new Map(),
 ): Promise<MetricsServer> {
   const pages: Readonly<Record<string, (response: ServerResponse) => void>> = {
     '/metrics': (response) => sendMetrics(response, metrics),
@@ -42,8 +43,10 @@ export async function serveMetrics(
   const server = createServer({ ...TIMEOUTS, maxHeaderSize: 8_192 }, (request, response) => {
     waiting.delete(request.socket);
     response.setHeader('connection', 'close');
-    const page = request.method === 'GET' ? pages[request.url?.split('?')[0] ?? ''] : undefined;
-    if (page === undefined) send(response, 404, TEXT_TYPE, 'GET /metrics, /live or /ready');
+    const path = request.method === 'GET' ? (request.url?.split('?')[0] ?? '') : '';
+    const [page, other] = [pages[path], others.get(path)];
+    if (other !== undefined) send(response, 200, JSON_TYPE, other());
+    else if (page === undefined) send(response, 404, TEXT_TYPE, 'GET /metrics, /live or /ready');
     else page(response);
   });
   server.timeout = IDLE_MS;

@@ -255,6 +255,7 @@ function createTestProcess(clock: FakeClock, metrics: Process['metrics']): Proce
     noSelectors: SelectorSet.of([]),
     readiness: new Readiness(clock),
     reloader: new Reloader(silentLog),
+    pages: new Map(),
     adminServices: [],
     listeners: new Set(),
     closing: new AsyncDisposableStack(),
