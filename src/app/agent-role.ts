@@ -127,7 +127,7 @@ export async function serveAgentRole(
   keepListening(process, server);
   if (config.authz !== undefined) {
     const { openAuthz } = await import('./open-authz.ts');
-    await openAuthz(config.authz, process, sources);
+    await openAuthz(config.authz, config, process, { ...sources, feed: facts.feed });
   }
   return { workloads };
 }

@@ -1,5 +1,5 @@
-import { FactsClient, FactsView } from '../facts/index.ts';
-import { TrustplaneError } from '../spiffe/index.ts';
+import { FactsClient, FactsFeed, FactsView } from '../facts/index.ts';
+import { type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
 import type { Config } from './config.ts';
 import { openAuthz } from './open-authz.ts';
@@ -38,10 +38,17 @@ async function start(config: Config, process: Process): Promise<AuthzRun> {
     view.isComplete ? undefined : `everything is denied: ${client.fault ?? 'no facts yet'}`,
   );
   readiness.observe('agent', () => client.fault);
-  await openAuthz(authz, process, {
-    trust: { current: () => view.trust(), watch: () => () => {} },
-    revocations: { find: (subject) => view.findRevocation(subject), watch: () => () => {} },
-  });
+  const feed = new FactsFeed({ source: view, clock });
+  closing.defer(() => feed.close());
+  const trust: TrustMapSource = {
+    current: () => view.trust(),
+    watch: (told) => view.watch(() => told(view.trust())),
+  };
+  const policies = {
+    current: () => view.policies(),
+    watch: (told: () => void) => view.watch(told),
+  };
+  await openAuthz(authz, config, process, { feed, trust, policies });
   return { authz, informed: informed(view) };
 }
 

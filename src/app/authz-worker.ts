@@ -1,4 +1,5 @@
 /** The thread that answers checks, so that nothing else in the process delays them. */
+import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { openPlan, type Plan } from '../authz/index.ts';
 import { FactsView } from '../facts/index.ts';
@@ -58,6 +59,9 @@ parentPort?.on('message', (message: ToAuthzThread) => {
 
 async function open(): Promise<AuthzListeners | undefined> {
   try {
+    // What was sent already is taken first, so that the first request is decided by it.
+    await setImmediate();
+    await setImmediate();
     const listeners = await AuthzListeners.open({
       config,
       agentSocket,

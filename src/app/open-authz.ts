@@ -1,60 +1,87 @@
-import { randomBytes } from 'node:crypto';
-import { CallerReader, CheckHandler, createDecisionMetrics } from '../check/index.ts';
-import { type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
-import type { RevocationSource } from '../svid/index.ts';
-import { serveUnix } from '../wire/index.ts';
+import type { FactsFeed } from '../facts/index.ts';
+import { type PolicyTaker, type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
+import type { Config } from './config.ts';
+import { followDelivered, watchTaker } from './follow-delivered.ts';
+import type { DeliveredPolicies } from './host-facts.ts';
+import { startPolicyCompiler } from './policy-compiler.ts';
 import { followPolicies } from './policy-directory.ts';
-import { keepListening, type Process } from './process.ts';
+import type { PolicySource } from './policy-source.ts';
+import type { Process } from './process.ts';
+import type { DecisionPublisher } from './publish-decisions.ts';
+import { type AuthzServer, startAuthz } from './start-authz.ts';
 
-const CHECK = '/envoy.service.auth.v3.Authorization/Check';
-/** Envoy's headers have 60 KiB unless it is told otherwise, a certificate some 2. */
-const MAX_REQUEST_BYTES = 1_048_576;
-const ID_BYTES = 6;
+/** What decisions are made of. */
+export interface AuthzSources {
+  /** Whom to trust and who was revoked. */
+  readonly feed: Pick<FactsFeed, 'open'>;
+  readonly trust: TrustMapSource;
+  /** What the servers deliver; undefined: nothing comes from them. */
+  readonly policies?: DeliveredPolicies | undefined;
+  /** Told what has the delivered policies in force, after each change. */
+  readonly onPolicyTaker?: ((taker: PolicyTaker) => void) | undefined;
+}
 
-/** Begins to answer Envoy's questions about requests; closed with `process`. @throws TrustplaneError ERR_SOCKET_* */
+type AuthzHost = Pick<Config, 'trustDomain' | 'socket'>;
+type Followed = { readonly source: PolicySource; told(server: AuthzServer): void };
+
+/**
+ * Begins to answer proxies' questions about requests; closed with `process`.
+ * @throws TrustplaneError ERR_SOCKET_*, ERR_LISTEN, ERR_TLS_IDENTITY, ERR_NATS_*, ERR_CONFIG
+ */
 export async function openAuthz(
   config: AuthzConfig,
+  { trustDomain, socket: agentSocket }: AuthzHost,
   process: Process,
-  sources: { readonly trust: TrustMapSource; readonly revocations?: RevocationSource },
-): Promise<void> {
-  const { log, metrics, clock, closing, readiness } = process;
-  const directory = config.policies;
-  if (typeof directory !== 'string')
-    throw new TrustplaneError('ERR_CONFIG', 'authz.policies: expected a directory');
-  const policies = await followPolicies({ ...process, directory });
-  closing.defer(() => policies.close());
-  readiness.observe('policies', () =>
-    policies.current() === undefined ? 'there are no policies; everything is denied' : undefined,
-  );
-  const callers = new CallerReader({
-    trust: () => sources.trust.current(),
-    findRevocation: (subject) => sources.revocations?.find({ agentId: undefined, ...subject }),
-    needsCertificate: config.requirePeerCertificate,
-    jwtSvid: config.jwtSvid,
-    xfcc: config.xfcc,
-    clock,
+  sources: AuthzSources,
+): Promise<AuthzServer> {
+  const { source, told } = await openPolicies(config, process, sources);
+  const { feed, trust } = sources;
+  const publisher = await openPublisher(config, process, trust);
+  const server = await startAuthz({
+    config,
+    process,
+    trustDomain,
+    agentSocket,
+    facts: feed,
+    policies: source,
+    openDecisions: publisher && (() => publisher.openPort()),
   });
-  const handler = new CheckHandler({
-    plan: () => policies.current(),
-    callers,
-    claims: config.claims,
-    onDecision: createDecisionMetrics(metrics),
-    idPrefix: randomBytes(ID_BYTES).toString('hex'),
-    clock,
-  });
-  const server = await serveUnix({
-    path: config.socket ?? '',
-    mode: 0o777,
-    bytes: {
-      transport: 'quick',
-      methods: new Map([[CHECK, (request: Buffer) => handler.check(request)]]),
-      maxRequestBytes: MAX_REQUEST_BYTES,
-    },
-    name: 'authz',
-    log,
-    metrics,
-    clock,
-  });
-  keepListening(process, server);
+  told(server);
+  return server;
+}
+
+async function openPolicies(
+  { policies }: AuthzConfig,
+  process: Process,
+  { policies: delivered, onPolicyTaker }: AuthzSources,
+): Promise<Followed> {
+  const { closing, clock } = process;
+  if (typeof policies === 'string') {
+    const source = await followPolicies({ ...process, directory: policies });
+    closing.defer(() => source.close());
+    return { source, told: () => {} };
+  }
+  if (delivered === undefined)
+    throw new TrustplaneError('ERR_CONFIG', 'authz.policies: no control plane delivers here');
+  const compiler = startPolicyCompiler();
+  closing.defer(() => compiler.close());
+  const source = followDelivered({ ...process, delivered, compiler });
+  closing.defer(() => source.close());
+  const told = (server: AuthzServer): void => {
+    if (onPolicyTaker === undefined) return;
+    closing.defer(watchTaker('authz', source, server, clock, onPolicyTaker));
+  };
+  return { source, told };
+}
+
+/** The client of NATS is loaded where it is used. */
+async function openPublisher(
+  { decisionLog }: AuthzConfig,
+  process: Process,
+  trust: TrustMapSource,
+): Promise<DecisionPublisher | undefined> {
+  if (decisionLog?.nats === undefined) return undefined;
+  const { publishDecisions } = await import('./publish-decisions.ts');
+  return publishDecisions(decisionLog, process, trust);
 }
