@@ -6,7 +6,7 @@ import type { ServedService } from './served-service.ts';
 
 /** What this process tells others of what it knows. */
 export interface OpenFacts {
-  /** For whoever in this process judges requests on a thread of its own. */
+  /** For whoever in this process judges requests on a thread of its own; policies are not in it. */
   readonly feed: FactsFeed;
   /** For the other programs of this host. */
   readonly service: ServedService;
@@ -19,10 +19,13 @@ export function openFacts(
   sources: HostFacts,
   onReports: (reports: readonly FactsReport[]) => void,
 ): OpenFacts {
-  const feed = new FactsFeed({ source: joinFacts(sources), clock });
+  const source = joinFacts(sources);
+  const feed = new FactsFeed({ source, tellsPolicies: false, clock });
   closing.defer(() => feed.close());
+  const told = new FactsFeed({ source, clock });
+  closing.defer(() => told.close());
   const { uids, gids } = factsReaders;
   const readers = { uids: [uid, ...uids], gids };
-  const service = createFactsService({ feed, readers, onReports, log, metrics });
+  const service = createFactsService({ feed: told, readers, onReports, log, metrics });
   return { feed, service: { service, file: 'trustplane/agent/v1/facts.proto' } };
 }

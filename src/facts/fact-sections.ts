@@ -38,12 +38,12 @@ export function idOf(key: FactKey): string {
 /** The facts in sections; those that stand as they stood are those of `before`. */
 export function buildSections(
   { trust, revocations, policies }: Facts,
-  before?: { readonly facts: Facts; readonly sections: FactSections },
+  before?: { readonly told: Facts; readonly sections: FactSections },
 ): FactSections {
   const known = before?.sections;
-  const hasTrust = known !== undefined && before?.facts.trust === trust;
-  const hasRevocations = known !== undefined && before?.facts.revocations === revocations;
-  const hasPolicies = known !== undefined && before?.facts.policies === policies;
+  const hasTrust = known !== undefined && before?.told.trust === trust;
+  const hasRevocations = known !== undefined && before?.told.revocations === revocations;
+  const hasPolicies = known !== undefined && before?.told.policies === policies;
   return {
     b: hasTrust
       ? known.b

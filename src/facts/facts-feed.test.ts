@@ -130,6 +130,20 @@ describe('a feed of facts', () => {
     expect(reader.view.policies()).toBeUndefined();
   });
 
+  it('leaves policies out where they are not wanted', async () => {
+    const source = new FakeFacts(startFacts);
+    const feed = new FactsFeed({ source, tellsPolicies: false, clock: new FakeClock() });
+    const reader = read(feed);
+    await flow();
+    source.set({ policies: policies(1, 'one') });
+    await flow();
+    source.set({ revocations: [testRevocation('r1')] });
+    await flow();
+    expect(reader.messages).toHaveLength(2);
+    expect(reader.view.policies()).toBeUndefined();
+    expect(reader.view.current()?.revocations).toHaveLength(1);
+  });
+
   it('merges for a slow reader: one message waits, and the latest state comes next', async () => {
     const { source, feed } = open();
     const reader = read(feed);

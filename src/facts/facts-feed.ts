@@ -17,6 +17,8 @@ export type FactsSink = (message: Uint8Array, taken: () => void) => void;
 
 export interface FactsFeedOptions {
   readonly source: FactsSource;
+  /** Default: true. */
+  readonly tellsPolicies?: boolean;
   readonly clock: Clock;
 }
 
@@ -34,7 +36,9 @@ export class FactsFeed {
   readonly #options: FactsFeedOptions;
   readonly #readers = new Set<Reader>();
   readonly #unwatch: () => void;
-  #known: { readonly facts: Facts; readonly sections: FactSections } | undefined;
+  #known:
+    | { readonly facts: Facts; readonly told: Facts; readonly sections: FactSections }
+    | undefined;
   #isDue = false;
   #beat: Timer;
 
@@ -77,8 +81,10 @@ export class FactsFeed {
     const facts = this.#options.source.current();
     if (facts === undefined || facts === this.#known?.facts) return;
     const before = this.#known;
-    const sections = buildSections(facts, before);
-    this.#known = { facts, sections };
+    const { tellsPolicies = true } = this.#options;
+    const told = tellsPolicies ? facts : { ...facts, policies: undefined };
+    const sections = buildSections(told, before);
+    this.#known = { facts, told, sections };
     const keys = before === undefined ? [] : [...changedKeys(before.sections, sections)];
     for (const reader of this.#readers) {
       reader.change(keys);
