@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { launchAuthorizedMesh } from '../programs/authorized-mesh.ts';
+import { eventually } from '../programs/eventually.ts';
+import { launchAuthz } from '../programs/launch-authz.ts';
+import { runTrustplane } from '../programs/launch-trustplane.ts';
+import { createRunFolder } from '../programs/run-folder.ts';
+
+describe('an authorization server of its own', () => {
+  it('denies at once, on a live connection, whose entry was deleted', async () => {
+    const { ask, trustplane, clientEntry } = await launchAuthorizedMesh({
+      rules: [{ allow: ['GET /a'] }],
+    });
+    expect((await ask('GET /a')).status).toBe(200);
+    expect((await ask('GET /b')).status).toBe(403);
+    const where = ['--admin-socket', trustplane.adminSocket];
+    expect(await runTrustplane('entry', 'delete', clientEntry, ...where)).toMatchObject({
+      code: 0,
+    });
+    await eventually(
+      'the revocation',
+      async () => (await ask('GET /a')).status === 403 || undefined,
+    );
+  });
+
+  it('goes on while the authorities change, and while the agent is dead and back', async () => {
+    const { ask, authz, trustplane, restartTrustplane } = await launchAuthorizedMesh({
+      rules: [{ allow: ['GET /a'] }],
+    });
+    expect((await ask('GET /a')).status).toBe(200);
+    const where = ['--admin-socket', trustplane.adminSocket];
+    const x509 = async (...words: readonly string[]) => {
+      const done = await runTrustplane('authority', 'x509', ...words, ...where, '--output', 'json');
+      expect(done, done.stderr).toMatchObject({ code: 0 });
+      return JSON.parse(done.stdout);
+    };
+    await x509('prepare');
+    const { authorities }: { authorities: { slot: string; authorityId: string }[] } =
+      await x509('show');
+    const prepared = authorities.find(({ slot }) => slot === 'prepared')?.authorityId ?? '';
+    await x509('activate', prepared, '--wait', '30s');
+    expect((await ask('GET /a')).status).toBe(200);
+    trustplane.kill('SIGKILL');
+    await trustplane.ended;
+    await authz.line('the agent does not tell what holds');
+    expect((await ask('GET /a')).status).toBe(200);
+    expect((await ask('POST /a')).status).toBe(403);
+    const told = authz.lines.filter((line) => line.includes('the agent tells')).length;
+    await restartTrustplane();
+    await eventually(
+      'the agent',
+      () =>
+        authz.lines.filter((line) => line.includes('the agent tells')).length > told || undefined,
+    );
+    expect((await ask('GET /a')).status).toBe(200);
+  });
+
+  it('serves without an agent, is not ready, and ends with 0 when it is told to', async () => {
+    const folder = createRunFolder();
+    const authz = launchAuthz(folder.path, {
+      agentSocket: `${folder.path}/nobody.sock`,
+      authz: { policies: folder.path },
+    });
+    await authz.line('the agent does not tell what holds');
+    expect(authz.lines.some((line) => line.startsWith('{"ready":true'))).toBe(false);
+    const unhealthy = await runTrustplane('healthcheck', '--socket', authz.authzSocket);
+    expect(unhealthy.code).toBe(10);
+    expect(await authz.stop()).toBe(0);
+    await folder.remove();
+  });
+
+  it('needs to be told where proxies ask', async () => {
+    const finished = await runTrustplane('authz', 'run', '--output', 'json');
+    expect(finished.code).toBe(2);
+    expect(JSON.parse(finished.stderr)).toMatchObject({ error: { code: 'ERR_CONFIG' } });
+  });
+});
