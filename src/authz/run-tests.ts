@@ -29,7 +29,8 @@ export function sampleService({ service }: Policy): AccessRequest['service'] {
     : { contextExtension: service.contextExtension };
 }
 
-function requestOf(test: PolicyTest, policy: Policy, now: number): AccessRequest {
+/** What a test asks. `now`: where it names no time. */
+export function requestOf(test: PolicyTest, policy: Policy, now: number): AccessRequest {
   const { as, service, jwt, ip, port, at, destinationIp } = test;
   return {
     service: service === undefined ? sampleService(policy) : { spiffeId: service },

@@ -16,8 +16,8 @@ export interface CallerTest {
 /** Of a header, a key of the query or a claim. */
 export interface ListTest {
   readonly machines: readonly Machine[];
-  /** Of several values each must match, or one; `text`: the value is no list, `member`: it is one. */
-  readonly needs: 'every' | 'some' | 'text' | 'member';
+  /** Of several values each must match, or one; `text`: the value is no list, `member`: it is one; `absent`: there is none. */
+  readonly needs: 'every' | 'some' | 'text' | 'member' | 'absent';
 }
 
 /** A segment of what the caller, the path or the host is; of hosts counted from the end. */

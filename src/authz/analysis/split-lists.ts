@@ -29,7 +29,11 @@ export function splitList(key: string, live: readonly Branch[], budget: Budget):
         ...(tests.some(({ needs }) => needs === 'member') ? listsOf(singles, tests, budget) : []),
       ]
     : closed(singles, tests, budget);
-  const absent: Outcome = { values: [], isList: false, holds: tests.map(() => false) };
+  const absent: Outcome = {
+    values: [],
+    isList: false,
+    holds: tests.map(({ needs }) => needs === 'absent'),
+  };
   const numbers = new Map(tests.map((test, at) => [test, at]));
   return [...outcomes, absent].map((outcome) => {
     budget.spend(1 + live.length);

@@ -1,0 +1,125 @@
+import type { Policy } from '../policy.ts';
+import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
+import type { Branch } from './branch.ts';
+import { Budget, TooComplex } from './budget.ts';
+import { type Way, waysOf } from './build-branches.ts';
+import { explore } from './explore.ts';
+import { finding, type LintFinding } from './lint-finding.ts';
+import { mayMeet } from './may-meet.ts';
+import { type UnitedService, uniteServices } from './united-services.ts';
+import { witnessOf } from './witness.ts';
+
+/** For each value that can be left out. */
+const MAX_STEPS = 2_000_000;
+const REGION = -1;
+const CONTENT_TYPE = 'header content-type';
+
+/** A deny that asks for a header, a claim or a key of the query, where the caller is let in without it. */
+export function lintDodges(policies: readonly Policy[]): LintFinding[] {
+  const found = new Map<string, LintFinding>();
+  const enforced = policies.map((policy) => ({ ...policy, mode: undefined }));
+  for (const united of uniteServices(enforced, new Budget(Number.POSITIVE_INFINITY))) {
+    const rules = analyseRules(united.policies);
+    for (const policy of united.policies)
+      for (const [at, rule] of policy.rules.entries()) {
+        if (rule.deny === undefined) continue;
+        const ways = waysOf(rule, policy.sets);
+        const { name } = policy.metadata;
+        const keys = new Set(ways.flatMap(({ lists }) => [...lists.keys()]));
+        keys.delete(CONTENT_TYPE);
+        for (const key of keys) {
+          const text = findDodge(united, rules, ways, key);
+          const message = `whoever leaves out the ${key.replace('query', 'query key')} is let in: ${text ?? ''}`;
+          const fix = 'allow only with the value instead of denying others';
+          if (text !== undefined)
+            found.set(
+              `${name} ${at} ${key}`,
+              finding('dodgeable-deny', name, ['rules', at], message, fix),
+            );
+        }
+        if (ways.every(({ needsHttp }) => needsHttp) && isOpenWithoutHttp(rules, ways))
+          found.set(
+            `${name} ${at}`,
+            finding(
+              'deny-not-for-connections',
+              name,
+              ['rules', at],
+              'is about HTTP, and these callers may have connections without HTTP, to which it does not apply',
+              'add a deny by port or address, or allow with a path',
+            ),
+          );
+      }
+  }
+  return [...found.values()];
+}
+
+function isOpenWithoutHttp(rules: readonly AnalysedRule[], denied: readonly Way[]): boolean {
+  return rules.some(
+    ({ isAllow, ways }) =>
+      isAllow &&
+      ways.some(
+        ({ needsHttp, caller, ports }) =>
+          !needsHttp &&
+          denied.some((one) =>
+            mayMeet(
+              { ...one, methods: undefined, paths: undefined },
+              { ...one, methods: undefined, paths: undefined, caller, ports },
+            ),
+          ),
+      ),
+  );
+}
+
+function findDodge(
+  { service, allowMatrixParameters }: UnitedService,
+  all: readonly AnalysedRule[],
+  denied: readonly Way[],
+  key: string,
+): string | undefined {
+  const region = denied
+    .filter(({ lists }) => lists.has(key))
+    .map(
+      (way): Way => ({
+        ...way,
+        lists: new Map(
+          [...way.lists].map(([name, tests]) => [
+            name,
+            name === key ? [{ machines: [], needs: 'absent' }] : tests,
+          ]),
+        ),
+      }),
+    );
+  const rules = all.flatMap((rule) => {
+    const ways = rule.ways.filter((way) => region.some((one) => mayMeet(way, one)));
+    return ways.length === 0 ? [] : [{ ...rule, ways }];
+  });
+  const ofRules = branchesOf(rules);
+  const ofRegion = region.map(
+    (way, at): Branch => ({
+      ...way,
+      number: ofRules.length + at,
+      rule: REGION,
+      percent: undefined,
+    }),
+  );
+  let found: string | undefined;
+  try {
+    explore({
+      branches: [...ofRules, ...ofRegion],
+      budget: new Budget(MAX_STEPS),
+      allowMatrixParameters,
+      usesTokens: usesTokens(rules),
+      keep: (live) =>
+        live.some(({ rule }) => rule === REGION) &&
+        live.some(({ rule }) => rules[rule]?.isAllow === true),
+      visit: ({ live, draft }) => {
+        if (live.some(({ rule }) => rules[rule]?.isAllow === false)) return false;
+        found = witnessOf(draft(), service).text;
+        return true;
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof TooComplex)) throw error;
+  }
+  return found;
+}
