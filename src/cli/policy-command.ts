@@ -2,13 +2,22 @@ import { Command } from 'commander';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type OutputOptions, withOutput } from './options.ts';
+import { applyCommand, rollbackCommand } from './policy-apply-command.ts';
 import { explainCommand } from './policy-explain-command.ts';
+import {
+  historyCommand,
+  policyStatusCommand,
+  pruneCommand,
+  showCommand,
+} from './policy-versions-command.ts';
 
 const EXAMPLES = `
 Examples:
   trustplane policy check policies/*.yaml
   trustplane policy test policies/*.yaml
-  trustplane policy explain policies/*.yaml --as spiffe://example.org/web --request 'GET /v1/charges'`;
+  trustplane policy explain policies/*.yaml --as spiffe://example.org/web --request 'GET /v1/charges'
+  trustplane policy apply -f policies/ --reason 'CHG-7: billing may read' --wait
+  trustplane policy status`;
 
 const CHECK_EXAMPLES = `
 Examples:
@@ -27,7 +36,9 @@ that fails is one line: file:line:column: what was expected and what came. Exit 
 
 export function policyCommand(io: Io): Command {
   return new Command('policy')
-    .description('Check, test and explain authorization policies.')
+    .description(
+      'Check, test and explain authorization policies, and give them to the control plane.',
+    )
     .addHelpText('after', EXAMPLES)
     .addCommand(
       withOutput(new Command('check'))
@@ -44,6 +55,12 @@ export function policyCommand(io: Io): Command {
         .action((files: string[], options: OutputOptions) => test(io, files, options)),
     )
     .addCommand(explainCommand(io))
+    .addCommand(applyCommand(io))
+    .addCommand(policyStatusCommand(io))
+    .addCommand(historyCommand(io))
+    .addCommand(showCommand(io))
+    .addCommand(rollbackCommand(io))
+    .addCommand(pruneCommand(io))
     .addCommand(
       new Command('schema')
         .description('Print the JSON Schema of policies.')

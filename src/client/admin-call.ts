@@ -4,6 +4,7 @@ import { dialUnix } from '../wire/index.ts';
 import { remoteError } from './remote-error.ts';
 import { callStream } from './stream-call.ts';
 import { callUnary } from './unary-call.ts';
+import { callUpload } from './upload-call.ts';
 
 const services = {
   Entry: ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.entry.v1.Entry'],
@@ -24,6 +25,7 @@ const services = {
   Federation: ['trustplane/admin/v1/federation.proto', 'trustplane.admin.v1.Federation'],
   Backup: ['trustplane/admin/v1/backup.proto', 'trustplane.admin.v1.Backup'],
   Servers: ['trustplane/admin/v1/servers.proto', 'trustplane.admin.v1.Servers'],
+  Policy: ['trustplane/policy/v1/policy.proto', 'trustplane.policy.v1.PolicyService'],
   AgentStatus: ['trustplane/agent/v1/agent.proto', 'trustplane.agent.v1.Agent'],
 } as const;
 
@@ -44,6 +46,13 @@ export interface AdminConnection {
     method: string,
     request: object,
   ) => AsyncIterable<Response>;
+  /** A call with a stream of requests. Rejects with a TrustplaneError. */
+  readonly upload: <Response>(
+    service: Service,
+    method: string,
+    requests: Iterable<object>,
+    timeoutMs: number,
+  ) => Promise<Response>;
   readonly close: () => void;
 }
 
@@ -64,6 +73,20 @@ export function dialAdmin(socket: string): AdminConnection {
       }),
     stream: <Response>(service: Service, method: string, request: object) =>
       callStream<Response>({ client, service: services[service], method, request, toError }),
+    upload: <Response>(
+      service: Service,
+      method: string,
+      requests: Iterable<object>,
+      timeoutMs: number,
+    ) =>
+      callUpload<Response>({
+        client,
+        service: services[service],
+        method,
+        requests,
+        timeoutMs,
+        toError,
+      }),
     close: () => client.close(),
   };
 }

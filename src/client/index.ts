@@ -26,6 +26,18 @@ export {
   type RelationshipDraft,
 } from './federation-client.ts';
 export { createLoggerClient, type LoggerClient, type LoggerState } from './logger-client.ts';
+export {
+  type ApplyRequest,
+  createPolicyClient,
+  type PolicyClient,
+  type PolicyFileView,
+} from './policy-client.ts';
+export type {
+  PolicyAgentView,
+  PolicyApplyView,
+  PolicyStatusView,
+  PolicyVersionView,
+} from './policy-message.ts';
 export type { RelationshipView } from './relationship-view.ts';
 export { createServersClient, type ServersClient, type ServerView } from './servers-client.ts';
 export { createSvidClient, type SvidClient } from './svid-client.ts';

@@ -1,0 +1,102 @@
+import type { PolicyAgentView, PolicyStatusView, PolicyVersionView } from '../client/index.ts';
+import { formatFields, formatTable } from './table.ts';
+
+const SHORT = 12;
+
+/** Somebody who does not have the present version in force, and why. */
+export interface Behind {
+  readonly id: string;
+  readonly name: string;
+  readonly connected: boolean;
+  /** behind or refused. */
+  readonly state: string;
+  readonly why: string;
+}
+
+/** Such as `version 3 (web and api split, by root (uid 0))`. */
+export function describeVersion({ version, digest, author }: PolicyVersionView): string {
+  return `version ${version} (digest ${digest.slice(0, SHORT)}, by ${formatAuthor(author)})`;
+}
+
+export function formatAuthor(author: PolicyVersionView['author']): string {
+  if ('spiffeId' in author) return author.spiffeId;
+  return author.name === null ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
+}
+
+export function listBehind({ agents, version }: PolicyStatusView): readonly Behind[] {
+  return agents.flatMap(({ id, connected, takers, since }) => {
+    const gone = connected ? '' : `away since ${since}; `;
+    if (takers.length === 0)
+      return [
+        { id, name: '-', connected, state: 'behind', why: `${gone}has not said what it has` },
+      ];
+    return takers
+      .filter(({ state }) => state !== 'in-force')
+      .map(({ name, state, version: held, fault }) => {
+        const has = held === null ? 'nothing is in force' : `has version ${held}`;
+        const why = state === 'refused' ? (fault ?? 'it does not say why') : `${gone}${has}`;
+        return { id, name, connected, state, why: version === null ? 'there is none' : why };
+      });
+  });
+}
+
+export function formatHistory(versions: readonly PolicyVersionView[]): string {
+  if (versions.length === 0) return 'no policies';
+  return formatTable(
+    ['Version', 'Made', 'By', 'Says', 'Files', 'Rules', 'Digest', 'Reason'],
+    versions.map((one) => [
+      String(one.version),
+      one.createdAt,
+      formatAuthor(one.author),
+      one.claimedAuthor ?? '-',
+      String(one.files),
+      String(one.rules),
+      one.digest.slice(0, SHORT),
+      notesOf(one),
+    ]),
+  );
+}
+
+function notesOf({ reason, restores, skippedTests }: PolicyVersionView): string {
+  const notes = [
+    ...(restores === null ? [] : [`restores ${restores}`]),
+    ...(skippedTests ? ['tests skipped'] : []),
+  ];
+  return notes.length === 0 ? reason : `${reason} [${notes.join(', ')}]`;
+}
+
+export function formatStatus(status: PolicyStatusView): string {
+  const { version, fault, agents } = status;
+  const behind = listBehind(status);
+  const head = formatFields([
+    ['version', version === null ? 'none' : String(version.version)],
+    ['digest', version?.digest ?? ''],
+    ['since', version?.createdAt ?? ''],
+    ['by', version === null ? '' : formatAuthor(version.author)],
+    ['reason', version?.reason ?? ''],
+    ['fault', fault ?? ''],
+    ['server', status.server],
+    ['agents', `${agents.length} take policies, ${behind.length} not at this version`],
+  ]);
+  if (agents.length === 0) return head;
+  const table = formatTable(
+    ['Agent', 'Who', 'State', 'Version', 'Digest', 'Since', 'Connected'],
+    agents.flatMap(rowsOf),
+  );
+  const reasons = behind.map(({ id, name, why }) => `${id} (${name}): ${why}`);
+  return [head, '', table, ...(reasons.length === 0 ? [] : ['', ...reasons])].join('\n');
+}
+
+function rowsOf({ id, connected, takers, since }: PolicyAgentView): readonly string[][] {
+  const link = connected ? 'yes' : `no, since ${since}`;
+  if (takers.length === 0) return [[id, '-', 'behind', '-', '-', '-', link]];
+  return takers.map(({ name, state, version, digest, since: from }) => [
+    id,
+    name,
+    state,
+    version === null ? '-' : String(version),
+    digest?.slice(0, SHORT) ?? '-',
+    from ?? '-',
+    link,
+  ]);
+}
