@@ -21,4 +21,5 @@ export { readBytes } from './read-bytes.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';
 export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';
+export { yaml } from './yaml-library.ts';
 export { keepYoungGenerationSmall } from './young-generation.ts';

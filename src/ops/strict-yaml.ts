@@ -1,16 +1,9 @@
-import { createRequire } from 'node:module';
 import type * as Yaml from 'yaml';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Environment, expandVariables, VariableError } from './expand-variables.ts';
+import { yaml } from './yaml-library.ts';
 
 const MAX_BYTES = 1_048_576;
-const require = createRequire(import.meta.url);
-
-/** Loaded by the first file that is read; many processes read none. */
-function yaml(): typeof Yaml {
-  return require('yaml');
-}
-
 /** Where something stands in a text; both count from 1. */
 export interface Position {
   readonly line: number;
