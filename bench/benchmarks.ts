@@ -1,6 +1,7 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { attestStorm } from './attest-storm.ts';
 import { batchIssue } from './batch-issue.ts';
+import { checkBenches } from './check-benches.ts';
 import { coldStart } from './cold-start.ts';
 import { domains1000Update } from './domains-1000.ts';
 import { entries100kMemory, entries100kReady } from './entries-100k.ts';
@@ -36,6 +37,7 @@ export const benchmarks: readonly Benchmark[] = [
   policyDecide,
   policyCompile,
   policyMemory,
+  ...checkBenches,
   jwtMint,
   batchIssue,
   attestStorm,
