@@ -61,8 +61,9 @@ export function buildTakingAgent(
 }
 
 function stateOf({ hash, refused }: PolicyTaker, head: string | undefined): string {
+  if (head === undefined) return 'UNSPECIFIED';
   if (hash === head) return 'IN_FORCE';
-  return refused !== undefined && refused === head ? 'REFUSED' : 'BEHIND';
+  return refused === head ? 'REFUSED' : 'BEHIND';
 }
 
 function buildAuthor(author: PolicyAuthor): object {

@@ -80,14 +80,18 @@ async function apply(io: Io, options: ApplyOptions): Promise<void> {
     const flags = { isDryRun: dryRun, skipTests, isForced: force };
     const applied = await client.apply({ ...wordsOf(options), ...flags, files });
     refuse(applied, skipTests);
-    await show(io, client, options, applied, dryRun);
+    const waited = await waitFor(client, options, applied);
+    const value = { ...applied, ...(waited && { waited }) };
+    print(io, options.output, value, formatApplied(applied, dryRun, waited));
   });
 }
 
 async function rollback(io: Io, version: number, options: ChangeOptions): Promise<void> {
   await withClient(options, async (client) => {
     const applied = await client.rollback({ version, ...wordsOf(options) });
-    await show(io, client, options, applied, false);
+    const waited = await waitFor(client, options, applied);
+    const value = { version: applied.version, isNew: applied.isNew, ...(waited && { waited }) };
+    print(io, options.output, value, formatApplied(applied, false, waited));
   });
 }
 
@@ -103,19 +107,12 @@ function refuse({ complaints, failedTests, tests }: PolicyApplyView, skipTests: 
   throw new TrustplaneError('ERR_POLICY_TEST', [...failedTests, sum].join('\n'));
 }
 
-async function show(
-  io: Io,
+async function waitFor(
   client: PolicyClient,
-  options: ChangeOptions,
-  applied: PolicyApplyView,
-  isDryRun: boolean,
-): Promise<void> {
-  const { version } = applied;
-  let waited: WaitResult | undefined;
-  if (options.wait === true && version !== null)
-    waited = await awaitPolicies(client, version, options.timeout);
-  const value = { ...applied, ...(waited && { waited }) };
-  print(io, options.output, value, formatApplied(applied, isDryRun, waited));
+  { wait = false, timeout }: ChangeOptions,
+  { version }: PolicyApplyView,
+): Promise<WaitResult | undefined> {
+  return wait && version !== null ? await awaitPolicies(client, version, timeout) : undefined;
 }
 
 function formatApplied(
@@ -133,9 +130,7 @@ function formatApplied(
   const lines = [...failed, ...(isNew ? changes : ['nothing is new'])];
   lines.push(`${describeVersion(version)} ${isNew ? 'is made' : 'is there already'}`);
   if (waited !== undefined) {
-    lines.push(
-      `in force at ${waited.inForce} of ${waited.inForce} connected, after ${waited.ms} ms`,
-    );
+    lines.push(`in force at all that are connected (${waited.inForce}) after ${waited.ms} ms`);
     for (const id of waited.away) lines.push(`away: ${id}`);
   }
   return lines.join('\n');

@@ -24,6 +24,7 @@ export function formatAuthor(author: PolicyVersionView['author']): string {
 }
 
 export function listBehind({ agents, version }: PolicyStatusView): readonly Behind[] {
+  if (version === null) return [];
   return agents.flatMap(({ id, connected, takers, since }) => {
     const gone = connected ? '' : `away since ${since}; `;
     if (takers.length === 0)
@@ -35,7 +36,7 @@ export function listBehind({ agents, version }: PolicyStatusView): readonly Behi
       .map(({ name, state, version: held, fault }) => {
         const has = held === null ? 'nothing is in force' : `has version ${held}`;
         const why = state === 'refused' ? (fault ?? 'it does not say why') : `${gone}${has}`;
-        return { id, name, connected, state, why: version === null ? 'there is none' : why };
+        return { id, name, connected, state, why };
       });
   });
 }
@@ -93,7 +94,7 @@ function rowsOf({ id, connected, takers, since }: PolicyAgentView): readonly str
   return takers.map(({ name, state, version, digest, since: from }) => [
     id,
     name,
-    state,
+    state || '-',
     version === null ? '-' : String(version),
     digest?.slice(0, SHORT) ?? '-',
     from ?? '-',

@@ -24,7 +24,7 @@ export interface PolicyVersionView {
 /** Who decides by the policies on an agent's host. */
 export interface PolicyTakerView {
   readonly name: string;
-  /** in-force, behind or refused. */
+  /** in-force, behind or refused; empty while there are no policies. */
   readonly state: string;
   /** In force; null: none, or one that is not known any more. */
   readonly version: number | null;
@@ -158,13 +158,18 @@ export function buildAgentView({ id, connected, since, takers }: AgentMessage): 
     since: instantOf(since),
     takers: (takers ?? []).map((taker) => ({
       name: taker.name ?? '',
-      state: (taker.state ?? '').replace('STATE_', '').toLowerCase().replace('_', '-'),
+      state: stateOf(taker.state),
       version: Number(taker.version ?? 0) || null,
       digest: hex(taker.digest) || null,
       since: Number(taker.since ?? 0) === 0 ? null : instantOf(taker.since),
       fault: taker.fault || null,
     })),
   };
+}
+
+function stateOf(state: string = ''): string {
+  const known = state.replace('STATE_', '').toLowerCase().replace('_', '-');
+  return known === 'unspecified' ? '' : known;
 }
 
 function hex(bytes: Uint8Array = new Uint8Array()): string {
