@@ -45,7 +45,7 @@ async function openService(on: CheckGround): Promise<AuthzService> {
   const plan = planOf(on);
   return createAuthzService({
     config,
-    trustDomain: TrustDomain.parse('bench.test'),
+    trustDomain: 'bench.test',
     facts: await openFacts(on),
     plan: () => plan,
     log: silentLog,

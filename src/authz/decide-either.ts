@@ -16,11 +16,13 @@ export interface CallerDecision {
  * two of them write into one header must agree. Never throws.
  */
 export function decideEither(plan: Plan, request: AccessRequest): CallerDecision {
-  const { tokenCaller } = request;
-  const first = { decision: decide(plan, request), callerId: idOf(request.caller) };
-  if (tokenCaller === undefined || isFinal(first.decision)) return first;
+  if (request.tokenCaller === undefined)
+    return { decision: decide(plan, request), callerId: idOf(request.caller) };
+  const { tokenCaller, ...asked } = request;
+  const first = { decision: decide(plan, asked), callerId: idOf(asked.caller) };
+  if (isFinal(first.decision)) return first;
   const credential = 'jwt-svid';
-  const decision = decide(plan, { ...request, caller: tokenCaller, credential });
+  const decision = decide(plan, { ...asked, caller: tokenCaller, credential });
   const second = { decision, callerId: tokenCaller.toString() };
   if (isFinal(decision)) return second;
   if (!decision.isAllowed) return first;
