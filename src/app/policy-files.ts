@@ -27,6 +27,15 @@ export async function findPolicyFiles(directory: string): Promise<PolicyFiles> {
   return { files, stamp, changedAt };
 }
 
+/** Files as they are named, and the policy files of each directory. @throws TrustplaneError ERR_POLICY */
+export async function findNamedPolicyFiles(names: readonly string[]): Promise<readonly string[]> {
+  const found = names.map(async (name) => {
+    const facts = await stat(name).catch(() => undefined);
+    return facts?.isDirectory() === true ? await listPolicyFiles(name) : [name];
+  });
+  return (await Promise.all(found)).flat();
+}
+
 async function listPolicyFiles(directory: string): Promise<readonly string[]> {
   const names = await readdir(directory).catch((cause: unknown) => {
     throw new TrustplaneError(

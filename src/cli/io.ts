@@ -10,6 +10,16 @@ export interface Io {
   readonly uid: number;
 }
 
+/** Ends a command that has printed what it found, with an exit code that says so. */
+export class Finished extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
 export const processIo: Io = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),

@@ -3,7 +3,10 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type OutputOptions, withOutput } from './options.ts';
 import { applyCommand, rollbackCommand } from './policy-apply-command.ts';
+import { whatCanCommand, whoCanCommand } from './policy-access-command.ts';
+import { diffCommand } from './policy-diff-command.ts';
 import { explainCommand } from './policy-explain-command.ts';
+import { lintCommand } from './policy-lint-command.ts';
 import {
   historyCommand,
   policyStatusCommand,
@@ -55,6 +58,10 @@ export function policyCommand(io: Io): Command {
         .action((files: string[], options: OutputOptions) => test(io, files, options)),
     )
     .addCommand(explainCommand(io))
+    .addCommand(lintCommand(io))
+    .addCommand(diffCommand(io))
+    .addCommand(whoCanCommand(io))
+    .addCommand(whatCanCommand(io))
     .addCommand(applyCommand(io))
     .addCommand(policyStatusCommand(io))
     .addCommand(historyCommand(io))

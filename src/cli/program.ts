@@ -12,7 +12,7 @@ import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
-import { type Io, type OutputFormat, reportFailure } from './io.ts';
+import { Finished, type Io, type OutputFormat, reportFailure } from './io.ts';
 import { keysCommand } from './keys-command.ts';
 import { logLevelCommand } from './log-level-command.ts';
 import { natsCommand } from './nats-command.ts';
@@ -33,9 +33,9 @@ Examples:
   trustplane api fetch x509 --write .                  svid.0.pem, svid.0.key, bundle.0.pem
   source <(trustplane completion bash)                 completion in this shell (bash, zsh, fish)
 
-Exit codes: 0 done; 1 defect; 2 bad input; 3 not found; 4 exists already; 5 not allowed;
-6 not authenticated; 7 refused as things stand; 8 changed meanwhile, try again; 9 no room left;
-10 not reachable or not serving; 11 not offered; 12 damaged data.`;
+Exit codes: 0 done; 1 defect, or what lint and diff look for; 2 bad input; 3 not found;
+4 exists already; 5 not allowed; 6 not authenticated; 7 refused as things stand; 8 changed meanwhile,
+try again; 9 no room left; 10 not reachable or not serving; 11 not offered; 12 damaged data.`;
 
 const COMPLETION_EXAMPLES = `
 Examples:
@@ -103,6 +103,7 @@ export async function run(io: Io, args: readonly string[]): Promise<number> {
     });
     return typeof process.exitCode === 'number' ? process.exitCode : 0;
   } catch (error) {
+    if (error instanceof Finished) return error.exitCode;
     if (!(error instanceof CommanderError)) return await reportFailure(io, format, error);
     if (error.exitCode === 0) return 0;
     const usage = new TrustplaneError('ERR_USAGE', error.message.replace(/^error: /u, ''));

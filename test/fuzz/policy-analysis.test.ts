@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { analyseRules, branchesOf, usesTokens } from '../../src/authz/analysis/analysed-rules.ts';
 import { Budget } from '../../src/authz/analysis/budget.ts';
 import { checkAssertions } from '../../src/authz/analysis/check-assertions.ts';
+import { diffPolicies } from '../../src/authz/analysis/diff-policies.ts';
 import { explore } from '../../src/authz/analysis/explore.ts';
 import { witnessOf } from '../../src/authz/analysis/witness.ts';
 import {
@@ -204,6 +205,123 @@ it('divides requests into classes of which each has a witness, and which no requ
         for (const one of requests) expect(classes.has(matchedBy(plans, one))).toBe(true);
       },
     ),
+    { numRuns: 60 },
+  );
+}, 60_000);
+
+const plans = new WeakMap<Policy, Plan>();
+function isAllowed(policy: Policy, asked: AccessRequest): boolean {
+  const plan = plans.get(policy) ?? compilePlan([policy], '');
+  plans.set(policy, plan);
+  return decide(plan, asked).isAllowed;
+}
+
+it('finds no difference between a set and itself', () => {
+  fc.assert(
+    fc.property(fc.array(rule, { minLength: 1, maxLength: 5 }), (rules) => {
+      expect(diffPolicies([policyOf(rules)], [policyOf(rules)])).toEqual({
+        changes: [],
+        settings: [],
+      });
+    }),
+    { numRuns: 30 },
+  );
+});
+
+const canary = fc.constantFrom(
+  undefined,
+  undefined,
+  { stage: 'canary', percent: 30 },
+  { stage: 'observe' },
+);
+
+it('finds every difference, and shows it by a request', () => {
+  let differing = 0;
+  fc.assert(
+    fc.property(
+      fc.array(rule, { minLength: 1, maxLength: 4 }),
+      fc.array(rule, { minLength: 1, maxLength: 3 }),
+      fc.nat(3),
+      canary,
+      canary,
+      fc.array(request, { minLength: 40, maxLength: 40 }),
+      (rules, others, kept, mode, otherMode, requests) => {
+        const before = policyOf(rules, { mode });
+        const after = policyOf([...rules.slice(0, kept), ...others], { mode: otherMode });
+        const { changes } = diffPolicies([before], [after]);
+        for (const { kind, witness } of changes) {
+          expect(isAllowed(before, witness.request)).toBe(kind === 'narrowed');
+          expect(isAllowed(after, witness.request)).toBe(kind === 'widened');
+        }
+        const kinds = new Set(changes.map(({ kind }) => kind));
+        for (const one of requests) {
+          const [was, is] = [isAllowed(before, one), isAllowed(after, one)];
+          if (was !== is) expect(kinds).toContain(is ? 'widened' : 'narrowed');
+          if (was !== is) differing += 1;
+        }
+      },
+    ),
+    { numRuns: 100 },
+  );
+  expect(differing).toBeGreaterThan(20);
+}, 60_000);
+
+it('decides assertions as trying all requests of a small world does', () => {
+  const callers = [
+    'spiffe://d',
+    `${td}/a`,
+    `${td}/b`,
+    `${td}/ab`,
+    `${td}/a/b`,
+    `${td}/b/b`,
+    `${td}/b/a`,
+    'spiffe://e/a',
+  ];
+  const world = [undefined, ...callers].flatMap((as) =>
+    ['GET', 'POST', 'PUT'].flatMap((method) =>
+      ['/', '/a', '/ab', '/b', '/a/', '/a/b', '/b/a', '/b/b'].map(
+        (target): AccessRequest => ({
+          service: SERVICE,
+          caller: as === undefined ? 'unauthenticated' : SpiffeId.parse(as),
+          http: { method, target, headers: () => [] },
+          now: 0,
+        }),
+      ),
+    ),
+  );
+  const verdicts = { holds: 0, fails: 0 };
+  const plain = rule.filter((one) => !('when' in one));
+  fc.assert(
+    fc.property(
+      fc.array(plain, { minLength: 1, maxLength: 4 }),
+      fc.constantFrom('never', 'only'),
+      from([`${td}/a`, `${td}/*`, `${td}/a/**`, `${td}/**`], 2),
+      from(['/a', 'GET /**', '/a/*', 'POST /*'], 2),
+      (rules, kind, who, to) => {
+        const policy = policyOf(rules, { assert: [{ [kind]: { from: who, to } }] });
+        // The assertion itself, as a policy that allows what it is about.
+        const about = policyOf([{ from: who, allow: to }]);
+        const does = policyOf([{ from: 'anyone', allow: to }]);
+        const isMeant = (asked: AccessRequest): boolean =>
+          kind === 'never'
+            ? isAllowed(about, asked)
+            : isAllowed(does, asked) && !isAllowed(about, asked);
+        const [complaint] = checkAssertions([policy]);
+        const plan = compilePlan([policy], '');
+        if (complaint === undefined) {
+          verdicts.holds += 1;
+          const wrong = world.filter((asked) => isMeant(asked) && decide(plan, asked).isAllowed);
+          expect(wrong).toEqual([]);
+          return;
+        }
+        verdicts.fails += 1;
+        const asked = complaint.witness?.request;
+        if (asked === undefined) throw new Error(complaint.message);
+        expect(isAllowed(policy, asked)).toBe(true);
+        expect(isMeant({ ...asked, credential: 'x509-svid' })).toBe(true);
+      },
+    ),
     { numRuns: 150 },
   );
+  expect(Math.min(verdicts.holds, verdicts.fails)).toBeGreaterThan(10);
 }, 60_000);

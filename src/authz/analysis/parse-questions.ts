@@ -1,0 +1,14 @@
+import { parseIdPattern } from '../parse-patterns.ts';
+import type { Pattern } from '../pattern.ts';
+import type { Operation } from '../policy.ts';
+import { shortOperation } from '../schema-values.ts';
+
+/** As a policy has it: `GET /x`, `ANY /x/**`, or `/x`. @throws TrustplaneError ERR_POLICY_PATTERN */
+export function parseOperation(text: string): Operation {
+  return shortOperation.parse(text);
+}
+
+/** A SPIFFE ID, or a pattern for some. @throws TrustplaneError ERR_POLICY_PATTERN */
+export function parseId(text: string): Pattern {
+  return parseIdPattern(text);
+}
