@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { Config } from '../app/config.ts';
 import { defaultPaths } from '../app/default-paths.ts';
+import { jwksCommand } from './authz-jwks-command.ts';
 import type { Io, OutputFormat } from './io.ts';
 import { withOutput } from './options.ts';
 import { formatAddress } from './ready-text.ts';
@@ -24,7 +25,8 @@ export function authzCommand(io: Io): Command {
   return new Command('authz')
     .description('Answer proxies that ask about requests (ext_authz), in a process of its own.')
     .addHelpText('after', '\nExamples:\n  trustplane authz run --config authz.yaml')
-    .addCommand(runCommand(io));
+    .addCommand(runCommand(io))
+    .addCommand(jwksCommand(io));
 }
 
 function runCommand(io: Io): Command {
