@@ -1,7 +1,7 @@
-import { globSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './program.ts';
 
 const examples = globSync(path.join(import.meta.dirname, '../../examples/policies/*.yaml')).sort();
@@ -189,5 +189,49 @@ it('refuses policies whose assertions do not hold, by the one who would be let i
     code: 2,
     out: '',
     err: `trustplane: ${file}:9:5: assert.1: only: does not hold: spiffe://b: GET /v1/x is allowed by p/all (ERR_POLICY)\n`,
+  });
+});
+
+describe('fmt', () => {
+  const formed = `apiVersion: trustplane/v1
+kind: Policy
+metadata: { name: p }
+service: spiffe://a/b
+rules:
+  - id: a
+    from: anyone
+    allow: [/a]
+`;
+  const other = ['service: spiffe://a/b', 'rules: [{ id: a, from: anyone, allow: [/a] }]'];
+
+  it('prints one policy in its form', async () => {
+    const file = write('print.yaml', ...other);
+    expect(await policy('fmt', file)).toEqual({ code: 0, out: formed, err: '' });
+    const { out } = await policy('fmt', file, '-o', 'json');
+    expect(JSON.parse(out)).toEqual({ files: [{ file, changed: true, text: formed }] });
+  });
+
+  it('names files in another form, writes them, and then finds none', async () => {
+    const file = write('write.yaml', ...other);
+    const checked = await policy('fmt', '--check', ...examples, file);
+    expect(checked.code).toBe(7);
+    expect(checked.err).toContain(`${file}: is in another form`);
+    expect(await policy('fmt', '--write', file)).toMatchObject({
+      code: 0,
+      out: `${file}: written\n0 in form already, 1 changed\n`,
+    });
+    expect(readFileSync(file, 'utf8')).toBe(formed);
+    expect(await policy('fmt', '--check', ...examples, file)).toMatchObject({
+      code: 0,
+      out: `${examples.length + 1} in form already, 0 changed\n`,
+    });
+  });
+
+  it('refuses what it cannot do, and what is no policy', async () => {
+    const bad = write('nothing.yaml', 'rules: 1');
+    expect((await policy('fmt', ...examples)).code).toBe(2);
+    expect((await policy('fmt', '--write', '-')).code).toBe(2);
+    expect((await policy('fmt', '--write', '--check', bad)).code).toBe(2);
+    expect(await policy('fmt', bad)).toMatchObject({ code: 2 });
   });
 });

@@ -6,6 +6,7 @@ import { applyCommand, rollbackCommand } from './policy-apply-command.ts';
 import { whatCanCommand, whoCanCommand } from './policy-access-command.ts';
 import { diffCommand } from './policy-diff-command.ts';
 import { explainCommand } from './policy-explain-command.ts';
+import { formatCommand } from './policy-format-command.ts';
 import { lintCommand } from './policy-lint-command.ts';
 import {
   historyCommand,
@@ -18,6 +19,7 @@ const EXAMPLES = `
 Examples:
   trustplane policy check policies/*.yaml
   trustplane policy test policies/*.yaml
+  trustplane policy fmt --write policies/*.yaml
   trustplane policy explain policies/*.yaml --as spiffe://example.org/web --request 'GET /v1/charges'
   trustplane policy apply -f policies/ --reason 'CHG-7: billing may read' --wait
   trustplane policy status`;
@@ -58,6 +60,7 @@ export function policyCommand(io: Io): Command {
         .action((files: string[], options: OutputOptions) => test(io, files, options)),
     )
     .addCommand(explainCommand(io))
+    .addCommand(formatCommand(io))
     .addCommand(lintCommand(io))
     .addCommand(diffCommand(io))
     .addCommand(whoCanCommand(io))

@@ -356,6 +356,11 @@ export const errorCodes = {
   // authz
   ERR_POLICY: ['invalid', 'A policy is malformed or contradicts itself.'],
   ERR_POLICY_PATTERN: ['invalid', 'A pattern, method or IP range of a policy is malformed.'],
+  ERR_POLICY_FORMAT: ['precondition', 'A policy file is written in another form than its own.'],
+  ERR_POLICY_TOO_COMPLEX: [
+    'exhausted',
+    'Policies overlap in too many ways for a question about all requests to be answered.',
+  ],
   ERR_POLICY_TEST: ['precondition', 'A test of a policy came out otherwise than it says.'],
   // policies: versions of the policies in the control plane
   ERR_POLICY_SET: ['invalid', 'The files, author or reason of a version are out of bounds.'],
