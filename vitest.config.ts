@@ -17,7 +17,7 @@ export default defineConfig({
           name: 'unit',
           include: [
             'src/**/*.test.ts',
-            'test/{fakes,fuzz,programs,suites}/**/*.test.ts',
+            'test/{differential,fakes,fuzz,programs,suites}/**/*.test.ts',
             'scripts/**/*.test.ts',
           ],
           testTimeout: 60_000,

@@ -1,0 +1,287 @@
+import type { SeededRandom } from '../programs/seeded-random.ts';
+import type {
+  OperationDocument,
+  PolicyDocument,
+  RuleDocument,
+  Texts,
+  WhenDocument,
+} from './policy-document.ts';
+
+/** What policies and requests of one world speak of. */
+export interface World {
+  readonly ports: readonly number[];
+  readonly now: number;
+}
+
+export const domains = {
+  own: 'prod.example',
+  federated: 'partner.example',
+  unknown: 'evil.example',
+};
+const paths = [
+  '/ns/shop/sa/web',
+  '/ns/shop/sa/web2',
+  '/ns/cart/sa/web',
+  '/ns/shop',
+  '/ns/shop/sa/web/x',
+];
+const tenants = ['/tenant/a/sa/x', '/tenant/b/sa/x', '/tenant/a1/sa/x', '/tenant/v1/sa/y'];
+/** Everybody who calls. */
+export const callers: readonly string[] = [
+  ...[...paths, ...tenants].map((path) => `spiffe://${domains.own}${path}`),
+  ...[...paths.slice(0, 3), tenants[0]].map((path) => `spiffe://${domains.federated}${path}`),
+  `spiffe://${domains.unknown}${paths[0]}`,
+];
+const basePaths = [
+  '/v1',
+  '/v10',
+  '/v1/charges',
+  '/v1/charges/12',
+  '/v1/a',
+  '/v1/tenants/a/settings',
+  '/v2/a/b',
+  '/v1/tenants/a1/x',
+  '/admin',
+  '/admin/users/1',
+  '/files/x.txt',
+  '/a/a',
+  '/a/v1',
+  '/ledger.v1.Api/Get',
+];
+export const baseHosts: readonly string[] = [
+  'api.example',
+  'a.api.example',
+  'a.b.api.example',
+  'other.example',
+];
+export const methods: readonly string[] = ['GET', 'POST', 'PUT', 'DELETE'];
+export const texts: readonly string[] = [
+  'a,b',
+  ' x',
+  'INC-1',
+  'INC-22',
+  'x',
+  'xy',
+  'a b',
+  'é',
+  'INC-',
+];
+export const headerNames: readonly string[] = ['x-ticket', 'x-role'];
+export const queryNames: readonly string[] = ['limit', 'q'];
+export const claimNames: readonly string[] = ['sub', 'groups', 'team'];
+export const issuers: readonly string[] = ['https://sso.example', 'https://sso.example/'];
+export const mappedNames: readonly string[] = ['x-user', 'x-tenant-id'];
+export const sources: readonly string[] = ['127.0.0.1', '127.0.0.2', '127.0.1.2', '127.8.0.1'];
+const ranges = [
+  '127.0.0.0/24',
+  '127.0.0.2',
+  '127.0.0.0/16',
+  '127.8.0.0/13',
+  '127.0.1.2/32',
+  '127.0.0.0/8',
+];
+const services = ['ledger.v1.Api/Get', 'ledger.v1.Api/*', 'ledger.v1.Admin/Get'];
+const MINUTE_MS = 60_000;
+
+/** Makes policies for one service, of the whole language. */
+export class PolicyMaker {
+  readonly #random: SeededRandom;
+  readonly #world: World;
+
+  constructor(random: SeededRandom, world: World) {
+    this.#random = random;
+    this.#world = world;
+  }
+
+  make(service: PolicyDocument['service']): readonly PolicyDocument[] {
+    const names = ['a', 'b', 'a-b'].slice(0, 1 + (this.#chance(50) ? 0 : this.#random(3)));
+    const policies = names.map((name) => this.#policy(name, service));
+    return this.#chance(50) ? policies : policies.toReversed();
+  }
+
+  #policy(name: string, service: PolicyDocument['service']): PolicyDocument {
+    const rules = Array.from({ length: 1 + this.#random(5) }, (_, at) => this.#rule(at));
+    const sets = { team: [this.#id(), this.#id()] };
+    const isSaid = JSON.stringify(rules).includes('"$team"');
+    return {
+      metadata: { name },
+      service,
+      ...this.#maybe(30, () => ({ mode: this.#mode() })),
+      ...this.#maybe(15, () => ({ request: { path: { matrixParameters: 'allow' as const } } })),
+      ...(isSaid && { sets }),
+      rules: this.#chance(50) ? rules : rules.toReversed(),
+    };
+  }
+
+  #mode(): NonNullable<PolicyDocument['mode']> {
+    const stage = this.#one(['observe', 'canary', 'canary', 'enforce'] as const);
+    if (stage !== 'canary') return { stage };
+    return { stage, percent: this.#one([0, 1, 30, 50, 99, 100]) };
+  }
+
+  #rule(at: number): RuleDocument {
+    const id = `r${this.#one(['', '-', '.'])}${at}`;
+    if (this.#chance(20)) return this.#tenantRule(id);
+    const isDeny = this.#chance(35);
+    const operations = this.#some(3, () => this.#operation());
+    const rule = {
+      id,
+      from: this.#from(),
+      ...this.#maybe(40, () => ({ when: this.#when() })),
+    };
+    if (isDeny) return { ...rule, deny: operations };
+    // A claim is mapped of a token whose issuer the rule names.
+    const hasToken = 'when' in rule && rule.when.jwt !== undefined;
+    const values = hasToken ? ['jwt.sub', 'jwt.sub', 'web'] : ['source.id', 'web', 'ops'];
+    return { ...rule, allow: operations, ...this.#maybe(40, () => ({ map: this.#map(values) })) };
+  }
+
+  /** One with captures. */
+  #tenantRule(id: string): RuleDocument {
+    const from = [`spiffe://${domains.own}/tenant/{t}/sa/*`];
+    const operations = this.#one<readonly OperationDocument[]>([
+      ['GET /v1/tenants/{t}/**'],
+      ['/v1/tenants/{t}/settings', 'ANY /{t}/**'],
+      [{ paths: ['/{v}/tenants/{t}/*'], methods: ['GET', 'PUT'] }],
+      [{ paths: ['/{t}/{t}', '/a/{t}'] }],
+      [{ hosts: ['{t}.api.example'] }],
+      [{ hosts: ['{t}.api.example'], paths: ['/v1/**'] }],
+    ]);
+    if (this.#chance(20)) return { id, from, deny: operations };
+    return {
+      id,
+      from,
+      allow: operations,
+      ...this.#maybe(50, () => ({ map: this.#map(['tenant-{t}', '{t}']) })),
+    };
+  }
+
+  #from(): RuleDocument['from'] {
+    if (this.#chance(15)) return this.#one(['authenticated', 'anyone'] as const);
+    const ids = this.#some(2, () => (this.#chance(15) ? '$team' : this.#id()));
+    if (this.#chance(15)) {
+      const id = this.#id().replace(/^spiffe:\/\/[^/]*/u, 'spiffe://*');
+      return {
+        ids: [id],
+        anyTrustDomain: true,
+        ...this.#maybe(40, () => ({ except: [this.#id()] })),
+      };
+    }
+    return this.#chance(30) ? { ids, except: this.#some(2, () => this.#id()) } : ids;
+  }
+
+  #id(): string {
+    const id = this.#one(callers);
+    const domain = `spiffe://${id.split('/')[2] ?? ''}`;
+    return `${domain}${this.#pattern(id.slice(domain.length))}`;
+  }
+
+  /** A path, or what is more general. */
+  #pattern(path: string): string {
+    const parts = path.split('/').slice(1);
+    const isOpen = this.#chance(30);
+    const kept = isOpen ? parts.slice(0, this.#random(parts.length + 1)) : parts;
+    const spelled = kept.map((part) => (this.#chance(25) ? this.#glob(part) : part));
+    return `/${[...spelled, ...(isOpen ? ['**'] : [])].join('/')}`;
+  }
+
+  #glob(part: string): string {
+    const at = this.#random(part.length + 1);
+    return this.#one([
+      '*',
+      '*',
+      `${part.slice(0, at)}*`,
+      `*${part.slice(at)}`,
+      `${part.slice(0, 1)}*${part.slice(-1)}`,
+    ]).replaceAll('**', '*');
+  }
+
+  #operation(): OperationDocument {
+    if (this.#chance(45)) {
+      const method = this.#one(['', 'ANY ', ...methods.map((name) => `${name} `)]);
+      return `${method}${this.#pattern(this.#one(basePaths))}`;
+    }
+    if (this.#chance(15)) {
+      const grpc = this.#some(2, () => this.#one(services));
+      return { grpc, ...this.#maybe(20, () => ({ hosts: [this.#host()] })) };
+    }
+    if (this.#chance(10)) return { port: this.#one(this.#world.ports) };
+    const operation = {
+      ...this.#maybe(50, () => ({ methods: this.#some(2, () => this.#one(methods)) })),
+      ...this.#maybe(60, () => ({
+        paths: this.#some(2, () => this.#pattern(this.#one(basePaths))),
+      })),
+      ...this.#maybe(40, () => ({ hosts: this.#some(2, () => this.#host()) })),
+      ...this.#maybe(15, () => ({ port: this.#some(2, () => this.#one(this.#world.ports)) })),
+      ...this.#maybe(25, () => ({ query: { [this.#one(queryNames)]: this.#texts() } })),
+    };
+    return Object.keys(operation).length === 0 ? '/v1/**' : operation;
+  }
+
+  #host(): string {
+    const labels = this.#one(baseHosts).split('.');
+    if (this.#chance(25)) return ['**', ...labels.slice(1)].join('.');
+    return this.#chance(25) ? ['*', ...labels.slice(1)].join('.') : labels.join('.');
+  }
+
+  #texts(): Texts {
+    const text = (): string => {
+      const whole = this.#one(texts);
+      return this.#chance(50) ? whole : this.#one(['*', 'INC-*', `${whole.slice(0, 1)}*`, '*2']);
+    };
+    return this.#chance(70) ? text() : this.#some(2, text);
+  }
+
+  #when(): WhenDocument {
+    const kind = this.#random(6);
+    const { now } = this.#world;
+    const instant = (): string => new Date(now + (this.#random(3) - 1) * MINUTE_MS).toISOString();
+    const headers = { [this.#one(headerNames)]: this.#header() };
+    if (kind === 0) return { 'source.ip': this.#some(2, () => this.#one(ranges)) };
+    if (kind === 1) return { 'destination.ip': [this.#one(ranges)] };
+    if (kind === 2) return { time: this.#one([{ from: instant() }, { until: instant() }]) };
+    if (kind === 3)
+      return { jwt: { issuer: this.#one(issuers), ...this.#maybe(70, () => this.#claims()) } };
+    if (kind === 4)
+      return { headers, ...this.#maybe(30, () => ({ 'source.ip': [this.#one(ranges)] })) };
+    return { headers };
+  }
+
+  #header(): NonNullable<WhenDocument['headers']>[string] {
+    const pattern = this.#texts();
+    if (this.#chance(50)) return pattern;
+    return {
+      pattern,
+      ...this.#maybe(70, () => ({ values: this.#one(['every', 'some'] as const) })),
+    };
+  }
+
+  #claims(): Pick<NonNullable<WhenDocument['jwt']>, 'claims'> {
+    const name = this.#one(claimNames);
+    return { claims: { [name]: this.#chance(50) ? this.#texts() : { contains: this.#texts() } } };
+  }
+
+  #map(values: readonly string[]): Record<string, string> {
+    return Object.fromEntries(this.#some(2, () => [this.#one(mappedNames), this.#one(values)]));
+  }
+
+  #chance(percent: number): boolean {
+    return this.#random(100) < percent;
+  }
+
+  #maybe<Value extends object>(percent: number, make: () => Value): Partial<Value> {
+    return this.#chance(percent) ? make() : {};
+  }
+
+  #one<Value>(values: readonly Value[]): Value {
+    const value = values[this.#random(values.length)];
+    if (value === undefined) throw new Error('there is nothing to choose from');
+    return value;
+  }
+
+  /** One to `most`, each once. */
+  #some<Value>(most: number, make: () => Value): Value[] {
+    const made = Array.from({ length: 1 + this.#random(most) }, make);
+    return [...new Map(made.map((value) => [JSON.stringify(value), value])).values()];
+  }
+}

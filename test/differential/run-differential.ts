@@ -1,0 +1,191 @@
+import { createSeededRandom } from '../programs/seeded-random.ts';
+import type { CertificateShapes } from './certificate-shapes.ts';
+import { Engine } from './engine.ts';
+import { evaluate, type Question, type Verdict } from './evaluate.ts';
+import type { PolicyDocument } from './policy-document.ts';
+import { domains, PolicyMaker, type World } from './random-policies.ts';
+import { type Asked, QuestionMaker } from './random-questions.ts';
+
+const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
+const pattern = `spiffe://${domains.own}/ns/*/sa/api`;
+/** Whose policies they are, and what is called. */
+const services: readonly (readonly [PolicyDocument['service'], Question['service']])[] = [
+  [SERVICE, { id: SERVICE }],
+  [SERVICE, { id: SERVICE, extension: 'other' }],
+  [pattern, { id: SERVICE }],
+  [pattern, { id: SERVICE }],
+  [`spiffe://${domains.own}/ns/**`, { id: SERVICE }],
+  [{ contextExtension: 'ledger' }, { extension: 'ledger' }],
+  [{ contextExtension: 'ledger' }, { id: SERVICE, extension: 'ledger' }],
+  [{ contextExtension: 'ledger' }, { id: SERVICE, extension: 'ledger' }],
+];
+/** The first of them, once in a while. */
+const elsewhere: readonly (readonly [PolicyDocument['service'], Question['service']])[] = [
+  [SERVICE, { id: `${SERVICE}2` }],
+  [pattern, { id: `spiffe://${domains.own}/ns/a/b/sa/api` }],
+  [{ contextExtension: 'ledger' }, { extension: 'Ledger' }],
+];
+
+export interface Difference {
+  /** Asks it again: `SEED` and the number of the case. */
+  readonly replay: string;
+  readonly expected: Verdict;
+  readonly got: string;
+  readonly asked: Asked;
+  readonly policies: readonly PolicyDocument[];
+}
+
+export interface Outcome {
+  readonly decisions: number;
+  /** Policies that the checker refuses, because they make no sense. */
+  readonly refused: number;
+  readonly reasons: ReadonlyMap<string, number>;
+  readonly differences: readonly Difference[];
+}
+
+export interface DifferentialOptions {
+  readonly seed: number;
+  readonly cases: number;
+  readonly questions: number;
+  readonly world: World;
+  readonly shapes: CertificateShapes;
+  /** Ends with the first. */
+  readonly stopsAtFirst?: boolean;
+  /** Of one case alone. */
+  readonly only?: number | undefined;
+}
+
+/** Has the engine and the second evaluator decide the same questions, in this process. */
+export function runDifferential(options: DifferentialOptions): Outcome {
+  const { seed, cases, questions, world, shapes, only } = options;
+  const engine = new Engine(shapes, world.now);
+  const share = createShare(engine, world);
+  const reasons = new Map<string, number>();
+  const differences: Difference[] = [];
+  let decisions = 0;
+  let refused = 0;
+  for (let number = only ?? 0; number < (only === undefined ? cases : only + 1); number++) {
+    const random = createSeededRandom(seed + number * 7_919);
+    const places = random(20) === 0 ? elsewhere : services;
+    const [service, place] = places[random(places.length)] ?? [SERVICE, { id: SERVICE }];
+    const policies = new PolicyMaker(random, world).make(service);
+    try {
+      engine.load(policies);
+    } catch {
+      refused++;
+      continue;
+    }
+    const ask = new QuestionMaker(random, world);
+    const asked = Array.from({ length: questions }, () => ask.make(policies, place));
+    const got = asked.map((question) => engine.ask(question));
+    for (const [at, question] of asked.entries()) {
+      const expected = evaluate(policies, question, share);
+      const decision = got[at];
+      decisions++;
+      reasons.set(expected.reason, (reasons.get(expected.reason) ?? 0) + 1);
+      const difference = decision === undefined ? 'nothing' : differenceOf(expected, decision);
+      if (difference === undefined) continue;
+      const replay = `SEED=${seed} CASE=${number}`;
+      differences.push({ replay, expected, got: difference, asked: question, policies });
+      if (options.stopsAtFirst === true) return { decisions, refused, reasons, differences };
+    }
+  }
+  return { decisions, refused, reasons, differences };
+}
+
+/**
+ * Which callers a canary has is the engine's own choice; that it depends on nothing but the caller and
+ * the percentage, and has about so many, is not.
+ */
+function createShare(engine: Engine, world: World): (id: string, percent: number) => boolean {
+  const known = new Map<string, boolean>();
+  return (id, percent) => {
+    if (percent <= 0 || percent >= 100) return percent >= 100;
+    const key = `${percent} ${id}`;
+    let isIn = known.get(key);
+    if (isIn === undefined) {
+      loadCanary(engine, percent);
+      isIn = isAllowed(engine, world, id);
+      known.set(key, isIn);
+    }
+    return isIn;
+  };
+}
+
+function loadCanary(engine: Engine, percent: number): void {
+  engine.load([
+    {
+      metadata: { name: 'canary' },
+      service: SERVICE,
+      mode: { stage: 'canary', percent },
+      rules: [{ id: 'r', from: 'authenticated', allow: ['/**'] }],
+    },
+  ]);
+}
+
+function isAllowed(engine: Engine, { now }: World, id: string): boolean {
+  const { reason } = engine.ask({
+    as: id,
+    service: { id: SERVICE },
+    caller: { id },
+    http: { method: 'GET', target: '/', host: 'a', lines: [] },
+    sourceIp: '127.0.0.1',
+    destinationIp: '127.0.0.1',
+    port: 1,
+    now,
+  });
+  return reason === 'allowed_by_rule';
+}
+
+/** Which of so many callers a canary has; the engine believes names. */
+export function canaryShare(
+  engine: Engine,
+  world: World,
+  percent: number,
+  count: number,
+): ReadonlySet<string> {
+  const ids = Array.from({ length: count }, (_, at) => `spiffe://${domains.own}/sa/${at}`);
+  loadCanary(engine, percent);
+  return new Set(ids.filter((id) => isAllowed(engine, world, id)));
+}
+
+/** Undefined: it is decided alike, down to the headers. */
+export function differenceOf(
+  expected: Verdict,
+  decision: ReturnType<Engine['ask']>,
+): string | undefined {
+  const { reason, policy, ruleId, isAllowed, observed, headers, removedHeaders } = decision;
+  const rule = ruleId === undefined ? undefined : `${policy ?? ''}/${ruleId}`;
+  const said = `${reason} ${rule ?? ''} observed ${observed.toSorted().join(' ')}`;
+  const isSame =
+    reason === expected.reason &&
+    rule === expected.rule &&
+    isAllowed === (expected.reason === 'allowed_by_rule') &&
+    observed.toSorted().join() === expected.observed.join();
+  if (!isSame) return said;
+  if (!isAllowed) return headers.size > 0 ? `${said} with headers` : undefined;
+  return headersDiffer(expected, headers, removedHeaders)
+    ? `${said} writes ${JSON.stringify([...headers])} removes ${removedHeaders.join(' ')}`
+    : undefined;
+}
+
+function headersDiffer(
+  { owned }: Verdict,
+  headers: ReadonlyMap<string, string>,
+  removed: readonly string[],
+): boolean {
+  const written = [...owned].filter(([, value]) => value !== undefined);
+  if (headers.size !== written.length) return true;
+  if (written.some(([name, value]) => headers.get(name) !== value)) return true;
+  const spellings = [...owned.keys()].flatMap(spellingsOf).filter((name) => !headers.has(name));
+  return spellings.toSorted().join() !== removed.toSorted().join();
+}
+
+/** With `_` in the place of any `-`. */
+function spellingsOf(name: string): readonly string[] {
+  const [first = '', ...rest] = name.split('-');
+  return rest.reduce<readonly string[]>(
+    (made, part) => made.flatMap((start) => [`${start}-${part}`, `${start}_${part}`]),
+    [first],
+  );
+}
