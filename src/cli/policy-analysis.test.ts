@@ -44,7 +44,7 @@ it('lints with place, code and what to do', async () => {
   const { code, out } = await policy('lint', file);
   expect(code).toBe(0);
   expect(out.split('\n')).toContain(line);
-  expect(out).toContain('0 errors, 1 warnings');
+  expect(out).toContain('errors 0, warnings 1');
   expect((await policy('lint', file, '--strict')).code).toBe(1);
   expect(JSON.parse((await policy('lint', file, '-o', 'json')).out)).toMatchObject({
     warnings: 1,
@@ -73,7 +73,7 @@ it('tells what differs, with a test that the new policy passes', async () => {
   expect(await policy('diff', file, wider)).toEqual({
     code: 1,
     out: [
-      '+ widened at spiffe://a/b: no rule -> p/reads (1 classes of requests)',
+      '+ widened at spiffe://a/b: no rule -> p/reads (1 class of requests)',
       '    - { as: spiffe://a/c, request: POST /x, expect: allow, rule: reads }',
       '',
     ].join('\n'),

@@ -65,7 +65,7 @@ function formatDiff(
   formatTest: (test: Readonly<Record<string, unknown>>) => string,
 ): string {
   const said = changes.flatMap(({ kind, service, before, after, classes, test }) => [
-    `${marks[kind]} ${kind} at ${service.spiffeId ?? service.contextExtension ?? ''}: ${listed(before)} -> ${listed(after)} (${classes} classes of requests)`,
+    `${marks[kind]} ${kind} at ${service.spiffeId ?? service.contextExtension ?? ''}: ${listed(before)} -> ${listed(after)} (${classes} ${classes === 1 ? 'class' : 'classes'} of requests)`,
     `    ${formatTest(test)}`,
   ]);
   const set = settings.map(

@@ -66,9 +66,7 @@ async function lint(io: Io, files: readonly string[], options: LintCommandOption
     ({ file, line, column, severity, code, message, fix }) =>
       `${file}:${line}:${column}: ${severity}: ${code}: ${message}; ${fix}`,
   );
-  const text = [...lines, `${errors} errors, ${warnings} warnings, ${infos} informations`].join(
-    '\n',
-  );
+  const text = [...lines, `errors ${errors}, warnings ${warnings}, infos ${infos}`].join('\n');
   print(io, options.output, { errors, warnings, infos, findings: sorted }, text);
   if (errors > 0 || (options.strict === true && warnings > 0)) throw new Finished(1);
 }

@@ -1,3 +1,5 @@
+import { TrustplaneError } from '../../spiffe/errors.ts';
+
 /** What an analysis may cost, in steps of about a microsecond. */
 export class Budget {
   #left: number;
@@ -14,10 +16,11 @@ export class Budget {
 }
 
 /** Neither proven nor refuted; whoever asks decides what that means, and never takes it for a yes. */
-export class TooComplex extends Error {
-  override name = 'TooComplex';
-
+export class TooComplex extends TrustplaneError {
   constructor() {
-    super('too complex to prove');
+    super(
+      'ERR_POLICY_TOO_COMPLEX',
+      'the policies overlap in too many ways to tell; ask about fewer of them, or divide the service',
+    );
   }
 }

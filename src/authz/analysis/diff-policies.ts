@@ -1,7 +1,7 @@
-import { canonicalText } from '../canonical-text.ts';
 import { compilePlan } from '../compile-plan.ts';
 import { decide } from '../decide.ts';
 import type { Decision } from '../decision.ts';
+import { Pattern } from '../pattern.ts';
 import type { Plan } from '../plan.ts';
 import type { Policy } from '../policy.ts';
 import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
@@ -207,13 +207,11 @@ function byText(policies: readonly Policy[]): Map<string, AnalysedRule> {
 }
 
 /** All that a rule says, sets and stage too. */
-function textOf(
-  { apiVersion, kind, service, sets, mode }: Policy,
-  rule: Policy['rules'][number],
-): string {
-  const stage = mode && { stage: mode.stage, percent: mode.percent };
-  const alone = { apiVersion, kind, service, mode: stage, metadata: { name: '' }, rules: [rule] };
-  return canonicalText([{ ...alone, sets: usedSets(rule, sets) }]);
+function textOf({ sets, mode }: Policy, rule: Policy['rules'][number]): string {
+  const all = [mode?.stage, mode?.percent, usedSets(rule, sets), rule];
+  return JSON.stringify(all, (_, value: unknown) =>
+    value instanceof Pattern ? value.text : value,
+  );
 }
 
 function usedSets({ from }: Policy['rules'][number], sets: Policy['sets']): Policy['sets'] {

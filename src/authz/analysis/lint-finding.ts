@@ -32,6 +32,7 @@ export const lintCodes = {
   'unstripped-header': 'warning',
   expired: 'warning',
   'test-misses-rule': 'warning',
+  'policy-without-tests': 'info',
   'rule-without-test': 'info',
   'unused-set': 'info',
   'allow-meets-deny': 'info',

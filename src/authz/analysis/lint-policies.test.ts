@@ -3,7 +3,7 @@ import { policyOf, WEB } from '../../../test/fakes/test-policies.ts';
 import { lintPolicies } from './lint-policies.ts';
 
 const now = Date.parse('2027-01-01T00:00:00Z');
-const quiet = new Set(['rule-without-test', 'allow-authenticated']);
+const quiet = new Set(['policy-without-tests', 'allow-authenticated']);
 
 /** `code path: message` of what is found. */
 function lint(rules: readonly object[], more: object = {}, trustDomains?: readonly string[]) {

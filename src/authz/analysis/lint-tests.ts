@@ -31,6 +31,16 @@ export function lintTests(policies: readonly Policy[], now: number): LintFinding
         ),
       ];
     });
+    if (policy.tests === undefined)
+      return [
+        finding(
+          'policy-without-tests',
+          name,
+          ['rules'],
+          'has no tests',
+          'add tests; trustplane policy diff shows requests to start from',
+        ),
+      ];
     const untested = policy.rules.flatMap(({ id }, at) =>
       tested.has(id)
         ? []
