@@ -56,7 +56,7 @@ export class CallerReader {
   callersOf(request: CheckRequest): Callers {
     const peer = this.#peerOf(request.source);
     const caller = this.#forwardedBy(peer, request);
-    const token = this.#tokens && this.#tokenOf(this.#tokens, peer, request);
+    const token = this.#tokens && this.#tokenOf(this.#tokens, peer, caller, request);
     if (token === undefined) return { caller, credential: 'x509-svid' };
     if (caller === 'unauthenticated') return { caller: token, credential: 'jwt-svid' };
     // Beside a certificate a token that is not good says nothing.
@@ -91,6 +91,7 @@ export class CallerReader {
   #tokenOf(
     tokens: TokenReader,
     peer: Caller,
+    caller: Caller,
     request: CheckRequest,
   ): Exclude<Caller, 'unauthenticated'> | undefined {
     const peerId = typeof peer === 'string' ? undefined : peer.toString();
@@ -99,7 +100,8 @@ export class CallerReader {
       peers !== undefined &&
       (peerId === undefined || !peers.some((pattern) => pattern.matches(peerId)));
     if (isBound) return undefined;
-    return tokens.callerOf(request, peerId ?? request.source.ip ?? '');
+    const isKnown = typeof caller !== 'string';
+    return tokens.callerOf(request, isKnown ? caller.toString() : (request.source.ip ?? ''));
   }
 
   #judge(spiffeId: SpiffeId, issuedAt: number, serialNumber?: string): Caller {

@@ -43,7 +43,7 @@ const MAX_SIGNATURE_BYTES = 512;
 const LEEWAY_MS = 30_000;
 const MAX_VERIFIED = 4_096;
 const MAX_REFUSED = 4_096;
-const budget = { perSource: 20, inAll: 500 };
+const budget = { perSource: 100, inAll: 500 };
 
 /**
  * Tells who calls from a JWT-SVID in a header (JWT-SVID §5). Never waits: signatures are verified at
