@@ -30,14 +30,14 @@ export interface ShownSvid {
 export function judgeSvid(
   svid: ShownSvid,
   kind: 'x509Authorities' | 'jwtAuthorities',
-  { trust, findRevocation }: Trust,
+  by: Trust,
 ): Exclude<Caller, 'unauthenticated' | 'bad_svid'> {
-  const { own, federated, terms } = trust();
+  const { own, federated, terms } = by.trust();
   const { spiffeId } = svid;
   const { trustDomain } = spiffeId;
   const bundle = trustDomain.equals(own.trustDomain) ? own : federated.get(trustDomain.name);
   if (bundle === undefined || bundle[kind].length === 0 || !isAccepted(terms, spiffeId)) {
     return 'unknown_trust_domain';
   }
-  return findRevocation(svid) === undefined ? spiffeId : 'revoked';
+  return by.findRevocation(svid) === undefined ? spiffeId : 'revoked';
 }

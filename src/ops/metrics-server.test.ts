@@ -39,6 +39,18 @@ describe('the metrics endpoint', () => {
     expect((await scrape(port, '/')).status).toBe(404);
   });
 
+  it('shows what others have to show, as it is then', async () => {
+    const pages = new Map<string, () => string>();
+    const readiness = new Readiness(new FakeClock());
+    const server = await serveMetrics({ host, port: 0 }, createMetrics(), readiness, pages);
+    onTestFinished(() => server.close());
+    expect((await scrape(server.port, '/x.json')).status).toBe(404);
+    pages.set('/x.json', () => '{"keys":[]}');
+    const response = await scrape(server.port, '/x.json?a=b');
+    expect(response.headers.get('content-type')).toBe('application/json');
+    expect(await response.json()).toEqual({ keys: [] });
+  });
+
   it('answers a scraper while others hold all connections, closing the oldest of them', async () => {
     const port = await serve();
     const held = await Promise.all(Array.from({ length: 64 }, () => openSocket(port, 'GET /')));

@@ -9,9 +9,9 @@ import { createRunFolder } from '../programs/run-folder.ts';
 import { launchSidecars } from '../programs/sidecar-pair.ts';
 import { requestUnix } from '../programs/unix-http.ts';
 
-const [clientId, serverId, jobId] = ['client', 'server', 'job'].map(
-  (name) => `spiffe://example.org/${name}`,
-) as [string, string, string];
+const clientId = 'spiffe://example.org/client';
+const serverId = 'spiffe://example.org/server';
+const jobId = 'spiffe://example.org/job';
 
 /** A mesh whose server takes tokens beside mTLS, and tells the application whose they are, signed. */
 async function launch() {
