@@ -56,6 +56,8 @@ it.each([
   ['example.com.:8080', 'example.com'],
   ['example.com:', 'example.com'],
   ['[::1]:80', '[::1]'],
+  ['[::1]', '[::1]'],
+  ['BAN\u212A.example', 'ban\u212A.example'],
 ])('takes the host %s for %s', (host, canonical) => {
   expect(canonicalHost(host)).toBe(canonical);
 });

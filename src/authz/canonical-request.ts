@@ -37,9 +37,14 @@ function hasOnlyPlainEscapes(path: string): boolean {
   return true;
 }
 
+/** Other letters have no case in a host: U+212A is no k. */
+function asciiLower(text: string): string {
+  return text.replaceAll(/[A-Z]/gu, (letter) => letter.toLowerCase());
+}
+
 /** Lower case, without port and final dot. */
 export function canonicalHost(host: string): string {
-  const lower = host.toLowerCase().replace(/:\d*$/u, '');
+  const lower = asciiLower(host).replace(/:\d*$/u, '');
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
 }
 

@@ -75,6 +75,16 @@ describe('a CheckRequest as Envoy writes it', () => {
     expect(http?.headers('x-empty')).toEqual(['']);
   });
 
+  it('has rules see each part of what the proxy may have joined', () => {
+    const { http } = parseCheckRequest(
+      request({ headers: { 'x-ticket': 'INC-1,evil', date: 'Mon, 1', one: 'a' } }),
+    );
+    expect(http?.headers('x-ticket')).toEqual(['INC-1,evil', 'INC-1', 'evil']);
+    expect(http?.headers('date')).toEqual(['Mon, 1', 'Mon', '1']);
+    expect(http?.headers('one')).toEqual(['a']);
+    expect(http?.lines('x-ticket')).toEqual(['INC-1,evil']);
+  });
+
   it('reads UTF-8, and makes of other bytes what no rule can name', () => {
     const headers = [header('x', 'grün'), header('x', Buffer.from([0x67, 0xfc]))];
     const { http } = parseCheckRequest(request({ header_map: { headers } }));

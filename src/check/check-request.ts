@@ -165,6 +165,8 @@ export class HttpAttributes {
   /** Octets of a body came with the request. */
   readonly hasBody: boolean;
   readonly #bytes: Uint8Array;
+  /** Lines are told apart. */
+  readonly #hasLines: boolean;
   /** Where the entries of the headers begin and end, by turns. */
   readonly #entries: number[] = [];
 
@@ -186,6 +188,7 @@ export class HttpAttributes {
       else if (cursor.field === 13) lines = only(lines, inner(cursor), cursor);
     }
     // Where both are there, the lines are those that were not joined.
+    this.#hasLines = lines !== undefined;
     if (lines !== undefined) this.#entries.length = 0;
     while (lines?.next() === true) if (lines.field === 1) this.#addEntry(lines);
     this.method = method ?? '';
@@ -194,8 +197,19 @@ export class HttpAttributes {
     this.hasBody = hasBody;
   }
 
-  /** The value of each line with the name, which is in lower case. @throws TrustplaneError ERR_CHECK_REQUEST */
+  /**
+   * What a rule has to see of the lines with the name, which is in lower case. A proxy that does not tell
+   * lines apart (no `encode_raw_headers`) joins them by commas, so of a value with commas each part counts
+   * too. @throws TrustplaneError ERR_CHECK_REQUEST
+   */
   headers(name: string): readonly string[] {
+    const lines = this.lines(name);
+    if (this.#hasLines || !lines.some((line) => line.includes(','))) return lines;
+    return lines.flatMap((line) => [line, ...line.split(',').map((part) => part.trim())]);
+  }
+
+  /** The value of each line with the name, as the proxy tells it. @throws TrustplaneError ERR_CHECK_REQUEST */
+  lines(name: string): readonly string[] {
     const found: string[] = [];
     for (let index = 0; index < this.#entries.length; index += 2) {
       const value = this.#valueAt(index, name);

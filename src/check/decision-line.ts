@@ -96,7 +96,7 @@ export class DecisionLines {
   #shownHeaders(http: HttpAttributes): void {
     let before = ',"headers":{';
     for (const name of this.#listed) {
-      const values = http.headers(name);
+      const values = http.lines(name);
       if (values.length === 0) continue;
       this.#out.raw(before);
       this.#out.text(name);

@@ -42,7 +42,7 @@ export class ForwardedCallers {
    * client without a certificate would else be taken for it.
    */
   callerOf(http: HttpAttributes, now: number): ShownSvid | 'unauthenticated' | 'bad_svid' {
-    const [line, ...others] = http.headers(HEADER);
+    const [line, ...others] = http.lines(HEADER);
     if (line === undefined || line === '') return 'unauthenticated';
     const elements = others.length === 0 ? read(line) : [];
     const [caller, ...proxies] = elements.slice(-this.#trustedHops);

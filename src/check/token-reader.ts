@@ -83,7 +83,7 @@ export class TokenReader {
 
   #tokenIn(http: HttpAttributes): { readonly text: string } | 'bad_svid' | undefined {
     const { header } = this.#options;
-    const lines = http.headers(header);
+    const lines = http.lines(header);
     const [line] = lines;
     if (line === undefined) return undefined;
     const text = header === 'authorization' ? /^bearer +(.*)$/iu.exec(line)?.[1] : line;
