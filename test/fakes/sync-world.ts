@@ -10,6 +10,8 @@ import {
   type FederationTerms,
   formatSelector,
   IdScope,
+  type PolicyTexts,
+  policyFile,
   type RegistrationEntry,
   type Revocation,
   type Selector,
@@ -44,6 +46,21 @@ export function testRevocation(id: string, more: Partial<Revocation> = {}): Revo
   };
 }
 
+/** A version of policies with these files, by name and text. */
+export function testPolicies(
+  version: number,
+  texts: Readonly<Record<string, string>>,
+): PolicyTexts {
+  const digit = String(version % 10);
+  return {
+    version,
+    hash: digit.repeat(64),
+    digest: `d${digit}`.repeat(32),
+    createdAt: 1_000 * version,
+    files: Object.entries(texts).map(([name, text]) => policyFile(name, Buffer.from(text))),
+  };
+}
+
 /** A server as far as sync sees it: entries, agents, bundles, revocations, and a hub over them. */
 export class SyncWorld {
   readonly clock: FakeClock = new FakeClock();
@@ -57,6 +74,8 @@ export class SyncWorld {
   >();
   readonly #revocationListeners = new Set<() => void>();
   #revocations: readonly Revocation[] = [];
+  readonly #policyListeners = new Set<() => void>();
+  #policies: PolicyTexts | undefined;
   #lives = 0;
   readonly #epochOf: (life: number) => string;
   readonly agents = {
@@ -123,6 +142,11 @@ export class SyncWorld {
     for (const listener of this.#revocationListeners) listener();
   }
 
+  setPolicies(policies: PolicyTexts | undefined): void {
+    this.#policies = policies;
+    for (const listener of this.#policyListeners) listener();
+  }
+
   get revocations(): readonly Revocation[] {
     return this.#revocations;
   }
@@ -163,6 +187,13 @@ export class SyncWorld {
         watch: (listener) => {
           this.#revocationListeners.add(listener);
           return () => this.#revocationListeners.delete(listener);
+        },
+      },
+      policies: {
+        current: () => this.#policies,
+        watch: (listener) => {
+          this.#policyListeners.add(listener);
+          return () => this.#policyListeners.delete(listener);
         },
       },
       clock: this.clock,
