@@ -39,7 +39,7 @@ export function findRules(
     services,
     callerId === undefined ? noSegments : segmentsOf(callerId),
     http === undefined ? noSegments : segmentsOf(http.path),
-    http?.host === undefined ? noSegments : labelsOf(http.host),
+    !plan.usesHosts || http?.host === undefined ? noSegments : labelsOf(http.host),
   );
   const matched: PlanRule[] = [];
   let last = -1;

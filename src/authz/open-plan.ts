@@ -1,6 +1,7 @@
 import { buildIdList } from './id-list.ts';
 import { FewParts, ManyParts } from './kept-parts.ts';
 import type { PackedPolicy } from './pack-plan.ts';
+import { isHostShape } from './pattern-shape.ts';
 import type { Plan, PlanPolicy, PlanRule, PlanService } from './plan.ts';
 import { openSections, type PlanImage } from './plan-image.ts';
 import { RecordReader } from './plan-records.ts';
@@ -33,7 +34,14 @@ export function openPlan({ digest, bytes }: PlanImage): Plan {
     (number) => records.sizeOf(firstRule + number),
   );
   const tree = { seed, keys, children, shapeLists, shapeStarts, shapes, itemStarts, items };
-  return { digest, promoted: new Set(), tree, services, rules };
+  return {
+    digest,
+    promoted: new Set(),
+    tree,
+    usesHosts: shapes.some(isHostShape),
+    services,
+    rules,
+  };
 }
 
 function planPolicyOf(

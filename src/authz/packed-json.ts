@@ -13,7 +13,7 @@ export function packJson(value: object): string {
 /** What `packJson` was given, in a copy. */
 export function unpackJson<T extends object>(json: string): T {
   const value: T = JSON.parse(json);
-  unpackMembers(value);
+  unpack(value);
   return value;
 }
 
@@ -34,15 +34,24 @@ function packed(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, packed(member)]));
 }
 
-function unpackMembers(holder: object): void {
-  for (const [key, member] of Object.entries(holder))
-    if (typeof member === 'string') {
-      if (member.startsWith(TAG)) Reflect.set(holder, key, unpacked(member));
-    } else if (typeof member === 'object' && member !== null) unpackMembers(member);
+/** In place. */
+function unpack(value: unknown): unknown {
+  if (typeof value === 'string') return value.startsWith(TAG) ? unpacked(value) : value;
+  if (Array.isArray(value)) unpackList(value);
+  else if (isRecord(value)) for (const key in value) value[key] = unpack(value[key]);
+  return value;
+}
+
+function unpackList(list: unknown[]): void {
+  for (let at = 0; at < list.length; at++) list[at] = unpack(list[at]);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 function unpacked(marked: string): unknown {
   const text = marked.slice(2);
   const separator = separators[marked.charAt(1)];
-  return separator === undefined ? text : Pattern.parse(text, separator);
+  return separator === undefined ? text : Pattern.restore(text, separator);
 }

@@ -34,6 +34,11 @@ export class Pattern {
     return pattern;
   }
 
+  /** Of the text and the separator of a pattern, which were parsed before. */
+  static restore(text: string, separator: Separator): Pattern {
+    return new Pattern(text, separator);
+  }
+
   matches(value: string): boolean {
     if (this.isExact) return this.text === value;
     if (this.separator !== '.' || !this.text.startsWith('**'))

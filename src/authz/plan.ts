@@ -13,6 +13,8 @@ export interface Plan {
   readonly promoted: ReadonlySet<string>;
   /** Under each service the numbers of its rules by the patterns of callers and, below, of paths or hosts. */
   readonly tree: PatternTree;
+  /** Whether any rule is found by its host. */
+  readonly usesHosts: boolean;
   readonly services: Parts<PlanService>;
   /** By the names of their policies and their own. */
   readonly rules: Parts<PlanRule>;
