@@ -15,6 +15,14 @@ const HOUR = 3_600_000;
 const saved = serializeKeys([makeAssertionKey(1, randomBytes)]);
 const secret = /"privateKey": "(.{40})/u.exec(saved)?.[1] ?? '-';
 
+function complaintOf(text: string): string {
+  try {
+    return String(parseKeys(text).length);
+  } catch (error) {
+    return String(error);
+  }
+}
+
 describe('parseKeys', () => {
   it('reads any bytes or refuses them with its own error, which has nothing of a key in it', () => {
     const damaged = fc
@@ -23,14 +31,8 @@ describe('parseKeys', () => {
     const other = fc.oneof(damaged, fc.json(), fc.string({ unit: 'binary' }));
     fc.assert(
       fc.property(other, (text) => {
-        const keys = attempt(() => {
-          try {
-            return parseKeys(text);
-          } catch (error) {
-            expect(String(error)).not.toContain(secret);
-            throw error;
-          }
-        });
+        const keys = attempt(() => parseKeys(text));
+        expect(complaintOf(text)).not.toContain(secret);
         for (const { publicKey } of keys ?? []) expect(publicKey.length).toBe(91);
       }),
       { numRuns: 500 },
@@ -62,8 +64,8 @@ describe('advanceKeys', () => {
           const keyId = signingKey(keys, now)?.keyId ?? '';
           expect(now - (known.get(keyId) ?? now)).toBeGreaterThanOrEqual(HOUR - 1);
           signed.set(keyId, now);
-          for (const [id, at] of signed)
-            if (now - at < HOUR) expect(keys.map((one) => one.keyId)).toContain(id);
+          const needed = [...signed].filter(([, at]) => now - at < HOUR).map(([id]) => id);
+          expect(keys.map((one) => one.keyId)).toEqual(expect.arrayContaining(needed));
           expect(keys.length).toBeLessThanOrEqual(3);
         }
       }),

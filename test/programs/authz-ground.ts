@@ -8,7 +8,7 @@ import type { AssertionSigner } from '../../src/check/assertion-signer.ts';
 import { CallerReader, type CallerReaderOptions } from '../../src/check/caller-reader.ts';
 import { CheckHandler, type CheckRecord } from '../../src/check/check-handler.ts';
 import { createMetrics, silentLog, systemClock } from '../../src/ops/index.ts';
-import { type Bundle, encodePem } from '../../src/spiffe/index.ts';
+import { encodePem } from '../../src/spiffe/index.ts';
 import { serveUnix } from '../../src/wire/index.ts';
 import { FakeRevocations } from '../fakes/fake-revocations.ts';
 import { FakeTrustMap } from '../fakes/fake-trust-map.ts';
