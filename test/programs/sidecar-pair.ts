@@ -45,6 +45,8 @@ export interface SidecarOptions {
   readonly allowedId?: string;
   /** Where the server's Envoy asks about each request, over SotW SDS; by default it does not. */
   readonly authzSocket?: string;
+  /** What else is different in the server's bootstrap. */
+  readonly editServer?: (bootstrap: string) => string;
   /** Name of the authorities that both trust, or each, over SotW SDS; default `ROOTCA`. */
   readonly context?: string | PerSide<string>;
   /** How long an mTLS connection may live, as Envoy spells it; default `1s`. */
@@ -60,7 +62,10 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
   const server = await launchEnvoy({
     folder,
     name: 'server',
-    bootstrap: trusting(contextOf(options, 'server'), await serverBootstrap(options)),
+    bootstrap: edited(
+      options,
+      trusting(contextOf(options, 'server'), await serverBootstrap(options)),
+    ),
     folders: [path.dirname(agentSocketOf(options, 'server'))],
     ...(options.hosts && { spawn: options.hosts.server.spawn }),
   });
@@ -85,6 +90,10 @@ export async function launchSidecars(options: SidecarOptions): Promise<SidecarPa
       await once(application, 'close');
     },
   };
+}
+
+function edited({ editServer = (text) => text }: SidecarOptions, bootstrap: string): string {
+  return editServer(bootstrap);
 }
 
 /** A bootstrap whose Envoy trusts other authorities than those of its own trust domain. */
