@@ -1,9 +1,11 @@
 import type { FactsFeed } from '../facts/index.ts';
 import { type PolicyTaker, type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
+import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { followDelivered, watchTaker } from './follow-delivered.ts';
 import type { DeliveredPolicies } from './host-facts.ts';
+import { laterPolicies } from './later-policies.ts';
 import { startPolicyCompiler } from './policy-compiler.ts';
 import { followPolicies } from './policy-directory.ts';
 import type { PolicySource } from './policy-source.ts';
@@ -23,7 +25,12 @@ export interface AuthzSources {
 }
 
 type AuthzHost = Pick<Config, 'trustDomain' | 'socket'>;
-type Followed = { readonly source: PolicySource; told(server: AuthzServer): void };
+interface Followed {
+  readonly source: PolicySource;
+  /** Resolves when the first policies were looked at. */
+  readonly opened: Promise<unknown>;
+  told(server: AuthzServer): void;
+}
 
 /**
  * Begins to answer proxies' questions about requests; closed with `process`.
@@ -35,10 +42,11 @@ export async function openAuthz(
   process: Process,
   sources: AuthzSources,
 ): Promise<AuthzServer> {
-  const { source, told } = await openPolicies(config, process, sources);
+  // While they are compiled the thread that decides begins: a start after a crash is short.
+  const { source, opened, told } = openPolicies(config, process, sources);
   const { feed, trust } = sources;
   const publisher = await openPublisher(config, process, trust);
-  const server = await startAuthz({
+  const starting = startAuthz({
     config,
     process,
     trustDomain,
@@ -47,20 +55,21 @@ export async function openAuthz(
     policies: source,
     openDecisions: publisher && (() => publisher.openPort()),
   });
+  const [server] = await both(starting, opened);
   told(server);
   return server;
 }
 
-async function openPolicies(
+function openPolicies(
   { policies }: AuthzConfig,
   process: Process,
   { policies: delivered, onPolicyTaker }: AuthzSources,
-): Promise<Followed> {
+): Followed {
   const { closing, clock } = process;
   if (typeof policies === 'string') {
-    const source = await followPolicies({ ...process, directory: policies });
-    closing.defer(() => source.close());
-    return { source, told: () => {} };
+    const opened = followPolicies({ ...process, directory: policies });
+    closing.defer(async () => await (await opened).close());
+    return { source: laterPolicies(opened), opened, told: () => {} };
   }
   if (delivered === undefined)
     throw new TrustplaneError('ERR_CONFIG', 'authz.policies: no control plane delivers here');
@@ -72,7 +81,7 @@ async function openPolicies(
     if (onPolicyTaker === undefined) return;
     closing.defer(watchTaker('authz', source, server, clock, onPolicyTaker));
   };
-  return { source, told };
+  return { source, opened: Promise.resolve(), told };
 }
 
 /** The client of NATS is loaded where it is used. */
