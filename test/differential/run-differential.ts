@@ -97,7 +97,10 @@ export function runDifferential(options: DifferentialOptions): Outcome {
  * Which callers a canary has is the engine's own choice; that it depends on nothing but the caller and
  * the percentage, and has about so many, is not.
  */
-function createShare(engine: Engine, world: World): (id: string, percent: number) => boolean {
+export function createShare(
+  engine: Engine,
+  world: World,
+): (id: string, percent: number) => boolean {
   const known = new Map<string, boolean>();
   return (id, percent) => {
     if (percent <= 0 || percent >= 100) return percent >= 100;
