@@ -11,7 +11,8 @@ import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
 import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
-import { policyCompile, policyDecide, policyMemory } from './policy-plan.ts';
+import { policyApply } from './policy-apply.ts';
+import { policyCompile, policyDecide, policyMemory, policyWorst } from './policy-plan.ts';
 import { rootToForeignEnvoy, rootToForeignStream } from './root-to-foreign.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
 import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
@@ -34,9 +35,11 @@ export const benchmarks: readonly Benchmark[] = [
   sdsStreamMemory,
   sdsFanout,
   leafIssue,
+  policyApply,
   policyDecide,
   policyCompile,
   policyMemory,
+  policyWorst,
   ...checkBenches,
   jwtMint,
   batchIssue,

@@ -5,7 +5,7 @@ import { NameDatabase } from '../attest/index.ts';
 import { PolicyRegistry, PolicyTakers } from '../policies/index.ts';
 import type { Store } from '../store/index.ts';
 import type { GrpcService } from '../wire/index.ts';
-import { checkOnThread } from './policy-checker.ts';
+import { PolicyChecker } from './policy-checker.ts';
 import type { Process } from './process.ts';
 
 /** The policies of the control plane, and who has them in force. */
@@ -39,19 +39,21 @@ export function forgetTakers(
 
 /** trustplane.policy.v1.PolicyService; to be guarded. */
 export function servePolicies(
-  { clock, log }: Process,
+  { clock, closing, log }: Process,
   { policies, takers }: Policies,
   serverId: string,
 ): GrpcService {
   const users = new NameDatabase('/etc/passwd', (why) =>
     log.warn({ why }, 'names of users are not known'),
   );
+  const checker = new PolicyChecker(clock);
+  closing.defer(() => checker.close());
   return createPolicyService({
     policies,
     takers,
     serverId,
     clock,
     userName: (uid) => users.nameOf(uid),
-    check: (files, before) => checkOnThread(files, before, clock.now()),
+    check: (files, before) => checker.check(files, before),
   });
 }

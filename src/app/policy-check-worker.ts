@@ -1,7 +1,8 @@
 /** The thread on which policies that are to be applied are read, checked and tried, so that nobody waits for it. */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { checkPolicyFiles } from '../policies/index.ts';
 import type { PolicyCheckWork } from './policy-checker.ts';
 
-const { files, now }: PolicyCheckWork = workerData;
-parentPort?.postMessage(checkPolicyFiles(files, now));
+parentPort?.on('message', ({ files, now }: PolicyCheckWork) => {
+  parentPort?.postMessage(checkPolicyFiles(files, now));
+});

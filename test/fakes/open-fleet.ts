@@ -25,6 +25,7 @@ import { buildCsr, generateP256KeyPair, SpiffeId } from '../../src/spiffe/index.
 import type { WireSyncResponse } from '../../src/sync/index.ts';
 import {
   dialTls,
+  type GrpcService,
   type GrpcTlsServer,
   loadService,
   serveTls,
@@ -44,6 +45,7 @@ const services = {
   SVID: 'spire.api.server.svid.v1.SVID',
   Sync: 'trustplane.sync.v1.Sync',
   TrustDomain: 'spire.api.server.trustdomain.v1.TrustDomain',
+  PolicyService: 'trustplane.policy.v1.PolicyService',
 } as const;
 
 /** `Agent.GetAgent` and so on. */
@@ -69,6 +71,8 @@ interface FleetOptions {
   readonly attestors?: readonly NodeAttestor[];
   /** It tells agents what changes. */
   readonly pushes?: boolean;
+  /** What else it serves. */
+  readonly services?: readonly GrpcService[];
 }
 
 /** A server's API on a real TLS port over real registries and a real CA; everything is closed when the test ends. */
@@ -161,6 +165,7 @@ export async function openFleet(options: FleetOptions = {}) {
     served.push(createSyncService({ hub, agents, authorization, confirmations, clock }));
   }
   let identity: FleetIdentity;
+  served.push(...(options.services ?? []));
   const services = served.map((service) => authorization.guard(service));
   let server = await listen(0);
   const { port } = server;
@@ -337,8 +342,9 @@ export function csrFor(id: string, keys = generateP256KeyPair()): Uint8Array {
 function definitionOf(name: Method) {
   const [service = '', method = ''] = name.split('.');
   const qualified = Object.entries(services).find(([short]) => short === service)?.[1] ?? '';
-  const room = service === 'Sync' ? 'trustplane' : 'spire/api/server';
-  const file = `${room}/${service.toLowerCase()}/v1/${service.toLowerCase()}.proto`;
+  const isOwn = service === 'Sync' || service === 'PolicyService';
+  const folder = service.replace('Service', '').toLowerCase();
+  const file = `${isOwn ? 'trustplane' : 'spire/api/server'}/${folder}/v1/${folder}.proto`;
   const definition = loadService(file, qualified)[method];
   if (definition === undefined) throw new Error(`no method ${name}`);
   return definition;
