@@ -1,4 +1,5 @@
 /** The thread that answers checks, so that nothing else in the process delays them. */
+import { flushCompileCache } from 'node:module';
 import { setImmediate } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { openPlan, type Plan } from '../authz/index.ts';
@@ -37,6 +38,8 @@ const service = createAuthzService({
   clock,
 });
 const bytes = new CheckMethods(config.transport, (request) => service.check(request));
+let warming: Promise<void> = Promise.resolve();
+let isClosing = false;
 const opening = open();
 
 parentPort?.on('message', (message: ToAuthzThread) => {
@@ -73,7 +76,7 @@ async function open(): Promise<AuthzListeners | undefined> {
       onFault: (fault) => send({ type: 'fault', fault }),
     });
     send({ type: 'listening' });
-    void warm();
+    warming = warm();
     return listeners;
   } catch (error) {
     const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
@@ -86,6 +89,9 @@ async function warm(): Promise<void> {
   await warmChecks(config.transport).catch((error: unknown) => {
     log.warn({ error: messageOf(error) }, 'the answering of checks was not warmed up');
   });
+  if (isClosing) return;
+  // A thread's compiled code is else kept at its end alone, and a crash has none.
+  flushCompileCache();
   bytes.setServing(true);
   send({ type: 'ready' });
 }
@@ -110,13 +116,16 @@ function takePolicies(set: PolicySet): void {
 }
 
 async function close(graceMs: number): Promise<void> {
+  isClosing = true;
   bytes.setServing(false);
   const listeners = await opening;
   await listeners?.close(graceMs);
+  // Node aborts when a thread ends while its HTTP/2 has calls.
+  await warming;
   await service.close();
   process.exit(0);
 }
 
 function send(message: FromAuthzThread): void {
-  parentPort?.postMessage(message);
+  parentPort?.postMessage(message, []);
 }
