@@ -21,7 +21,7 @@ const MAX_COMBINATIONS = 256;
 const MANY_PLACES = 2_097_152;
 const FEW_COMBINATIONS = 4;
 /** Of the rules that a request finds in one place, so that none takes long. */
-const MAX_ALIKE = 8_192;
+const MAX_ALIKE = 2_048;
 
 /** A policy as an image has it. */
 export type PackedPolicy = Pick<Policy, 'mode' | 'sets'> & {
