@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import type { ChangeKind, PolicyDiff } from '../authz/analysis/index.ts';
+import type { ChangeKind, PolicyDiff, WitnessTest } from '../authz/analysis/index.ts';
 import { Finished, type Io, print } from './io.ts';
 import { type OutputOptions, withOutput } from './options.ts';
 
@@ -38,7 +38,7 @@ export function diffCommand(io: Io): Command {
 async function diff(io: Io, before: string, after: string, options: DiffOptions): Promise<void> {
   const { loadPolicies } = await import('../app/load-policies.ts');
   const { findNamedPolicyFiles } = await import('../app/policy-files.ts');
-  const { diffPolicies } = await import('../authz/analysis/index.ts');
+  const { diffPolicies, formatTest } = await import('../authz/analysis/index.ts');
   const [old, young] = await Promise.all(
     [before, after].map(async (name) => {
       const { policies } = await loadPolicies(await findNamedPolicyFiles([name]));
@@ -47,10 +47,9 @@ async function diff(io: Io, before: string, after: string, options: DiffOptions)
   );
   const found = diffPolicies(old ?? [], young ?? []);
   const value = {
-    changes: found.changes.map(({ witness: _, ...change }) => change),
+    changes: found.changes.map(({ witness, ...change }) => ({ ...change, request: witness.text })),
     settings: found.settings,
   };
-  const { formatTest } = await import('../authz/analysis/index.ts');
   print(io, options.output, value, formatDiff(found, formatTest));
   const { failOn } = options;
   const isFailed =
@@ -62,7 +61,7 @@ async function diff(io: Io, before: string, after: string, options: DiffOptions)
 
 function formatDiff(
   { changes, settings }: PolicyDiff,
-  formatTest: (test: Readonly<Record<string, unknown>>) => string,
+  formatTest: (test: WitnessTest) => string,
 ): string {
   const said = changes.flatMap(({ kind, service, before, after, classes, test }) => [
     `${marks[kind]} ${kind} at ${service.spiffeId ?? service.contextExtension ?? ''}: ${listed(before)} -> ${listed(after)} (${classes} ${classes === 1 ? 'class' : 'classes'} of requests)`,

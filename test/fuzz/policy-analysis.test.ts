@@ -205,7 +205,7 @@ it('divides requests into classes of which each has a witness, and which no requ
         for (const one of requests) expect(classes.has(matchedBy(plans, one))).toBe(true);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 }, 60_000);
 
@@ -256,14 +256,15 @@ it('finds every difference, and shows it by a request', () => {
         const kinds = new Set(changes.map(({ kind }) => kind));
         for (const one of requests) {
           const [was, is] = [isAllowed(before, one), isAllowed(after, one)];
-          if (was !== is) expect(kinds).toContain(is ? 'widened' : 'narrowed');
-          if (was !== is) differing += 1;
+          if (was === is) continue;
+          differing += 1;
+          expect(kinds).toContain(is ? 'widened' : 'narrowed');
         }
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 60 },
   );
-  expect(differing).toBeGreaterThan(20);
+  expect(differing).toBeGreaterThan(10);
 }, 60_000);
 
 it('decides assertions as trying all requests of a small world does', () => {
@@ -308,17 +309,13 @@ it('decides assertions as trying all requests of a small world does', () => {
             : isAllowed(does, asked) && !isAllowed(about, asked);
         const [complaint] = checkAssertions([policy]);
         const plan = compilePlan([policy], '');
-        if (complaint === undefined) {
-          verdicts.holds += 1;
-          const wrong = world.filter((asked) => isMeant(asked) && decide(plan, asked).isAllowed);
-          expect(wrong).toEqual([]);
-          return;
-        }
-        verdicts.fails += 1;
-        const asked = complaint.witness?.request;
-        if (asked === undefined) throw new Error(complaint.message);
-        expect(isAllowed(policy, asked)).toBe(true);
-        expect(isMeant({ ...asked, credential: 'x509-svid' })).toBe(true);
+        const wrong = world.filter((asked) => isMeant(asked) && decide(plan, asked).isAllowed);
+        verdicts[complaint === undefined ? 'holds' : 'fails'] += 1;
+        expect(complaint === undefined ? wrong : []).toEqual([]);
+        const shown = complaint?.witness?.request;
+        expect(shown === undefined).toBe(complaint === undefined);
+        expect(shown === undefined || isAllowed(policy, shown)).toBe(true);
+        expect(shown === undefined || isMeant({ ...shown, credential: 'x509-svid' })).toBe(true);
       },
     ),
     { numRuns: 150 },

@@ -1,5 +1,5 @@
 import type { Branch } from './branch.ts';
-import { Budget } from './budget.ts';
+import type { Budget } from './budget.ts';
 import type { Choice } from './choice.ts';
 import { type Draft, emptyDraft } from './draft.ts';
 import { SegmentClasses } from './segment-classes.ts';
@@ -13,7 +13,7 @@ import { pathKind } from './value-cells.ts';
 export interface RequestClass {
   readonly live: readonly Branch[];
   /** The shortest request of the class. */
-  draft(): Draft;
+  readonly draft: () => Draft;
 }
 
 export interface Exploration {

@@ -18,7 +18,7 @@ const [START, DOT, DOTS, PLAIN, PERCENT, HEX] = [0, 1, 2, 3, 4, 5];
 
 const oneOrMore = (name: string, chars: string): Grammar => ({
   name,
-  chars: [...chars],
+  chars: chars.split(''),
   special: '',
   next: () => PLAIN,
   accepts: (state) => state === PLAIN,
@@ -36,7 +36,7 @@ const isWhole = (state: number): boolean => state === PLAIN;
 
 export const idSegment: Grammar = {
   name: 'id',
-  chars: [...UNRESERVED].filter((char) => char !== '~'),
+  chars: UNRESERVED.split('').filter((char) => char !== '~'),
   special: '.',
   next: afterDots,
   accepts: isWhole,
@@ -47,7 +47,7 @@ function pathSegmentGrammar(allowMatrixParameters: boolean): Grammar {
   const more = `!$&'()*+,:=@"<>[]^\`{|}%${allowMatrixParameters ? ';' : ''}`;
   return {
     name: allowMatrixParameters ? 'path with parameters' : 'path',
-    chars: [...UNRESERVED, ...more],
+    chars: `${UNRESERVED}${more}`.split(''),
     special: `.%;${DIGITS}abcdefABCDEF`,
     next: (state, char) => {
       if (state === PERCENT) return firstHex(char);
@@ -80,7 +80,7 @@ function isPlainEscape(high: number, char: string): boolean {
 /** A line of a header, a claim or a value of the query: visible ASCII, spaces inside; or nothing. */
 export const plainText: Grammar = {
   name: 'text',
-  chars: [...UNRESERVED, ...'!#$%&\'()*+,/:;<=>?@[\\]^`{|}"', ' '],
+  chars: `${UNRESERVED}!#$%&'()*+,/:;<=>?@[\\]^\`{|}" `.split(''),
   special: ' ',
   next: (state, char) => (char === ' ' ? (state === START ? -1 : DOT) : PLAIN),
   accepts: (state) => state === START || state === PLAIN,

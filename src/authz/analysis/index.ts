@@ -6,4 +6,4 @@ export { type Access, whatCan, whoCan } from './find-access.ts';
 export type { LintFinding } from './lint-finding.ts';
 export { lintPolicies } from './lint-policies.ts';
 export { parseId, parseOperation } from './parse-questions.ts';
-export { formatTest } from './witness.ts';
+export { formatTest, type WitnessTest } from './witness.ts';

@@ -13,7 +13,7 @@ export interface LintFinding {
 export type LintSeverity = 'error' | 'warning' | 'info';
 
 /** Every lint and how bad it is. */
-export const lintCodes = {
+const lintCodes = {
   'never-matches': 'error',
   'dead-rule': 'warning',
   'shadowed-rule': 'warning',

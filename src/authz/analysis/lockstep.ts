@@ -102,8 +102,8 @@ function symbolsOf(grammars: readonly Grammar[], machines: readonly Machine[]): 
     others.every(({ chars }) => chars.includes(char)),
   );
   const own = new Set([
-    ...machines.flatMap(({ chars }) => [...chars]),
-    ...grammars.flatMap(({ special }) => [...special]),
+    ...machines.flatMap(({ chars }) => chars.split('')),
+    ...grammars.flatMap(({ special }) => special.split('')),
   ]);
   const plain = all.filter((char) => !own.has(char));
   const alone = all.filter((char) => own.has(char)).map((char) => [char]);

@@ -4,8 +4,8 @@ export interface Machine {
   /** The characters it tells apart from all others. */
   readonly chars: string;
   readonly start: bigint;
-  next(state: bigint, char: string): bigint;
-  accepts(state: bigint): boolean;
+  readonly next: (state: bigint, char: string) => bigint;
+  readonly accepts: (state: bigint) => boolean;
 }
 
 /** A text in which `*` is one or more characters; a state is the set of places it may have come to. */
@@ -27,6 +27,12 @@ export function globMachine(text: string): Machine {
     },
     accepts: (state) => (state & end) !== 0n,
   };
+}
+
+export function isAccepted({ start, next, accepts }: Machine, text: string): boolean {
+  let state = start;
+  for (let at = 0; at < text.length; at++) state = next(state, text.charAt(at));
+  return accepts(state);
 }
 
 /** This text and no other. */

@@ -1,7 +1,7 @@
 import type { Pattern } from '../pattern.ts';
 import type { CallerTest } from './branch.ts';
 import type { Way } from './build-branches.ts';
-import { globMachine } from './machine.ts';
+import { globMachine, isAccepted } from './machine.ts';
 
 /** False only if no request matches both; a glance that leaves out what cannot matter. `other` may be for those outside. */
 export function mayMeet(one: Way, other: Way): boolean {
@@ -68,7 +68,7 @@ function areWithin(inner: readonly Pattern[] | undefined, outer: readonly Patter
 }
 
 /** True only if whatever matches `inner` matches `outer`. Of IDs and paths. */
-export function isWithin(inner: Pattern, outer: Pattern): boolean {
+function isWithin(inner: Pattern, outer: Pattern): boolean {
   if (inner.isExact) return outer.matches(inner.text);
   const [ins, outs] = [inner.segments(), outer.segments()];
   for (const [at, out] of outs.entries()) {
@@ -83,6 +83,5 @@ export function isWithin(inner: Pattern, outer: Pattern): boolean {
 function isSegmentWithin(inner: string, outer: string): boolean {
   if (outer === '*' || outer.startsWith('{')) return inner !== '';
   if (/[*{]/u.test(inner) || !outer.includes('*')) return false;
-  const machine = globMachine(outer);
-  return machine.accepts([...inner].reduce(machine.next, machine.start));
+  return isAccepted(globMachine(outer), inner);
 }

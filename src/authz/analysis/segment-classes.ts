@@ -1,7 +1,7 @@
 import type { Budget } from './budget.ts';
 import type { Grammar } from './grammar.ts';
 import { Lockstep } from './lockstep.ts';
-import { globMachine } from './machine.ts';
+import { globMachine, isAccepted } from './machine.ts';
 import { take } from './take.ts';
 
 /** The texts one segment can be: one, or all of a class of globs but some. */
@@ -38,7 +38,7 @@ export class SegmentClasses {
     const literals = segments.filter((one) => one !== '' && !/[*{]/u.test(one));
     const machines = globs.map(globMachine);
     const words = literals.map((word): SegmentClass => {
-      const isMatch = machines.map((one) => one.accepts([...word].reduce(one.next, one.start)));
+      const isMatch = machines.map((one) => isAccepted(one, word));
       const matched = [word, ...wild, ...globs.filter((_, at) => isMatch[at])];
       return { language: { word }, word, matched };
     });
@@ -80,16 +80,16 @@ export class SegmentClasses {
     if (language.word !== undefined) return language.word === word;
     const { grammar, globs, vector, excluded } = language;
     if (excluded.has(word)) return false;
-    const end = [...word].reduce(
-      (state, char) =>
-        state === -1 || !grammar.chars.includes(char) ? -1 : grammar.next(state, char),
-      0,
-    );
+    const end = word
+      .split('')
+      .reduce(
+        (state, char) =>
+          state === -1 || !grammar.chars.includes(char) ? -1 : grammar.next(state, char),
+        0,
+      );
     if (end === -1 || !grammar.accepts(end)) return false;
     const machines = globs.map(globMachine);
-    return machines.every(
-      (one, at) => one.accepts([...word].reduce(one.next, one.start)) === (vector[at] === '1'),
-    );
+    return machines.every((one, at) => isAccepted(one, word) === (vector[at] === '1'));
   }
 
   #lockstep(grammars: ReadonlySet<Grammar>, globs: readonly string[]): Lockstep {

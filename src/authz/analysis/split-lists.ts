@@ -103,7 +103,7 @@ function closed(
 
 /** Texts in general, and the characters of the machines that are none of the usual. */
 function textsWith(machines: readonly Machine[]): Grammar {
-  const own = new Set(machines.flatMap(({ chars }) => [...chars]));
+  const own = new Set(machines.flatMap(({ chars }) => chars.split('')));
   const more = [...own].filter((char) => !plainText.chars.includes(char));
   return more.length === 0 ? plainText : { ...plainText, chars: [...plainText.chars, ...more] };
 }

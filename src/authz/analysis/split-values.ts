@@ -94,7 +94,7 @@ export function splitCallers(live: readonly Branch[], context: SplitContext): Ch
 interface Divided {
   readonly cell: Cell;
   readonly matching: readonly Branch[];
-  isMatch(pattern: Pattern): boolean;
+  readonly isMatch: (pattern: Pattern) => boolean;
 }
 
 /** `aside`: patterns that tell values apart besides those that are looked for. */

@@ -1,6 +1,6 @@
 import { SpiffeId } from '../../spiffe/spiffe-id.ts';
 import type { AccessRequest } from '../access-request.ts';
-import type { PolicyTest } from '../policy.ts';
+import type { Credential, PolicyTest } from '../policy.ts';
 import type { Draft } from './draft.ts';
 import { hostKind, idKind } from './value-cells.ts';
 
@@ -13,8 +13,16 @@ export interface Witness {
 }
 
 /** As in a file; what a test of a policy has, and its times as texts. */
-export type WitnessTest = Readonly<Record<string, unknown>> &
-  Pick<PolicyTest, 'as' | 'host' | 'headers' | 'jwt' | 'ip' | 'destinationIp' | 'port'>;
+export interface WitnessTest
+  extends Pick<
+    PolicyTest,
+    'as' | 'host' | 'headers' | 'jwt' | 'ip' | 'destinationIp' | 'port' | 'rule' | 'map'
+  > {
+  readonly credential?: Credential;
+  readonly request?: string;
+  readonly at?: string;
+  readonly expect?: 'allow' | 'deny';
+}
 
 export function witnessOf(draft: Draft, service: AccessRequest['service']): Witness {
   const { caller, credential, method, host, port, sourceIp, destinationIp, now } = draft;
@@ -58,14 +66,14 @@ export function witnessOf(draft: Draft, service: AccessRequest['service']): Witn
 }
 
 /** An entry of `tests`, on one line of YAML. */
-export function formatTest(test: Readonly<Record<string, unknown>>): string {
+export function formatTest(test: WitnessTest): string {
   return `- ${flow(test)}`;
 }
 
 function textOf({ as, request, credential, ...more }: WitnessTest): string {
   const who = as ?? 'a caller without identity';
-  const how = credential === undefined ? '' : ` (${String(credential)})`;
-  const what = request === undefined ? 'a connection without HTTP' : String(request);
+  const how = credential === undefined ? '' : ` (${credential})`;
+  const what = request === undefined ? 'a connection without HTTP' : request;
   const further = Object.entries(more).map(([name, value]) => `${name} ${flow(value)}`);
   return [`${who}${how}: ${what}`, ...further].join(', ');
 }
