@@ -39,6 +39,7 @@ const service = createAuthzService({
 });
 const bytes = new CheckMethods(config.transport, (request) => service.check(request));
 let warming: Promise<void> = Promise.resolve();
+let isWarm = false;
 let isClosing = false;
 const opening = open();
 
@@ -92,17 +93,23 @@ async function warm(): Promise<void> {
   if (isClosing) return;
   // A thread's compiled code is else kept at its end alone, and a crash has none.
   flushCompileCache();
-  bytes.setServing(true);
+  isWarm = true;
+  showServing();
   send({ type: 'ready' });
 }
 
 function takeFacts(update: Uint8Array): void {
   try {
-    facts.apply(update);
+    if (facts.apply(update)) showServing();
     send({ type: 'facts-taken' });
   } catch (error) {
     send({ type: 'facts-refused', message: messageOf(error) });
   }
+}
+
+/** Whoever asks another while this one denies everything is better off. */
+function showServing(): void {
+  bytes.setServing(isWarm && facts.isComplete && !isClosing);
 }
 
 /** What cannot be opened leaves in force what was. */
@@ -117,7 +124,7 @@ function takePolicies(set: PolicySet): void {
 
 async function close(graceMs: number): Promise<void> {
   isClosing = true;
-  bytes.setServing(false);
+  showServing();
   const listeners = await opening;
   await listeners?.close(graceMs);
   // Node aborts when a thread ends while its HTTP/2 has calls.

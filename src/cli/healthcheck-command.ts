@@ -13,7 +13,7 @@ import {
 
 interface HealthOptions extends AdminOptions, WorkloadOptions {
   readonly wait: number;
-  readonly only?: 'server' | 'agent';
+  readonly only?: 'server' | 'agent' | 'authz';
 }
 
 const EXAMPLES = `
@@ -21,6 +21,7 @@ Examples:
   trustplane healthcheck
   trustplane healthcheck --wait 30s                   after a start, in a script or unit file
   trustplane healthcheck --only agent                 on a host that runs no server
+  trustplane healthcheck --only authz --socket /run/trustplane/authz.sock
   trustplane healthcheck --output json`;
 const BETWEEN_TRIES_MS = 100;
 
@@ -30,7 +31,10 @@ export function healthcheckCommand(io: Io): Command {
       'Exit with 0 when the server API and the Workload API are serving, else say which is not.',
     )
     .addOption(
-      new Option('--only <part>', 'where one runs without the other').choices(['server', 'agent']),
+      new Option(
+        '--only <part>',
+        'where it runs without the others; --socket names that of authz',
+      ).choices(['server', 'agent', 'authz']),
     )
     .addOption(
       new Option('--wait <duration>', 'try again until they are serving, for at most this long')
@@ -43,10 +47,10 @@ export function healthcheckCommand(io: Io): Command {
 
 async function check(io: Io, options: HealthOptions): Promise<void> {
   const { resolveUnixSocket } = await import('./endpoint.ts');
-  const sockets = {
-    ...(options.only !== 'agent' && { server: options.adminSocket }),
-    ...(options.only !== 'server' && { agent: resolveUnixSocket(io, options.socket) }),
-  };
+  const { only, adminSocket } = options;
+  const socket = resolveUnixSocket(io, options.socket);
+  const both = { server: adminSocket, agent: socket };
+  const sockets = only === undefined ? both : { [only]: only === 'server' ? adminSocket : socket };
   const end = systemClock.now() + options.wait;
   let faults = await findFaults(sockets);
   while (faults.length > 0 && systemClock.now() < end) {

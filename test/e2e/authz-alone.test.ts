@@ -5,11 +5,16 @@ import { launchAuthz } from '../programs/launch-authz.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 
+async function healthOf(socket: string, ...flags: readonly string[]) {
+  return await runTrustplane('healthcheck', '--only', 'authz', '--socket', socket, ...flags);
+}
+
 describe('an authorization server of its own', () => {
   it('denies at once, on a live connection, whose entry was deleted', async () => {
-    const { ask, trustplane, clientEntry } = await launchAuthorizedMesh({
+    const { ask, authz, trustplane, clientEntry } = await launchAuthorizedMesh({
       rules: [{ allow: ['GET /a'] }],
     });
+    expect(await healthOf(authz.authzSocket, '--wait', '30s')).toMatchObject({ code: 0 });
     expect((await ask('GET /a')).status).toBe(200);
     expect((await ask('GET /b')).status).toBe(403);
     const where = ['--admin-socket', trustplane.adminSocket];
@@ -62,9 +67,10 @@ describe('an authorization server of its own', () => {
     });
     await authz.line('the agent does not tell what holds');
     expect(authz.lines.some((line) => line.startsWith('{"ready":true'))).toBe(false);
-    const unhealthy = await runTrustplane('healthcheck', '--socket', authz.authzSocket);
+    const unhealthy = await healthOf(authz.authzSocket);
     expect(unhealthy.code).toBe(10);
-    expect(await authz.stop()).toBe(0);
+    expect(unhealthy.stderr).toContain('the authz is not serving');
+    expect(await authz.stop(), authz.lines.join('\n')).toBe(0);
     await folder.remove();
   });
 
