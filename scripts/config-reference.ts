@@ -22,10 +22,12 @@ const scalar = z.union([z.string(), z.number(), z.boolean()]);
 const node = z.object({
   type: z.string().optional(),
   description: z.string().optional(),
-  default: scalar.optional(),
-  examples: z.array(z.union([z.string(), z.array(z.unknown())])).optional(),
-  /** Of a choice of numbers. */
-  anyOf: z.array(z.object({ const: z.number().optional() })).optional(),
+  default: z.union([scalar, z.array(z.unknown())]).optional(),
+  examples: z.array(z.union([scalar, z.array(z.unknown())])).optional(),
+  const: scalar.optional(),
+  get anyOf() {
+    return z.array(node).optional();
+  },
   reloadable: z.boolean().optional(),
   enum: z.array(z.string()).optional(),
   minLength: z.number().optional(),
@@ -105,10 +107,11 @@ function findOptions(
     const here = [...path, name];
     if (inner.properties !== undefined) return findOptions(inner, here, isOptional);
     if (inner.description === undefined) throw new Error(`${here.join('.')} has no description`);
-    const { description: meaning, default: standard, examples } = inner;
+    const { description: meaning, default: usual, examples } = inner;
     const [example] = (examples ?? []).map((value) =>
-      Array.isArray(value) ? formatList(value) : value,
+      Array.isArray(value) ? formatList(value) : String(value),
     );
+    const standard = Array.isArray(usual) ? formatList(usual) : usual;
     const isReloadable = inner.reloadable === true;
     const form = formOf(inner);
     const option = { path: here, meaning, form, standard, example, isOptional, isReloadable };
@@ -141,7 +144,8 @@ function formatList(values: readonly unknown[]): string {
 function formOf(inner: SchemaNode): string {
   if (inner.$comment !== undefined) return inner.$comment;
   if (inner.enum !== undefined) return inner.enum.join(', ');
-  if (inner.anyOf !== undefined) return inner.anyOf.map((one) => one.const).join(', ');
+  if (inner.const !== undefined) return String(inner.const);
+  if (inner.anyOf !== undefined) return inner.anyOf.map(formOf).join(', ');
   if (inner.items?.properties !== undefined) return 'list';
   if (inner.items !== undefined) return `list of ${formOf(inner.items)}`;
   if (inner.type === 'boolean') return 'true, false';
