@@ -53,6 +53,7 @@ const values = ['a', 'a*', '*b', '*'];
 const from = (list: readonly string[], max: number) =>
   fc.subarray([...list], { minLength: 1, maxLength: max });
 const operation = fc.oneof(
+  { weight: 4, arbitrary: from(paths, 2).map((some) => ({ paths: some })) },
   {
     weight: 4,
     arbitrary: fc.record(
@@ -101,7 +102,7 @@ const rule = fc
     ),
     operations: fc.array(operation, { minLength: 1, maxLength: 2 }),
     isAllow: fc.boolean(),
-    when: fc.option(when, { nil: undefined }),
+    when: fc.option(when, { nil: undefined, freq: 1 }),
   })
   .map(({ from: who, operations, isAllow, when: conditions }) => ({
     from: who,
@@ -109,7 +110,7 @@ const rule = fc
     ...(conditions !== undefined && Object.keys(conditions).length > 0 && { when: conditions }),
   }));
 
-const text = fc.constantFrom('a', 'b', 'ab', 'x');
+const text = fc.constantFrom('a', 'a', 'b', 'ab', 'x');
 const lines = fc.array(text, { maxLength: 2 });
 const request: fc.Arbitrary<AccessRequest> = fc
   .record({
@@ -117,11 +118,11 @@ const request: fc.Arbitrary<AccessRequest> = fc
       fc
         .array(text, { maxLength: 3 })
         .chain((list) =>
-          fc.constantFrom('d', 'e').map((name) => ['spiffe:/', name, ...list].join('/')),
+          fc.constantFrom('d', 'd', 'd', 'e').map((name) => ['spiffe:/', name, ...list].join('/')),
         ),
     ),
-    credential: fc.constantFrom('x509-svid' as const, 'jwt-svid' as const),
-    method: fc.option(fc.constantFrom('GET', 'POST', 'PUT'), { freq: 8 }),
+    credential: fc.constantFrom('x509-svid' as const, 'x509-svid' as const, 'jwt-svid' as const),
+    method: fc.option(fc.constantFrom('GET', 'GET', 'POST', 'PUT'), { freq: 8 }),
     path: fc.array(text, { maxLength: 3 }).map((list) => `/${list.join('/')}`),
     slash: fc.boolean(),
     q: lines,
