@@ -206,7 +206,7 @@ export class AuthzThread {
   }
 
   #send(message: ToAuthzThread): void {
-    this.#worker.postMessage(message);
+    this.#worker.postMessage(message, []);
   }
 
   #end(why: string): void {

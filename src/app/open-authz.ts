@@ -29,7 +29,7 @@ interface Followed {
   readonly source: PolicySource;
   /** Resolves when the first policies were looked at. */
   readonly opened: Promise<unknown>;
-  told(server: AuthzServer): void;
+  readonly told: (server: AuthzServer) => void;
 }
 
 /**

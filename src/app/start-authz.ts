@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import { type AssertionKeys, openAssertionKeys } from '../check/index.ts';
 import type { FactsFeed } from '../facts/index.ts';
-import { messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import type { Log } from '../ops/index.ts';
+import { messageOf, type TrustDomain } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
 import { AuthzThread } from './authz-thread.ts';
 import type { PolicySource } from './policy-source.ts';
@@ -147,9 +148,14 @@ class LastingAuthz implements AuthzServer {
     this.#restarts.inc();
     this.#thread = this.#begin();
     this.#tell();
-    this.#thread.listening().catch((cause: unknown) => {
-      if (!(cause instanceof TrustplaneError && cause.code === 'ERR_AUTHZ_THREAD'))
-        log.error({ error: messageOf(cause) }, 'authz cannot serve again');
-    });
+    void this.#awaitThread(log);
+  }
+
+  async #awaitThread(log: Log): Promise<void> {
+    try {
+      await this.#thread.listening();
+    } catch (error) {
+      log.error({ error: messageOf(error) }, 'authz does not serve again');
+    }
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '../check/index.ts';
 import { createMetrics, silentLog, systemClock } from '../ops/index.ts';
 import { emptyBundle, TrustDomain, type TrustMap } from '../spiffe/index.ts';
-import { type BytesTransport, createBytesHost } from '../wire/index.ts';
+import { type BytesTransport, createBytesHost, selfTestPeerCredentials } from '../wire/index.ts';
 import { CHECK, CheckMethods } from './check-methods.ts';
 
 /** By then it is as fast as it gets within some percent. */
@@ -45,6 +45,8 @@ QSiREdyGSaiRzgIhAIIUQCZMf3F1kEXN0QbdzRdFacLvinlNrH208MgWLCps
  * than the rest. Takes 300 ms at most, and lets what comes meanwhile have its turn.
  */
 export async function warmChecks(transport: BytesTransport): Promise<void> {
+  // Loads what asks the kernel who connects.
+  await selfTestPeerCredentials();
   const handler = createHandler();
   const methods = new CheckMethods(transport, (request) => handler.check(request));
   const host = createBytesHost(methods, {

@@ -35,5 +35,6 @@ function addValues(sums: FigureValue[], values: readonly FigureValue[]): void {
 }
 
 function keyOf({ labels, metricName = '' }: FigureValue): string {
-  return `${metricName} ${JSON.stringify(Object.entries(labels).sort())}`;
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}=${String(value)}`);
+  return JSON.stringify([metricName, ...pairs.sort()]);
 }

@@ -105,7 +105,8 @@ async function renderJoined(threads: readonly (readonly Figure[])[]): Promise<st
   const joined = new Registry();
   for (const figure of joinFigures(threads)) {
     const metric = { ...figure, get: async () => figure };
-    Reflect.apply(joined.registerMetric, joined, [metric]);
+    const register: unknown = Reflect.get(joined, 'registerMetric');
+    if (typeof register === 'function') Reflect.apply(register, joined, [metric]);
   }
   return await joined.metrics();
 }
