@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { startAgent } from '../src/app/agent-run.ts';
+import { startAuthzRun } from '../src/app/authz-run.ts';
 import { buildConfig } from '../src/app/config.ts';
 import { createProcess } from '../src/app/process.ts';
 import { startServer } from '../src/app/server-run.ts';
@@ -29,12 +30,12 @@ export function formatMetricTable(metrics: readonly Metric[]): string {
 }
 
 /**
- * Every metric that `trustplane up`, `server run` and `agent run` register, found by starting them, and those of what
+ * Every metric that `trustplane up`, `server run`, `agent run` and `authz run` register, found by starting them, and those of what
  * needs NATS for it.
  */
 export async function findMetrics(): Promise<Metric[]> {
   const found = new Map<string, Metric>();
-  for (const start of [startUp, startServer, startAgent]) {
+  for (const start of [startUp, startServer, startAgent, startAuthzRun]) {
     for (const metric of await metricsOf(start)) found.set(metric.name, metric);
   }
   for (const metric of natsMetrics()) found.set(metric.name, metric);
@@ -50,7 +51,7 @@ function natsMetrics(): Metric[] {
 }
 
 async function metricsOf(
-  start: typeof startUp | typeof startServer | typeof startAgent,
+  start: typeof startUp | typeof startServer | typeof startAgent | typeof startAuthzRun,
 ): Promise<Metric[]> {
   const found: Metric[] = [];
   const folder = createRunFolder();
