@@ -31,6 +31,12 @@ describe('who callers are taken for', () => {
     expect(structuredClone(built(more))).toMatchObject(more);
   });
 
+  it('is not told by a header that is logged', () => {
+    const logged = { decisionLog: { file: '/log', headers: ['x-svid'] } };
+    expect(built({ ...logged, jwtSvid: {} })?.decisionLog?.headers).toEqual(['x-svid']);
+    expect(() => built({ ...logged, jwtSvid: { header: 'x-svid' } })).toThrow('never logged');
+  });
+
   it.each([
     [{ xfcc: { trustedHops: 1 } }],
     [{ xfcc: { trustedHops: 0, proxies: ['spiffe://a.test/gw'] } }],

@@ -28,12 +28,21 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
   if (socket === undefined && listen === undefined) {
     throw new TrustplaneError('ERR_CONFIG', 'authz: expected socket, listen or both; got neither');
   }
+  const callers = buildAuthzCallers(file);
+  const decisionLog = buildDecisionLog(file.decisionLog);
+  const { header } = callers.jwtSvid ?? {};
+  if (header !== undefined && decisionLog?.headers.includes(header) === true) {
+    throw new TrustplaneError(
+      'ERR_CONFIG',
+      `authz.decisionLog.headers: ${header} holds tokens (authz.jwtSvid.header), which are never logged`,
+    );
+  }
   const claims = {
     namespace: jwt?.metadataNamespace ?? 'envoy.filters.http.jwt_authn',
     key: jwt?.payloadKey ?? 'jwt_payload',
   };
   return {
-    ...buildAuthzCallers(file),
+    ...callers,
     socket,
     listen,
     transport,
@@ -41,6 +50,6 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
     requirePeerCertificate,
     factsMaxAgeMs: file.facts?.maxAge,
     claims,
-    decisionLog: buildDecisionLog(file.decisionLog),
+    decisionLog,
   };
 }
