@@ -7,15 +7,13 @@ export function laterPolicies(opening: Promise<PolicySource>): PolicySource {
   const tell = (): void => {
     for (const listener of listeners) listener();
   };
-  opening.then(
-    (opened) => {
-      source = opened;
-      source.watch(tell);
-      tell();
-    },
-    // Whoever opens them is told.
-    () => {},
-  );
+  const take = async (): Promise<void> => {
+    source = await opening;
+    source.watch(tell);
+    tell();
+  };
+  // Whoever opens them is told of failures.
+  take().catch(() => {});
   return {
     current: () => source?.current(),
     fault: () => source?.fault(),

@@ -1,4 +1,4 @@
-import { Client, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { FakeFacts, startFacts } from '../../test/fakes/fake-facts.ts';

@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { policyText } from '../fakes/open-policies.ts';
 import { launchAuthorizedMesh } from '../programs/authorized-mesh.ts';
 import { eventually } from '../programs/eventually.ts';
 import { launchAuthz } from '../programs/launch-authz.ts';
-import { runTrustplane } from '../programs/launch-trustplane.ts';
+import { launchTrustplane, runTrustplane } from '../programs/launch-trustplane.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 
 async function healthOf(socket: string, ...flags: readonly string[]) {
@@ -35,7 +38,7 @@ describe('an authorization server of its own', () => {
     const where = ['--admin-socket', trustplane.adminSocket];
     const x509 = async (...words: readonly string[]) => {
       const done = await runTrustplane('authority', 'x509', ...words, ...where, '--output', 'json');
-      expect(done, done.stderr).toMatchObject({ code: 0 });
+      expect(done).toMatchObject({ code: 0 });
       return JSON.parse(done.stdout);
     };
     await x509('prepare');
@@ -70,7 +73,38 @@ describe('an authorization server of its own', () => {
     const unhealthy = await healthOf(authz.authzSocket);
     expect(unhealthy.code).toBe(10);
     expect(unhealthy.stderr).toContain('the authz is not serving');
-    expect(await authz.stop(), authz.lines.join('\n')).toBe(0);
+    expect(await authz.stop()).toBe(0);
+    await folder.remove();
+  });
+
+  it('goes by what was applied to the control plane, and tells what is in force', async () => {
+    const folder = createRunFolder();
+    const config = path.join(folder.path, 'up.yaml');
+    writeFileSync(config, JSON.stringify({ agent: { takePolicies: true } }));
+    const trustplane = await launchTrustplane(folder.path, '--config', config);
+    const authz = launchAuthz(folder.path, {
+      agentSocket: trustplane.socket,
+      authz: { policies: { from: 'control-plane' } },
+    });
+    await authz.ready;
+    const policy = async (...words: readonly string[]) =>
+      await runTrustplane('policy', ...words, '--admin-socket', trustplane.adminSocket);
+    const file = path.join(folder.path, 'p.yaml');
+    writeFileSync(file, policyText('server', '/a'));
+    const applied = await policy('apply', '-f', file, '--reason', 'first', '--wait');
+    expect(applied).toMatchObject({ code: 0 });
+    const status = await policy('status', '--output', 'json');
+    const name = `authz ${authz.authzSocket}`;
+    expect(JSON.parse(status.stdout)).toMatchObject({
+      behind: [],
+      agents: [{ takers: [{ name, state: 'in-force', version: 1 }] }],
+    });
+    expect(await authz.stop()).toBe(0);
+    await eventually('that it is gone', async () => {
+      const { stdout } = await policy('status', '--output', 'json');
+      return JSON.parse(stdout).agents[0]?.takers.length === 0 || undefined;
+    });
+    await trustplane.stop();
     await folder.remove();
   });
 

@@ -20,10 +20,10 @@ interface Answer {
 /** Clients that each keep a connection and ask for what is allowed and what is denied, in turn. */
 function startLoad({ ask }: AuthorizedMesh) {
   const answers: Answer[] = [];
-  let isOver = false;
+  const over = new AbortController();
   const client = async (): Promise<void> => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    for (let turn = 0; !isOver; turn++) {
+    for (let turn = 0; !over.signal.aborted; turn++) {
       const line = turn % 2 === 0 ? 'GET /a' : 'GET /denied';
       const sentAt = performance.now();
       const status = await ask(line, agent).then(
@@ -37,7 +37,7 @@ function startLoad({ ask }: AuthorizedMesh) {
   };
   const clients = Array.from({ length: CLIENTS }, client);
   const stop = async (): Promise<void> => {
-    isOver = true;
+    over.abort();
     await Promise.all(clients);
   };
   return { answers, stop };

@@ -8,7 +8,7 @@ export interface LaunchedAuthz extends TiedChild {
   /** Where a proxy asks. */
   readonly authzSocket: string;
   /** Resolves when it goes by what the agent knows. Rejects when it ends before. */
-  readonly ready: Promise<void>;
+  readonly ready: Promise<string>;
   /** Resolves with the first line, past or to come, that has `text`. */
   line(text: string): Promise<string>;
 }
@@ -29,7 +29,7 @@ export function launchAuthz(folder: string, options: AuthzOptions): LaunchedAuth
   const flags = ['--config', file, '--socket', agentSocket, '--output', 'json'];
   const child = spawnTied(process.execPath, [program, 'authz', 'run', ...flags]);
   const { line } = logOf(child);
-  const ready = line('{"ready":true').then(() => {});
+  const ready = line('{"ready":true');
   // Awaited by the tests it matters to.
   ready.catch(() => {});
   return { ...child, authzSocket, ready, line };
