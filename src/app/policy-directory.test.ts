@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
@@ -6,6 +6,8 @@ import { eventually } from '../../test/programs/eventually.ts';
 import { openPlan } from '../authz/index.ts';
 import { createLog, createMetrics, systemClock } from '../ops/index.ts';
 import { followPolicies, type PolicyDirectory } from './policy-directory.ts';
+import { PolicyLoader } from './policy-loader.ts';
+import type { PolicyCompiler } from './policy-source.ts';
 
 let directory: string;
 let lines: string[];
@@ -28,13 +30,14 @@ function save(file: string, text: string): void {
   renameSync(join(directory, `.${file}.new`), join(directory, file));
 }
 
-async function open(): Promise<PolicyDirectory> {
+async function open(compiler?: PolicyCompiler): Promise<PolicyDirectory> {
   const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } });
   const policies = await followPolicies({
     directory,
     clock: systemClock,
     log,
     metrics: createMetrics(),
+    ...(compiler && { compiler }),
   });
   onTestFinished(() => policies.close());
   return policies;
@@ -86,5 +89,69 @@ describe('a directory of policies', () => {
     mkdirSync(directory);
     save('a.yaml', policy('a', '/a'));
     await eventually('the change', () => policies.current());
+  });
+
+  it('tells its listeners, once for each change', async () => {
+    save('a.yaml', policy('a', '/a'));
+    const policies = await open();
+    const told: (string | undefined)[] = [];
+    const stop = policies.watch(() => told.push(policies.current()?.digest));
+    save('a.yaml', policy('a', '/a2'));
+    await eventually('the change', () => told.length > 0);
+    expect(told).toEqual([policies.current()?.digest]);
+    stop();
+    save('a.yaml', policy('a', '/a3'));
+    await eventually('the change', () => pathsOf(policies).includes('/a3'));
+    expect(told).toHaveLength(1);
+  });
+
+  it('follows files that are links into a directory that is replaced, as Kubernetes has it', async () => {
+    for (const version of ['v1', 'v2']) {
+      mkdirSync(join(directory, `.${version}`));
+      writeFileSync(join(directory, `.${version}`, 'a.yaml'), policy('a', `/${version}`));
+    }
+    symlinkSync('.v1', join(directory, '..data'));
+    symlinkSync('..data/a.yaml', join(directory, 'a.yaml'));
+    const policies = await open();
+    expect(pathsOf(policies)).toEqual(['/v1']);
+    symlinkSync('.v2', join(directory, '..new'));
+    renameSync(join(directory, '..new'), join(directory, '..data'));
+    await eventually('the change', () => pathsOf(policies).includes('/v2'));
+  });
+
+  it('follows a directory that is a link, and goes on where it leads then', async () => {
+    const real = directory;
+    for (const version of ['v1', 'v2']) {
+      mkdirSync(join(real, version));
+      writeFileSync(join(real, version, 'a.yaml'), policy('a', `/${version}`));
+    }
+    directory = join(real, 'current');
+    onTestFinished(() => rmSync(real, { recursive: true, force: true }));
+    symlinkSync('v1', directory);
+    const policies = await open();
+    symlinkSync('v2', join(real, 'next'));
+    renameSync(join(real, 'next'), directory);
+    await eventually('the change', () => pathsOf(policies).includes('/v2'));
+    save('a.yaml', policy('a', '/v3'));
+    await eventually('the change', () => pathsOf(policies).includes('/v3'));
+  });
+
+  it('takes nothing that was read while it changed', async () => {
+    save('a.yaml', policy('a', '/a'));
+    const compiled: string[] = [];
+    const loader = new PolicyLoader();
+    const compiler: PolicyCompiler = {
+      async compile(sources) {
+        const set = await loader.load(sources);
+        compiled.push(set.digest);
+        if (compiled.length === 1) save('a.yaml', policy('a', '/other'));
+        return set;
+      },
+      close: async () => {},
+    };
+    const policies = await open(compiler);
+    expect(pathsOf(policies)).toEqual(['/other']);
+    expect(compiled).toHaveLength(2);
+    expect(lines.filter((line) => line.includes('policies are in force'))).toHaveLength(1);
   });
 });
