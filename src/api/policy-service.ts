@@ -42,10 +42,11 @@ export interface PolicyServiceOptions {
     | 'watch'
   >;
   readonly takers: Pick<PolicyTakers, 'list' | 'watch'>;
-  /** Reads, checks and tries files; says what they change. */
+  /** Reads, checks and tries files; says what they change, with `compares` in what is decided too. */
   readonly check: (
     files: readonly PolicyFile[],
     before: PolicyTexts | undefined,
+    compares: boolean,
   ) => Promise<PolicyCheck & { readonly changes: readonly string[] }>;
   /** Of a user of this host. */
   readonly userName: (uid: number) => string | undefined;
@@ -126,7 +127,7 @@ async function apply(options: PolicyServiceOptions, call: ApplyCall): Promise<Ap
   if (!draft) throw malformed('the first message: expected a draft; got none');
   const expected = await expectedOf(options, draft.expected_version);
   const files = await readFiles(reader);
-  const { changes, ...checked } = await check(files, policies.current());
+  const { changes, ...checked } = await check(files, policies.current(), draft.dry_run ?? false);
   const { complaints, failedTests, digest, rules } = checked;
   const isRefused = complaints.length > 0 || (failedTests.length > 0 && draft.skip_tests !== true);
   const answer = { check: buildCheck(checked), changes };

@@ -54,6 +54,6 @@ export function servePolicies(
     serverId,
     clock,
     userName: (uid) => users.nameOf(uid),
-    check: (files, before) => checker.check(files, before),
+    check: (files, before, compares) => checker.check(files, before, compares),
   });
 }

@@ -1,8 +1,12 @@
 /** The thread on which policies that are to be applied are read, checked and tried, so that nobody waits for it. */
 import { parentPort } from 'node:worker_threads';
-import { checkPolicyFiles } from '../policies/index.ts';
-import type { PolicyCheckWork } from './policy-checker.ts';
+import { changedDecisions, checkPolicyFiles } from '../policies/index.ts';
+import type { PolicyCheckAnswer, PolicyCheckWork } from './policy-checker.ts';
 
-parentPort?.on('message', ({ files, now }: PolicyCheckWork) => {
-  parentPort?.postMessage(checkPolicyFiles(files, now));
+parentPort?.on('message', ({ files, before, now }: PolicyCheckWork) => {
+  const check = checkPolicyFiles(files, now);
+  const isCompared = before !== undefined && check.complaints.length === 0;
+  const decisions = isCompared ? changedDecisions(before, files) : [];
+  const answer: PolicyCheckAnswer = { ...check, decisions };
+  parentPort?.postMessage(answer);
 });

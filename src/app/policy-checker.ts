@@ -10,15 +10,24 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 
+type Files = readonly Pick<PolicyFile, 'name' | 'bytes'>[];
+
 /** What the thread is asked. */
 export interface PolicyCheckWork {
-  readonly files: readonly Pick<PolicyFile, 'name' | 'bytes'>[];
+  readonly files: Files;
+  /** What is decided otherwise than by these is to be told. */
+  readonly before: Files | undefined;
   /** For tests that name no time; milliseconds since the epoch. */
   readonly now: number;
 }
 
+/** What it answers. */
+export interface PolicyCheckAnswer extends PolicyCheck {
+  readonly decisions: readonly string[];
+}
+
 export interface CheckedPolicies extends PolicyCheck {
-  /** Files that came (`+`), went (`-`) or became others (`~`). */
+  /** Files that came (`+`), went (`-`) or became others (`~`); then what is decided otherwise, where that was asked. */
   readonly changes: readonly string[];
 }
 
@@ -41,16 +50,19 @@ export class PolicyChecker {
   }
 
   /**
-   * One set after the other, with what it changes.
+   * One set after the other, with what it changes; `compares`: in what is decided too, which may take a while.
    * @throws TrustplaneError ERR_POLICY when the thread could not end its work
    */
   async check(
     files: readonly PolicyFile[],
     before: PolicyTexts | undefined,
+    compares: boolean,
   ): Promise<CheckedPolicies> {
-    const check = this.#checking.then(() => this.#check(files));
-    this.#checking = check.catch(() => {});
-    return { ...(await check), changes: changedFiles(files, before) };
+    const compared = compares ? (before?.files ?? []) : undefined;
+    const answer = this.#checking.then(() => this.#check(files, compared));
+    this.#checking = answer.catch(() => {});
+    const { decisions, ...check } = await answer;
+    return { ...check, changes: [...changedFiles(files, before), ...decisions] };
   }
 
   async close(): Promise<void> {
@@ -58,7 +70,7 @@ export class PolicyChecker {
     await this.#worker?.terminate();
   }
 
-  async #check(files: readonly PolicyFile[]): Promise<PolicyCheck> {
+  async #check(files: Files, before: Files | undefined): Promise<PolicyCheckAnswer> {
     this.#idle?.cancel();
     const worker = (this.#worker ??= startWorker());
     const over = new AbortController();
@@ -66,11 +78,12 @@ export class PolicyChecker {
       const answer = once(worker, 'message', { signal: over.signal });
       const end = once(worker, 'exit', { signal: over.signal });
       const work: PolicyCheckWork = {
-        files: files.map(({ name, bytes }) => ({ name, bytes })),
+        files: files.map(bare),
+        before: before?.map(bare),
         now: this.#clock.now(),
       };
       worker.postMessage(work);
-      const [check]: (PolicyCheck | number | undefined)[] = await Promise.race([answer, end]);
+      const [check]: (PolicyCheckAnswer | number | undefined)[] = await Promise.race([answer, end]);
       if (typeof check === 'object') return check;
       throw new Error(`the thread ended with ${check}`);
     } catch (cause) {
@@ -89,6 +102,10 @@ export class PolicyChecker {
     this.#worker = undefined;
     await worker?.terminate();
   }
+}
+
+function bare({ name, bytes }: Files[number]): Files[number] {
+  return { name, bytes };
 }
 
 function startWorker(): Worker {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { assertionLines } from '../authz/analysis/index.ts';
-import { canonicalText, compilePlan, type Policy, policySchema, runTests } from '../authz/index.ts';
-import { checkDocument, type LocatedYaml, parseStrictYaml } from '../ops/index.ts';
-import { messageOf, type PolicyFile, TrustplaneError } from '../spiffe/index.ts';
+import { canonicalText, compilePlan, runTests } from '../authz/index.ts';
+import { messageOf, type PolicyFile } from '../spiffe/index.ts';
+import { type ReadPolicy, readPolicy } from './read-policy-file.ts';
 
 /** What a set of policy files comes to. */
 export interface PolicyCheck {
@@ -17,10 +17,9 @@ export interface PolicyCheck {
   readonly failedTests: readonly string[];
 }
 
-interface ReadPolicy {
-  readonly policy: Policy;
-  readonly document: LocatedYaml;
-}
+/** A mistake in a template may be in ten thousand rules. */
+const MAX_LINES = 500;
+const MAX_CHARS = 1_000;
 
 /** Reads, checks and tries all files together, as who decides by them does. `now`: for tests that name no time. */
 export function checkPolicyFiles(
@@ -43,7 +42,8 @@ export function checkPolicyFiles(
     rules: read.reduce((sum, { policy }) => sum + policy.rules.length, 0),
     tests: read.reduce((sum, { policy }) => sum + (policy.tests?.length ?? 0), 0),
   };
-  if (complaints.length > 0) return { digest: '', ...counts, complaints, failedTests: [] };
+  if (complaints.length > 0)
+    return { digest: '', ...counts, complaints: bounded(complaints), failedTests: [] };
   const policies = read.map(({ policy }) => policy);
   const digest = createHash('sha256').update(canonicalText(policies)).digest('hex');
   const plan = compilePlan(policies, digest);
@@ -53,20 +53,14 @@ export function checkPolicyFiles(
       return `${document.file}:${line}:${column}: ${message}`;
     }),
   );
-  return { digest, ...counts, complaints, failedTests };
+  return { digest, ...counts, complaints, failedTests: bounded(failedTests) };
 }
 
-function readPolicy({ name, bytes }: Pick<PolicyFile, 'name' | 'bytes'>): ReadPolicy {
-  const document = parseStrictYaml(decode(name, bytes), name);
-  return { document, policy: checkDocument(document, policySchema) };
-}
-
-function decode(name: string, bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new TrustplaneError('ERR_POLICY', `${name}: is not UTF-8`, { cause });
-  }
+/** As many as anybody reads. */
+function bounded(lines: readonly string[]): readonly string[] {
+  const some = lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_CHARS));
+  const more = lines.length - some.length;
+  return more === 0 ? some : [...some, `and ${more} more`];
 }
 
 function findSharedNames(read: readonly ReadPolicy[]): string[] {

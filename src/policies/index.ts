@@ -1,4 +1,5 @@
 /** The policies of the control plane in versions, chained by hashes, and who has which in force. */
+export { changedDecisions } from './changed-decisions.ts';
 export { checkPolicyFiles, type PolicyCheck } from './check-policy-files.ts';
 export {
   describeAuthor,
