@@ -19,7 +19,7 @@ export interface FactsUpdate {
 
 const FILE = 'trustplane/agent/v1/facts.proto';
 /** Of the items in one part; a single larger item goes alone. A part is read in some 5 ms. */
-const PART_BYTES = 131_072;
+const PART_BYTES = 65_536;
 /** Of a field's tag and length. */
 const FIELD_BYTES = 8;
 const updateType = messageType(FILE, 'trustplane.agent.v1.FactsUpdate');

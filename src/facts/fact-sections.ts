@@ -42,31 +42,49 @@ export function buildSections(
 ): FactSections {
   const known = before?.sections;
   const hasTrust = known !== undefined && before?.told.trust === trust;
-  const hasRevocations = known !== undefined && before?.told.revocations === revocations;
   const hasPolicies = known !== undefined && before?.told.policies === policies;
   return {
     b: hasTrust
       ? known.b
       : new Map([trust.own, ...trust.federated.values()].map((b) => [b.trustDomain.name, b])),
     t: trust.terms,
-    r: hasRevocations ? known.r : new Map(revocations.map((r) => [r.id, r])),
+    r: revocationsById(revocations),
     f: hasPolicies ? known.f : new Map(policies?.files.map((file) => [file.sha256, file])),
     p: hasPolicies ? known.p : new Map(policies && [[HEAD, policies]]),
   };
 }
 
 /** What came, went or became another. */
-export function* changedKeys(before: FactSections, after: FactSections): Generator<FactKey> {
-  for (const kind of factKinds) {
-    const old: ReadonlyMap<string, unknown> = before[kind];
-    const current: ReadonlyMap<string, unknown> = after[kind];
-    if (old === current) continue;
+export function changedKeys(before: FactSections, after: FactSections): readonly FactKey[] {
+  return factKinds.flatMap((kind) => changedIn(kind, before[kind], after[kind]));
+}
+
+type Section = ReadonlyMap<string, unknown>;
+
+/** By what it is now; several feeds ask the same, and there may be 100,000. */
+const compared = new WeakMap<Section, { readonly old: Section; readonly keys: FactKey[] }>();
+
+function changedIn(kind: FactKind, old: Section, current: Section): FactKey[] {
+  if (old === current) return [];
+  const known = compared.get(current);
+  if (known?.old === old) return known.keys;
+  const keys: FactKey[] = [];
+  for (const [id, value] of current) {
     // A file's ID is what is in it.
-    const isSame = (id: string, value: unknown): boolean =>
-      kind === 'f' ? old.has(id) : old.get(id) === value;
-    for (const [id, value] of current) if (!isSame(id, value)) yield `${kind}:${id}`;
-    for (const id of old.keys()) if (!current.has(id)) yield `${kind}:${id}`;
+    const isSame = kind === 'f' ? old.has(id) : old.get(id) === value;
+    if (!isSame) keys.push(`${kind}:${id}`);
   }
+  for (const id of old.keys()) if (!current.has(id)) keys.push(`${kind}:${id}`);
+  compared.set(current, { old, keys });
+  return keys;
+}
+
+const byId = new WeakMap<readonly Revocation[], ReadonlyMap<string, Revocation>>();
+
+function revocationsById(list: readonly Revocation[]): ReadonlyMap<string, Revocation> {
+  const known = byId.get(list) ?? new Map(list.map((revocation) => [revocation.id, revocation]));
+  byId.set(list, known);
+  return known;
 }
 
 export function* allKeys(sections: FactSections): Generator<FactKey> {

@@ -199,7 +199,7 @@ describe('a feed of facts', () => {
     reader.letGo();
     await flow(20);
     expect(reader.messages.length).toBeGreaterThan(1);
-    expect(Math.max(...reader.messages.map(({ length }) => length))).toBeLessThan(132_000);
+    expect(Math.max(...reader.messages.map(({ length }) => length))).toBeLessThan(66_000);
     expect(reader.view.findRevocation(subjectOf('r0'))).toEqual(testRevocation('r0'));
   });
 

@@ -85,7 +85,7 @@ export class FactsFeed {
     const told = tellsPolicies ? facts : { ...facts, policies: undefined };
     const sections = buildSections(told, before);
     this.#known = { facts, told, sections };
-    const keys = before === undefined ? [] : [...changedKeys(before.sections, sections)];
+    const keys = before === undefined ? [] : changedKeys(before.sections, sections);
     for (const reader of this.#readers) {
       reader.change(keys);
       reader.next();
