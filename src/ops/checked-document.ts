@@ -4,22 +4,31 @@ import type { LocatedYaml } from './strict-yaml.ts';
 
 type Issue = z.core.$ZodIssue;
 
+/** More problems are not told at once. */
+const MAX_LINES = 200;
+
 /**
  * Checks a document against a schema and returns its typed value.
- * @throws TrustplaneError ERR_CONFIG: every problem on a line of its own, as `file:line:column: path: message`
+ * @throws TrustplaneError ERR_CONFIG: the first 200 problems, each on a line of its own, as `file:line:column: path: message`
  */
 export function checkDocument<S extends z.ZodType>(document: LocatedYaml, schema: S): z.output<S> {
   const result = schema.safeParse(document.value ?? {}, { error: describe });
   if (result.success) return result.data;
   throw new TrustplaneError(
     'ERR_CONFIG',
-    result.error.issues.flatMap((issue) => lines(document, issue)).join('\n'),
+    result.error.issues
+      .slice(0, MAX_LINES)
+      .flatMap((issue) => lines(document, issue))
+      .slice(0, MAX_LINES)
+      .join('\n'),
   );
 }
 
 function lines(document: LocatedYaml, issue: Issue): string[] {
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => line(document, [...issue.path, key], 'key', issue.message));
+    return issue.keys
+      .slice(0, MAX_LINES)
+      .map((key) => line(document, [...issue.path, key], 'key', issue.message));
   }
   if (issue.code === 'invalid_union') {
     const meant = issue.errors.filter((issues) => !issues.some(isOtherType));

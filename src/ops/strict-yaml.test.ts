@@ -19,7 +19,11 @@ describe('strict YAML', () => {
     ['a: &x 1\nb: *x\n', 'c.yaml:2:4: aliases (*name) are not allowed'],
     ['<<: {a: 1}\n', 'c.yaml:1:1: merge keys (<<) are not allowed'],
     ['a: !thing 1\n', 'c.yaml:1:4: Unresolved tag: !thing'],
-    ['a: 1\n---\nb: 2\n', 'c.yaml:2:1: Source contains multiple documents'],
+    ['a: 1\n---\nb: 2\n', 'c.yaml:2:1: a second document begins here; a file has one'],
+    ['%YAML 1.1\n---\na: 1\n', 'c.yaml:1:1: directives'],
+    ['a: { __proto__: 1 }\n', 'c.yaml:1:6: the key __proto__ is not allowed'],
+    [`a: ${'['.repeat(101)}`, 'c.yaml:1:104: is nested too deeply'],
+    [`${'- '.repeat(100)}a`, 'c.yaml:1:1: is nested too deeply'],
     ['a: [1\n', 'c.yaml:2:1: Flow sequence'],
   ])('refuses %j', (text, message) => {
     expect(() => parse(text)).toThrow(

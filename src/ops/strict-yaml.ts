@@ -4,6 +4,7 @@ import { type Environment, expandVariables, VariableError } from './expand-varia
 import { yaml } from './yaml-library.ts';
 
 const MAX_BYTES = 1_048_576;
+const MAX_DEPTH = 100;
 /** Where something stands in a text; both count from 1. */
 export interface Position {
   readonly line: number;
@@ -33,10 +34,12 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
       `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
     );
   }
+  refuseDepth(text, file);
   const lines = new (yaml().LineCounter)();
   const document = yaml().parseDocument(text, {
     lineCounter: lines,
-    uniqueKeys: true,
+    // Looked for below: the library compares each key with all others.
+    uniqueKeys: false,
     stringKeys: true,
     merge: false,
     schema: 'core',
@@ -51,16 +54,16 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
     throw new TrustplaneError('ERR_YAML', `${file}:${line}:${column}: ${message}`);
   };
   const problem = document.errors[0] ?? document.warnings[0];
-  if (problem?.code === 'DUPLICATE_KEY') {
-    const key = text.slice(problem.pos[0]).split(':', 1)[0];
-    refuse(problem.pos[0], `the key ${key} stands here a second time`);
+  if (problem?.code === 'MULTIPLE_DOCS') {
+    refuse(problem.pos[0], 'a second document begins here; a file has one');
+  }
+  if (/^%/mu.test(text) && document.directives?.yaml.explicit === true) {
+    refuse(0, 'directives (%YAML, %TAG) are not allowed');
   }
   if (problem !== undefined) refuse(problem.pos[0], problem.message);
   yaml().visit(document, (_key, node) => {
     if (yaml().isAlias(node)) refuse(node.range?.[0] ?? 0, 'aliases (*name) are not allowed');
-    if (yaml().isPair(node) && yaml().isScalar(node.key) && node.key.value === '<<') {
-      refuse(node.key.range?.[0] ?? 0, 'merge keys (<<) are not allowed');
-    }
+    if (yaml().isMap(node)) checkKeys(node, refuse);
   });
   const variables = env === undefined ? undefined : expandAll(document, env, refuse);
   return {
@@ -69,6 +72,41 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
     variablesAt: (path) => variables?.get(nodeAt(document.contents, path)) ?? [],
     position: (path, part = 'value') => at(offsetOf(document.contents, path, part)),
   };
+}
+
+function checkKeys(
+  { items }: Yaml.YAMLMap,
+  refuse: (offset: number, message: string) => never,
+): void {
+  const seen = new Set<string>();
+  for (const { key } of items) {
+    if (!yaml().isScalar(key)) continue;
+    const offset = key.range?.[0] ?? 0;
+    const name = String(key.value);
+    if (name === '<<') refuse(offset, 'merge keys (<<) are not allowed');
+    if (name === '__proto__') refuse(offset, 'the key __proto__ is not allowed');
+    if (seen.has(name)) refuse(offset, `the key ${name} stands here a second time`);
+    seen.add(name);
+  }
+}
+
+/** What is nested more deeply takes a parser seconds before it gives up. */
+function refuseDepth(text: string, file: string): void {
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x5b || code === 0x7b) depth++;
+    else if (code === 0x5d || code === 0x7d) depth--;
+    if (depth > MAX_DEPTH) refuseAt(at);
+  }
+  const run = /(?:[-?][ \n]+){65}/u.exec(text);
+  if (run !== null) refuseAt(run.index);
+
+  function refuseAt(offset: number): never {
+    const before = text.slice(0, offset).split('\n');
+    const place = `${file}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+    throw new TrustplaneError('ERR_YAML', `${place}: is nested too deeply`);
+  }
 }
 
 /** Replaces all variables and returns which value has which. */
