@@ -14,6 +14,8 @@ export interface Callers {
   readonly credential: 'x509-svid' | 'jwt-svid';
   /** Whom a token names beside the certificate. */
   readonly tokenCaller?: SpiffeId | undefined;
+  /** The listed proxy that speaks for the caller. */
+  readonly proxy?: SpiffeId | undefined;
 }
 
 export interface CallerReaderOptions extends Trust {
@@ -55,13 +57,14 @@ export class CallerReader {
 
   callersOf(request: CheckRequest): Callers {
     const peer = this.#peerOf(request.source);
-    const caller = this.#forwardedBy(peer, request);
+    const proxy = this.#proxyOf(peer, request);
+    const caller = proxy === undefined ? peer : this.#forwardedBy(proxy, request);
     const token = this.#tokens && this.#tokenOf(this.#tokens, peer, caller, request);
-    if (token === undefined) return { caller, credential: 'x509-svid' };
-    if (caller === 'unauthenticated') return { caller: token, credential: 'jwt-svid' };
+    if (token === undefined) return { caller, credential: 'x509-svid', proxy };
+    if (caller === 'unauthenticated') return { caller: token, credential: 'jwt-svid', proxy };
     // Beside a certificate a token that is not good says nothing.
     const tokenCaller = typeof token === 'string' ? undefined : token;
-    return { caller, credential: 'x509-svid', tokenCaller };
+    return { caller, credential: 'x509-svid', tokenCaller, proxy };
   }
 
   /** Who connects. */
@@ -78,13 +81,15 @@ export class CallerReader {
     return id === undefined ? 'bad_svid' : this.#judge(id, 0);
   }
 
-  /** For whom it connects. */
-  #forwardedBy(peer: Caller, { http }: CheckRequest): Caller {
-    const forwarded = this.#forwarded;
-    if (forwarded === undefined || http === undefined || typeof peer === 'string') return peer;
-    if (!forwarded.isProxy(peer)) return peer;
-    const caller = forwarded.callerOf(http, this.#options.clock.now());
-    if (typeof caller === 'string') return caller;
+  /** Who connects, where that one speaks for others. */
+  #proxyOf(peer: Caller, { http }: CheckRequest): SpiffeId | undefined {
+    if (http === undefined || typeof peer === 'string') return undefined;
+    return this.#forwarded?.isProxy(peer) === true ? peer : undefined;
+  }
+
+  #forwardedBy(proxy: SpiffeId, { http }: CheckRequest): Caller {
+    const caller = http && this.#forwarded?.callerOf(http, this.#options.clock.now());
+    if (typeof caller !== 'object') return caller ?? proxy;
     return this.#judge(caller.spiffeId, caller.issuedAt, caller.serialNumber);
   }
 

@@ -28,6 +28,8 @@ export interface CheckRecord {
   readonly credential?: 'x509-svid' | 'jwt-svid' | undefined;
   /** Whom a token named beside the caller's certificate. */
   readonly tokenCaller?: SpiffeId | undefined;
+  /** The listed proxy that spoke for the caller. */
+  readonly proxy?: SpiffeId | undefined;
   /** When it was decided, in milliseconds. */
   readonly at: number;
   /** From the request's bytes to the decision. */

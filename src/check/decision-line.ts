@@ -56,7 +56,7 @@ export class DecisionLines {
     this.#out.raw('}');
   }
 
-  #caller({ caller, credential, request }: CheckRecord): void {
+  #caller({ caller, credential, tokenCaller, proxy, request }: CheckRecord): void {
     if (typeof caller === 'object') {
       this.#field(',"caller":', caller.toString());
       this.#field(',"credential":', credential ?? 'x509-svid');
@@ -64,6 +64,8 @@ export class DecisionLines {
       // What the proxy took from a certificate that is not believed.
       this.#field(',"claimed":', request?.source.principal);
     }
+    this.#field(',"tokenCaller":', tokenCaller?.toString());
+    this.#field(',"proxy":', proxy?.toString());
   }
 
   #request({ source, destination, http, contextExtensions }: CheckRequest): void {

@@ -167,6 +167,17 @@ describe('a line', () => {
     ]);
   });
 
+  it('says whom a token named beside the certificate, and who spoke for the caller', async () => {
+    const [tokenCaller, proxy] = ['job', 'gateway'].map((name) =>
+      SpiffeId.parse(`spiffe://prod.example/${name}`),
+    );
+    expect(await lineOf(recordOf({ tokenCaller, proxy }))).toMatchObject({
+      caller: 'spiffe://prod.example/web',
+      tokenCaller: 'spiffe://prod.example/job',
+      proxy: 'spiffe://prod.example/gateway',
+    });
+  });
+
   it('is bounded, and says so', async () => {
     const headers = Array.from({ length: 100 }, (_, at) => [`x-${at}`, ''] as const);
     const line = await lineOf(recordOf({}, { target: `/${'x'.repeat(5_000)}`, headers }));
