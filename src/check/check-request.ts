@@ -1,6 +1,7 @@
 import { malformed, ProtoCursor } from './proto-cursor.ts';
 import { parseStruct } from './proto-struct.ts';
 import { inner, numberOf, only, requireBytes, textOf } from './proto-values.ts';
+import { RepeatedTexts } from './repeated-texts.ts';
 
 /** What Envoy says of one side of the connection. */
 export interface PeerAttributes {
@@ -24,6 +25,8 @@ export interface CheckRequest {
   readonly metadata: ReadonlyMap<string, Readonly<Record<string, unknown>>>;
 }
 
+/** Of callers, who come again. */
+const certificates = new RepeatedTexts(4_096);
 /** The context extension of a route that names its policies. */
 export const POLICY_EXTENSION = 'trustplane.policy';
 const limits = { headers: 2_000, extensions: 64, namespaces: 32 } as const;
@@ -92,7 +95,7 @@ function parsePeer(cursor: ProtoCursor): PeerAttributes {
   while (cursor.next()) {
     if (cursor.field === 1) address = only(address, parseAddress(inner(cursor)), cursor);
     else if (cursor.field === 4) principal = only(principal, textOf(cursor), cursor);
-    else if (cursor.field === 5) certificate = only(certificate, textOf(cursor), cursor);
+    else if (cursor.field === 5) certificate = only(certificate, certificates.read(cursor), cursor);
   }
   return {
     ip: address?.ip,
