@@ -18,12 +18,19 @@ const listeners: readonly GroundListener[] = modes.flatMap((inner) => [
   { name: `asks-${inner}`, xfcc: inner },
   ...modes.map((outer) => ({ name: `${outer}-${inner}`, xfcc: outer, to: `asks-${inner}` })),
 ]);
+const joined: readonly GroundListener[] = [
+  { name: 'asks-joined', xfcc: 'FORWARD_ONLY', rawHeaders: false },
+  { name: 'APPEND_FORWARD-joined', xfcc: 'APPEND_FORWARD', to: 'asks-joined' },
+];
 
 let ground: AuthzGround;
 let web: TestCertificate;
 let hops = 1;
 const open = async (trustedHops: number): Promise<AuthzGround> =>
-  await openAuthzGround({ listeners, xfcc: { trustedHops, proxies: [GATEWAY] } });
+  await openAuthzGround({
+    listeners: [...listeners, ...joined],
+    xfcc: { trustedHops, proxies: [GATEWAY] },
+  });
 
 /** Who is taken for the caller of a request that web, or nobody, sends to a gateway with such modes. */
 async function callerBehind(
@@ -57,9 +64,18 @@ describe('the element that the gateway wrote (trustedHops: 1), where the proxy t
       expect(await callerBehind(outer, 'FORWARD_ONLY', { isForged: true })).toBe('web');
     }
     expect(ground.records.at(-1)?.decision.reason).toBe('allowed_by_rule');
+    expect(ground.records.at(-1)?.proxy?.toString()).toBe(GATEWAY);
     expect(ground.records.at(-1)?.request?.http?.headers('x-forwarded-client-cert')[0]).toMatch(
       /^By=spiffe:\/\/prod\.example\/gateway;Hash=0;URI=spiffe:\/\/prod\.example\/root,By=.*Subject="CN=leaf";URI=spiffe:\/\/prod\.example\/ns\/shop\/sa\/web$/u,
     );
+  });
+
+  it('is the same in two lines, and where lines are not told apart', async () => {
+    for (const inner of ['FORWARD_ONLY', 'joined']) {
+      const headers = [...forged, 'X-Forwarded-Client-Cert', `URI=${ROOT}`];
+      await ground.ask({ listener: `APPEND_FORWARD-${inner}`, certificate: web, headers });
+      expect(ground.records.at(-1)?.caller?.toString()).toBe(WEB);
+    }
   });
 
   it('is forged where the gateway passes on what it is given: it must not (FORWARD_ONLY)', async () => {
