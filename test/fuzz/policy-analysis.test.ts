@@ -140,7 +140,8 @@ const request: fc.Arbitrary<AccessRequest> = fc
     ),
     now: fc.constantFrom(
       Date.parse('2025-12-01T00:00:00Z'),
-      Date.parse('2026-02-01T00:00:00Z'),
+      Date.parse('2026-01-01T00:00:00Z'),
+      Date.parse('2026-06-01T00:00:00Z'),
       Date.parse('2026-07-01T00:00:00Z'),
     ),
   })
@@ -194,21 +195,47 @@ function classesOf(policy: Policy, withTokens?: boolean) {
   return found;
 }
 
-it('divides requests into classes of which each has a witness, and which no request is outside of', () => {
-  fc.assert(
-    fc.property(
-      fc.array(rule, { minLength: 1, maxLength: 5 }),
-      fc.array(request, { minLength: 50, maxLength: 50 }),
-      (rules, requests) => {
-        const plans = plansOf(rules);
-        const classes = classesOf(policyOf(rules), true);
-        for (const [key, witness] of classes) expect(matchedBy(plans, witness)).toBe(key);
-        for (const one of requests) expect(classes.has(matchedBy(plans, one))).toBe(true);
-      },
-    ),
-    { numRuns: 40 },
-  );
-}, 60_000);
+/** Rules that differ in little but captures. */
+const captured = fc
+  .record({
+    ids: from([`${td}/{x}`, `${td}/{x}/{y}`, `${td}/{x}/{x}`, `${td}/a/{y}`, `${td}/*`], 2),
+    paths: from(['/{x}', '/{y}', '/{x}/{y}', '/{y}/{x}', '/{x}/{x}', '/a/{x}', '/a'], 2),
+    hosts: fc.option(from(['{x}.b', '{y}.{x}', '**'], 1), { nil: undefined }),
+    isAllow: fc.boolean(),
+  })
+  .map(({ ids: who, isAllow, ...what }) => ({ from: who, [isAllow ? 'allow' : 'deny']: [what] }));
+/** Rules that differ in nothing but conditions. */
+const conditional = fc
+  .record({ when, isAllow: fc.boolean() })
+  .filter(({ when: one }) => Object.keys(one).length > 0)
+  .map((one) => ({ from: 'anyone', [one.isAllow ? 'allow' : 'deny']: ['/**'], when: one.when }));
+const named = request.filter(
+  ({ caller, http }) => typeof caller !== 'string' && http?.host !== undefined,
+);
+
+it.each([
+  ['of all kinds', rule, request],
+  ['with captures', captured, named],
+  ['with conditions', conditional, request.filter(({ http }) => http !== undefined)],
+] as const)(
+  'divides requests into classes of which each has a witness, and which no request is outside of: rules %s',
+  (_, rules, requests) => {
+    fc.assert(
+      fc.property(
+        fc.array<object>(rules, { minLength: 1, maxLength: 4 }),
+        fc.array(requests, { minLength: 50, maxLength: 50 }),
+        (some, asked) => {
+          const alone = plansOf(some);
+          const classes = classesOf(policyOf(some), true);
+          for (const [key, witness] of classes) expect(matchedBy(alone, witness)).toBe(key);
+          for (const one of asked) expect([...classes.keys()]).toContain(matchedBy(alone, one));
+        },
+      ),
+      { numRuns: 100 },
+    );
+  },
+  60_000,
+);
 
 const plans = new WeakMap<Policy, Plan>();
 function isAllowed(policy: Policy, asked: AccessRequest): boolean {

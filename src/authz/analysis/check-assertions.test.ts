@@ -42,6 +42,26 @@ describe('never', () => {
   });
 });
 
+describe('captures', () => {
+  const from = ['spiffe://d/*'];
+
+  it('that must be equal in a deny leave those that are not', () => {
+    const deny = { from: ['spiffe://d/{t}'], deny: ['/v1/{t}'] };
+    expect(check(never(from, ['/v1/*']), { from, allow: ['/v1/*'] }, deny)).toEqual([
+      'never: does not hold: spiffe://d/a: GET /v1/b is allowed by p/r0',
+    ]);
+    expect(check(never(['spiffe://d/x'], ['/v1/x']), { from, allow: ['/v1/*'] }, deny)).toEqual([]);
+  });
+
+  it('are compared for every class of callers, though a rule that tells them apart is out', () => {
+    const own = { from: ['spiffe://d/{t}'], allow: ['GET /{t}'] };
+    const other = { from: ['spiffe://d/a'], allow: ['POST /x'] };
+    expect(check(never(from, ['GET /a']), own, other)).toEqual([
+      'never: does not hold: spiffe://d/a: GET /a is allowed by p/r0',
+    ]);
+  });
+});
+
 describe('only', () => {
   const sre = only(['spiffe://prod.example/ns/sre/**'], ['PUT /v1/**']);
 
