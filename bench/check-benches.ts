@@ -27,14 +27,20 @@ function handlerRatio(rules: number): Benchmark {
     name,
     about: `checks/s with ${rules} rules at 16 in flight against the constant answer, by turns, median of ${ROUNDS}`,
     run: async (report) => {
-      const rates = await withServers(
-        rules,
-        ['trustplane', 'constant'],
-        async (servers) =>
-          await byTurns(servers, async (server) => (await server.load(BUSY)).perSecond),
-      );
+      let micros: readonly number[] = [];
+      const rates = await withServers(rules, ['trustplane', 'constant'], async (servers) => {
+        const measured = await byTurns(
+          servers,
+          async (server) => (await server.load(BUSY)).perSecond,
+        );
+        micros = servers.map((server) => server.microsPerCheck());
+        return measured;
+      });
       const [own = 0, constant = 1] = rates.map(median);
-      report(`${own.toFixed(0)}/s, constant ${constant.toFixed(0)}/s`);
+      const [ownCpu = 0, constantCpu = 0] = micros;
+      report(
+        `${own.toFixed(0)}/s, constant ${constant.toFixed(0)}/s; CPU of each check ${ownCpu.toFixed(0)} µs, constant ${constantCpu.toFixed(0)} µs`,
+      );
       return asRatio(name, own / constant, { kind: 'at-least', ratio: BAR });
     },
   };
@@ -143,6 +149,9 @@ async function byTurns(
 class Server {
   readonly #server: Child;
   readonly #client: Child;
+  /** Since it was warm. */
+  #checks = 0;
+  #cpuSeconds = 0;
 
   private constructor(server: Child, client: Child) {
     this.#server = server;
@@ -150,17 +159,27 @@ class Server {
   }
 
   static async start(socket: string, kind: string, ground: CheckGround): Promise<Server> {
-    const server = new Child('check-server.ts', socket, kind);
+    const server = new Child(new URL('check-server.ts', import.meta.url), socket, kind);
     await server.ask(ground);
-    const client = new Child('check-load.ts', socket);
+    const client = new Child(new URL('check-load.ts', import.meta.url), socket);
     await client.ask(ground.requests);
     return new Server(server, client);
   }
 
   async load(order: LoadOrder): Promise<LoadReport> {
+    const before = this.cpuSeconds();
     const report: unknown = await this.#client.ask(order);
-    if (isReport(report)) return report;
-    throw new Error('no report came');
+    if (!isReport(report)) throw new Error('no report came');
+    if (order !== WARM_UP) {
+      this.#checks += order.checks;
+      this.#cpuSeconds += this.cpuSeconds() - before;
+    }
+    return report;
+  }
+
+  /** Of the server's CPU. */
+  microsPerCheck(): number {
+    return (this.#cpuSeconds / this.#checks) * 1e6;
   }
 
   cpuSeconds(): number {
@@ -181,8 +200,8 @@ class Child {
   readonly #process: ChildProcess;
   readonly #messages: AsyncIterator<unknown[], undefined>;
 
-  constructor(file: string, ...args: string[]) {
-    this.#process = fork(new URL(file, import.meta.url), args, {
+  constructor(file: URL, ...args: string[]) {
+    this.#process = fork(file, args, {
       stdio: ['ignore', 2, 2, 'ipc'],
       execArgv: [],
     });

@@ -4,7 +4,7 @@ import { makeAuthority, makeCertificate } from '../test/fakes/test-certificates.
 
 const CALLERS = 32;
 const DOMAIN = 'bench.test';
-export const SERVICE = `spiffe://${DOMAIN}/ns/prod/sa/api`;
+const SERVICE = `spiffe://${DOMAIN}/ns/prod/sa/api`;
 const LIFE_MS = 86_400_000;
 
 /** What a server of checks needs to know, and what it is asked; texts, for messages between processes. */

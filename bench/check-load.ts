@@ -54,7 +54,7 @@ async function keepUnderWay(
       if (begun < checks) askNext();
       else if (asked.size === 0) resolve();
     };
-    while (begun < inFlight) askNext();
+    for (let count = 0; count < inFlight; count++) askNext();
   });
 }
 

@@ -26,7 +26,9 @@ const [ground]: CheckGround[] = await once(process, 'message');
 if (ground === undefined) throw new Error('there is no ground');
 if (kind === 'constant') {
   // As long as what is answered otherwise.
-  const answer = (await openService(ground)).check(Buffer.from(ground.requests[1] ?? '', 'base64'));
+  const service = await openService(ground);
+  const answer = service.check(Buffer.from(ground.requests[1] ?? '', 'base64'));
+  await service.close();
   await serveUnix({ ...common, bytes: new CheckMethods('quick', () => answer) });
 } else if (kind === 'loader') {
   await serveWithLoader(common, planOf(ground), await openFacts(ground));
