@@ -21,7 +21,7 @@ import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import { createAgentDebug } from './agent-debug.ts';
 import type { Config } from './config.ts';
-import type { DeliveredPolicies, RevocationList } from './host-facts.ts';
+import type { Completeness, DeliveredPolicies, RevocationList } from './host-facts.ts';
 import { openFacts } from './open-facts.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
@@ -37,6 +37,8 @@ export interface AgentSources {
   readonly trust: TrustMapSource;
   /** Default: nothing is revoked. */
   readonly revocations?: RevocationSource & RevocationList;
+  /** Whether all of this was told. Default: it was. */
+  readonly completeness?: Completeness;
   /** What the servers deliver. Default: nothing. */
   readonly policies?: DeliveredPolicies;
   /** Told what the programs of this host that read its facts have in force. */

@@ -109,6 +109,10 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     trust: overlay,
     revocations,
     ...(takes && { policies: deliveredTo(node) }),
+    completeness: {
+      isComplete: () => node.facts.isComplete || before?.facts !== undefined,
+      watch: (listener) => node.facts.watchAll(listener),
+    },
     onFactsReports: (reports) => takers.setOthers(reports),
     onPolicyTaker: (taker) => takers.setOwn(taker),
     restored: before?.svids ?? [],

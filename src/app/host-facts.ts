@@ -8,6 +8,14 @@ export interface HostFacts {
   readonly revocations?: RevocationList | undefined;
   /** What the servers deliver; default: nothing. */
   readonly policies?: DeliveredPolicies | undefined;
+  /** Whether all that is known of the rest was told; default: it was. Until then nothing is told on. */
+  readonly completeness?: Completeness | undefined;
+}
+
+/** Whether a server told everything once, in this life or one before; live. */
+export interface Completeness {
+  isComplete(): boolean;
+  watch(listener: () => void): () => void;
 }
 
 /** What is revoked, live. */
@@ -27,10 +35,13 @@ export interface DeliveredPolicies {
 const none: readonly Revocation[] = [];
 
 /** All of it as one, for a feed. */
-export function joinFacts({ trust, revocations, policies }: HostFacts): FactsSource {
+export function joinFacts(sources: HostFacts): FactsSource {
+  const { trust, revocations, policies, completeness } = sources;
   let known: Facts | undefined;
   return {
     current() {
+      // A bundle that is known without the revocations would let in who was revoked.
+      if (completeness?.isComplete() === false) return undefined;
       const now: Facts = {
         trust: trust.current(),
         revocations: revocations?.list() ?? none,
@@ -43,7 +54,9 @@ export function joinFacts({ trust, revocations, policies }: HostFacts): FactsSou
       return isSame ? known : (known = now);
     },
     watch(listener) {
-      const stops = [trust, revocations, policies].map((source) => source?.watch(listener));
+      const stops = [trust, revocations, policies, completeness].map((source) =>
+        source?.watch(listener),
+      );
       return () => {
         for (const stop of stops) stop?.();
       };

@@ -24,7 +24,7 @@ export type FactKey = `${FactKind}:${string}`;
 
 const HEAD = itemIdOf(policiesKey);
 
-export const factKinds: readonly FactKind[] = ['b', 't', 'r', 'f', 'p'];
+const factKinds: readonly FactKind[] = ['b', 't', 'r', 'f', 'p'];
 
 export function kindOf(key: FactKey): FactKind {
   const kind = key[0];
