@@ -108,8 +108,8 @@ export function createPolicyService(options: PolicyServiceOptions): GrpcService 
       'trustplane.policy.v1.PolicyService',
     ),
     implementation: {
-      Apply: async (call: ApplyCall, respond: sendUnaryData<ApplyResponse>) =>
-        respond(null, await apply(options, call)),
+      Apply: (call: ApplyCall, respond: sendUnaryData<ApplyResponse>): unknown =>
+        apply(options, call).then((answer) => respond(null, answer)),
       Rollback: unary((request: RollbackRequest, call) => rollback(options, request, call)),
       History: unary((request: HistoryRequest) => listHistory(options, request)),
       Show: (call: ShowCall): unknown => show(options, call),

@@ -10,7 +10,7 @@ export function takesPolicies({
   return takePolicies || isDelivered(authz?.policies);
 }
 
-export function isDelivered(place: NonNullable<Config['authz']>['policies'] | undefined): boolean {
+function isDelivered(place: NonNullable<Config['authz']>['policies'] | undefined): boolean {
   return typeof place === 'object';
 }
 

@@ -8,5 +8,5 @@ parentPort?.on('message', ({ files, before, now }: PolicyCheckWork) => {
   const isCompared = before !== undefined && check.complaints.length === 0;
   const decisions = isCompared ? changedDecisions(before, files) : [];
   const answer: PolicyCheckAnswer = { ...check, decisions };
-  parentPort?.postMessage(answer);
+  parentPort?.postMessage(answer, []);
 });

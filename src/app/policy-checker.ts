@@ -82,7 +82,7 @@ export class PolicyChecker {
         before: before?.map(bare),
         now: this.#clock.now(),
       };
-      worker.postMessage(work);
+      worker.postMessage(work, []);
       const [check]: (PolicyCheckAnswer | number | undefined)[] = await Promise.race([answer, end]);
       if (typeof check === 'object') return check;
       throw new Error(`the thread ended with ${check}`);

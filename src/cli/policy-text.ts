@@ -18,7 +18,7 @@ export function describeVersion({ version, digest, author }: PolicyVersionView):
   return `version ${version} (digest ${digest.slice(0, SHORT)}, by ${formatAuthor(author)})`;
 }
 
-export function formatAuthor(author: PolicyVersionView['author']): string {
+function formatAuthor(author: PolicyVersionView['author']): string {
   if ('spiffeId' in author) return author.spiffeId;
   return author.name === null ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
 }

@@ -2,7 +2,6 @@
 export { changedDecisions } from './changed-decisions.ts';
 export { checkPolicyFiles, type PolicyCheck } from './check-policy-files.ts';
 export {
-  describeAuthor,
   type PolicyChange,
   type PolicyDraft,
   PolicyRegistry,

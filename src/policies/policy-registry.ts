@@ -180,8 +180,8 @@ export class PolicyRegistry {
       try {
         await this.#records.texts(version);
       } catch (error) {
-        if (!(error instanceof TrustplaneError) || error.code !== 'ERR_POLICY_CHAIN') throw error;
-        all.push(error.message);
+        if (!isBroken(error)) throw error;
+        all.push(messageOf(error));
       }
     }
     return { versions, faults: all };
@@ -364,8 +364,13 @@ export class PolicyRegistry {
   }
 
   async #chain(): Promise<Chain> {
-    const head = await this.#records.head();
-    return head === undefined ? { versions: [], faults: [] } : await this.#chainOf(head);
+    try {
+      const head = await this.#records.head();
+      return head === undefined ? { versions: [], faults: [] } : await this.#chainOf(head);
+    } catch (error) {
+      if (!isBroken(error)) throw error;
+      return { versions: [], faults: [messageOf(error)] };
+    }
   }
 
   async #chainOf(head: PolicyHead): Promise<Chain> {
@@ -391,8 +396,7 @@ export class PolicyRegistry {
       this.#take(version, isSame || (await this.#records.texts(version)), record.revision);
     } catch (error) {
       this.#refuse(messageOf(error));
-      const isBroken = error instanceof TrustplaneError && error.code === 'ERR_POLICY_CHAIN';
-      if (isBroken || this.#isClosed) return;
+      if (isBroken(error) || this.#isClosed) return;
       this.#retry = this.#options.clock.setTimer(RETRY_MS, () => this.#follow(record));
     }
   }
@@ -419,8 +423,12 @@ export class PolicyRegistry {
   }
 }
 
+function isBroken(error: unknown): boolean {
+  return error instanceof TrustplaneError && error.code === 'ERR_POLICY_CHAIN';
+}
+
 /** Such as `root (uid 0)`, `uid 1000` or a SPIFFE ID. */
-export function describeAuthor({ author }: Pick<PolicyVersion, 'author'>): string {
+function describeAuthor({ author }: Pick<PolicyVersion, 'author'>): string {
   if (author.kind === 'svid') return author.id;
   return author.name === undefined ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
 }

@@ -86,8 +86,9 @@ export function makeVersion(facts: Omit<PolicyVersion, 'hash'>): PolicyVersion {
   return { ...facts, hash: hashOf(facts) };
 }
 
-export function encodeVersion({ hash: _, ...facts }: PolicyVersion, place: TextsPlace): Uint8Array {
-  return Buffer.from(JSON.stringify({ schema: 1, ...facts, ...place }));
+export function encodeVersion(version: PolicyVersion, place: TextsPlace): Uint8Array {
+  // Its hash comes out again, and is in the key.
+  return Buffer.from(JSON.stringify({ schema: 1, ...version, ...place, hash: undefined }));
 }
 
 /** A version with its hash as it comes out, and where its files are. @throws an Error of another form */

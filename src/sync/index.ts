@@ -36,7 +36,6 @@ export {
   policiesItem,
   policiesKey,
   policyFileItem,
-  policyFileKeyOf,
   policyItems,
   revocationItem,
   type SyncItem,
