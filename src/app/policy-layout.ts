@@ -22,7 +22,7 @@ type Collection = Yaml.YAMLMap | Yaml.YAMLSeq;
 /** Wherever two of these stand together, they stand in this order. */
 const order: readonly string[] = `
   apiVersion kind metadata name owner version-note
-  id as service mode stage percent promoteAfter decisions disagreements
+  id as credential service mode stage percent promoteAfter decisions disagreements
   request path nonCanonical matrixParameters trailingSlash response status body
   sets rules assert never only tests
   from to until ids except anyTrustDomain credentials allow deny when

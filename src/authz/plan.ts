@@ -10,7 +10,7 @@ export interface Plan {
   /** Names the set of policies in logs. */
   readonly digest: string;
   /** Policies that are enforced although their stage is another. */
-  readonly promoted: ReadonlySet<string>;
+  readonly promoted: Pick<ReadonlySet<string>, 'has' | 'size'>;
   /** Under each service the numbers of its rules by the patterns of callers and, below, of paths or hosts. */
   readonly tree: PatternTree;
   /** Whether any rule is found by its host. */

@@ -36,6 +36,7 @@ const name = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/u, {
 });
 const text = z.string().min(1).max(1024);
 const port = z.int().min(1).max(65_535);
+const credential = z.enum(['x509-svid', 'jwt-svid']);
 const MAX_DECISIONS = 1_000_000_000;
 
 /** One or several; a list of one is the same as its member. */
@@ -96,7 +97,7 @@ const from: z.ZodType<'authenticated' | 'anyone' | FromIds> = z.union(
       ids: listOf(idOrSet),
       except: listOf(idOrSet).optional(),
       anyTrustDomain: z.boolean().optional(),
-      credentials: listOf(z.enum(['x509-svid', 'jwt-svid'])).optional(),
+      credentials: listOf(credential).optional(),
     }),
   ],
   { error: 'expected authenticated, anyone, a list of SPIFFE IDs, or a mapping with ids' },
@@ -151,6 +152,7 @@ const rule: z.ZodType<PolicyRule> = z.strictObject({
 
 const test: z.ZodType<PolicyTest> = z.strictObject({
   as: spiffeId.optional(),
+  credential: credential.optional(),
   request: testRequest.optional(),
   grpc: z.string().optional(),
   host: text.optional(),
@@ -159,6 +161,7 @@ const test: z.ZodType<PolicyTest> = z.strictObject({
   ip: text.optional(),
   destinationIp: text.optional(),
   port: port.optional(),
+  body: z.int().min(0).optional(),
   at: instant.optional(),
   service: spiffeId.optional(),
   expect: z.enum(['allow', 'deny']),

@@ -138,6 +138,10 @@ export type MappedValue =
 export interface PolicyTest {
   /** The caller; undefined: none. */
   readonly as?: string | undefined;
+  /** Default: x509-svid. */
+  readonly credential?: Credential | undefined;
+  /** Octets. Default: 0. */
+  readonly body?: number | undefined;
   /** As in `GET /x`; undefined: a connection without HTTP. */
   readonly request?: { readonly method: string; readonly target: string } | undefined;
   /** `package.Service/Method` instead of a request. */

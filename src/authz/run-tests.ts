@@ -5,6 +5,7 @@ import type { Decision } from './decision.ts';
 import { Pattern, sampleOf } from './pattern.ts';
 import type { Plan } from './plan.ts';
 import type { Policy, PolicyTest } from './policy.ts';
+import { enforceAll } from './stages.ts';
 
 /** A test of a policy that came out otherwise than it says. */
 export interface FailedTest {
@@ -13,10 +14,11 @@ export interface FailedTest {
   readonly message: string;
 }
 
-/** Runs the tests of one policy against a plan, which has other policies of the service too. `now`: where a test has no `at`. */
+/** Runs the tests of one policy against a plan, which has other policies of the service too, as if every stage were enforced. `now`: where a test has no `at`. */
 export function runTests(plan: Plan, policy: Policy, now: number): FailedTest[] {
+  const enforced = enforceAll(plan);
   return (policy.tests ?? []).flatMap((test, index) => {
-    const decision = decide(plan, requestOf(test, policy, now));
+    const decision = decide(enforced, requestOf(test, policy, now));
     const message = differenceOf(test, decision);
     return message === undefined ? [] : [{ index, message }];
   });
@@ -31,11 +33,13 @@ export function sampleService({ service }: Policy): AccessRequest['service'] {
 
 /** What a test asks. `now`: where it names no time. */
 export function requestOf(test: PolicyTest, policy: Policy, now: number): AccessRequest {
-  const { as, service, jwt, ip, port, at, destinationIp } = test;
+  const { as, service, jwt, ip, port, at, destinationIp, credential, body = 0 } = test;
   return {
     service: service === undefined ? sampleService(policy) : { spiffeId: service },
     caller: as === undefined ? 'unauthenticated' : SpiffeId.parse(as),
+    credential,
     http: httpOf(test),
+    bodyBytes: body,
     claims: jwt,
     sourceIp: ip,
     destinationIp,

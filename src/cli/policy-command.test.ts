@@ -36,7 +36,7 @@ it('passes the tests of the examples', async () => {
   expect(examples.length).toBe(3);
   expect(await policy('test', ...examples)).toEqual({
     code: 0,
-    out: '15 passed, 0 failed\n',
+    out: '16 passed, 0 failed\n',
     err: '',
   });
 });

@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { AccessRequest, Explanation } from '../authz/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
@@ -17,6 +17,8 @@ interface ExplainOptions extends OutputOptions {
   readonly ip?: string;
   readonly destinationIp?: string;
   readonly port?: number;
+  readonly body?: number;
+  readonly credential?: 'x509-svid' | 'jwt-svid';
   readonly at?: number;
 }
 
@@ -47,6 +49,13 @@ export function explainCommand(io: Io): Command {
     .option('--ip <address>', 'IP address of the caller')
     .option('--destination-ip <address>', 'IP address that is called')
     .option('--port <number>', 'port that is called', count(1))
+    .option('--body <octets>', 'size of the body (default: 0)', count(0))
+    .addOption(
+      new Option('--credential <kind>', 'what shows who calls (default: x509-svid)').choices([
+        'x509-svid',
+        'jwt-svid',
+      ]),
+    )
     .option('--at <instant>', 'when, as in 2027-01-31T12:00:00Z (default: now)', instantSeconds)
     .addHelpText('after', EXAMPLES)
     .action((files: string[], options: ExplainOptions) => run(io, files, options));
@@ -70,7 +79,9 @@ async function buildRequest(
   return {
     service: await serviceOf(options, loaded),
     caller: options.as === undefined ? 'unauthenticated' : SpiffeId.parse(options.as),
+    credential: options.credential,
     http: httpOf(options),
+    bodyBytes: options.body ?? 0,
     claims: options.claims === undefined ? undefined : parseClaims(options.claims),
     sourceIp: options.ip,
     destinationIp: options.destinationIp,
