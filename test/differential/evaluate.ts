@@ -36,8 +36,8 @@ interface Match {
   readonly captured: readonly Readonly<Record<string, string>>[];
 }
 
-/** A character of a path: an escape is one. */
-const CHARACTER = '(?:%[0-9A-Fa-f]{2}|[^/%\\n])';
+/** Of a path, as it is written: an escape is three. */
+const CHARACTER = '[^/\\n]';
 const ANYTHING = '[^\\n]*';
 const SOMETHING = '[^\\n]+';
 

@@ -37,8 +37,10 @@ export async function launchJudgedEnvoy(options: JudgedEnvoyOptions): Promise<Ju
   const folder = createRunFolder();
   stack.defer(async () => await folder.remove());
   const application = await serveEcho(path.join(folder.path, 'app.sock'));
-  stack.defer(() => void application.closeAllConnections());
-  stack.defer(() => void application.close());
+  stack.defer(() => {
+    application.close();
+    application.closeAllConnections();
+  });
   const authz = await serveUnix({
     path: path.join(folder.path, 'authz.sock'),
     mode: 0o777,

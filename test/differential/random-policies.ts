@@ -75,10 +75,10 @@ export const sources: readonly string[] = ['127.0.0.1', '127.0.0.2', '127.0.1.2'
 const ranges = [
   '127.0.0.0/24',
   '127.0.0.2',
-  '127.0.0.0/16',
+  '127.0.0.0/31',
+  '127.0.0.2/31',
+  '127.0.0.0/9',
   '127.8.0.0/13',
-  '127.0.1.2/32',
-  '127.0.0.0/8',
 ];
 const services = ['ledger.v1.Api/Get', 'ledger.v1.Api/*', 'ledger.v1.Admin/Get'];
 const MINUTE_MS = 60_000;
@@ -147,12 +147,15 @@ export class PolicyMaker {
       [{ hosts: ['{t}.api.example'] }],
       [{ hosts: ['{t}.api.example'], paths: ['/v1/**'] }],
     ]);
+    const values = JSON.stringify(operations).includes('{v}')
+      ? ['{v}', '{v}-{t}']
+      : ['tenant-{t}', '{t}'];
     if (this.#chance(20)) return { id, from, deny: operations };
     return {
       id,
       from,
       allow: operations,
-      ...this.#maybe(50, () => ({ map: this.#map(['tenant-{t}', '{t}']) })),
+      ...this.#maybe(50, () => ({ map: this.#map(values) })),
     };
   }
 

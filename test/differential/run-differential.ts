@@ -1,4 +1,4 @@
-import { createSeededRandom } from '../programs/seeded-random.ts';
+import { createSeededRandom, type SeededRandom } from '../programs/seeded-random.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
 import { Engine } from './engine.ts';
 import { evaluate, type Question, type Verdict } from './evaluate.ts';
@@ -68,7 +68,9 @@ export function runDifferential(options: DifferentialOptions): Outcome {
     const random = createSeededRandom(seed + number * 7_919);
     const places = random(20) === 0 ? elsewhere : services;
     const [service, place] = places[random(places.length)] ?? [SERVICE, { id: SERVICE }];
-    const policies = new PolicyMaker(random, world).make(service);
+    const made = new PolicyMaker(random, world).make(service);
+    const policies =
+      random(2) === 0 ? made : made.map((policy) => spreadOut(policy, place, random));
     try {
       engine.load(policies);
     } catch {
@@ -91,6 +93,20 @@ export function runDifferential(options: DifferentialOptions): Outcome {
     }
   }
   return { decisions, refused, reasons, differences };
+}
+
+/** Of several policies each says in its own way which service it is for. */
+function spreadOut(
+  policy: PolicyDocument,
+  { id, extension }: Question['service'],
+  random: SeededRandom,
+): PolicyDocument {
+  const ways = [
+    ...(id === SERVICE ? [SERVICE, pattern, `spiffe://${domains.own}/ns/ledger/**`] : []),
+    ...(extension === undefined ? [] : [{ contextExtension: extension }]),
+    policy.service,
+  ];
+  return { ...policy, service: ways[random(ways.length)] ?? policy.service };
 }
 
 /**
