@@ -44,6 +44,7 @@ export function witnessOf(draft: Draft, service: AccessRequest['service']): Witn
             host: hostText,
             headers: (name) => (Object.hasOwn(headers, name) ? (headers[name] ?? []) : []),
           },
+    bodyBytes: 0,
     claims,
     sourceIp,
     destinationIp,
