@@ -1,9 +1,10 @@
+import { createWriteStream } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { sendUnaryData } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { type Decision, decide, type Plan } from '../src/authz/index.ts';
-import { CallerReader } from '../src/check/index.ts';
+import { CallerReader, createDecisionMetrics } from '../src/check/index.ts';
 import type { FactsView } from '../src/facts/index.ts';
 import { systemClock } from '../src/ops/index.ts';
 import { serveUnix, type UnixServerOptions } from '../src/wire/index.ts';
@@ -32,7 +33,7 @@ interface LoadedRequest {
   };
 }
 
-/** How one would do it: grpc-js, proto-loader with Envoy's own definitions, and the same engine. */
+/** How one would do it: grpc-js, proto-loader with Envoy's own definitions, the same engine and metrics, a line for each decision. */
 export async function serveWithLoader(
   common: UnixServerOptions,
   plan: Plan,
@@ -44,10 +45,14 @@ export async function serveWithLoader(
     needsCertificate: true,
     clock: systemClock,
   });
+  const count = createDecisionMetrics(common.metrics);
+  const lines = createWriteStream(`${common.path}.jsonl`);
+  let id = 0;
   const check = (
     call: { readonly request: LoadedRequest },
     respond: sendUnaryData<object>,
   ): void => {
+    const from = performance.now();
     const { source, destination, request } = call.request.attributes;
     const { http } = request;
     const decision = decide(plan, {
@@ -71,6 +76,14 @@ export async function serveWithLoader(
       sourceIp: source.address?.socket_address?.address,
       now: Date.now(),
     });
+    const at = Date.now();
+    const latencyMicros = (performance.now() - from) * 1_000;
+    const record = { id: `loader-${++id}`, decision, at, latencyMicros };
+    count({ ...record, request: undefined, caller: undefined });
+    const { method, path, host } = http;
+    const headers = http.header_map.headers.map(({ key }) => key);
+    const caller = source.principal;
+    lines.write(`${JSON.stringify({ ...record, caller, method, path, host, headers })}\n`);
     respond(null, answerOf(decision));
   };
   const definition = loadDefinition();
