@@ -24,7 +24,7 @@ class ThreadedCompiler implements PolicyCompiler {
     const waiting = Promise.withResolvers<PolicySet>();
     this.#waiting.push(waiting);
     this.#worker ??= this.#start();
-    this.#worker.postMessage(sources);
+    this.#worker.postMessage(sources, []);
     return waiting.promise;
   }
 

@@ -134,6 +134,7 @@ describe('a directory of policies', () => {
     await eventually('the change', () => pathsOf(policies).includes('/v2'));
     save('a.yaml', policy('a', '/v3'));
     await eventually('the change', () => pathsOf(policies).includes('/v3'));
+    expect(policies.fault()).toBeUndefined();
   });
 
   it('takes nothing that was read while it changed', async () => {

@@ -50,19 +50,22 @@ export class PolicyLoader {
 
   async #checkAll(sources: readonly Source[], complaints: Complaints): Promise<Checked[]> {
     const checked: Checked[] = [];
+    const known = new Map<string, KnownPolicy>();
     let bytesLeft: number = policyTextLimits.bytes;
     for (const source of sources) {
       try {
         const bytes = await source.read();
         bytesLeft -= bytes.length;
         if (bytesLeft < 0) throw tooManyBytes(source);
-        checked.push({ ...this.#check(source.file, bytes), file: source.file, bytes });
+        const policy = this.#check(source.file, bytes);
+        known.set(source.file, policy);
+        checked.push({ ...policy, file: source.file, bytes });
       } catch (error) {
         complaints.add(messageOf(error).split('\n'));
         if (bytesLeft < 0) break;
       }
     }
-    this.#known = new Map(checked.map(({ bytes, ...known }) => [known.file, known]));
+    this.#known = known;
     return checked;
   }
 

@@ -15,7 +15,7 @@ setTimeout(flushCompileCache, KEEP_CODE_AFTER_MS).unref();
 let last: Promise<void> = Promise.resolve();
 
 parentPort?.on('message', (sources: PolicySources) => {
-  last = last.then(async () => parentPort?.postMessage(await answerTo(sources)));
+  last = last.then(async () => parentPort?.postMessage(await answerTo(sources), []));
 });
 
 async function answerTo(sources: PolicySources): Promise<CompilerAnswer> {

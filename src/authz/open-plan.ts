@@ -6,7 +6,6 @@ import type { Plan, PlanPolicy, PlanRule, PlanService } from './plan.ts';
 import { openSections, type PlanImage } from './plan-image.ts';
 import { RecordReader } from './plan-records.ts';
 import { planRuleOf } from './plan-rule.ts';
-import type { PolicyRule } from './policy.ts';
 
 const ARRAYS = 10;
 const none = new Uint32Array();
@@ -19,7 +18,7 @@ export function openPlan({ digest, bytes }: PlanImage): Plan {
   const [policyNumbers = none, starts = none] = arrays.slice(8);
   const [seed = 0, serviceCount = 0, policyCount = 0] = counts;
   const records = new RecordReader(starts, last);
-  const services = new FewParts(serviceCount, (number) => records.read<PlanService>(number));
+  const services = new FewParts(serviceCount, (number): PlanService => records.read(number));
   const policies = new FewParts(policyCount, (number) =>
     planPolicyOf(records.read(serviceCount + number), services),
   );
@@ -27,10 +26,7 @@ export function openPlan({ digest, bytes }: PlanImage): Plan {
   const rules = new ManyParts(
     policyNumbers.length,
     (number): PlanRule =>
-      planRuleOf(
-        records.read<PolicyRule>(firstRule + number),
-        policies.at(policyNumbers[number] ?? 0),
-      ),
+      planRuleOf(records.read(firstRule + number), policies.at(policyNumbers[number] ?? 0)),
     (number) => records.sizeOf(firstRule + number),
   );
   const tree = { seed, keys, children, shapeLists, shapeStarts, shapes, itemStarts, items };

@@ -10,9 +10,12 @@ export function packJson(value: object): string {
   return JSON.stringify(packed(value));
 }
 
+/** Of the type of what was packed, which whoever unpacks it knows. */
+export type Unpacked = ReturnType<typeof JSON.parse>;
+
 /** What `packJson` was given, in a copy. */
-export function unpackJson<T extends object>(json: string): T {
-  const value: T = JSON.parse(json);
+export function unpackJson(json: string): Unpacked {
+  const value: Unpacked = JSON.parse(json);
   unpack(value);
   return value;
 }

@@ -70,7 +70,7 @@ it('looks at the beginning of what has very many segments', () => {
   const long = (count: number) => `/${Array(count).fill('a').join('/')}`;
   const patterns = [`${long(40)}/**`, `${long(40)}/*`, long(40), `${long(39)}/*`];
   const tree = treeOf(patterns.map((text) => Pattern.parse(text, '/')));
-  expect(find(tree, `${long(41)}`, '/').items).toEqual(expect.arrayContaining([0, 1]));
+  expect(find(tree, long(41), '/').items).toEqual(expect.arrayContaining([0, 1]));
   expect(find(tree, long(40), '/').items).toEqual(expect.arrayContaining([0, 2, 3]));
   expect(find(tree, long(100_000), '/').items).toContain(0);
 });

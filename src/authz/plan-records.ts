@@ -1,4 +1,4 @@
-import { packJson, unpackJson } from './packed-json.ts';
+import { packJson, type Unpacked, unpackJson } from './packed-json.ts';
 
 const FIRST_BYTES = 65_536;
 
@@ -47,7 +47,7 @@ export class RecordReader {
     return (this.#starts[record + 1] ?? 0) - (this.#starts[record] ?? 0);
   }
 
-  read<T extends object>(record: number): T {
+  read(record: number): Unpacked {
     return unpackJson(
       this.#decoder.decode(this.#bytes.subarray(this.#starts[record], this.#starts[record + 1])),
     );
