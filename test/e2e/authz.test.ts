@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../programs/eventually.ts';
@@ -21,6 +21,8 @@ interface Authorized {
   /** Puts another policy in the place of the one there is. */
   save(rules: readonly object[]): void;
   ask(line: string, headers?: Record<string, string>): Promise<HttpAnswer>;
+  /** The lines of the decision log. */
+  decisions(): readonly string[];
 }
 
 /** A mesh whose server's Envoy asks the agent about each request. */
@@ -45,7 +47,9 @@ async function launch(rules: readonly object[]): Promise<Authorized> {
   };
   save(rules);
   const config = path.join(folder.path, 'trustplane.yaml');
-  writeFileSync(config, JSON.stringify({ authz: { socket: authzSocket, policies } }));
+  const file = path.join(folder.path, 'decisions.jsonl');
+  const authz = { socket: authzSocket, policies, decisionLog: { file, headers: ['x-other'] } };
+  writeFileSync(config, JSON.stringify({ authz }));
   const trustplane = await launchTrustplane(folder.path, '--config', config);
   stack.defer(async () => void (await trustplane.stop()));
   const pair = await launchSidecars({
@@ -64,7 +68,8 @@ async function launch(rules: readonly object[]): Promise<Authorized> {
     const [method = '', target = ''] = line.split(' ');
     return await requestUnix({ socketPath: pair.outboundSocket, method, path: target, headers });
   };
-  return { trustplane, clientEntry, save, ask };
+  const decisions = () => readFileSync(file, 'utf8').split('\n').slice(0, -1);
+  return { trustplane, clientEntry, save, ask, decisions };
 }
 
 describe('an Envoy that asks about each request', () => {
@@ -89,6 +94,32 @@ describe('an Envoy that asks about each request', () => {
     });
     expect((await ask('GET /v1/..%2fadmin')).status).toBe(400);
     expect((await ask('GET /v1;x/y')).status).toBe(403);
+  });
+
+  it('leaves a line for each decision, without what is secret (AUTHZ-17)', async () => {
+    const { ask, decisions } = await launch([{ allow: ['GET /v1/**'] }]);
+    const headers = { authorization: 'Bearer secret', 'x-other': 'shown' };
+    await ask('GET /v1/x?token=secret', headers);
+    await ask('POST /v1/x', headers);
+    const lines = await eventually('the lines', () => {
+      const written = decisions();
+      return written.length >= 2 ? written : undefined;
+    });
+    const [allowed, denied] = lines.map((line): unknown => JSON.parse(line));
+    expect(allowed).toMatchObject({
+      allowed: true,
+      reason: 'allowed_by_rule',
+      rule: 'r0',
+      caller: clientId,
+      service: serverId,
+      method: 'GET',
+      path: '/v1/x',
+      query: ['token'],
+      headers: { 'x-other': ['shown'] },
+      masked: expect.arrayContaining(['authorization']),
+    });
+    expect(denied).toMatchObject({ allowed: false, reason: 'no_rule_matched', method: 'POST' });
+    expect(lines.join()).not.toContain('secret');
   });
 
   it('obeys an edited policy at once, and denies when nobody answers (AUTHZ-13)', async () => {
