@@ -83,6 +83,7 @@ describe('policies from a server', () => {
       }),
       { numRuns: 2_000 },
     );
+    expect(attempt(() => parseItem('p', Uint8Array.of(255), testTrustDomain))).toBeUndefined();
   });
 
   it.each([
@@ -147,6 +148,7 @@ describe('what an agent says of policies', () => {
       }),
       { numRuns: 2_000 },
     );
+    expect(attempt(() => parseSyncRequest({}))).toBeUndefined();
   });
 
   it('is bounded, however many there are and whatever they complain of', () => {
@@ -196,15 +198,14 @@ describe('policies in a store', () => {
         await bucket.put(key, damaged);
         const again = await openPolicyRegistry({ store, clock });
         const known = again.policies.current();
-        if (known !== undefined) expect(known.hash).toBe(version.hash);
-        else expect(again.policies.fault).toBeDefined();
+        expect(known?.hash ?? again.policies.fault).toMatch(known ? version.hash : /./u);
         const isSame = Buffer.from(damaged).equals(value);
         const { faults } = await again.policies.verify().catch((error: unknown) => ({
           faults: [
             error instanceof TrustplaneError ? error.code : `${String(error)} is no refusal`,
           ],
         }));
-        if (isSame) expect(faults).toEqual([]);
+        expect(isSame && faults.length > 0).toBe(false);
         expect(faults.join()).not.toContain('no refusal');
         await again.policies.close();
       }),
