@@ -26,7 +26,7 @@ const HEADERS: OutgoingHttpHeaders = {
   'content-type': 'application/grpc+proto',
   'grpc-accept-encoding': 'identity',
 };
-const TRAILERS: OutgoingHttpHeaders = { 'grpc-status': status.OK, 'grpc-message': 'OK' };
+const TRAILERS: OutgoingHttpHeaders = { 'grpc-status': status.OK };
 const WITH_TRAILERS = { waitForTrailers: true } as const;
 const CONTENT_TYPES = new Set(['application/grpc', 'application/grpc+proto']);
 
