@@ -150,6 +150,19 @@ it('explains a deny by the field that failed first', async () => {
   );
 });
 
+it('explains a logged decision', async () => {
+  const service = 'spiffe://prod.example/ns/payments/sa/api';
+  const line = { id: 'n1-1', caller: CHECKOUT, service, method: 'DELETE', path: '/v1/charges' };
+  const log = path.join(folder, 'decisions.jsonl');
+  writeFileSync(log, `${JSON.stringify({ ...line, id: 'n1-2' })}\n${JSON.stringify(line)}\n`);
+  const logged = await policy('explain', payments, '--decision', 'n1-1', '--log', log);
+  expect(logged).toMatchObject({ code: 0 });
+  expect(logged.out).toContain('method: the method DELETE is not in');
+  const missing = await policy('explain', payments, '--decision', 'n1', '--log', log);
+  expect(missing.err).toContain('has no decision n1');
+  expect((await policy('explain', payments, '--decision', 'n1-1')).err).toContain('--log');
+});
+
 it('explains with headers, claims and a time', async () => {
   const [ledger = '', , tenants = ''] = examples;
   const claims = '{"iss":"https://sso.example","sub":"ada","groups":["ledger-writers"]}';

@@ -3,6 +3,7 @@ import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { AccessRequest, Explanation } from '../authz/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
+import { findLoggedDecision } from './logged-decision.ts';
 import { collect, count, instantSeconds, type OutputOptions, withOutput } from './options.ts';
 import { formatFields } from './table.ts';
 
@@ -20,6 +21,8 @@ interface ExplainOptions extends OutputOptions {
   readonly body?: number;
   readonly credential?: 'x509-svid' | 'jwt-svid';
   readonly at?: number;
+  readonly decision?: string;
+  readonly log?: string;
 }
 
 const EXAMPLES = `
@@ -28,6 +31,7 @@ Examples:
   trustplane policy explain policies/*.yaml --service spiffe://example.org/api --request 'GET /'
   trustplane policy explain ledger.yaml --as spiffe://example.org/web --request 'POST /v2/entries' \\
     --claims '{"iss":"https://sso.example","sub":"ada","groups":["ledger-writers"]}'
+  trustplane policy explain policies/*.yaml --decision 9f2c51d07ab3-1x --log decisions.jsonl
 
 Exit code 0 whether it is allowed or denied. Without --as the caller is not authenticated.`;
 
@@ -57,6 +61,8 @@ export function explainCommand(io: Io): Command {
       ]),
     )
     .option('--at <instant>', 'when, as in 2027-01-31T12:00:00Z (default: now)', instantSeconds)
+    .option('--decision <id>', 'a logged decision, whose request is decided again')
+    .option('--log <file>', 'the decision log that has it')
     .addHelpText('after', EXAMPLES)
     .action((files: string[], options: ExplainOptions) => run(io, files, options));
 }
@@ -65,10 +71,36 @@ async function run(io: Io, files: readonly string[], options: ExplainOptions): P
   const { loadPolicies } = await import('../app/load-policies.ts');
   const { explain } = await import('../authz/index.ts');
   const loaded = await loadPolicies(files);
-  const explanation = explain(loaded.plan, await buildRequest(options, loaded));
+  const asked = { ...(await loggedOptions(options)), ...options };
+  const explanation = explain(loaded.plan, await buildRequest(asked, loaded));
   const { decision, nearest } = explanation;
   const value = { ...decision, headers: Object.fromEntries(decision.headers), nearest };
   print(io, options.output, value, formatExplanation(explanation));
+}
+
+/** What the log says; time and sizes are of now. */
+async function loggedOptions({ decision, log }: ExplainOptions): Promise<Partial<ExplainOptions>> {
+  if (decision === undefined && log === undefined) return {};
+  if (decision === undefined || log === undefined)
+    throw new TrustplaneError('ERR_USAGE', '--decision and --log say nothing without each other');
+  const logged = await findLoggedDecision(log, decision);
+  const { caller, credential, service, contextExtension, method, path, host } = logged;
+  const { headers = {}, source, destination, port } = logged;
+  const lines = Object.entries(headers).flatMap(([name, values]) =>
+    values.map((value) => `${name}: ${value}`),
+  );
+  return {
+    ...(caller !== undefined && { as: caller }),
+    ...(credential !== undefined && { credential }),
+    ...(service !== undefined && { service }),
+    ...(contextExtension !== undefined && { contextExtension }),
+    ...(method !== undefined && path !== undefined && { request: `${method} ${path}` }),
+    ...(host !== undefined && { host }),
+    ...(source !== undefined && { ip: source }),
+    ...(destination !== undefined && { destinationIp: destination }),
+    ...(port !== undefined && { port }),
+    header: lines,
+  };
 }
 
 async function buildRequest(
