@@ -65,6 +65,7 @@ export class DecisionLines {
       this.#field(',"claimed":', request?.source.principal);
     }
     this.#field(',"tokenCaller":', tokenCaller?.toString());
+    this.#field(',"tokenCaller":', tokenCaller?.toString());
     this.#field(',"proxy":', proxy?.toString());
   }
 
