@@ -169,7 +169,7 @@ export function canaryShare(
 }
 
 /** Undefined: it is decided alike, down to the headers. */
-export function differenceOf(
+function differenceOf(
   expected: Verdict,
   decision: ReturnType<Engine['ask']>,
 ): string | undefined {
