@@ -6,6 +6,7 @@ import { coldStart } from './cold-start.ts';
 import { domains1000Update } from './domains-1000.ts';
 import { entries100kMemory, entries100kReady } from './entries-100k.ts';
 import { entryToStream } from './entry-to-stream.ts';
+import { envoyCheckCpu } from './envoy-check.ts';
 import { fleetDeleteToStream } from './fleet-delete-to-stream.ts';
 import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
 import { jwtMint } from './jwt-mint.ts';
@@ -41,6 +42,7 @@ export const benchmarks: readonly Benchmark[] = [
   policyMemory,
   policyWorst,
   ...checkBenches,
+  envoyCheckCpu,
   jwtMint,
   batchIssue,
   attestStorm,

@@ -1,8 +1,7 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { on } from 'node:events';
 import path from 'node:path';
 import { type CheckGround, makeCheckGround } from './check-ground.ts';
 import type { LoadOrder, LoadReport } from './check-load.ts';
+import { Child } from './child.ts';
 import { asRatio, type Benchmark, median } from './measurement.ts';
 import { cpuSecondsOf } from './process-cpu.ts';
 import { withTemporaryFolder } from './temporary-folder.ts';
@@ -194,32 +193,4 @@ class Server {
 
 function isReport(value: unknown): value is LoadReport {
   return typeof value === 'object' && value !== null && 'p99Ms' in value;
-}
-
-class Child {
-  readonly #process: ChildProcess;
-  readonly #messages: AsyncIterator<unknown[], undefined>;
-
-  constructor(file: URL, ...args: string[]) {
-    this.#process = fork(file, args, {
-      stdio: ['ignore', 2, 2, 'ipc'],
-      execArgv: [],
-    });
-    this.#messages = on(this.#process, 'message', { close: ['exit'] });
-  }
-
-  get pid(): number {
-    return this.#process.pid ?? 0;
-  }
-
-  async ask(message: object): Promise<unknown> {
-    this.#process.send(message);
-    const answer = await this.#messages.next();
-    if (answer.value === undefined) throw new Error('a process of the measurement has died');
-    return answer.value[0];
-  }
-
-  stop(): void {
-    this.#process.kill();
-  }
 }
