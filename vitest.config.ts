@@ -9,6 +9,14 @@ const programs = {
   sequence: { groupOrder: 1 },
 };
 
+/** What is done again and again: not of `npm test`, but of CI. */
+const drills = [
+  'test/e2e/**/*-drill.test.ts',
+  'test/e2e/forced-rotation.test.ts',
+  'test/suites/*-kill.test.ts',
+  'test/suites/jetstream-damage.test.ts',
+];
+
 export default defineConfig({
   test: {
     projects: [
@@ -20,6 +28,7 @@ export default defineConfig({
             'test/{differential,fakes,fuzz,programs,suites}/**/*.test.ts',
             'scripts/**/*.test.ts',
           ],
+          exclude: drills,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           maxWorkers: availableParallelism(),
@@ -30,12 +39,11 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: ['test/e2e/**/*-drill.test.ts'],
+          exclude: drills,
           ...programs,
         },
       },
-      // What is done again and again: not of `npm test`, but of CI.
-      { test: { name: 'drill', include: ['test/e2e/**/*-drill.test.ts'], ...programs } },
+      { test: { name: 'drill', include: drills, ...programs } },
     ],
   },
 });
