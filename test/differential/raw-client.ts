@@ -75,7 +75,7 @@ export class RawClient {
 }
 
 /** Undefined: there is more to come. */
-function parseAnswer(text: string): RawAnswer | undefined {
+export function parseAnswer(text: string): RawAnswer | undefined {
   const end = text.indexOf('\r\n\r\n');
   if (end === -1) return undefined;
   const [first = '', ...lines] = text.slice(0, end).split('\r\n');

@@ -1,11 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TestCertificate } from '../fakes/test-certificates.ts';
 import { policyOf, WEB } from '../fakes/test-policies.ts';
-import {
-  type AuthzGround,
-  type GroundListener,
-  openAuthzGround,
-} from '../programs/authz-ground.ts';
+import { type AuthzGround, openAuthzGround } from '../programs/authz-ground.ts';
+import type { GroundListener } from '../programs/ground-bootstrap.ts';
 
 const GATEWAY = 'spiffe://prod.example/gateway';
 const ROOT = 'spiffe://prod.example/root';

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
-import { createServer, request as httpRequest } from 'node:http';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect as connectPlain, type Socket } from 'node:net';
 import path from 'node:path';
 import { connect } from 'node:tls';
 import { compilePlan, type Policy } from '../../src/authz/index.ts';
@@ -19,26 +20,13 @@ import {
   type TestCertificate,
   type TestCertificateOptions,
 } from '../fakes/test-certificates.ts';
-import { adminSocketOf, launchEnvoy } from './launch-envoy.ts';
+import { type GroundListener, groundBootstrap } from './ground-bootstrap.ts';
+import { launchEnvoy } from './launch-envoy.ts';
 import { createRunFolder } from './run-folder.ts';
 
 const HOUR_MS = 3_600_000;
 const CHECK = '/envoy.service.auth.v3.Authorization/Check';
 export const SERVICE = 'spiffe://prod.example/api';
-
-/** How a listener of the ground is. Names are parts of socket names. */
-export interface GroundListener {
-  readonly name: string;
-  readonly xfcc: 'SANITIZE' | 'SANITIZE_SET' | 'FORWARD_ONLY' | 'APPEND_FORWARD';
-  /** It asks; default. Otherwise it passes on to the listener of this name, as `gateway`. */
-  readonly to?: string;
-  /** Default true. */
-  readonly rawHeaders?: boolean;
-  /** Without TLS. */
-  readonly isPlain?: boolean;
-  /** Of the HTTP connection manager, beside the usual ones. */
-  readonly underscores?: 'ALLOW' | 'REJECT_REQUEST';
-}
 
 export interface GroundOptions
   extends Partial<Pick<CallerReaderOptions, 'needsCertificate' | 'jwtSvid' | 'xfcc'>> {
@@ -62,6 +50,13 @@ export interface GroundRequest {
   readonly path?: string;
 }
 
+export interface GroundConnection {
+  readonly certificate?: TestCertificate | undefined;
+  /** SNI. */
+  readonly serverName?: string;
+  readonly alpn?: readonly string[];
+}
+
 /** One Envoy with static certificates, which lets any certificate through, before our handler in this process. */
 export interface AuthzGround {
   readonly authority: TestCertificate;
@@ -69,9 +64,15 @@ export interface AuthzGround {
   readonly revocations: FakeRevocations;
   /** The latest is the last. */
   readonly records: readonly CheckRecord[];
+  /** What the proxy asked, as it did. */
+  readonly checks: readonly Buffer[];
+  /** What reached the application, as in `GET /x`. */
+  readonly reached: readonly string[];
   policies: readonly Policy[];
   issue(options: TestCertificateOptions): Promise<TestCertificate>;
   ask(asked: GroundRequest): Promise<GroundAnswer>;
+  /** A connection to a listener, by TLS unless it is a plain one. */
+  dial(listener: string, how?: GroundConnection): Promise<Socket>;
   close(): Promise<void>;
 }
 
@@ -89,23 +90,29 @@ export async function openAuthzGround(options: GroundOptions): Promise<AuthzGrou
     trust: new FakeTrustMap(bundleOf('prod.example', authority)),
     revocations: new FakeRevocations(),
     records: [] as CheckRecord[],
+    checks: [] as Buffer[],
+    reached: [] as string[],
     policies: [] as readonly Policy[],
     issue,
   };
   const handler = createHandler(ground, options);
+  const answer = (request: Buffer): Buffer => {
+    ground.checks.push(request);
+    return handler.check(request);
+  };
   const authz = await serveUnix({
     path: path.join(folder.path, 'authz'),
     mode: 0o777,
     bytes: {
       transport: 'quick',
-      methods: new Map([[CHECK, (request: Buffer) => handler.check(request)]]),
+      methods: new Map([[CHECK, answer]]),
       maxRequestBytes: 1_048_576,
     },
     log: silentLog,
     metrics: createMetrics(),
   });
   stack.defer(async () => await authz.close(0));
-  const application = await serveApplication(path.join(folder.path, 'app'));
+  const application = await serveApplication(path.join(folder.path, 'app'), ground.reached);
   stack.defer(async () => await application.close());
   await saveCertificate(folder.path, 'server', await issue({ uris: [SERVICE] }));
   await saveCertificate(
@@ -114,13 +121,18 @@ export async function openAuthzGround(options: GroundOptions): Promise<AuthzGrou
     await issue({ uris: ['spiffe://prod.example/gateway'] }),
   );
   await writeFile(path.join(folder.path, 'ca.pem'), encodePem('CERTIFICATE', authority.der));
-  const bootstrap = JSON.stringify(bootstrapOf(folder.path, options.listeners));
+  const bootstrap = JSON.stringify(groundBootstrap(folder.path, options.listeners));
   const envoy = await launchEnvoy({ folder: folder.path, name: 'ground', bootstrap });
   stack.defer(async () => await envoy.stop());
   await envoy.waitReady();
+  const dial = async (listener: string, how: GroundConnection = {}): Promise<Socket> => {
+    const isPlain = options.listeners.some((one) => one.name === listener && one.isPlain === true);
+    return await dialListener(path.join(folder.path, `in-${listener}`), isPlain, how);
+  };
   const open = stack.move();
   return Object.assign(ground, {
-    ask: async (asked: GroundRequest) => await ask(folder.path, options, asked),
+    ask: async (asked: GroundRequest) => await ask(dial, asked),
+    dial,
     close: async () => await open.disposeAsync(),
   });
 }
@@ -153,11 +165,23 @@ function createHandler(
   });
 }
 
-async function serveApplication(socketPath: string): Promise<{ close(): Promise<void> }> {
+async function serveApplication(
+  socketPath: string,
+  reached: string[],
+): Promise<{ close(): Promise<void> }> {
+  const note = ({ method, url }: IncomingMessage): void => void reached.push(`${method} ${url}`);
   const server = createServer((incoming, response) => {
+    note(incoming);
+    incoming.resume();
     response.setHeader('x-user', 'of the application');
     response.end(JSON.stringify(incoming.rawHeaders));
   });
+  for (const event of ['upgrade', 'connect']) {
+    server.on(event, (incoming: IncomingMessage, socket: Socket) => {
+      note(incoming);
+      socket.end('HTTP/1.1 200 OK\r\n\r\n');
+    });
+  }
   server.listen(socketPath);
   await once(server, 'listening');
   return {
@@ -183,22 +207,37 @@ async function keyPem({ keys }: TestCertificate): Promise<string> {
   return encodePem('PRIVATE KEY', new Uint8Array(der));
 }
 
-/** One request on a connection of its own. */
-async function ask(
-  folder: string,
-  { listeners }: GroundOptions,
-  { listener, certificate, headers = [], path: target = '/x' }: GroundRequest,
-): Promise<GroundAnswer> {
-  const socketPath = path.join(folder, `in-${listener}`);
-  const isPlain = listeners.find(({ name }) => name === listener)?.isPlain === true;
+async function dialListener(
+  socketPath: string,
+  isPlain: boolean,
+  { certificate, serverName, alpn }: GroundConnection,
+): Promise<Socket> {
   const shown = certificate && {
     cert: encodePem('CERTIFICATE', certificate.der),
     key: await keyPem(certificate),
   };
-  const createConnection = () => connect({ path: socketPath, rejectUnauthorized: false, ...shown });
+  const socket = isPlain
+    ? connectPlain(socketPath)
+    : connect({
+        path: socketPath,
+        rejectUnauthorized: false,
+        ...shown,
+        ...(serverName && { servername: serverName }),
+        ...(alpn && { ALPNProtocols: [...alpn] }),
+      });
+  await once(socket, isPlain ? 'connect' : 'secureConnect');
+  return socket;
+}
+
+/** One request on a connection of its own. */
+async function ask(
+  dial: AuthzGround['dial'],
+  { listener, certificate, headers = [], path: target = '/x' }: GroundRequest,
+): Promise<GroundAnswer> {
+  const socket = await dial(listener, { certificate });
   return await new Promise((resolve, reject) => {
     const outgoing = httpRequest({
-      ...(isPlain ? { socketPath } : { createConnection }),
+      createConnection: () => socket,
       path: target,
       headers: ['host', 'api.example', 'connection', 'close', ...headers],
       signal: AbortSignal.timeout(10_000),
@@ -220,122 +259,4 @@ async function ask(
     });
     outgoing.end();
   });
-}
-
-function bootstrapOf(folder: string, listeners: readonly GroundListener[]): object {
-  const asking = listeners.filter(({ to }) => to === undefined);
-  const own = asking.map(({ name }) => name);
-  const http2 = {
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-  };
-  return {
-    admin: { address: { pipe: { path: adminSocketOf(folder, 'ground') } } },
-    node: { id: 'ground', cluster: 'ground' },
-    static_resources: {
-      listeners: listeners.map((listener) => listenerOf(folder, listener)),
-      clusters: [
-        clusterOf('app', path.join(folder, 'app')),
-        { ...clusterOf('authz', path.join(folder, 'authz')), ...http2 },
-        ...own.map((name) => ({
-          ...clusterOf(`to-${name}`, path.join(folder, `in-${name}`)),
-          transport_socket: tls('UpstreamTlsContext', {
-            common_tls_context: { tls_certificates: [certificateFiles(folder, 'gateway')] },
-          }),
-        })),
-      ],
-    },
-  };
-}
-
-function clusterOf(name: string, socketPath: string): object {
-  const endpoint = { address: { pipe: { path: socketPath } } };
-  return {
-    name,
-    type: 'STATIC',
-    connect_timeout: '2s',
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint }] }] },
-  };
-}
-
-function listenerOf(folder: string, listener: GroundListener): object {
-  const { name, xfcc, to, rawHeaders = true, isPlain = false, underscores = 'ALLOW' } = listener;
-  const router = filter('router', 'router.v3.Router', {});
-  const authz = filter('ext_authz', 'ext_authz.v3.ExtAuthz', {
-    transport_api_version: 'V3',
-    failure_mode_allow: false,
-    include_peer_certificate: true,
-    encode_raw_headers: rawHeaders,
-    validate_mutations: true,
-    grpc_service: { timeout: '5s', envoy_grpc: { cluster_name: 'authz' } },
-  });
-  const manager = {
-    '@type':
-      'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-    stat_prefix: name,
-    forward_client_cert_details: xfcc,
-    set_current_client_cert_details: { subject: true, uri: true, cert: to !== undefined },
-    common_http_protocol_options: { headers_with_underscores_action: underscores },
-    http_filters: to === undefined ? [authz, router] : [router],
-    route_config: {
-      virtual_hosts: [
-        {
-          name,
-          domains: ['*'],
-          routes: [
-            { match: { prefix: '/' }, route: { cluster: to === undefined ? 'app' : `to-${to}` } },
-          ],
-        },
-      ],
-    },
-  };
-  return {
-    name,
-    address: { pipe: { path: path.join(folder, `in-${name}`) } },
-    filter_chains: [
-      {
-        ...(isPlain ? {} : { transport_socket: downstreamTls(folder) }),
-        filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
-      },
-    ],
-  };
-}
-
-function filter(name: string, type: string, more: object): object {
-  const typed = { '@type': `type.googleapis.com/envoy.extensions.filters.http.${type}`, ...more };
-  return { name: `envoy.filters.http.${name}`, typed_config: typed };
-}
-
-/** Any certificate is let through, and none. */
-function downstreamTls(folder: string): object {
-  return tls('DownstreamTlsContext', {
-    require_client_certificate: false,
-    common_tls_context: {
-      tls_certificates: [certificateFiles(folder, 'server')],
-      validation_context: {
-        trusted_ca: { filename: path.join(folder, 'ca.pem') },
-        trust_chain_verification: 'ACCEPT_UNTRUSTED',
-        allow_expired_certificate: true,
-      },
-    },
-  });
-}
-
-function certificateFiles(folder: string, name: string): object {
-  return {
-    certificate_chain: { filename: path.join(folder, `${name}.pem`) },
-    private_key: { filename: path.join(folder, `${name}.key`) },
-  };
-}
-
-function tls(type: string, more: object): object {
-  const typed = {
-    '@type': `type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.${type}`,
-    ...more,
-  };
-  return { name: 'envoy.transport_sockets.tls', typed_config: typed };
 }
