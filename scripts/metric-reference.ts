@@ -2,11 +2,13 @@ import path from 'node:path';
 import { startAgent } from '../src/app/agent-run.ts';
 import { startAuthzRun } from '../src/app/authz-run.ts';
 import { buildConfig } from '../src/app/config.ts';
+import { openDecisionLog } from '../src/app/open-decision-log.ts';
 import { createProcess } from '../src/app/process.ts';
 import { startServer } from '../src/app/server-run.ts';
 import { startUp } from '../src/app/up.ts';
+import { createDecisionMetrics, PolicyPromotion } from '../src/check/index.ts';
 import { natsMetricsOf } from '../src/nats/nats-metrics.ts';
-import { createMetrics, type Metrics } from '../src/ops/index.ts';
+import { createMetrics, type Metrics, silentLog, systemClock } from '../src/ops/index.ts';
 import { damagedGaugeOf } from '../src/store/jetstream-audit.ts';
 import { createRunFolder } from '../test/programs/run-folder.ts';
 
@@ -38,7 +40,7 @@ export async function findMetrics(): Promise<Metric[]> {
   for (const start of [startUp, startServer, startAgent, startAuthzRun]) {
     for (const metric of await metricsOf(start)) found.set(metric.name, metric);
   }
-  for (const metric of natsMetrics()) found.set(metric.name, metric);
+  for (const metric of [...natsMetrics(), ...threadMetrics()]) found.set(metric.name, metric);
   return [...found.values()];
 }
 
@@ -47,6 +49,17 @@ function natsMetrics(): Metric[] {
   const metrics = recording(createMetrics(), found);
   natsMetricsOf(metrics);
   damagedGaugeOf(metrics);
+  return found;
+}
+
+/** Of the thread that decides, which counts for itself. */
+function threadMetrics(): Metric[] {
+  const found: Metric[] = [];
+  const metrics = recording(createMetrics(), found);
+  createDecisionMetrics(metrics);
+  const config = { file: undefined, stdout: true, nats: undefined, sample: 1, headers: [] };
+  openDecisionLog({ config, clock: systemClock, log: silentLog, metrics });
+  void new PolicyPromotion(silentLog, metrics);
   return found;
 }
 
