@@ -25,10 +25,9 @@ describe('a path where /admin is denied', () => {
   });
 
   it('is allowed in no way that the most lenient server takes for it (AUTHZ-6)', () => {
-    const piece = fc.constantFrom(
-      ...['/', '\\', '%2f', '%5C', '.', '%2e', ';', '%00', '%3b', '?', '#', 'x', '%'],
-      ...['admin', '%61dmin', 'a%64min', '%2561dmin', '/admin', '\0', '\u00e9'],
-    );
+    const separators = ['/', '\\', '%2f', '%5C', '.', '%2e', ';', '%00', '%3b', '?', '#', 'x', '%'];
+    const spelled = ['admin', '%61dmin', 'a%64min', '%2561dmin', '/admin', '\0', '\u00e9'];
+    const piece = fc.constantFrom(...separators, ...spelled);
     const path = fc.array(piece, { maxLength: 8 }).map((pieces) => `/${pieces.join('')}`);
     fc.assert(
       fc.property(path, (target) => {
