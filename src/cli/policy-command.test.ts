@@ -4,7 +4,9 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './program.ts';
 
-const examples = globSync(path.join(import.meta.dirname, '../../examples/policies/*.yaml')).sort();
+const examples = globSync(
+  path.join(import.meta.dirname, '../../examples/{policies,user-mapping/policies}/*.yaml'),
+).sort();
 const payments = examples.find((file) => file.endsWith('payments.yaml')) ?? '';
 const CHECKOUT = 'spiffe://prod.example/ns/shop/sa/checkout';
 let folder: string;
@@ -33,7 +35,7 @@ function write(name: string, ...lines: readonly string[]): string {
 }
 
 it('passes the tests of the examples', async () => {
-  expect(examples.length).toBe(3);
+  expect(examples.length).toBe(4);
   expect(await policy('test', ...examples)).toEqual({
     code: 0,
     out: '16 passed, 0 failed\n',
@@ -46,7 +48,7 @@ it('shows what policies come to, the digest the same in any order', async () => 
     await policy('check', ...examples, '-o', 'json'),
     await policy('check', ...examples.toReversed(), '-o', 'json'),
   ];
-  expect(JSON.parse(one.out).policies.length).toBe(3);
+  expect(JSON.parse(one.out).policies.length).toBe(4);
   expect(JSON.parse(one.out).policyDigest).toMatch(/^[0-9a-f]{64}$/u);
   expect(JSON.parse(other.out).policyDigest).toBe(JSON.parse(one.out).policyDigest);
 });
