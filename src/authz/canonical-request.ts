@@ -48,6 +48,14 @@ export function canonicalHost(host: string): string {
   return lower.endsWith('.') ? lower.slice(0, -1) : lower;
 }
 
+/**
+ * True for what all servers take for one host: labels of ASCII letters, digits, `-` and `_`, or an IPv6 address.
+ * Not for two lines in one (`a,b`), a user (`x@a`), a second port or final dot, or escapes. `host`: made canonical.
+ */
+export function isCanonicalHost(host: string): boolean {
+  return /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/u.test(host);
+}
+
 /** The values of a key of the query, decoded once. What cannot be decoded stays as it is. */
 export function queryValues(query: string, key: string): string[] {
   if (query === '') return [];

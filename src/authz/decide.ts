@@ -1,5 +1,5 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
-import { isCanonicalPath } from './canonical-request.ts';
+import { isCanonicalHost, isCanonicalPath } from './canonical-request.ts';
 import type { Decision } from './decision.ts';
 import { findRules, findServices } from './find-rules.ts';
 import { mapHeaders } from './map-headers.ts';
@@ -44,6 +44,8 @@ function decideForServices(
   const { http, callerId } = canonical;
   if (http !== undefined && !isCanonicalPath(http.path, terms.allowMatrixParameters))
     return deny(plan, 'non_canonical_path');
+  if (http?.host !== undefined && !isCanonicalHost(http.host))
+    return deny(plan, 'non_canonical_host');
   if (http !== undefined && isBodyTooLarge(terms, bodyBytes)) return deny(plan, 'body_too_large');
   const matched = findRules(plan, services, canonical);
   const decideBy = (rules: readonly PlanRule[]) => decideByRules(plan, rules, services, canonical);

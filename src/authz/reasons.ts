@@ -8,6 +8,7 @@ export const reasons = [
   'unknown_trust_domain',
   'revoked',
   'non_canonical_path',
+  'non_canonical_host',
   'body_too_large',
   'policy_missing',
   'bad_request',

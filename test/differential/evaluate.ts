@@ -66,6 +66,7 @@ export function evaluate(
   const takesMatrix = policies.every(({ request }) => request?.path.matrixParameters === 'allow');
   if (http !== undefined && isAmbiguous(http.target.replace(/\?.*$/su, ''), takesMatrix))
     return denied('non_canonical_path');
+  if (http !== undefined && isAmbiguousHost(http.host)) return denied('non_canonical_host');
   const matches = policies
     .flatMap((policy) => policy.rules.map((rule) => match(policy, rule, question)))
     .filter((found) => found !== undefined)
@@ -100,6 +101,18 @@ function order(a: string, b: string): number {
 function isFor(service: PolicyDocument['service'], { service: asked }: Question): boolean {
   if (typeof service === 'object') return service.contextExtension === asked.extension;
   return asked.id !== undefined && compiled(idExpression(service)).test(asked.id);
+}
+
+function hostOf(host: string): string {
+  return host.toLowerCase().replace(/:\d*$/u, '').replace(/\.$/u, '');
+}
+
+/** Servers may take it for another host. */
+function isAmbiguousHost(written: string): boolean {
+  if (written === '') return false;
+  const host = hostOf(written);
+  if (host.startsWith('[')) return !/^[0-9a-f:.]+\]$/u.test(host.slice(1));
+  return host.split('.').some((label) => label === '' || /[^a-z0-9_-]/u.test(label));
 }
 
 /** Servers may take it for another path. */
@@ -186,7 +199,7 @@ function matchOperation(
   if (grpc !== undefined && !isGrpc(http)) return [];
   if (query !== undefined && !isQuery(http.target, query, isDeny)) return [];
   const [path = ''] = http.target.split('?', 1);
-  const host = http.host.toLowerCase().replace(/:\d*$/u, '').replace(/\.$/u, '');
+  const host = hostOf(http.host);
   const places = (grpc?.map((name) => `/${name}`) ?? paths)?.map(pathExpression) ?? [ANYTHING];
   const sites = hosts?.map(hostExpression) ?? [ANYTHING];
   return places.flatMap((place) =>

@@ -190,6 +190,11 @@ export class QuestionMaker {
       `${host}.:80`,
       `x${host}`,
       `${host}.evil`,
+      `${host}..`,
+      `${host}:80:80`,
+      `x@${host}`,
+      `${host},evil`,
+      `evil,${host}`,
     ]);
   }
 
