@@ -38,7 +38,7 @@ it('passes the tests of the examples', async () => {
   expect(examples.length).toBe(4);
   expect(await policy('test', ...examples)).toEqual({
     code: 0,
-    out: '16 passed, 0 failed\n',
+    out: '21 passed, 0 failed\n',
     err: '',
   });
 });
