@@ -204,6 +204,35 @@ describe('a JWT-SVID in a header', () => {
     expect(callerBy(key.token({ ...good, fresh: 2 }), 'flood')).toBe(WEB);
   });
 
+  it.each([
+    ['without exp', { exp: undefined }],
+    ['expired', { exp: now / 1000 - 60 }],
+    ['of another trust domain', { sub: 'spiffe://c.test/web' }],
+    ['of no key', {}],
+  ])('costs who sends it, however it is bad: %s', (why, claims) => {
+    const members = Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`m${at}`, 1]));
+    const header = why === 'of no key' ? { kid: 'k9' } : {};
+    for (let count = 0; count < 100; count++) {
+      callerBy(key.token({ ...good, ...claims, ...members, count }, header), 'flood');
+    }
+    const fresh = key.token({ ...good, fresh: true });
+    expect(callerBy(fresh, 'flood')).toBe('bad_svid');
+    expect(callerBy(fresh, 'other')).toBe(WEB);
+  });
+
+  it("is told from other issuers' tokens unread, which cost nobody anything", () => {
+    for (let count = 0; count < 300; count++) {
+      expect(callerBy(key.token({ ...good, sub: 'J\u00f6rg', count }), 'x')).toBeUndefined();
+    }
+    expect(callerBy(key.token(good), 'x')).toBe(WEB);
+    const escaped = JSON.stringify({ ...good, jti: 1 }).replace('spiffe:', '\\u0073piff\\u0065:');
+    expect(callerBy(key.token(escaped), 'x')).toBe(WEB);
+    const name = JSON.stringify({ ...good, jti: 2 }).replace('"sub":', ' "s\\u0075b"\n: ');
+    expect(callerBy(key.token(name), 'x')).toBe(WEB);
+    const spaced = JSON.stringify({ ...good, jti: 3 }).replace('"sub":', '\t"sub" \n: ');
+    expect(callerBy(key.token(spaced), 'x')).toBe(WEB);
+  });
+
   it('is verified with RSA keys of at most 4096 bits', () => {
     const [usual, huge] = [makeTokenKey('r1', 2048), makeTokenKey('r2', 4104)];
     trust.set(bundleWith(own, usual, huge));

@@ -6,6 +6,7 @@ import {
   type JwtSvid,
   parseJwtSvid,
   SpiffeId,
+  type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { CheckRequest, HttpAttributes } from './check-request.ts';
@@ -23,6 +24,17 @@ export interface JwtSvidOptions {
 
 export interface TokenReaderOptions extends Trust, JwtSvidOptions {
   readonly clock: Clock;
+}
+
+/** What a token that is not good comes to. */
+interface Refusal {
+  readonly caller: 'bad_svid' | 'unknown_trust_domain' | undefined;
+  /** Whose keys it was held against; undefined: it is no JWT-SVID, whoever has which keys. */
+  readonly trustDomain: TrustDomain | undefined;
+  readonly bundle: Bundle | undefined;
+  /** Milliseconds. */
+  readonly from: number;
+  readonly until: number;
 }
 
 /** A token whose signature was verified. */
@@ -44,6 +56,10 @@ const LEEWAY_MS = 30_000;
 const MAX_VERIFIED = 4_096;
 const MAX_REFUSED = 4_096;
 const budget = { perSource: 100, inAll: 500 };
+/** What time may heal is looked at again after this. */
+const HEALS_MS = 1_000;
+/** In the payload of each JWT-SVID; the letters of it may be written as JSON has them too. */
+const SUBJECT = /"sub"\s*:\s*"spiffe:|\\u00(?:73|75|62|70|69|66|65|3a)/iu;
 
 /**
  * Tells who calls from a JWT-SVID in a header (JWT-SVID §5). Never waits: signatures are verified at
@@ -53,8 +69,8 @@ const budget = { perSource: 100, inAll: 500 };
 export class TokenReader {
   readonly #options: TokenReaderOptions;
   readonly #verified = new Remembered<VerifiedToken>(MAX_VERIFIED);
-  /** By the bundle that they were refused with; a set apart, so that forged ones drive out no others. */
-  readonly #refused = new Remembered<Bundle | 'malformed'>(MAX_REFUSED);
+  /** A set apart, so that forged ones drive out no others. */
+  readonly #refused = new Remembered<Refusal>(MAX_REFUSED);
   readonly #budget = new FailureBudget(budget);
 
   constructor(options: TokenReaderOptions) {
@@ -74,7 +90,7 @@ export class TokenReader {
     const { text } = shown;
     const key = hash('sha256', text, 'base64');
     const now = this.#options.clock.now();
-    const token = this.#known(key, now) ?? this.#verify(text, key, source, now);
+    const token = this.#known(key, now) ?? this.#read(text, key, source, now);
     if (typeof token !== 'object') return token;
     return this.#isMeantFor(destination.principal, token.audience)
       ? judgeSvid(token, 'jwtAuthorities', this.#options)
@@ -96,45 +112,65 @@ export class TokenReader {
   #known(key: string, now: number): VerifiedToken | undefined {
     const token = this.#verified.get(key);
     if (token === undefined) return undefined;
-    if (now - LEEWAY_MS < token.expiresAt && this.#bundleOf(token.spiffeId) === token.bundle) {
+    if (
+      now - LEEWAY_MS < token.expiresAt &&
+      this.#bundleOf(token.spiffeId.trustDomain) === token.bundle
+    ) {
       return token;
     }
     this.#verified.delete(key);
     return undefined;
   }
 
-  #verify(
-    text: string,
-    key: string,
-    source: string,
-    now: number,
-  ): VerifiedToken | 'bad_svid' | 'unknown_trust_domain' | undefined {
-    const refused = this.#refused.get(key);
-    if (refused === 'malformed') return undefined;
-    const svid = read(text);
-    if (svid === undefined) {
-      this.#refused.set(key, 'malformed');
-      return undefined;
-    }
-    const bundle = this.#bundleOf(svid.spiffeId);
-    if (bundle === undefined) return 'unknown_trust_domain';
-    if (refused === bundle || svid.signature.length > MAX_SIGNATURE_BYTES) return 'bad_svid';
+  /** Of a token that is new, or that is refused. */
+  #read(text: string, key: string, source: string, now: number): VerifiedToken | Refusal['caller'] {
+    const refused = this.#refusalOf(key, now);
+    if (refused !== undefined) return refused.caller;
+    if (!mayBeJwtSvid(text)) return undefined;
+    // Reading one that was made for it takes half a millisecond: it costs who sends it as a forged one does.
     if (!this.#budget.isOpenTo(source, now)) return 'bad_svid';
+    const token = this.#verify(text, now);
+    if ('spiffeId' in token) {
+      this.#verified.set(key, token);
+      return token;
+    }
+    this.#refused.set(key, token);
+    this.#budget.spend(source, now);
+    return token.caller;
+  }
+
+  #refusalOf(key: string, now: number): Refusal | undefined {
+    const refusal = this.#refused.get(key);
+    if (refusal === undefined || now < refusal.from || now >= refusal.until) return undefined;
+    const { trustDomain, bundle } = refusal;
+    return trustDomain === undefined || this.#bundleOf(trustDomain) === bundle
+      ? refusal
+      : undefined;
+  }
+
+  #verify(text: string, now: number): VerifiedToken | Refusal {
+    const svid = parse(text);
+    const trustDomain = svid?.spiffeId.trustDomain;
+    const bundle = trustDomain && this.#bundleOf(trustDomain);
+    const refused = (caller: Refusal['caller'], until = Number.POSITIVE_INFINITY): Refusal => ({
+      caller,
+      trustDomain,
+      bundle,
+      from: now,
+      until,
+    });
+    if (svid === undefined) return refused(undefined);
+    if (bundle === undefined) return refused('unknown_trust_domain');
+    if (svid.signature.length > MAX_SIGNATURE_BYTES) return refused('bad_svid');
     try {
-      const verified = verify(svid, bundle, now);
-      this.#verified.set(key, verified);
-      return verified;
+      return verify(svid, bundle, now);
     } catch (error) {
-      // Time may heal the others, and they cost little.
-      if (!(error instanceof TrustplaneError) || error.code === 'ERR_JWT_SIGNATURE') {
-        this.#refused.set(key, bundle);
-        this.#budget.spend(source, now);
-      }
-      return 'bad_svid';
+      const isForged = !(error instanceof TrustplaneError) || error.code === 'ERR_JWT_SIGNATURE';
+      return refused('bad_svid', isForged ? undefined : now + HEALS_MS);
     }
   }
 
-  #bundleOf({ trustDomain }: SpiffeId): Bundle | undefined {
+  #bundleOf(trustDomain: TrustDomain): Bundle | undefined {
     const { own, federated } = this.#options.trust();
     return trustDomain.equals(own.trustDomain) ? own : federated.get(trustDomain.name);
   }
@@ -146,7 +182,13 @@ export class TokenReader {
   }
 }
 
-function read(text: string): JwtSvid | undefined {
+/** Tells other issuers' tokens, and noise, apart at little cost. */
+function mayBeJwtSvid(text: string): boolean {
+  const [, payload = ''] = text.split('.', 2);
+  return SUBJECT.test(Buffer.from(payload, 'base64url').toString('latin1'));
+}
+
+function parse(text: string): JwtSvid | undefined {
   try {
     return parseJwtSvid(text);
   } catch {

@@ -4,8 +4,8 @@ import type { TokenAuthority } from '../../src/spiffe/index.ts';
 /** A key that signs JWT-SVIDs, and the authority that stands for it in a bundle. */
 export interface TestTokenKey {
   readonly authority: TokenAuthority;
-  /** Claims by `sub`, `aud`, ...; other members of the header take the place of the usual ones. */
-  token(claims: object, header?: object): string;
+  /** Claims by `sub`, `aud`, ..., or JSON; other members of the header take the place of the usual ones. */
+  token(claims: object | string, header?: object): string;
 }
 
 /** ES256, or RS256 with a modulus of so many bits. */
@@ -29,8 +29,9 @@ export function makeTokenKey(keyId: string, rsaBits?: number): TestTokenKey {
   };
 }
 
-function part(value: object): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url');
+function part(value: object | string): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return Buffer.from(text).toString('base64url');
 }
 
 function signatureOf(input: string, key: KeyObject): Buffer {
