@@ -1,5 +1,6 @@
-import type { PolicyAuthor, PolicyCheck, PolicyVersion, TakingAgent } from '../policies/index.ts';
+import type { PolicyAuthor, PolicyCheck, PolicyVersion } from '../policies/index.ts';
 import { type PolicyTaker, quote, TrustplaneError } from '../spiffe/index.ts';
+import type { ServedAgent, ServerSummary } from './join-takers.ts';
 
 export interface WireVersion {
   readonly [field: string]: unknown;
@@ -41,7 +42,7 @@ export function buildCheck({ digest, complaints, failedTests, ...counts }: Polic
 
 /** trustplane.policy.v1.Agent */
 export function buildTakingAgent(
-  { agentId, isConnected, since, takers }: TakingAgent,
+  { agentId, isConnected, since, takers, serverId }: ServedAgent,
   head: string | undefined,
   versionOf: (hash: string) => number | undefined,
 ): object {
@@ -49,6 +50,7 @@ export function buildTakingAgent(
     id: agentId,
     connected: isConnected,
     since: String(since),
+    server_id: serverId,
     takers: takers.map((taker) => ({
       name: taker.name,
       state: `STATE_${stateOf(taker, head)}`,
@@ -57,6 +59,19 @@ export function buildTakingAgent(
       since: String(taker.since ?? 0),
       fault: taker.fault ?? '',
     })),
+  };
+}
+
+/** trustplane.policy.v1.Server */
+export function buildServerSummary(server: ServerSummary): object {
+  return {
+    id: server.serverId,
+    live: server.isLive,
+    current: server.isCurrent,
+    connected: server.connected,
+    away: server.away,
+    in_force: server.inForce,
+    unnamed_behind: server.unnamedBehind,
   };
 }
 

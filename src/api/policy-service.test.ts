@@ -25,6 +25,7 @@ async function openService() {
     check: async (files) => ({ ...checkPolicyFiles(files, clock.now()), changes: ['~ x.yaml'] }),
     userName: (uid) => (uid === own ? 'me' : undefined),
     serverId: 'one',
+    directory: undefined,
     clock: { now: () => clock.now(), setTimer: (_, fire) => (setImmediate(fire), { cancel() {} }) },
   });
   return { policies, takers, service, clock };

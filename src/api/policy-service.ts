@@ -5,6 +5,7 @@ import {
   type PolicyRegistry,
   type PolicyTakers,
 } from '../policies/index.ts';
+import type { ServerDirectory } from '../servers/index.ts';
 import {
   type Clock,
   type PolicyFile,
@@ -51,6 +52,8 @@ export interface PolicyServiceOptions {
   /** Of a user of this host. */
   readonly userName: (uid: number) => string | undefined;
   readonly serverId: string;
+  /** The servers that share the store; undefined: there are no others. */
+  readonly directory: Pick<ServerDirectory, 'others' | 'isCurrent' | 'watch'> | undefined;
   readonly clock: Clock;
 }
 

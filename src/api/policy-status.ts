@@ -1,13 +1,17 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { PolicyRegistry, PolicyTakers, PolicyVersion } from '../policies/index.ts';
+import type { ServerDirectory } from '../servers/index.ts';
 import type { Clock } from '../spiffe/index.ts';
-import { buildTakingAgent, buildVersion } from './policy-messages.ts';
+import { joinTakers } from './join-takers.ts';
+import { buildServerSummary, buildTakingAgent, buildVersion } from './policy-messages.ts';
 import { writePaced } from './write-paced.ts';
 
 export interface PolicyStatusOptions {
   readonly policies: Pick<PolicyRegistry, 'version' | 'versionOf' | 'fault' | 'watch'>;
   readonly takers: Pick<PolicyTakers, 'list' | 'watch'>;
   readonly serverId: string;
+  /** The servers that share the store; undefined: there are no others. */
+  readonly directory: Pick<ServerDirectory, 'others' | 'isCurrent' | 'watch'> | undefined;
   readonly clock: Clock;
 }
 
@@ -22,10 +26,10 @@ export async function sendPolicyStatus(
   options: PolicyStatusOptions,
   call: StatusCall,
 ): Promise<void> {
-  const { policies, takers } = options;
+  const { policies, takers, directory } = options;
   let change = Promise.withResolvers<void>();
   const wake = (): void => change.resolve();
-  const stops = [policies.watch(wake), takers.watch(wake)];
+  const stops = [policies.watch(wake), takers.watch(wake), directory?.watch(wake)];
   for (const event of ['cancelled', 'close', 'error']) call.once(event, wake);
   try {
     do {
@@ -40,19 +44,22 @@ export async function sendPolicyStatus(
     } while (!call.cancelled && !call.destroyed);
     call.end();
   } finally {
-    for (const stop of stops) stop();
+    for (const stop of stops) stop?.();
   }
 }
 
-function* buildStatus({ policies, takers, serverId }: PolicyStatusOptions): Generator<object> {
+function* buildStatus(options: PolicyStatusOptions): Generator<object> {
+  const { policies, takers, serverId, directory } = options;
   const version: PolicyVersion | undefined = policies.version;
-  const agents = takers
-    .list()
-    .map((agent) => buildTakingAgent(agent, version?.hash, (hash) => policies.versionOf(hash)));
+  const joined = joinTakers({ serverId, agents: takers.list() }, directory, version?.hash);
+  const agents = joined.agents.map((agent) =>
+    buildTakingAgent(agent, version?.hash, (hash) => policies.versionOf(hash)),
+  );
   const first = {
     ...(version && { version: buildVersion(version) }),
     fault: policies.fault ?? '',
     server_id: serverId,
+    servers: joined.servers.map(buildServerSummary),
   };
   for (let at = 0; at === 0 || at < agents.length; at += AGENTS_PER_PART) {
     const isLast = at + AGENTS_PER_PART >= agents.length;

@@ -167,7 +167,7 @@ export async function openFleet(
         }),
       ),
       {
-        service: authorization.guard(servePolicies(process, server, server.controlPlane.serverId)),
+        service: authorization.guard(servePolicies(process, server, server.controlPlane)),
         file: 'trustplane/policy/v1/policy.proto',
       },
       openSync(process, server, { agents, entitlements, authorization }),

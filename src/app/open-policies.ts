@@ -5,6 +5,7 @@ import { NameDatabase } from '../attest/index.ts';
 import { PolicyRegistry, PolicyTakers } from '../policies/index.ts';
 import type { Store } from '../store/index.ts';
 import type { GrpcService } from '../wire/index.ts';
+import type { ControlPlane } from './control-plane.ts';
 import { PolicyChecker } from './policy-checker.ts';
 import type { Process } from './process.ts';
 
@@ -41,7 +42,7 @@ export function forgetTakers(
 export function servePolicies(
   { clock, closing, log }: Process,
   { policies, takers }: Policies,
-  serverId: string,
+  { serverId, directory }: Pick<ControlPlane, 'serverId' | 'directory'>,
 ): GrpcService {
   const users = new NameDatabase('/etc/passwd', (why) =>
     log.warn({ why }, 'names of users are not known'),
@@ -52,6 +53,7 @@ export function servePolicies(
     policies,
     takers,
     serverId,
+    directory,
     clock,
     userName: (uid) => users.nameOf(uid),
     check: (files, before, compares) => checker.check(files, before, compares),

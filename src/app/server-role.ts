@@ -40,6 +40,7 @@ import { openPolicies, type Policies } from './open-policies.ts';
 import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
 import { openServerIdentity, type ServerIdentity } from './server-identity.ts';
+import { shareTakers } from './share-takers.ts';
 import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 
 /** Who publishes in the own bundle what servers below this one have. */
@@ -105,6 +106,7 @@ export async function openServerRole(
     openPolicies(process, store),
   );
   closing.defer(() => revocations.close());
+  shareTakers(controlPlane, policies, process);
   const acks = openAcks(config, process, { ...federation, ownBundle });
   const evidence = new RotationEvidence({
     ...process,

@@ -1,4 +1,9 @@
-import type { PolicyAgentView, PolicyStatusView, PolicyVersionView } from '../client/index.ts';
+import type {
+  PolicyAgentView,
+  PolicyServerView,
+  PolicyStatusView,
+  PolicyVersionView,
+} from '../client/index.ts';
 import { formatFields, formatTable } from './table.ts';
 
 const SHORT = 12;
@@ -23,8 +28,26 @@ function formatAuthor(author: PolicyVersionView['author']): string {
   return author.name === null ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
 }
 
-export function listBehind({ agents, version }: PolicyStatusView): readonly Behind[] {
-  if (version === null) return [];
+/** Agents, and other servers that do not say what theirs have. */
+export function listBehind({ agents, servers, version }: PolicyStatusView): readonly Behind[] {
+  return version === null ? [] : [...agentsBehind(agents), ...serversBehind(servers)];
+}
+
+function serversBehind(servers: PolicyStatusView['servers']): readonly Behind[] {
+  return servers
+    .filter(({ live, current, unnamedBehind }) => live && (!current || unnamedBehind > 0))
+    .map(({ id, current, unnamedBehind }) => ({
+      id: `server ${id}`,
+      name: '-',
+      connected: true,
+      state: 'behind',
+      why: current
+        ? `${unnamedBehind} more agents do not have it`
+        : 'has not said what its agents have of this version',
+    }));
+}
+
+function agentsBehind(agents: readonly PolicyAgentView[]): readonly Behind[] {
   return agents.flatMap(({ id, connected, takers, since }) => {
     const gone = connected ? '' : `away since ${since}; `;
     if (takers.length === 0)
@@ -67,8 +90,10 @@ function notesOf({ reason, restores, skippedTests }: PolicyVersionView): string 
 }
 
 export function formatStatus(status: PolicyStatusView): string {
-  const { version, fault, agents } = status;
+  const { version, fault, agents, servers } = status;
   const behind = listBehind(status);
+  const own = agents.filter(({ server }) => server === status.server).length;
+  const count = servers.reduce((sum, { connected, away }) => sum + connected + away, own);
   const head = formatFields([
     ['version', version === null ? 'none' : String(version.version)],
     ['digest', version?.digest ?? ''],
@@ -77,22 +102,29 @@ export function formatStatus(status: PolicyStatusView): string {
     ['reason', version?.reason ?? ''],
     ['fault', fault ?? ''],
     ['server', status.server],
-    ['agents', `${agents.length} take policies, ${behind.length} not at this version`],
+    ...servers.map((server): [string, string] => ['', describeServer(server)]),
+    ['agents', `${count} take policies, ${behind.length} not at this version`],
   ]);
   if (agents.length === 0) return head;
   const table = formatTable(
-    ['Agent', 'Who', 'State', 'Version', 'Digest', 'Since', 'Connected'],
+    ['Agent', 'Server', 'Who', 'State', 'Version', 'Digest', 'Since', 'Connected'],
     agents.flatMap(rowsOf),
   );
   const reasons = behind.map(({ id, name, why }) => `${id} (${name}): ${why}`);
   return [head, '', table, ...(reasons.length === 0 ? [] : ['', ...reasons])].join('\n');
 }
 
-function rowsOf({ id, connected, takers, since }: PolicyAgentView): readonly string[][] {
+function describeServer({ id, live, connected, away, inForce }: PolicyServerView): string {
+  if (!live) return `${id}: gone`;
+  return `${id}: ${connected} agents connected, ${away} away, in force at ${inForce}`;
+}
+
+function rowsOf({ id, server, connected, takers, since }: PolicyAgentView): readonly string[][] {
   const link = connected ? 'yes' : `no, since ${since}`;
-  if (takers.length === 0) return [[id, '-', 'behind', '-', '-', '-', link]];
+  if (takers.length === 0) return [[id, server, '-', 'behind', '-', '-', '-', link]];
   return takers.map(({ name, state, version, digest, since: from }) => [
     id,
+    server,
     name,
     state || '-',
     version === null ? '-' : String(version),

@@ -83,7 +83,8 @@ Examples:
   trustplane policy status --check
   trustplane policy status --output json | jq '.agents[] | select(.takers[].state != "in-force")'
 
-Agents are those of the server that is asked. With --check the exit code is 7 when one refused it, 10 when one is behind.`,
+Of several servers each is named, and told about by the one that is asked, as of about a second ago.
+Of the agents of others some are listed, those that are behind first; all are counted. With --check the exit code is 7 when one refused it, 10 when one is behind.`,
     )
     .action((options: StatusOptions) => showStatus(io, options));
 }

@@ -59,8 +59,10 @@ function judge({ version }: PolicyVersionView, status: PolicyStatusView): number
     );
   if (present < version || behind.length > 0) return undefined;
   return status.agents
-    .filter(({ connected }) => connected)
-    .reduce((sum, { takers }) => sum + takers.length, 0);
+    .filter(({ connected, server }) => connected && server === status.server)
+    .map(({ takers }) => takers.length)
+    .concat(status.servers.map(({ inForce }) => inForce))
+    .reduce((sum, count) => sum + count, 0);
 }
 
 function tooLate({ version }: PolicyVersionView, last: PolicyStatusView | undefined) {

@@ -35,6 +35,7 @@ export {
 export type {
   PolicyAgentView,
   PolicyApplyView,
+  PolicyServerView,
   PolicyStatusView,
   PolicyVersionView,
 } from './policy-message.ts';

@@ -5,10 +5,12 @@ import {
   type ApplyMessage,
   buildAgentView,
   buildApplyView,
+  buildServerView,
   buildVersionView,
   type PolicyApplyView,
   type PolicyStatusView,
   type PolicyVersionView,
+  type ServerMessage,
   type VersionMessage,
 } from './policy-message.ts';
 
@@ -125,10 +127,11 @@ interface StatusMessage {
   readonly fault?: string;
   readonly server_id?: string;
   readonly agents?: readonly AgentMessage[];
+  readonly servers?: readonly ServerMessage[];
 }
 
 function buildStatus(
-  { version, fault, server_id }: StatusMessage,
+  { version, fault, server_id, servers = [] }: StatusMessage,
   agents: readonly AgentMessage[],
 ): PolicyStatusView {
   return {
@@ -136,6 +139,7 @@ function buildStatus(
     fault: fault || null,
     server: server_id ?? '',
     agents: agents.map(buildAgentView),
+    servers: servers.map(buildServerView),
   };
 }
 

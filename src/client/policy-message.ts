@@ -38,15 +38,34 @@ export interface PolicyAgentView {
   readonly connected: boolean;
   /** Since when it is connected, or away. */
   readonly since: string;
+  /** That it is connected to, or was last. */
+  readonly server: string;
   readonly takers: readonly PolicyTakerView[];
+}
+
+/** Another server than the one that was asked, and what it says of its agents that is not said of each. */
+export interface PolicyServerView {
+  readonly id: string;
+  readonly live: boolean;
+  /** It says what its agents have of the present version; else of another one, or nothing. */
+  readonly current: boolean;
+  readonly connected: number;
+  readonly away: number;
+  /** Who decides by the present version on the hosts of its agents. */
+  readonly inForce: number;
+  /** Agents that are connected, do not have it, and are not named. */
+  readonly unnamedBehind: number;
 }
 
 export interface PolicyStatusView {
   /** Null: there are no policies. */
   readonly version: PolicyVersionView | null;
   readonly fault: string | null;
+  /** That was asked. */
   readonly server: string;
+  /** All of that server, and some of the others. */
   readonly agents: readonly PolicyAgentView[];
+  readonly servers: readonly PolicyServerView[];
 }
 
 /** What applying came to. */
@@ -104,6 +123,7 @@ export interface AgentMessage {
   readonly id?: string;
   readonly connected?: boolean;
   readonly since?: string;
+  readonly server_id?: string;
   readonly takers?: readonly {
     readonly name?: string;
     readonly state?: string;
@@ -112,6 +132,17 @@ export interface AgentMessage {
     readonly since?: string;
     readonly fault?: string;
   }[];
+}
+
+/** trustplane.policy.v1.Server */
+export interface ServerMessage {
+  readonly id?: string;
+  readonly live?: boolean;
+  readonly current?: boolean;
+  readonly connected?: number;
+  readonly away?: number;
+  readonly in_force?: number;
+  readonly unnamed_behind?: number;
 }
 
 export function buildVersionView(message: VersionMessage): PolicyVersionView {
@@ -151,11 +182,18 @@ export function buildApplyView({ version, is_new, check, changes }: ApplyMessage
   };
 }
 
-export function buildAgentView({ id, connected, since, takers }: AgentMessage): PolicyAgentView {
+export function buildAgentView({
+  id,
+  connected,
+  since,
+  server_id,
+  takers,
+}: AgentMessage): PolicyAgentView {
   return {
     id: id ?? '',
     connected: connected ?? false,
     since: instantOf(since),
+    server: server_id ?? '',
     takers: (takers ?? []).map((taker) => ({
       name: taker.name ?? '',
       state: stateOf(taker.state),
@@ -164,6 +202,18 @@ export function buildAgentView({ id, connected, since, takers }: AgentMessage): 
       since: Number(taker.since ?? 0) === 0 ? null : instantOf(taker.since),
       fault: taker.fault || null,
     })),
+  };
+}
+
+export function buildServerView(message: ServerMessage): PolicyServerView {
+  return {
+    id: message.id ?? '',
+    live: message.live ?? false,
+    current: message.current ?? false,
+    connected: message.connected ?? 0,
+    away: message.away ?? 0,
+    inForce: message.in_force ?? 0,
+    unnamedBehind: message.unnamed_behind ?? 0,
   };
 }
 

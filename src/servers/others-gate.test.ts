@@ -18,6 +18,7 @@ function server(evidence: Partial<Evidence> | undefined, more: Partial<SeenServe
     address: undefined,
     place: undefined,
     signsWith: 'ab',
+    policies: undefined,
     evidence: evidence && { known: [], behind: [], laggards: [], readers: [], ...evidence },
   };
   return { serverId: 'two', record, isLive: true, aheadMs: 0, ...more } satisfies SeenServer;

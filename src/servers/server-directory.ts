@@ -9,6 +9,7 @@ import {
   unlessConflict,
 } from '../store/index.ts';
 import { boundEvidence, type Evidence } from './evidence.ts';
+import { boundPolicyReport, type PolicyReport } from './policy-report.ts';
 import { aboutServer, parseServer, type ServerRecord, serverKey } from './server-record.ts';
 import { type SeenServer, ServerView } from './server-view.ts';
 
@@ -48,6 +49,7 @@ export class ServerDirectory {
   #address: string | undefined;
   #signsWith: () => string | undefined = () => undefined;
   #evidence: () => Evidence | undefined = () => undefined;
+  #policies: () => PolicyReport | undefined = () => undefined;
   #said = '';
   #sayTimer: Timer | undefined;
   #isStanding = true;
@@ -185,6 +187,12 @@ export class ServerDirectory {
     this.sayChanged();
   }
 
+  /** Where what agents have of policies is read whenever the record is written. */
+  setPolicies(policies: () => PolicyReport): void {
+    this.#policies = policies;
+    this.sayChanged();
+  }
+
   /** What is said may have changed. */
   sayChanged(): void {
     this.#sayTimer ??= this.#options.clock.setTimer(SAY_EVERY_MS, () => {
@@ -226,11 +234,13 @@ export class ServerDirectory {
 
   #describe(): unknown {
     const evidence = this.#evidence();
+    const policies = this.#policies();
     return {
       ...aboutOf(this.#options, this.#startedAt),
       address: this.#address,
       signsWith: this.#signsWith(),
       evidence: evidence && boundEvidence(evidence),
+      policies: policies && boundPolicyReport(policies),
     };
   }
 
@@ -315,5 +325,6 @@ function aboutOf(
     address: undefined,
     signsWith: undefined,
     evidence: undefined,
+    policies: undefined,
   });
 }

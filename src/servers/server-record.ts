@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { LeaseRecord } from '../store/index.ts';
 import { type Evidence, evidenceSchema } from './evidence.ts';
+import { type PolicyReport, policyReportSchema } from './policy-report.ts';
 
 /** One server of the control plane, as it says of itself. Instants in milliseconds since the epoch, by its clock. */
 export interface ServerRecord {
@@ -18,6 +19,8 @@ export interface ServerRecord {
   readonly signsWith: string | undefined;
   /** Undefined until it knows which agents there are. */
   readonly evidence: Evidence | undefined;
+  /** Undefined while it does not say. */
+  readonly policies: PolicyReport | undefined;
 }
 
 const instant = z.int().nonnegative();
@@ -28,6 +31,7 @@ const schema = z.object({
   place: z.string().max(64).optional(),
   signsWith: z.string().max(128).optional(),
   evidence: evidenceSchema.optional(),
+  policies: policyReportSchema.optional(),
 });
 
 const SERVER_ID = /^[A-Za-z0-9_-]{1,64}$/u;
@@ -54,7 +58,7 @@ export function parseServer(key: string, lease: LeaseRecord | undefined): Server
   const serverId = key.slice(PREFIX.length);
   const about = schema.safeParse(lease?.about);
   if (lease === undefined || !about.success || !isServerId(serverId)) return undefined;
-  const { startedAt, version, address, place, signsWith, evidence } = about.data;
+  const { startedAt, version, address, place, signsWith, evidence, policies } = about.data;
   const { holder: incarnation, renewedAt } = lease;
   return {
     serverId,
@@ -66,5 +70,6 @@ export function parseServer(key: string, lease: LeaseRecord | undefined): Server
     place,
     signsWith,
     evidence,
+    policies,
   };
 }

@@ -1,8 +1,9 @@
-import { cpSync, mkdirSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { createWorkloadApiClient, type X509Context } from '../../src/client/index.ts';
 import { systemClock } from '../../src/ops/index.ts';
+import { policyText } from '../fakes/open-policies.ts';
 import { eventually } from '../programs/eventually.ts';
 import { type LaunchedAgent, startAgent, writeBundle } from '../programs/launch-agent.ts';
 import { launchNatsServer } from '../programs/launch-nats-server.ts';
@@ -173,4 +174,28 @@ it('a token is spent once on whichever server, and no two processes have the ID 
   cpSync(path.join(at('a'), 'data'), path.join(at('c'), 'data'), { recursive: true });
   await expect(launch('c')).rejects.toThrow('ERR_SERVER_ID_TAKEN');
   expect(await statesAt(a)).toEqual(['live', 'live']);
+});
+
+it('policies that are applied through one server are waited for at the agents of all (AUTHZ-13)', async () => {
+  const { at, a, b } = await place();
+  mkdirSync(at('host'));
+  const authz = { socket: at('host/authz.sock'), policies: { from: 'control-plane' } };
+  const agent = startAgent(at('host'), {
+    servers: [`127.0.0.1:${b.port}`],
+    config: JSON.stringify({ authz }),
+    flags: ['--bundle-file', await writeBundle(at('host'), b), '--join-token', await tokenOf(b)],
+  });
+  onTestFinished(async () => void (await agent.stop()));
+  await agent.id;
+  const file = at('web.yaml');
+  writeFileSync(file, policyText('web', '/a'));
+  const applied = await a.ask('policy', 'apply', '-f', file, '--reason', 'first', '--wait');
+  expect(applied.waited).toMatchObject({ inForce: 1, away: [] });
+  const status = await a.ask('policy', 'status', '--check');
+  expect(status).toMatchObject({
+    behind: [],
+    agents: [{ connected: true, takers: [{ name: 'authz', state: 'in-force', version: 1 }] }],
+    servers: [{ id: status.agents[0].server, live: true, current: true, connected: 1, inForce: 1 }],
+  });
+  expect(status.server).not.toBe(status.agents[0].server);
 });

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checkOthers, type Evidence, fingerprintOf } from '../../src/servers/index.ts';
+import {
+  checkOthers,
+  type Evidence,
+  fingerprintOf,
+  type PolicyReport,
+} from '../../src/servers/index.ts';
 import { aboutServer, parseServer, serverKey } from '../../src/servers/server-record.ts';
 import { ServerView } from '../../src/servers/server-view.ts';
 import { decodeLease } from '../../src/store/index.ts';
@@ -25,6 +30,33 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   laggards: fc.array(behind, { maxLength: 2 }),
   readers: fc.array(text, { maxLength: 2 }),
 });
+const maybe = fc.option(text, { nil: undefined });
+const policies: fc.Arbitrary<PolicyReport> = fc.record({
+  version: maybe,
+  connected: fc.nat(),
+  behind: fc.nat(),
+  away: fc.nat(),
+  inForce: fc.nat(),
+  agents: fc.array(
+    fc.record({
+      agentId: text,
+      isConnected: fc.boolean(),
+      since: fc.nat(),
+      takers: fc.array(
+        fc.record({
+          name: text,
+          hash: maybe,
+          digest: maybe,
+          since: fc.option(fc.nat(), { nil: undefined }),
+          fault: maybe,
+          refused: maybe,
+        }),
+        { maxLength: 2 },
+      ),
+    }),
+    { maxLength: 2 },
+  ),
+});
 const about = fc.record({
   startedAt: fc.nat(),
   version: text,
@@ -32,6 +64,7 @@ const about = fc.record({
   place: fc.option(text, { nil: undefined }),
   signsWith: fc.option(text, { nil: undefined }),
   evidence: fc.option(evidence, { nil: undefined }),
+  policies: fc.option(policies, { nil: undefined }),
 });
 
 /** The same with a byte changed, left out or put in. */
