@@ -25,6 +25,7 @@ import { launchEnvoy } from './launch-envoy.ts';
 import { createRunFolder } from './run-folder.ts';
 
 const HOUR_MS = 3_600_000;
+const MAX_HEADER_BYTES = 4_194_304;
 const CHECK = '/envoy.service.auth.v3.Authorization/Check';
 export const SERVICE = 'spiffe://prod.example/api';
 
@@ -170,7 +171,7 @@ async function serveApplication(
   reached: string[],
 ): Promise<{ close(): Promise<void> }> {
   const note = ({ method, url }: IncomingMessage): void => void reached.push(`${method} ${url}`);
-  const server = createServer((incoming, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (incoming, response) => {
     note(incoming);
     incoming.resume();
     response.setHeader('x-user', 'of the application');
