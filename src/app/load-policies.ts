@@ -1,7 +1,14 @@
 import { assertionLines } from '../authz/analysis/index.ts';
 import { compilePlan, type Plan } from '../authz/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
-import { digestOf, type LoadedPolicy, parsePolicy, readPolicyBytes } from './policy-text.ts';
+import { digestOf, type LoadedPolicy, parsePolicy } from './policy-text.ts';
+
+/** A policy that has not been read. */
+export interface PolicyText {
+  /** Named in complaints. */
+  readonly file: string;
+  read(): Promise<Uint8Array>;
+}
 
 export interface LoadedPolicies {
   readonly policies: readonly LoadedPolicy[];
@@ -9,15 +16,15 @@ export interface LoadedPolicies {
 }
 
 /**
- * Loads, checks and compiles the policies of files.
+ * Loads, checks and compiles policies.
  * @throws TrustplaneError ERR_POLICY: the complaints about all files, one on a line
  */
-export async function loadPolicies(files: readonly string[]): Promise<LoadedPolicies> {
+export async function loadPolicies(texts: readonly PolicyText[]): Promise<LoadedPolicies> {
   const complaints: string[] = [];
   const policies: LoadedPolicy[] = [];
-  for (const file of files) {
+  for (const { file, read } of texts) {
     try {
-      policies.push(parsePolicy(file, await readPolicyBytes(file)));
+      policies.push(parsePolicy(file, await read()));
     } catch (error) {
       complaints.push(messageOf(error));
     }

@@ -3,6 +3,7 @@ import type { Access } from '../authz/analysis/index.ts';
 import type { Policy } from '../authz/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
+import { loadNamedPolicies } from './named-policies.ts';
 import { type OutputOptions, withOutput } from './options.ts';
 import { formatTable } from './table.ts';
 
@@ -59,9 +60,7 @@ async function load(
   files: readonly string[],
   { service }: AccessOptions,
 ): Promise<readonly Policy[]> {
-  const { loadPolicies } = await import('../app/load-policies.ts');
-  const { findNamedPolicyFiles } = await import('../app/policy-files.ts');
-  const { policies } = await loadPolicies(await findNamedPolicyFiles(files));
+  const { policies } = await loadNamedPolicies(files);
   const all = policies.map(({ policy }) => policy);
   if (service === undefined) return all;
   const { parseId } = await import('../authz/analysis/index.ts');

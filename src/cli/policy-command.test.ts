@@ -250,3 +250,24 @@ rules:
     expect(await policy('fmt', bad)).toMatchObject({ code: 2 });
   });
 });
+
+it('takes directories, says when one has no policies, and puts questions that are none aside', async () => {
+  const directory = mkdtempSync(path.join(folder, 'policies-'));
+  const none = { code: 2, err: expect.stringContaining(`no policy files (*.yaml, *.yml) in`) };
+  for (const command of ['check', 'test', 'lint', 'explain'])
+    expect(await policy(command, directory)).toMatchObject(none);
+  expect(await policy('fmt', '--check', directory)).toMatchObject(none);
+  writeFileSync(path.join(directory, 'notes.txt'), 'no policy');
+  writeFileSync(path.join(directory, '.hidden.yaml'), 'no policy');
+  writeFileSync(path.join(directory, 'payments.yaml'), readFileSync(payments));
+  expect(await policy('test', directory)).toMatchObject({ code: 0, out: '5 passed, 0 failed\n' });
+  expect(await policy('fmt', '--check', directory)).toMatchObject({ code: 0 });
+  expect(await policy('fmt', '--check', path.join(directory, 'none.yaml'))).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('there is no such file'),
+  });
+  expect(await policy('who-can', 'charges', directory)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('"charges" is no operation, as in "GET /x"'),
+  });
+});

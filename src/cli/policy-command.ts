@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
+import { loadNamedPolicies } from './named-policies.ts';
 import { type OutputOptions, withOutput } from './options.ts';
-import { applyCommand, rollbackCommand } from './policy-apply-command.ts';
 import { whatCanCommand, whoCanCommand } from './policy-access-command.ts';
+import { applyCommand, rollbackCommand } from './policy-apply-command.ts';
 import { diffCommand } from './policy-diff-command.ts';
 import { explainCommand } from './policy-explain-command.ts';
 import { formatCommand } from './policy-format-command.ts';
@@ -17,24 +18,25 @@ import {
 
 const EXAMPLES = `
 Examples:
-  trustplane policy check policies/*.yaml
-  trustplane policy test policies/*.yaml
-  trustplane policy fmt --write policies/*.yaml
-  trustplane policy explain policies/*.yaml --as spiffe://example.org/web --request 'GET /v1/charges'
+  trustplane policy check policies/
+  trustplane policy test policies/
+  trustplane policy fmt --write policies/
+  trustplane policy explain policies/ --as spiffe://example.org/web --request 'GET /v1/charges'
   trustplane policy apply -f policies/ --reason 'CHG-7: billing may read' --wait
   trustplane policy status`;
 
 const CHECK_EXAMPLES = `
 Examples:
   trustplane policy check payments.yaml
-  trustplane policy check policies/*.yaml --output json
+  trustplane policy check policies/ --output json
+  render-policy payments | trustplane policy check -
 
 Each problem is one line: file:line:column: path: what is wrong. Exit code 2 if there is any.`;
 
 const TEST_EXAMPLES = `
 Examples:
   trustplane policy test payments.yaml
-  trustplane policy test policies/*.yaml --output json
+  trustplane policy test policies/ --output json
 
 The tests of each policy run against the policies of all files together, as a server decides. Each
 that fails is one line: file:line:column: what was expected and what came. Exit code 7 if any does.`;
@@ -48,14 +50,14 @@ export function policyCommand(io: Io): Command {
     .addCommand(
       withOutput(new Command('check'))
         .description('Check policy files, and show what they come to.')
-        .argument('<files...>', 'policy files (YAML)')
+        .argument('<files...>', 'policy files (YAML), or directories of them')
         .addHelpText('after', CHECK_EXAMPLES)
         .action((files: string[], options: OutputOptions) => check(io, files, options)),
     )
     .addCommand(
       withOutput(new Command('test'))
         .description('Run the tests that policy files contain.')
-        .argument('<files...>', 'policy files (YAML)')
+        .argument('<files...>', 'policy files (YAML), or directories of them')
         .addHelpText('after', TEST_EXAMPLES)
         .action((files: string[], options: OutputOptions) => test(io, files, options)),
     )
@@ -83,8 +85,7 @@ export function policyCommand(io: Io): Command {
 }
 
 async function check(io: Io, files: readonly string[], { output }: OutputOptions): Promise<void> {
-  const { loadPolicies } = await import('../app/load-policies.ts');
-  const { policies, plan } = await loadPolicies(files);
+  const { policies, plan } = await loadNamedPolicies(files);
   const checked = policies.map(({ policy, document }) => ({
     file: document.file,
     name: policy.metadata.name,
@@ -100,10 +101,9 @@ async function check(io: Io, files: readonly string[], { output }: OutputOptions
 }
 
 async function test(io: Io, files: readonly string[], { output }: OutputOptions): Promise<void> {
-  const { loadPolicies } = await import('../app/load-policies.ts');
   const { runTests } = await import('../authz/index.ts');
   const { systemClock } = await import('../ops/system-clock.ts');
-  const { policies, plan } = await loadPolicies(files);
+  const { policies, plan } = await loadNamedPolicies(files);
   const failed = policies.flatMap(({ policy, document }) =>
     runTests(plan, policy, systemClock.now()).map(({ index, message }) => {
       const { line, column } = document.position(['tests', index]);

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { ChangeKind, PolicyDiff, WitnessTest } from '../authz/analysis/index.ts';
 import { Finished, type Io, print } from './io.ts';
+import { loadNamedPolicies } from './named-policies.ts';
 import { type OutputOptions, withOutput } from './options.ts';
 
 interface DiffOptions extends OutputOptions {
@@ -36,12 +37,10 @@ export function diffCommand(io: Io): Command {
 }
 
 async function diff(io: Io, before: string, after: string, options: DiffOptions): Promise<void> {
-  const { loadPolicies } = await import('../app/load-policies.ts');
-  const { findNamedPolicyFiles } = await import('../app/policy-files.ts');
   const { diffPolicies, formatTest } = await import('../authz/analysis/index.ts');
   const [old, young] = await Promise.all(
     [before, after].map(async (name) => {
-      const { policies } = await loadPolicies(await findNamedPolicyFiles([name]));
+      const { policies } = await loadNamedPolicies([name], true);
       return policies.map(({ policy }) => policy);
     }),
   );

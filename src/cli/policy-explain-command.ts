@@ -4,6 +4,7 @@ import type { AccessRequest, Explanation } from '../authz/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { findLoggedDecision } from './logged-decision.ts';
+import { loadNamedPolicies } from './named-policies.ts';
 import { collect, count, instantSeconds, type OutputOptions, withOutput } from './options.ts';
 import { formatFields } from './table.ts';
 
@@ -28,17 +29,17 @@ interface ExplainOptions extends OutputOptions {
 const EXAMPLES = `
 Examples:
   trustplane policy explain payments.yaml --as spiffe://example.org/web --request 'GET /v1/charges'
-  trustplane policy explain policies/*.yaml --service spiffe://example.org/api --request 'GET /'
+  trustplane policy explain policies/ --service spiffe://example.org/api --request 'GET /'
   trustplane policy explain ledger.yaml --as spiffe://example.org/web --request 'POST /v2/entries' \\
     --claims '{"iss":"https://sso.example","sub":"ada","groups":["ledger-writers"]}'
-  trustplane policy explain policies/*.yaml --decision 9f2c51d07ab3-1x --log decisions.jsonl
+  trustplane policy explain policies/ --decision 9f2c51d07ab3-1x --log decisions.jsonl
 
 Exit code 0 whether it is allowed or denied. Without --as the caller is not authenticated.`;
 
 export function explainCommand(io: Io): Command {
   return withOutput(new Command('explain'))
     .description('Decide a request, and say which rule decided or which came nearest.')
-    .argument('<files...>', 'policy files (YAML)')
+    .argument('<files...>', 'policy files (YAML), or directories of them')
     .option('--as <spiffe-id>', 'who calls')
     .option('--request <line>', 'method and path, as in "GET /x"; without it: no HTTP')
     .option('--service <spiffe-id>', 'which service is called, where the policies have several')
@@ -68,9 +69,8 @@ export function explainCommand(io: Io): Command {
 }
 
 async function run(io: Io, files: readonly string[], options: ExplainOptions): Promise<void> {
-  const { loadPolicies } = await import('../app/load-policies.ts');
   const { explain } = await import('../authz/index.ts');
-  const loaded = await loadPolicies(files);
+  const loaded = await loadNamedPolicies(files);
   const asked = { ...(await loggedOptions(options)), ...options };
   const explanation = explain(loaded.plan, await buildRequest(asked, loaded));
   const { decision, nearest } = explanation;

@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
+import type { PolicyText } from '../app/load-policies.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
+import { findNamedTexts } from './named-policies.ts';
 import { type OutputOptions, withOutput } from './options.ts';
-import { readInput } from './read-input.ts';
 
 interface FormatOptions extends OutputOptions {
   readonly check?: boolean;
@@ -16,13 +17,12 @@ interface FormattedFile {
   readonly text: string;
 }
 
-const MAX_BYTES = 1_048_576;
 const PERMISSIONS = 0o777;
 
 const EXAMPLES = `
 Examples:
-  trustplane policy fmt --write policies/*.yaml
-  trustplane policy fmt --check policies/*.yaml
+  trustplane policy fmt --write policies/
+  trustplane policy fmt --check policies/
   trustplane policy fmt - < payments.yaml
 
 Without --write and --check one policy is printed in its form; - is standard input. Comments and
@@ -32,7 +32,7 @@ another form, 2 if a file is no policy.`;
 export function formatCommand(io: Io): Command {
   return withOutput(new Command('fmt'))
     .description('Write policy files in the one form that there is of each.')
-    .argument('<files...>', 'policy files (YAML)')
+    .argument('<files...>', 'policy files (YAML), or directories of them')
     .addOption(
       new Option('--check', 'name files in another form, and change none').conflicts('write'),
     )
@@ -43,11 +43,12 @@ export function formatCommand(io: Io): Command {
 
 async function run(io: Io, files: readonly string[], options: FormatOptions): Promise<void> {
   const { check = false, write = false, output } = options;
-  if (!check && !write && files.length > 1)
-    throw new TrustplaneError('ERR_USAGE', 'several files need --write or --check');
   if (write && files.includes('-'))
     throw new TrustplaneError('ERR_USAGE', '--write needs a file; standard input is none');
-  const formatted = await Promise.all(files.map(format));
+  const texts = await findNamedTexts(files);
+  if (!check && !write && texts.length > 1)
+    throw new TrustplaneError('ERR_USAGE', 'several files need --write or --check');
+  const formatted = await Promise.all(texts.map(format));
   const changed = formatted.filter(({ isChanged }) => isChanged);
   if (!check && !write) return printOne(io, output, formatted);
   if (check && changed.length > 0)
@@ -66,10 +67,10 @@ async function run(io: Io, files: readonly string[], options: FormatOptions): Pr
   );
 }
 
-async function format(file: string): Promise<FormattedFile> {
+async function format({ file, read }: PolicyText): Promise<FormattedFile> {
   const { formatPolicy } = await import('../app/format-policy.ts');
-  const bytes = await readInput(file, MAX_BYTES);
-  const text = formatPolicy(file === '-' ? 'standard input' : file, bytes);
+  const bytes = await read();
+  const text = formatPolicy(file, bytes);
   return { file, text, isChanged: !Buffer.from(text).equals(bytes) };
 }
 

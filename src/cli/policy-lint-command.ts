@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { LintFinding } from '../authz/analysis/index.ts';
 import { Finished, type Io, print } from './io.ts';
+import { loadNamedPolicies } from './named-policies.ts';
 import { collect, type OutputOptions, withOutput } from './options.ts';
 
 interface LintCommandOptions extends OutputOptions {
@@ -42,11 +43,9 @@ export function lintCommand(io: Io): Command {
 }
 
 async function lint(io: Io, files: readonly string[], options: LintCommandOptions): Promise<void> {
-  const { loadPolicies } = await import('../app/load-policies.ts');
-  const { findNamedPolicyFiles } = await import('../app/policy-files.ts');
   const { lintPolicies } = await import('../authz/analysis/index.ts');
   const { systemClock } = await import('../ops/system-clock.ts');
-  const { policies } = await loadPolicies(await findNamedPolicyFiles(files));
+  const { policies } = await loadNamedPolicies(files);
   const documents = new Map(policies.map((one) => [one.policy.metadata.name, one.document]));
   const found = lintPolicies(
     policies.map(({ policy }) => policy),

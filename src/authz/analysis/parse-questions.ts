@@ -1,3 +1,4 @@
+import { TrustplaneError } from '../../spiffe/index.ts';
 import { parseIdPattern } from '../parse-patterns.ts';
 import type { Pattern } from '../pattern.ts';
 import type { Operation } from '../policy.ts';
@@ -5,7 +6,13 @@ import { shortOperation } from '../schema-values.ts';
 
 /** As a policy has it: `GET /x`, `ANY /x/**`, or `/x`. @throws TrustplaneError ERR_POLICY_PATTERN */
 export function parseOperation(text: string): Operation {
-  return shortOperation.parse(text);
+  const parsed = shortOperation.safeParse(text);
+  if (parsed.success) return parsed.data;
+  const what = parsed.error.issues.map(({ message }) => message).join('; ');
+  throw new TrustplaneError(
+    'ERR_POLICY_PATTERN',
+    `"${text}" is no operation, as in "GET /x": ${what}`,
+  );
 }
 
 /** A SPIFFE ID, or a pattern for some. @throws TrustplaneError ERR_POLICY_PATTERN */
