@@ -20,7 +20,9 @@ const headerName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,126}$/u, {
 });
 
 /** Options `authz.jwtSvid`, `authz.xfcc` and `authz.assertion`. */
-export const authzCallersSchemas = {
+export const authzCallersSchemas: {
+  readonly [Option in keyof AuthzCallersFile]-?: z.ZodType<AuthzCallersFile[Option]>;
+} = {
   jwtSvid: z
     .strictObject({
       header: option(

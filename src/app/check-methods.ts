@@ -19,7 +19,7 @@ export class CheckMethods implements BytesService {
   readonly transport: BytesTransport;
   readonly methods: BytesService['methods'];
   readonly services: NonNullable<BytesService['services']>;
-  readonly maxRequestBytes = MAX_REQUEST_BYTES;
+  readonly maxRequestBytes: number = MAX_REQUEST_BYTES;
   readonly #setServing: () => void;
   #isServing = false;
 

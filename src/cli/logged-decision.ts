@@ -4,7 +4,22 @@ import { z } from 'zod';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 
 const text = z.string().optional();
-const lineSchema = z.object({
+interface LoggedDecision {
+  readonly id: string;
+  readonly caller?: string | undefined;
+  readonly credential?: 'x509-svid' | 'jwt-svid' | undefined;
+  readonly service?: string | undefined;
+  readonly contextExtension?: string | undefined;
+  readonly method?: string | undefined;
+  readonly path?: string | undefined;
+  readonly host?: string | undefined;
+  readonly headers?: Readonly<Record<string, string[]>> | undefined;
+  readonly source?: string | undefined;
+  readonly destination?: string | undefined;
+  readonly port?: number | undefined;
+}
+
+const lineSchema: z.ZodType<LoggedDecision> = z.object({
   id: z.string(),
   caller: text,
   credential: z.enum(['x509-svid', 'jwt-svid']).optional(),
@@ -18,8 +33,6 @@ const lineSchema = z.object({
   destination: text,
   port: z.number().optional(),
 });
-
-type LoggedDecision = z.infer<typeof lineSchema>;
 
 /**
  * Finds a decision in a file of JSON lines.

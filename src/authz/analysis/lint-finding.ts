@@ -37,7 +37,7 @@ const lintCodes = {
   'unused-set': 'info',
   'allow-meets-deny': 'info',
   'too-complex': 'info',
-} as const satisfies Record<string, LintSeverity>;
+} as const;
 
 export type LintCode = keyof typeof lintCodes;
 
