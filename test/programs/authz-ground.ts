@@ -127,8 +127,10 @@ export async function openAuthzGround(options: GroundOptions): Promise<AuthzGrou
   stack.defer(async () => await envoy.stop());
   await envoy.waitReady();
   const dial = async (listener: string, how: GroundConnection = {}): Promise<Socket> => {
-    const isPlain = options.listeners.some((one) => one.name === listener && one.isPlain === true);
-    return await dialListener(path.join(folder.path, `in-${listener}`), isPlain, how);
+    const { isPlain = false, port } = options.listeners.find(({ name }) => name === listener) ?? {};
+    const where =
+      port === undefined ? { path: path.join(folder.path, `in-${listener}`) } : { port };
+    return await dialListener(where, isPlain, how);
   };
   const open = stack.move();
   return Object.assign(ground, {
@@ -209,7 +211,7 @@ async function keyPem({ keys }: TestCertificate): Promise<string> {
 }
 
 async function dialListener(
-  socketPath: string,
+  where: { readonly path: string } | { readonly port: number },
   isPlain: boolean,
   { certificate, serverName, alpn }: GroundConnection,
 ): Promise<Socket> {
@@ -218,9 +220,9 @@ async function dialListener(
     key: await keyPem(certificate),
   };
   const socket = isPlain
-    ? connectPlain(socketPath)
+    ? connectPlain(where)
     : connect({
-        path: socketPath,
+        ...where,
         rejectUnauthorized: false,
         ...shown,
         ...(serverName && { servername: serverName }),

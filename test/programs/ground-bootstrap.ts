@@ -14,6 +14,8 @@ export interface GroundListener {
   readonly isPlain?: boolean;
   /** It asks about connections, by the network filter. */
   readonly isTcp?: boolean;
+  /** Of 127.0.0.1; default a socket. */
+  readonly port?: number;
   readonly underscores?: 'ALLOW' | 'REJECT_REQUEST';
   /** It has a route for CONNECT too. */
   readonly isConnect?: boolean;
@@ -67,11 +69,14 @@ function clusterOf(name: string, socketPath: string): object {
 }
 
 function listenerOf(folder: string, listener: GroundListener): object {
-  const { name, isPlain = false, isTcp = false } = listener;
+  const { name, isPlain = false, isTcp = false, port } = listener;
   const filters = isTcp ? tcpFilters(listener) : [connectionManager(listener)];
   return {
     name,
-    address: { pipe: { path: path.join(folder, `in-${name}`) } },
+    address:
+      port === undefined
+        ? { pipe: { path: path.join(folder, `in-${name}`) } }
+        : { socket_address: { address: '127.0.0.1', port_value: port } },
     filter_chains: [{ ...(isPlain ? {} : { transport_socket: downstreamTls(folder) }), filters }],
   };
 }
