@@ -1,5 +1,6 @@
 import type { SpiffeId } from '../spiffe/spiffe-id.ts';
-import { canonicalHost, splitTarget } from './canonical-request.ts';
+import { canonicalHost, parseQuery, splitTarget } from './canonical-request.ts';
+import { Effort } from './effort.ts';
 import { parseIp } from './ip-range.ts';
 import type { Credential } from './policy.ts';
 
@@ -54,17 +55,24 @@ export interface CanonicalRequest {
   readonly destinationPort: number | undefined;
   readonly claims: Readonly<Record<string, unknown>> | undefined;
   readonly now: number;
+  /** What deciding may still cost. */
+  readonly effort: Effort;
 }
 
 interface CanonicalHttp {
   readonly method: string;
   readonly path: string;
-  readonly query: string;
   readonly host: string | undefined;
+  /** Of each line with the name. */
   headers(name: string): readonly string[];
+  /** Of a key, each time it is there. */
+  query(key: string): readonly string[];
 }
 
-export function canonicalRequest(request: AccessRequest): CanonicalRequest {
+export function canonicalRequest(
+  request: AccessRequest,
+  effort: Effort = new Effort(),
+): CanonicalRequest {
   const {
     caller,
     credential = 'x509-svid',
@@ -80,16 +88,39 @@ export function canonicalRequest(request: AccessRequest): CanonicalRequest {
     callerId: typeof caller === 'string' ? undefined : caller.toString(),
     credential,
     tokenId: tokenCaller?.toString(),
-    http: http && {
-      method: http.method,
-      ...splitTarget(http.target),
-      host: http.host === undefined ? undefined : canonicalHost(http.host),
-      headers: (name) => http.headers(name),
-    },
-    sourceIp: sourceIp === undefined ? undefined : parseIp(sourceIp),
-    destinationIp: destinationIp === undefined ? undefined : parseIp(destinationIp),
+    http: http && canonicalHttp(http),
+    sourceIp: sourceIp === undefined ? undefined : parseIp(withoutZone(sourceIp)),
+    destinationIp: destinationIp === undefined ? undefined : parseIp(withoutZone(destinationIp)),
     destinationPort,
     claims,
     now,
+    effort,
   };
+}
+
+/** Headers and keys that many rules ask for are read once. */
+function canonicalHttp(http: HttpRequest): CanonicalHttp {
+  const { path, query } = splitTarget(http.target);
+  const lines = new Map<string, readonly string[]>();
+  let values: ReadonlyMap<string, readonly string[]> | undefined;
+  return {
+    method: http.method,
+    path,
+    host: http.host === undefined ? undefined : canonicalHost(http.host),
+    headers: (name) => {
+      const known = lines.get(name) ?? http.headers(name);
+      lines.set(name, known);
+      return known;
+    },
+    query: (key) => {
+      values ??= parseQuery(query);
+      return values.get(key) ?? [];
+    },
+  };
+}
+
+/** Proxies write the interface behind a link-local address: `fe80::1%2`. */
+function withoutZone(ip: string): string {
+  const at = ip.indexOf('%');
+  return at === -1 ? ip : ip.slice(0, at);
 }

@@ -1,6 +1,9 @@
 const UNRESERVED = /[A-Za-z0-9\-._~]/u;
 const ESCAPE = /%(?:([0-9a-fA-F]{2})|)/gu;
 
+/** Longer ones are no paths that policies are written for, and are dear to compare. */
+const MAX_PATH = 8_192;
+
 /** The path and the query of a request target. */
 export interface Target {
   readonly path: string;
@@ -17,9 +20,10 @@ export function splitTarget(target: string): Target {
 /**
  * True for a path that all servers understand alike: absolute, visible ASCII, without `//`, dot
  * segments, `\`, `#`, escaped `/`, `\` or NUL, escapes of unreserved characters, broken escapes and,
- * unless allowed, `;` (RFC 3986 §6.2.2).
+ * unless allowed, `;` (RFC 3986 §6.2.2); of at most 8,192 characters.
  */
 export function isCanonicalPath(path: string, allowMatrixParameters: boolean): boolean {
+  if (path.length > MAX_PATH) return false;
   if (!path.startsWith('/') || !/^[\x21-\x7e]+$/u.test(path) || /[\\#?]|\/\//u.test(path))
     return false;
   if (path.includes(';') && !allowMatrixParameters) return false;
@@ -56,17 +60,19 @@ export function isCanonicalHost(host: string): boolean {
   return /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/u.test(host);
 }
 
-/** The values of a key of the query, decoded once. What cannot be decoded stays as it is. */
-export function queryValues(query: string, key: string): string[] {
-  if (query === '') return [];
-  return query
-    .split('&')
-    .map((pair) => {
-      const at = pair.indexOf('=');
-      return at === -1 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
-    })
-    .filter(([name = '']) => decoded(name) === key)
-    .map(([, value = '']) => decoded(value));
+/** The values of each key of a query, decoded once. What cannot be decoded stays as it is. */
+export function parseQuery(query: string): ReadonlyMap<string, readonly string[]> {
+  const values = new Map<string, string[]>();
+  if (query === '') return values;
+  for (const pair of query.split('&')) {
+    const at = pair.indexOf('=');
+    const [name, value] = at === -1 ? [pair, ''] : [pair.slice(0, at), pair.slice(at + 1)];
+    const key = decoded(name);
+    const known = values.get(key);
+    if (known === undefined) values.set(key, [decoded(value)]);
+    else known.push(decoded(value));
+  }
+  return values;
 }
 
 function decoded(text: string): string {

@@ -38,6 +38,13 @@ const rows: readonly Row[] = [
     { sourceIp: '10.1.1.1' },
     'no_rule_matched',
   ],
+  [
+    'rule: addresses with an interface',
+    [{ allow: ['/x'] }, { deny: ['/x'], when: { 'source.ip': ['fe80::/10'] } }],
+    'GET /x',
+    { sourceIp: 'fe80::1%2' },
+    'denied_by_rule r1',
+  ],
   ['lists: or', [{ allow: ['GET /a', 'GET /x'] }], 'GET /x', {}, 'allowed_by_rule r0'],
   [
     'lists: fields and',

@@ -1,6 +1,7 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
 import { isCanonicalHost, isCanonicalPath } from './canonical-request.ts';
 import type { Decision } from './decision.ts';
+import { EffortSpent } from './effort.ts';
 import { findRules, findServices } from './find-rules.ts';
 import { mapHeaders } from './map-headers.ts';
 import type { Plan, PlanRule, PlanService } from './plan.ts';
@@ -16,8 +17,8 @@ const noHeaders: ReadonlyMap<string, string> = new Map();
 export function decide(plan: Plan, request: AccessRequest): Decision {
   try {
     return decideOrThrow(plan, request);
-  } catch {
-    return deny(plan, 'internal_error');
+  } catch (error) {
+    return deny(plan, error instanceof EffortSpent ? 'too_costly' : 'internal_error');
   }
 }
 
@@ -41,7 +42,7 @@ function decideForServices(
   const { caller, bodyBytes } = request;
   if (typeof caller === 'string' && caller !== 'unauthenticated') return deny(plan, caller);
   const canonical = canonicalRequest(request);
-  const { http, callerId } = canonical;
+  const { http, callerId, effort } = canonical;
   if (http !== undefined && !isCanonicalPath(http.path, terms.allowMatrixParameters))
     return deny(plan, 'non_canonical_path');
   if (http?.host !== undefined && !isCanonicalHost(http.host))
@@ -53,7 +54,7 @@ function decideForServices(
   const decision = decideBy(enforced);
   const log = matched.some(({ isLogged }) => isLogged) ? ({ log: 'always' } as const) : {};
   return matched.some(({ policy }) => isStaged(plan, policy))
-    ? { ...decision, ...log, ...tryStaged(plan, matched, enforced, decideBy) }
+    ? { ...decision, ...log, ...tryStaged(plan, matched, enforced, decideBy, effort) }
     : { ...decision, ...log };
 }
 

@@ -1,6 +1,7 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
 import { decide } from './decide.ts';
 import type { Decision } from './decision.ts';
+import { Effort } from './effort.ts';
 import { findServices } from './find-rules.ts';
 import type { IdList } from './id-list.ts';
 import { failingField, type RuleField, ruleFields } from './match-rule.ts';
@@ -32,7 +33,7 @@ export function explain(plan: Plan, request: AccessRequest): Explanation {
   const { reason } = decision;
   if (reason !== 'no_rule_matched' && reason !== 'unauthenticated')
     return { decision, nearest: [] };
-  const canonical = canonicalRequest(request);
+  const canonical = canonicalRequest(request, new Effort(Number.POSITIVE_INFINITY));
   const services = findServices(plan, request.service);
   const near: { readonly rule: PlanRule; readonly field: RuleField }[] = [];
   for (let number = 0; number < plan.rules.length; number++) {

@@ -1,4 +1,5 @@
 import type { AccessRequest, CanonicalRequest } from './access-request.ts';
+import { steps } from './effort.ts';
 import { failingField } from './match-rule.ts';
 import { FIRST_SERVICE, SERVICE_CONTEXTS, SERVICE_IDS } from './pack-plan.ts';
 import { Pattern } from './pattern.ts';
@@ -33,7 +34,8 @@ export function findRules(
   services: readonly PlanService[],
   request: CanonicalRequest,
 ): PlanRule[] {
-  const { callerId, http } = request;
+  const { callerId, http, effort } = request;
+  effort.spend(services.length * steps.service);
   const numbers = collectRules(
     plan,
     services,
@@ -46,6 +48,7 @@ export function findRules(
   for (const number of numbers.sort((a, b) => a - b)) {
     if (number === last) continue;
     last = number;
+    effort.spend(services.length + steps.rule + plan.rules.sizeOf(number) * steps.perOctet);
     const rule = plan.rules.at(number);
     if (services.includes(rule.policy.service) && failingField(rule, request) === undefined)
       matched.push(rule);

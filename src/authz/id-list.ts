@@ -15,7 +15,3 @@ export function buildIdList(ids: readonly Pattern[]): IdList {
     hasCaptures: patterns.some(({ captureNames }) => captureNames.length > 0),
   };
 }
-
-export function listHolds({ exact, patterns }: IdList, id: string): boolean {
-  return exact.has(id) || patterns.some((pattern) => pattern.matches(id));
-}

@@ -4,6 +4,11 @@ export interface Parts<T> {
   at(number: number): T;
 }
 
+export interface SizedParts<T> extends Parts<T> {
+  /** Octets of the record. */
+  sizeOf(number: number): number;
+}
+
 const SLOTS = 8_192;
 /** Of the JSON of what is kept, which takes some ten times the room when decoded. */
 const MAX_KEPT_BYTES = 4_194_304;
@@ -25,10 +30,10 @@ export class FewParts<T> implements Parts<T> {
 }
 
 /** Parts of which there are many: each has one slot, which it may lose to another part. */
-export class ManyParts<T> implements Parts<T> {
+export class ManyParts<T> implements SizedParts<T> {
   readonly length: number;
+  readonly sizeOf: (number: number) => number;
   readonly #decode: (number: number) => T;
-  readonly #sizeOf: (number: number) => number;
   readonly #kept: (T | undefined)[];
   readonly #numbers: Uint32Array;
   #bytes = 0;
@@ -36,7 +41,7 @@ export class ManyParts<T> implements Parts<T> {
   constructor(length: number, decode: (number: number) => T, sizeOf: (number: number) => number) {
     this.length = length;
     this.#decode = decode;
-    this.#sizeOf = sizeOf;
+    this.sizeOf = sizeOf;
     const slots = Math.min(length, SLOTS);
     this.#kept = Array.from({ length: slots }, () => undefined);
     this.#numbers = new Uint32Array(slots);
@@ -50,11 +55,11 @@ export class ManyParts<T> implements Parts<T> {
   }
 
   #keep(slot: number, number: number, part: T): T {
-    if (this.#kept[slot] !== undefined) this.#bytes -= this.#sizeOf(this.#numbers[slot] ?? 0);
-    this.#bytes += this.#sizeOf(number);
+    if (this.#kept[slot] !== undefined) this.#bytes -= this.sizeOf(this.#numbers[slot] ?? 0);
+    this.#bytes += this.sizeOf(number);
     if (this.#bytes > MAX_KEPT_BYTES) {
       this.#kept.fill(undefined);
-      this.#bytes = this.#sizeOf(number);
+      this.#bytes = this.sizeOf(number);
     }
     this.#kept[slot] = part;
     this.#numbers[slot] = number;

@@ -1,4 +1,5 @@
 import type { CanonicalRequest } from './access-request.ts';
+import { steps } from './effort.ts';
 import { type Bindings, findBindings } from './match-rule.ts';
 import type { PlanRule } from './plan.ts';
 import type { MappedValue } from './policy.ts';
@@ -23,6 +24,7 @@ export function mapHeaders(
   for (const rule of rules) {
     if (rule.map === undefined) continue;
     const ways = rule.hasCaptures ? findBindings(rule, request) : [new Map<string, string>()];
+    request.effort.spend(ways.length * rule.map.length * steps.way);
     for (const bindings of ways)
       for (const [header, mapped] of rule.map) {
         if (mapped.kind === 'assertion') {

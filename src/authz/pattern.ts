@@ -6,6 +6,8 @@ export type Separator = '/' | '.' | '';
 
 const CAPTURE = /^\{([a-z][a-zA-Z0-9_]{0,31})\}$/u;
 const MAX_CHARACTERS = 2048;
+/** Of a piece that is looked for as texts are. */
+const MAX_SHORT = 32;
 const STAR = 42;
 const BRACE = 123;
 
@@ -129,7 +131,7 @@ function endOfSegment(text: string, from: number, separator: Separator): number 
   return at === -1 ? text.length : at;
 }
 
-/** One segment, with backtracking to the last star alone, which is enough. */
+/** One segment: text up to the first star is compared character by character. */
 function matchSegment(
   pattern: string,
   patternStart: number,
@@ -141,28 +143,75 @@ function matchSegment(
   let patternAt = patternStart;
   let valueAt = valueStart;
   if (pattern.charCodeAt(patternAt) === BRACE) return valueEnd > valueAt;
-  let afterStar = -1;
-  let retry = 0;
-  while (valueAt < valueEnd) {
-    const code = patternAt < patternEnd ? pattern.charCodeAt(patternAt) : -1;
-    if (code === STAR) {
-      afterStar = ++patternAt;
-      retry = ++valueAt;
-    } else if (code === value.charCodeAt(valueAt)) {
-      patternAt++;
-      valueAt++;
-    } else if (afterStar < 0) {
-      return false;
-    } else {
-      patternAt = afterStar;
-      valueAt = ++retry;
-    }
+  for (; patternAt < patternEnd; patternAt++, valueAt++) {
+    const code = pattern.charCodeAt(patternAt);
+    if (code === STAR)
+      return matchStars(pattern, patternAt + 1, patternEnd, value, valueAt, valueEnd);
+    if (valueAt === valueEnd || code !== value.charCodeAt(valueAt)) return false;
   }
-  return patternAt === patternEnd;
+  return valueAt === valueEnd;
+}
+
+/**
+ * What follows a star, whose character is the one at `valueAt`: each piece between stars is taken where it
+ * comes first, which is enough, so that the value is read once.
+ */
+function matchStars(
+  pattern: string,
+  patternStart: number,
+  patternEnd: number,
+  value: string,
+  valueStart: number,
+  valueEnd: number,
+): boolean {
+  let patternAt = patternStart;
+  let valueAt = valueStart;
+  for (;;) {
+    const star = pattern.indexOf('*', patternAt);
+    if (star === -1 || star >= patternEnd) {
+      const piece = pattern.slice(patternAt, patternEnd);
+      const at = valueEnd - piece.length;
+      return at > valueAt && value.startsWith(piece, at);
+    }
+    const piece = pattern.slice(patternAt, star);
+    const at = placeOf(piece, value, valueAt + 1, valueEnd);
+    if (at === -1 || at + piece.length > valueEnd) return false;
+    valueAt = at + piece.length;
+    patternAt = star + 1;
+  }
+}
+
+/** Where a piece is first, from `start` on; -1 or beyond `end` if nowhere. Long ones take no longer (Knuth, Morris, Pratt 1977). */
+function placeOf(piece: string, value: string, start: number, end: number): number {
+  if (piece.length <= MAX_SHORT) return value.indexOf(piece, start);
+  const borders = bordersOf(piece);
+  for (let at = start, same = 0; at < end; at++) {
+    const code = value.charCodeAt(at);
+    while (same > 0 && piece.charCodeAt(same) !== code) same = borders[same - 1] ?? 0;
+    if (piece.charCodeAt(same) === code) same++;
+    if (same === piece.length) return at + 1 - same;
+  }
+  return -1;
+}
+
+/** Of each beginning of a piece how long the longest other beginning is that it ends with. */
+function bordersOf(piece: string): Uint16Array {
+  const borders = new Uint16Array(piece.length);
+  for (let at = 1, same = 0; at < piece.length; at++) {
+    const code = piece.charCodeAt(at);
+    while (same > 0 && piece.charCodeAt(same) !== code) same = borders[same - 1] ?? 0;
+    if (piece.charCodeAt(same) === code) same++;
+    borders[at] = same;
+  }
+  return borders;
 }
 
 /** The last `count` labels of a host; undefined if it has fewer. */
 function lastSegments(value: string, count: number): string | undefined {
-  const labels = value.split('.');
-  return labels.length < count ? undefined : labels.slice(labels.length - count).join('.');
+  let start = value.length + 1;
+  for (let left = count; left > 0; left--) {
+    if (start === 0) return undefined;
+    start = start === 1 ? 0 : value.lastIndexOf('.', start - 2) + 1;
+  }
+  return value.slice(start);
 }

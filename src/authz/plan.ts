@@ -1,5 +1,5 @@
 import type { IdList } from './id-list.ts';
-import type { Parts } from './kept-parts.ts';
+import type { Parts, SizedParts } from './kept-parts.ts';
 import type { Pattern } from './pattern.ts';
 import type { PatternTree } from './pattern-tree.ts';
 import type { Conditions, Credential, MappedValue, Operation, PolicyMode } from './policy.ts';
@@ -17,7 +17,7 @@ export interface Plan {
   readonly usesHosts: boolean;
   readonly services: Parts<PlanService>;
   /** By the names of their policies and their own. */
-  readonly rules: Parts<PlanRule>;
+  readonly rules: SizedParts<PlanRule>;
 }
 
 /** All policies whose `service` is the same text. */

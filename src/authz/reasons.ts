@@ -10,6 +10,7 @@ export const reasons = [
   'non_canonical_path',
   'non_canonical_host',
   'body_too_large',
+  'too_costly',
   'policy_missing',
   'bad_request',
   'mapping_conflict',

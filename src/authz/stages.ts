@@ -1,4 +1,5 @@
 import type { Decision, ShadowDecision, StagedDecision } from './decision.ts';
+import { type Effort, EffortSpent, steps } from './effort.ts';
 import { hashOf } from './hash-text.ts';
 import type { Plan, PlanPolicy, PlanRule } from './plan.ts';
 
@@ -6,9 +7,9 @@ import type { Plan, PlanPolicy, PlanRule } from './plan.ts';
 export interface Trial {
   /** Rules that match and take no effect, as policy/rule. */
   readonly observed: readonly string[];
-  /** What it would be if all of them were enforced. */
-  readonly shadow: ShadowDecision;
-  readonly staged: readonly StagedDecision[];
+  /** What it would be if all of them were enforced; undefined where it takes too long to tell. */
+  readonly shadow?: ShadowDecision;
+  readonly staged?: readonly StagedDecision[];
 }
 
 type Decide = (rules: readonly PlanRule[]) => Decision;
@@ -53,30 +54,51 @@ function promotionKey(policy: string, version: number): string {
 }
 
 /**
- * Decides as if the policies that are tried were enforced: all of them, and each with and without it while the
- * others are as they are. `matched` and of them those `enforced`; there is one of a policy that is tried.
+ * Tells which rules take no effect and what they would do: it is decided as if the policies that are tried were
+ * enforced, all of them, and each with and without it while the others are as they are. `matched` and of them
+ * those `enforced`; there is one of a policy that is tried. What is left of the effort bounds it.
  */
 export function tryStaged(
   plan: Pick<Plan, 'promoted'>,
   matched: readonly PlanRule[],
   enforced: readonly PlanRule[],
   decide: Decide,
+  effort: Effort,
 ): Trial {
+  const inForce = new Set(enforced);
+  const observed = matched
+    .filter((rule) => !inForce.has(rule))
+    .map(({ id, policy }) => `${policy.name}/${id}`);
+  try {
+    return { observed, ...tryEach(plan, matched, enforced, decide, effort) };
+  } catch (error) {
+    // What was decided stands: who is only tried delays and denies nobody.
+    if (error instanceof EffortSpent) return { observed };
+    throw error;
+  }
+}
+
+function tryEach(
+  plan: Pick<Plan, 'promoted'>,
+  matched: readonly PlanRule[],
+  enforced: readonly PlanRule[],
+  decide: Decide,
+  effort: Effort,
+): Omit<Trial, 'observed'> {
+  const inForce = new Set(enforced);
   const tried = new Map(
     matched.flatMap(({ policy }) => (isStaged(plan, policy) ? [[policy.name, policy]] : [])),
   );
+  effort.spend(tried.size * matched.length * steps.pattern);
   const { isAllowed, ruleId } = decide(matched);
   return {
-    observed: matched
-      .filter((rule) => !enforced.includes(rule))
-      .map(({ id, policy }) => `${policy.name}/${id}`),
     shadow: { isAllowed, ruleId },
     staged: Array.from(tried.values(), ({ name, version, mode }) => ({
       policy: name,
       version,
       promoteAfter: mode?.promoteAfter,
       isChanged: !isSame(
-        decide(matched.filter((rule) => rule.policy.name === name || enforced.includes(rule))),
+        decide(matched.filter((rule) => rule.policy.name === name || inForce.has(rule))),
         decide(enforced.filter((rule) => rule.policy.name !== name)),
       ),
     })),

@@ -117,6 +117,7 @@ function isAmbiguousHost(written: string): boolean {
 
 /** Servers may take it for another path. */
 function isAmbiguous(path: string, takesMatrix: boolean): boolean {
+  if (path.length > 8_192) return true;
   if (!/^\/[!-~]*$/u.test(path) || /\/\/|\\|#/u.test(path)) return true;
   if (!takesMatrix && path.includes(';')) return true;
   const escapes = path.match(/%.{0,2}/gu) ?? [];
