@@ -165,7 +165,9 @@ class FollowedDirectory implements PolicyDirectory {
     this.#logged.clear();
     this.#metrics.loads.inc({ result: 'ok' });
     this.#metrics.rules.set(rules);
-    this.#options.log.info({ digest, rules }, 'policies are in force');
+    const { directory, log } = this.#options;
+    if (rules > 0) log.info({ digest, rules }, 'policies are in force');
+    else log.warn({ digest, rules, directory }, 'there are no rules; everything is denied');
     this.#tell();
   }
 

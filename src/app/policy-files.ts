@@ -38,11 +38,11 @@ export async function findNamedPolicyFiles(names: readonly string[]): Promise<re
 
 async function listPolicyFiles(directory: string): Promise<readonly string[]> {
   const names = await readdir(directory).catch((cause: unknown) => {
-    throw new TrustplaneError(
-      'ERR_POLICY',
-      `the policy directory cannot be read: ${messageOf(cause)}`,
-      { cause },
-    );
+    const isMissing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+    const message = isMissing
+      ? `there is no policy directory ${directory}`
+      : `the policy directory ${directory} cannot be read: ${messageOf(cause)}`;
+    throw new TrustplaneError('ERR_POLICY', message, { cause });
   });
   const files = names.filter((name) => /^[^.].*\.ya?ml$/u.test(name)).sort();
   if (files.length <= policyTextLimits.files)

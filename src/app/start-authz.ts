@@ -6,7 +6,7 @@ import type { Log } from '../ops/index.ts';
 import { messageOf, type TrustDomain } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
 import { AuthzThread } from './authz-thread.ts';
-import type { PolicySource } from './policy-source.ts';
+import type { PolicySet, PolicySource } from './policy-source.ts';
 import { keepListening, type Process } from './process.ts';
 
 /** So many lives in this time are too many: the process ends, and what supervises it begins anew. */
@@ -49,13 +49,19 @@ export async function startAuthz(options: AuthzOptions): Promise<AuthzServer> {
   process.readiness.require('authz', () => server.fault());
   process.readiness.observe('policies', () =>
     policies.current() === undefined
-      ? 'there are no policies; everything is denied'
-      : policies.fault(),
+      ? `everything is denied: ${policies.fault() ?? 'there are no policies yet'}`
+      : (policies.fault() ?? emptiness(policies.current(), config)),
   );
   if (config.listen?.tls !== undefined)
     process.readiness.observe('authz-tls', () => server.tlsFault());
   await server.start();
   return server;
+}
+
+function emptiness(set: PolicySet | undefined, { policies }: AuthzConfig): string | undefined {
+  if (set === undefined || set.rules > 0) return undefined;
+  const where = typeof policies === 'string' ? policies : 'the control plane';
+  return `everything is denied: ${where} has no rules`;
 }
 
 /** What signs assertions; the public keys are on the page with metrics and health. */

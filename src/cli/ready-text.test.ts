@@ -38,6 +38,17 @@ it('names the sockets in the commands where they are not the usual ones, and npx
   expect(text).toContain('  npx trustplane api fetch x509 --socket /a/agent.sock\n');
 });
 
+it('says where proxies ask, and by which policies', () => {
+  const { authz } = buildConfig(
+    {},
+    { authz: { socket: '/run/authz.sock', policies: '/etc/policies' } },
+    paths,
+  );
+  const text = formatReady({ ...buildConfig({}, {}, paths), authz }, io, false, undefined);
+  expect(text).toContain('  ext_authz             unix:///run/authz.sock\n');
+  expect(text).toContain('  policies              /etc/policies\n');
+});
+
 it('names the port for agents where there is one', () => {
   const address = { host: '::', port: 8081 };
   const text = formatReady(buildConfig({}, {}, paths), io, false, address);

@@ -27,9 +27,20 @@ export function formatReady(
     ...(address === undefined ? [] : [`  agents                ${formatAddress(address)}`]),
     ...(bundleEndpoint === undefined ? [] : [`  bundle endpoint       ${bundleEndpoint.url}`]),
     `  data directory        ${config.dataDir}`,
+    ...authzLines(config),
     ...(isEmpty ? firstSteps(config, io) : []),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function authzLines({ authz }: Config): string[] {
+  if (authz === undefined) return [];
+  const { socket, listen, policies } = authz;
+  return [
+    ...(socket === undefined ? [] : [`  ext_authz             unix://${socket}`]),
+    ...(listen === undefined ? [] : [`  ext_authz             ${formatAddress(listen)}`]),
+    `  policies              ${typeof policies === 'string' ? policies : 'from the control plane'}`,
+  ];
 }
 
 /** Commands that work as they stand, in another terminal of the same user. */
