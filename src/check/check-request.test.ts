@@ -157,6 +157,27 @@ describe('what is no CheckRequest', () => {
     );
   });
 
+  it.each([
+    ['without a name', '1a0161'],
+    ['with two names', '0a01610a0162'],
+    ['with two values', '0a0161120162120163'],
+    ['with a value of each kind', '0a01611201621a0163'],
+    ['with a value that is none', '0a01611001'],
+    ['that ends within its name', '0a0561'],
+    ['that ends within its value', '0a01611a0562'],
+  ])('is refused with a header %s, whoever asks for it', (_, hex) => {
+    const entry = Buffer.from(hex, 'hex');
+    const inMap = (tags: readonly number[]): Buffer =>
+      tags.reduceRight((inner, tag) => Buffer.concat([Buffer.of(tag, inner.length), inner]), entry);
+    for (const tags of [
+      [0x0a, 0x22, 0x12, 0x1a],
+      [0x0a, 0x22, 0x12, 0x6a, 0x0a],
+    ])
+      expect(() => parseCheckRequest(inMap(tags))).toThrow(
+        expect.objectContaining({ code: 'ERR_CHECK_REQUEST' }),
+      );
+  });
+
   it('is refused with too many headers, or values too deep', () => {
     const headers = Array.from({ length: 2_001 }, () => header('x', ''));
     expect(() => parseCheckRequest(request({ header_map: { headers } }))).toThrow(/2000 headers/u);

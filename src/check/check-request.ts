@@ -233,6 +233,7 @@ export class HttpAttributes {
 
   #addEntry(cursor: ProtoCursor): void {
     requireBytes(cursor);
+    requireEntry(cursor);
     if (this.#entries.length >= 2 * limits.headers) {
       throw malformed(`more than ${limits.headers} headers`, cursor.from);
     }
@@ -256,6 +257,37 @@ export class HttpAttributes {
     }
     return isNamed ? (value ?? '') : undefined;
   }
+}
+
+/**
+ * An entry of headers is one name and at most one value. What is neither is refused although nobody may ask
+ * for it: a rule must not miss a line that others read.
+ */
+function requireEntry({ bytes, from, to }: ProtoCursor): void {
+  if (isUsualEntry(bytes, from, to)) return;
+  const entry = new ProtoCursor(bytes, from, to);
+  let name: true | undefined;
+  let value: true | undefined;
+  while (entry.next()) {
+    if (entry.field > 3) continue;
+    requireBytes(entry);
+    if (entry.field === 1) name = only(name, true, entry);
+    else value = only(value, true, entry);
+  }
+  if (name === undefined) throw malformed('a header without a name', from);
+}
+
+/** As proxies write one: the name, then a value that ends the entry. Each length has one octet, or two. */
+function isUsualEntry(bytes: Uint8Array, from: number, to: number): boolean {
+  const nameLength = bytes[from + 1] ?? 0x80;
+  if (bytes[from] !== 0x0a || nameLength >= 0x80) return false;
+  const at = from + 2 + nameLength;
+  const tag = bytes[at];
+  if (at + 2 > to || (tag !== 0x12 && tag !== 0x1a)) return at === to;
+  const length = bytes[at + 1] ?? 0;
+  if (length < 0x80) return at + 2 + length === to;
+  const high = bytes[at + 2] ?? 0x80;
+  return high < 0x80 && at + 3 + (length & 0x7f) + high * 128 === to;
 }
 
 /** Names are compared in ASCII, whatever their case. */
