@@ -20,6 +20,8 @@ export interface AuthzThreadData {
 
 /** What the main thread tells it. */
 export type ToAuthzThread =
+  /** The first one, once. */
+  | { readonly type: 'begin'; readonly data: AuthzThreadData }
   /** An encoded trustplane.agent.v1.FactsUpdate; answered with `facts-taken`. */
   | { readonly type: 'facts'; readonly update: Uint8Array }
   | { readonly type: 'policies'; readonly set: PolicySet }

@@ -1,16 +1,14 @@
-import { type MessagePort, Worker } from 'node:worker_threads';
+import type { MessagePort, Worker } from 'node:worker_threads';
 import type { AssertionKey, AssertionKeys } from '../check/index.ts';
 import type { FactsFeed } from '../facts/index.ts';
 import type { Figure } from '../ops/index.ts';
 import { messageOf, type Timer, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
-import type { AuthzThreadData, FromAuthzThread, ToAuthzThread } from './authz-messages.ts';
+import type { FromAuthzThread, ToAuthzThread } from './authz-messages.ts';
 import type { PolicySource } from './policy-source.ts';
 import type { Process } from './process.ts';
+import { authzThread, startThread } from './start-thread.ts';
 
-const WORKER = import.meta.url.endsWith('.ts') ? './authz-worker.ts' : './authz-worker.js';
-/** What a check makes lives as long as the check. */
-const YOUNG_MIB = 8;
 const PING_EVERY_MS = 1_000;
 /** A thread that has answered none of so many does nothing any more. */
 const MAX_PINGS = 10;
@@ -62,28 +60,13 @@ export class AuthzThread {
 
   constructor(options: AuthzThreadOptions) {
     this.#options = options;
-    const { config, process, trustDomain, agentSocket } = options;
-    const decisionPort = options.openDecisions?.();
-    const workerData: AuthzThreadData = {
-      config: withoutNats(config),
-      trustDomain: trustDomain.name,
-      agentSocket,
-      logLevel: process.logLevel.level,
-      decisionPort,
-    };
-    this.#worker = new Worker(new URL(WORKER, import.meta.url), {
-      workerData,
-      transferList: decisionPort === undefined ? [] : [decisionPort],
-      execArgv: [],
-      // Descriptors of peers are opened and closed beside Node.
-      trackUnmanagedFds: false,
-      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
-    });
+    this.#worker = startThread(authzThread);
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#worker.on('message', (message: FromAuthzThread) => this.#take(message));
     this.#worker.once('error', (error) => this.#end(messageOf(error)));
     this.#worker.once('exit', (code) => this.#end(`exit code ${code}`));
     this.#listening.promise.catch(() => {});
+    this.#begin();
     this.#openFacts();
     this.#followKeys();
     this.#followPolicies();
@@ -157,6 +140,19 @@ export class AuthzThread {
     this.#options.onChange();
   }
 
+  #begin(): void {
+    const { config, process, trustDomain, agentSocket, openDecisions } = this.#options;
+    const decisionPort = openDecisions?.();
+    const data = {
+      config: withoutNats(config),
+      trustDomain: trustDomain.name,
+      agentSocket,
+      logLevel: process.logLevel.level,
+      decisionPort,
+    };
+    this.#send({ type: 'begin', data }, decisionPort);
+  }
+
   /** From a snapshot on; the next message goes when the one before was taken. */
   #openFacts(): void {
     this.#feed?.close();
@@ -205,8 +201,8 @@ export class AuthzThread {
     });
   }
 
-  #send(message: ToAuthzThread): void {
-    this.#worker.postMessage(message, []);
+  #send(message: ToAuthzThread, port?: MessagePort): void {
+    this.#worker.postMessage(message, port === undefined ? [] : [port]);
   }
 
   #end(why: string): void {

@@ -1,10 +1,7 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { type ErrorCode, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { PolicyCompiler, PolicySet, PolicySources } from './policy-source.ts';
-
-const WORKER = import.meta.url.endsWith('.ts') ? './policy-worker.ts' : './policy-worker.js';
-/** What 32 MiB of policies take at most, with room: a thread that has more ends, and nothing else. */
-const MAX_HEAP_MIB = 2_048;
+import { compilerThread, startThread } from './start-thread.ts';
 
 /** What the thread answers to each message, in their order. */
 export type CompilerAnswer =
@@ -35,10 +32,7 @@ class ThreadedCompiler implements PolicyCompiler {
   }
 
   #start(): Worker {
-    const worker = new Worker(new URL(WORKER, import.meta.url), {
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
-    });
+    const worker = startThread(compilerThread);
     worker.on('message', (answer: CompilerAnswer) => this.#settle(answer));
     worker.once('error', (error) => {
       if (worker === this.#worker) this.#end(messageOf(error));

@@ -45,6 +45,10 @@ function runCommand(io: Io): Command {
 }
 
 async function runAuthz(io: Io, options: RunOptions): Promise<void> {
+  // While this thread loads its own code: after a crash every request is denied until they are there.
+  const { authzThread, beginThread, compilerThread } = await import('../app/start-thread.ts');
+  beginThread(authzThread);
+  beginThread(compilerThread);
   const [{ loadConfig }, { startAuthzRun }] = await Promise.all([
     import('../app/load-config.ts'),
     import('../app/authz-run.ts'),
