@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { policyText } from '../fakes/open-policies.ts';
 import { launchNatsServer } from '../programs/launch-nats-server.ts';
 import { type LaunchedServer, launchServer } from '../programs/launch-server.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
@@ -52,6 +53,21 @@ async function sequenceOf(server: LaunchedServer): Promise<number> {
   );
   expect(code).toBe(0);
   return Number(JSON.parse(stdout).spiffe_sequence);
+}
+
+/** Makes a version of policies that let one path be read. */
+async function applyPolicy(server: LaunchedServer, file: string, target: string): Promise<void> {
+  writeFileSync(file, policyText('web', target));
+  await server.ask('policy', 'apply', '-f', file, '--reason', `lets ${target} be read`);
+}
+
+/** All that is kept of policies, verified, with the files of each version. */
+async function policiesOf(server: LaunchedServer): Promise<object> {
+  const { versions, verified } = await server.ask('policy', 'history', '--verify');
+  const shown = [];
+  for (const { version } of versions)
+    shown.push(await server.ask('policy', 'show', String(version)));
+  return { verified, shown };
 }
 
 async function activeOf(server: LaunchedServer): Promise<string> {
@@ -106,6 +122,11 @@ it('a backup of a running server is restored elsewhere, with its keys or with ne
   const server = await launch();
   await makeEntry(server, 'web');
   const active = await activeOf(server);
+  await applyPolicy(server, at('web.yaml'), '/a');
+  await applyPolicy(server, at('web.yaml'), '/b');
+  await server.ask('policy', 'rollback', '1', '--reason', 'back');
+  const policies = await policiesOf(server);
+  expect(policies).toMatchObject({ verified: true, shown: [{ version: { restores: 1 } }, {}, {}] });
   const sequence = await sequenceOf(server);
   writeFileSync(at('passphrase'), 'a passphrase of the backup\n');
   const plain = await server.ask('backup', '--file', at('plain.backup'));
@@ -153,12 +174,18 @@ it('a backup of a running server is restored elsewhere, with its keys or with ne
       names: await namesOf(other),
       isSame: (await activeOf(other)) === active,
       isAhead: (await sequenceOf(other)) > sequence,
+      policies: await policiesOf(other),
+    });
+    // What follows is chained to what was restored.
+    await applyPolicy(other, at('web.yaml'), '/c');
+    expect(await policiesOf(other)).toMatchObject({
+      shown: [{ version: { version: 4 } }, {}, {}, {}],
     });
     await other.stop();
   }
   expect(outcomes).toEqual([
-    { names: ['web'], isSame: false, isAhead: true },
-    { names: ['web'], isSame: true, isAhead: true },
+    { names: ['web'], isSame: false, isAhead: true, policies },
+    { names: ['web'], isSame: true, isAhead: true, policies },
   ]);
 });
 
@@ -169,6 +196,8 @@ it('a state moves to the store that servers share, and back', async () => {
   const shared = `server: { store: { type: jetstream, servers: ['${nats.url}'], replicas: 1, isTest: true } }`;
   const server = await launch();
   await makeEntry(server, 'web');
+  await applyPolicy(server, at('web.yaml'), '/a');
+  const policies = await policiesOf(server);
   const active = await activeOf(server);
   await server.stop();
   const config = at('migrate.yaml');
@@ -193,6 +222,9 @@ it('a state moves to the store that servers share, and back', async () => {
   const moved = await launch(shared);
   expect(await namesOf(moved)).toEqual(['web']);
   expect(await activeOf(moved)).toBe(active);
+  expect(await policiesOf(moved)).toEqual(policies);
+  await applyPolicy(moved, at('web.yaml'), '/b');
+  const changed = await policiesOf(moved);
   await makeEntry(moved, 'later');
   await moved.stop();
   mkdirSync(at('other'));
@@ -207,5 +239,7 @@ it('a state moves to the store that servers share, and back', async () => {
   const back = await launch();
   expect(await namesOf(back)).toEqual(['later', 'meanwhile', 'web']);
   expect(await activeOf(back)).toBe(active);
+  expect(await policiesOf(back)).toEqual(changed);
+  expect(changed).toMatchObject({ verified: true, shown: [{ version: { version: 2 } }, {}] });
   expect(existsSync(path.join(folder, 'data', 'restored'))).toBe(false);
 });
