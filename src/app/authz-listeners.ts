@@ -1,4 +1,4 @@
-import { parseIdPattern } from '../authz/index.ts';
+import { parseIdPattern } from '../authz/deciding.ts';
 import type { FactsView } from '../facts/index.ts';
 import type { Log, Metrics } from '../ops/index.ts';
 import { type Clock, issueInstant, TrustplaneError, type X509Svid } from '../spiffe/index.ts';

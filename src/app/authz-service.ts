@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
-import type { Plan } from '../authz/index.ts';
+import type { Plan } from '../authz/deciding.ts';
 import {
   type AssertionKey,
   AssertionSigner,

@@ -2,7 +2,7 @@
 import { flushCompileCache } from 'node:module';
 import { setImmediate } from 'node:timers/promises';
 import { parentPort } from 'node:worker_threads';
-import { openPlan, type Plan } from '../authz/index.ts';
+import { openPlan, type Plan } from '../authz/deciding.ts';
 import { FactsView } from '../facts/index.ts';
 import { createMetrics, type Log, type LogLevel, limitLog, systemClock } from '../ops/index.ts';
 import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';

@@ -2,7 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect, createServer } from 'node:net';
-import { openPlan, packPlan, policySchema } from '../authz/index.ts';
+import {
+  openPlan,
+  type Policy,
+  packPlan,
+  parseIdPattern,
+  parsePathPattern,
+} from '../authz/deciding.ts';
 import {
   CallerReader,
   CheckHandler,
@@ -126,7 +132,7 @@ function writeRequests(): readonly Buffer[] {
 }
 
 function createHandler(): CheckHandler {
-  const plan = openPlan(packPlan([policySchema.parse(policyDocument())], 'warm-up'));
+  const plan = openPlan(packPlan([buildPolicy()], 'warm-up'));
   const own = {
     ...emptyBundle(TrustDomain.parse(DOMAIN)),
     x509Authorities: [{ certificate: new Uint8Array(), tainted: false }],
@@ -153,17 +159,30 @@ function createHandler(): CheckHandler {
   });
 }
 
-function policyDocument(): unknown {
-  const from = [`spiffe://${DOMAIN}/ns/*/sa/{name}`];
+function buildPolicy(): Policy {
+  const ids = [parseIdPattern(`spiffe://${DOMAIN}/ns/*/sa/{name}`)];
   return {
     apiVersion: 'trustplane/v1',
     kind: 'Policy',
     metadata: { name: 'warm-up' },
-    service: API,
+    service: parseIdPattern(API),
     rules: [
-      { id: 'read', from, allow: ['GET /v1/items/**'], map: { 'x-user': '{name}' } },
-      { id: 'drafts', from: 'authenticated', deny: ['ANY /v1/drafts/**'] },
-      { id: 'exact', from: [WEB], allow: ['POST /v1/items'] },
+      {
+        id: 'read',
+        from: { ids },
+        allow: [{ methods: ['GET'], paths: [parsePathPattern('/v1/items/**')] }],
+        map: { 'x-user': { kind: 'template', parts: ['', 'name', ''] } },
+      },
+      {
+        id: 'drafts',
+        from: 'authenticated',
+        deny: [{ paths: [parsePathPattern('/v1/drafts/**')] }],
+      },
+      {
+        id: 'exact',
+        from: { ids: [parseIdPattern(WEB)] },
+        allow: [{ methods: ['POST'], paths: [parsePathPattern('/v1/items')] }],
+      },
     ],
   };
 }

@@ -1,4 +1,4 @@
-import { parseIdPattern } from '../authz/index.ts';
+import { parseIdPattern } from '../authz/deciding.ts';
 import type { Clock, SpiffeId } from '../spiffe/index.ts';
 import type { CheckRequest, PeerAttributes } from './check-request.ts';
 import { ForwardedCallers, leafIdOf, type XfccOptions } from './forwarded-callers.ts';

@@ -1,5 +1,5 @@
 import { status } from '@grpc/grpc-js';
-import type { Decision } from '../authz/index.ts';
+import type { Decision } from '../authz/deciding.ts';
 import { writeField, writeNumber } from './proto-writer.ts';
 
 /** What a caller that is refused is told; why stands in the metadata, which only the proxy sees. */

@@ -1,4 +1,4 @@
-import type { Decision } from '../authz/index.ts';
+import type { Decision } from '../authz/deciding.ts';
 import type { Metrics } from '../ops/index.ts';
 import type { CheckRecord } from './check-handler.ts';
 

@@ -1,4 +1,4 @@
-import { parseIdPattern } from '../authz/index.ts';
+import { parseIdPattern } from '../authz/deciding.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import type { HttpAttributes } from './check-request.ts';
 import type { ShownSvid } from './judge-svid.ts';

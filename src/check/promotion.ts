@@ -1,4 +1,9 @@
-import { type Decision, type Plan, promotePolicies, type StagedDecision } from '../authz/index.ts';
+import {
+  type Decision,
+  type Plan,
+  promotePolicies,
+  type StagedDecision,
+} from '../authz/deciding.ts';
 import type { Log, Metrics } from '../ops/index.ts';
 
 /** What is known of a policy that is tried, as it is written now. */

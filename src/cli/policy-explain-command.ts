@@ -3,7 +3,6 @@ import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { AccessRequest, Explanation } from '../authz/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
-import { findLoggedDecision } from './logged-decision.ts';
 import { loadNamedPolicies } from './named-policies.ts';
 import { collect, count, instantSeconds, type OutputOptions, withOutput } from './options.ts';
 import { formatFields } from './table.ts';
@@ -83,6 +82,7 @@ async function loggedOptions({ decision, log }: ExplainOptions): Promise<Partial
   if (decision === undefined && log === undefined) return {};
   if (decision === undefined || log === undefined)
     throw new TrustplaneError('ERR_USAGE', '--decision and --log say nothing without each other');
+  const { findLoggedDecision } = await import('./logged-decision.ts');
   const logged = await findLoggedDecision(log, decision);
   const { caller, credential, service, contextExtension, method, path, host } = logged;
   const { headers = {}, source, destination, port } = logged;

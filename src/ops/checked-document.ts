@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { LocatedYaml } from './strict-yaml.ts';
 
@@ -93,9 +93,15 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
 
 /** The form that the schema says, such as "duration, 1s to 1d"; else the type, as YAML calls it. */
 function expectedOf({ expected, inst }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidType>): string {
-  const form = inst instanceof z.ZodType ? inst.meta()?.['$comment'] : undefined;
-  if (typeof form === 'string') return form;
-  return yamlNames[expected] ?? expected;
+  return formOf(inst) ?? yamlNames[expected] ?? expected;
+}
+
+/** Told by what it has: the library itself is loaded by those who have schemas. */
+function formOf(schema: object = {}): string | undefined {
+  if (!('meta' in schema) || typeof schema.meta !== 'function') return undefined;
+  const meta: unknown = Reflect.apply(schema.meta, schema, []);
+  const isTold = typeof meta === 'object' && meta !== null && '$comment' in meta;
+  return isTold && typeof meta.$comment === 'string' ? meta.$comment : undefined;
 }
 
 const yamlNames: Readonly<Record<string, string | undefined>> = {
@@ -106,9 +112,10 @@ const yamlNames: Readonly<Record<string, string | undefined>> = {
   object: 'a mapping',
 };
 
-function knownKeys(schema: unknown): string {
-  return schema instanceof z.ZodObject
-    ? `; known here: ${Object.keys(schema.shape).join(', ')}`
+function knownKeys(schema: object = {}): string {
+  const shape = 'shape' in schema ? schema.shape : undefined;
+  return typeof shape === 'object' && shape !== null
+    ? `; known here: ${Object.keys(shape).join(', ')}`
     : '';
 }
 

@@ -1,4 +1,5 @@
-import { type Logger, pino } from 'pino';
+import { createRequire } from 'node:module';
+import type * as Pino from 'pino';
 import { type LogLevel, logLevels } from './log-levels.ts';
 import { redactText, secretPaths } from './redaction.ts';
 
@@ -19,6 +20,8 @@ export interface LevelControl {
   configuredLevel: LogLevel;
 }
 
+const require = createRequire(import.meta.url);
+
 /** Lines that wait while standard error takes none; those after are lost. */
 const MAX_UNWRITTEN_CHARS = 1_048_576;
 
@@ -27,7 +30,9 @@ export function createLog(options: {
   level: LogLevel;
   destination?: { write(line: string): void };
 }): Log & LevelControl {
-  const destination = options.destination ?? openStandardError();
+  // Loaded where lines are written; many threads write none.
+  const { pino }: typeof Pino = require('pino');
+  const destination = options.destination ?? openStandardError(pino);
   const written = pino(
     {
       level: 'trace',
@@ -52,7 +57,7 @@ export function createLog(options: {
 }
 
 /** pino's children keep the level of their birth; these all ask the one gate. */
-function gated(log: Logger, gate: { readonly level: LogLevel }): Log {
+function gated(log: Pino.Logger, gate: { readonly level: LogLevel }): Log {
   const writer =
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (fields: object, message: string): void => {
@@ -68,7 +73,7 @@ function gated(log: Logger, gate: { readonly level: LogLevel }): Log {
 }
 
 /** Where nothing can be written (a full disk, a reader that has gone) lines are lost; the process goes on. */
-function openStandardError(): { write(line: string): void } {
+function openStandardError(pino: typeof Pino.pino): { write(line: string): void } {
   const destination = pino.destination({ dest: 2, sync: true, maxLength: MAX_UNWRITTEN_CHARS });
   destination.on('error', () => {});
   return destination;
