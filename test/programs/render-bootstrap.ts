@@ -7,6 +7,8 @@ const folder = path.join(import.meta.dirname, '..', '..', 'envoy');
 export const bootstrapNames = [
   'server-sidecar',
   'authorized-sidecar',
+  'authorized-users',
+  'authorized-tcp',
   'client-sidecar',
   'delta-sds',
 ] as const;
