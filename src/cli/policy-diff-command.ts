@@ -48,18 +48,19 @@ async function diff(io: Io, before: string, after: string, options: DiffOptions)
   const value = {
     changes: found.changes.map(({ witness, ...change }) => ({ ...change, request: witness.text })),
     settings: found.settings,
+    terms: found.terms,
   };
   print(io, options.output, value, formatDiff(found, formatTest));
   const { failOn } = options;
   const isFailed =
     failOn === undefined
       ? found.changes.length + found.settings.length > 0
-      : found.changes.some(({ kind }) => kind === failOn);
+      : [...found.changes, ...found.terms].some(({ kind }) => kind === failOn);
   if (isFailed) throw new Finished(1);
 }
 
 function formatDiff(
-  { changes, settings }: PolicyDiff,
+  { changes, settings, terms }: PolicyDiff,
   formatTest: (test: WitnessTest) => string,
 ): string {
   const said = changes.flatMap(({ kind, service, before, after, classes, test }) => [
@@ -69,7 +70,11 @@ function formatDiff(
   const set = settings.map(
     ({ policy, setting, before, after }) => `~ ${policy}: ${setting}: ${before} -> ${after}`,
   );
-  const lines = [...said, ...set];
+  const general = terms.map(
+    ({ kind, service, what }) =>
+      `${marks[kind]} ${kind} at ${service.spiffeId ?? service.contextExtension ?? ''}: ${what}`,
+  );
+  const lines = [...said, ...general, ...set];
   return lines.length === 0 ? 'no decision differs' : lines.join('\n');
 }
 

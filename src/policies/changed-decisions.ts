@@ -16,11 +16,15 @@ export function changedDecisions(before: Files, after: Files): readonly string[]
     const [old, young] = [before, after].map((files) =>
       files.map((file) => readPolicy(file).policy),
     );
-    const { changes, settings } = diffPolicies(old ?? [], young ?? []);
+    const { changes, settings, terms } = diffPolicies(old ?? [], young ?? []);
     const lines = [
       ...changes.map(
         ({ kind, service, before: was, after: is, witness }) =>
           `${marks[kind]} ${kind} at ${service.spiffeId ?? service.contextExtension ?? ''}: ${listed(was)} -> ${listed(is)}, as in ${witness.text}`,
+      ),
+      ...terms.map(
+        ({ kind, service, what }) =>
+          `${marks[kind]} ${kind} at ${service.spiffeId ?? service.contextExtension ?? ''}: ${what}`,
       ),
       ...settings.map(
         ({ policy, setting, before: was, after: is }) => `~ ${policy}: ${setting}: ${was} -> ${is}`,

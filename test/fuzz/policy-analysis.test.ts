@@ -250,6 +250,7 @@ it('finds no difference between a set and itself', () => {
       expect(diffPolicies([policyOf(rules)], [policyOf(rules)])).toEqual({
         changes: [],
         settings: [],
+        terms: [],
       });
     }),
     { numRuns: 30 },
@@ -308,13 +309,16 @@ it('decides assertions as trying all requests of a small world does', () => {
   ];
   const world = [undefined, ...callers].flatMap((as) =>
     ['GET', 'POST', 'PUT'].flatMap((method) =>
-      ['/', '/a', '/ab', '/b', '/a/', '/a/b', '/b/a', '/b/b'].map(
-        (target): AccessRequest => ({
-          service: SERVICE,
-          caller: as === undefined ? 'unauthenticated' : SpiffeId.parse(as),
-          http: { method, target, headers: () => [] },
-          now: 0,
-        }),
+      ['/', '/a', '/ab', '/b', '/a/', '/a/b', '/b/a', '/b/b'].flatMap((target) =>
+        (['x509-svid', 'jwt-svid'] as const).map(
+          (credential): AccessRequest => ({
+            service: SERVICE,
+            caller: as === undefined ? 'unauthenticated' : SpiffeId.parse(as),
+            credential,
+            http: { method, target, headers: () => [] },
+            now: 0,
+          }),
+        ),
       ),
     ),
   );
@@ -333,8 +337,8 @@ it('decides assertions as trying all requests of a small world does', () => {
         const does = policyOf([{ from: 'anyone', allow: to }]);
         const isMeant = (asked: AccessRequest): boolean =>
           kind === 'never'
-            ? isAllowed(about, asked)
-            : isAllowed(does, asked) && !isAllowed(about, asked);
+            ? isAllowed(about, { ...asked, credential: 'x509-svid' })
+            : isAllowed(does, asked) && !isAllowed(about, { ...asked, credential: 'x509-svid' });
         const [complaint] = checkAssertions([policy]);
         const plan = compilePlan([policy], '');
         const wrong = world.filter((asked) => isMeant(asked) && decide(plan, asked).isAllowed);

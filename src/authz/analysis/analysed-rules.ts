@@ -36,10 +36,10 @@ export function branchesOf(
   return branches;
 }
 
-/** True if an allow is for callers that show a JWT-SVID. */
+/** True if an allow is for callers that show a JWT-SVID: it lists them, or it is for anyone. */
 export function usesTokens(rules: readonly AnalysedRule[]): boolean {
   return rules.some(
     ({ isAllow, ways }) =>
-      isAllow && ways.some(({ caller }) => caller?.credentials.includes('jwt-svid') === true),
+      isAllow && ways.some(({ caller }) => caller?.credentials.includes('jwt-svid') ?? true),
   );
 }

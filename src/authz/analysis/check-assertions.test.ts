@@ -33,6 +33,13 @@ describe('never', () => {
     ]);
   });
 
+  it('tries every credential where an allow is for anyone', () => {
+    const byCertificate = { ids: ['spiffe://dev.example/**'], credentials: ['x509-svid'] };
+    expect(
+      check(dev, { from: 'anyone', allow: ['/v1/**'] }, { from: byCertificate, deny: ['/v1/**'] }),
+    ).toHaveLength(1);
+  });
+
   it('compares captures', () => {
     const own = { from: ['spiffe://dev.example/{t}'], allow: ['/v1/{t}'] };
     expect(check(never(['spiffe://dev.example/x'], ['/v1/y']), own)).toEqual([]);

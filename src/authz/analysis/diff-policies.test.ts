@@ -14,7 +14,11 @@ function diff(
     ({ kind, before: was, after: is, witness }) =>
       `${kind} ${was.join(' ')} -> ${is.join(' ')}: ${witness.text.replace(`${WEB}: `, '')}`,
   );
-  return [...changes, ...found.settings.map(({ setting, after: is }) => `${setting} ${is}`)];
+  return [
+    ...changes,
+    ...found.terms.map(({ kind, what }) => `${kind} ${what}`),
+    ...found.settings.map(({ setting, after: is }) => `${setting} ${is}`),
+  ];
 }
 
 const read = { allow: ['GET /a/*'] };
@@ -49,7 +53,35 @@ it('sees stages as they are enforced', () => {
 it('takes bodies as empty where they are bounded, and lists what is set otherwise', () => {
   const bound = (maxBytes: number) => ({ request: { body: { maxBytes } } });
   expect(diff([read], [{ allow: ['GET /a/**'] }], bound(0))).toEqual(['widened  -> p/r0: GET /a']);
-  expect(diff([read], [read], bound(0), bound(1))).toEqual(['request {"body":{"maxBytes":1}}']);
+  expect(diff([read], [read], bound(0), bound(1))).toEqual([
+    'widened octets of a body: 0 -> 1',
+    'request {"body":{"maxBytes":1}}',
+  ]);
+});
+
+it('sees what a service takes once a policy is gone that was stricter', () => {
+  const lenient = policyOf([read], { request: { path: { matrixParameters: 'allow' } } });
+  const strict = policyOf([read], { metadata: { name: 'q' }, request: { body: { maxBytes: 0 } } });
+  const { changes, terms, settings } = diffPolicies([lenient, strict], [lenient]);
+  expect(changes.map(({ kind }) => kind)).not.toContain('widened');
+  expect(terms.map(({ kind, what }) => `${kind} ${what}`)).toEqual([
+    'widened paths with ";" are taken',
+    'widened octets of a body: 0 -> any',
+  ]);
+  expect(settings).toMatchObject([{ policy: 'q', setting: 'request', after: '{}' }]);
+});
+
+it('sees callers by token where an allow is for anyone', () => {
+  const denying = (credentials?: readonly string[]) => [
+    { from: 'anyone', allow: ['/x'] },
+    {
+      from: { ids: ['spiffe://dev.example/**'], ...(credentials && { credentials }) },
+      deny: ['/x'],
+    },
+  ];
+  expect(diff(denying(), denying(['x509-svid']))).toEqual([
+    expect.stringContaining('widened p/r1 -> p/r0'),
+  ]);
 });
 
 it('compares what other services have, and services that come and go', () => {

@@ -4,6 +4,7 @@ import type { Decision } from '../decision.ts';
 import { Pattern } from '../pattern.ts';
 import type { Plan } from '../plan.ts';
 import type { Policy } from '../policy.ts';
+import { joinTerms } from '../service-terms.ts';
 import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
 import { Budget } from './budget.ts';
 import { explore, type RequestClass } from './explore.ts';
@@ -35,9 +36,17 @@ export interface SettingChange {
   readonly after: string;
 }
 
+/** What changed for all requests of a service, as its policies together have it. */
+export interface TermChange {
+  readonly kind: 'widened' | 'narrowed';
+  readonly service: UnitedService['service'];
+  readonly what: string;
+}
+
 export interface PolicyDiff {
   readonly changes: readonly PolicyChange[];
   readonly settings: readonly SettingChange[];
+  readonly terms: readonly TermChange[];
 }
 
 const MAX_STEPS = 100_000_000;
@@ -53,14 +62,49 @@ export function diffPolicies(before: readonly Policy[], after: readonly Policy[]
   const isOld = new Set(before);
   // A policy object that is in both sets would be of one alone.
   const fresh = after.map((policy) => ({ ...policy }));
-  const changes = uniteServices([...before, ...fresh], budget).flatMap((united) => {
-    const [old, young] = [true, false].map((side) =>
+  const changes: PolicyChange[] = [];
+  const terms: TermChange[] = [];
+  for (const united of uniteServices([...before, ...fresh], budget)) {
+    const [old = [], young = []] = [true, false].map((side) =>
       united.policies.filter((policy) => isOld.has(policy) === side),
     );
-    return new ServiceDiff(united, old ?? [], young ?? [], budget).find();
+    changes.push(...new ServiceDiff(united, old, young, budget).find());
+    terms.push(...termChanges(united, old, young));
+  }
+  changes.sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
+  return { changes, settings: settingChanges(before, after), terms };
+}
+
+/** Of a service that had policies, and has. */
+function termChanges(
+  { service }: UnitedService,
+  before: readonly Policy[],
+  after: readonly Policy[],
+): TermChange[] {
+  if (before.length === 0 || after.length === 0) return [];
+  const [was, is] = [joinTerms(before), joinTerms(after)];
+  const [least, most] = [was, is].map(
+    ({ maxBodyBytes }) => maxBodyBytes ?? Number.POSITIVE_INFINITY,
+  );
+  const sizes = [was, is].map(({ maxBodyBytes }) => maxBodyBytes ?? 'any');
+  const changed = (isWider: boolean, what: string): TermChange => ({
+    kind: isWider ? 'widened' : 'narrowed',
+    service,
+    what,
   });
-  const sorted = changes.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
-  return { changes: sorted, settings: settingChanges(before, after) };
+  return [
+    ...(was.allowMatrixParameters === is.allowMatrixParameters
+      ? []
+      : [
+          changed(
+            is.allowMatrixParameters,
+            `paths with ";" are ${is.allowMatrixParameters ? 'taken' : 'refused'}`,
+          ),
+        ]),
+    ...(least === most
+      ? []
+      : [changed((most ?? 0) > (least ?? 0), `octets of a body: ${sizes.join(' -> ')}`)]),
+  ];
 }
 
 class ServiceDiff {
@@ -221,12 +265,15 @@ function usedSets({ from }: Policy['rules'][number], sets: Policy['sets']): Poli
 }
 
 function settingChanges(before: readonly Policy[], after: readonly Policy[]): SettingChange[] {
-  const old = new Map(before.map((policy) => [policy.metadata.name, policy]));
-  return after.flatMap((policy) => {
-    const was = old.get(policy.metadata.name);
+  const [old, young] = [before, after].map(
+    (policies) => new Map(policies.map((policy) => [policy.metadata.name, policy])),
+  );
+  const names = new Set([...before, ...after].map(({ metadata }) => metadata.name));
+  return [...names].flatMap((name) => {
+    const [was, is] = [old?.get(name), young?.get(name)];
     return (['request', 'response'] as const).flatMap((setting) => {
-      const [a, b] = [JSON.stringify(was?.[setting] ?? {}), JSON.stringify(policy[setting] ?? {})];
-      return a === b ? [] : [{ policy: policy.metadata.name, setting, before: a, after: b }];
+      const [a, b] = [JSON.stringify(was?.[setting] ?? {}), JSON.stringify(is?.[setting] ?? {})];
+      return a === b ? [] : [{ policy: name, setting, before: a, after: b }];
     });
   });
 }
