@@ -229,6 +229,15 @@ describe('the policies that are asked', () => {
     expect(reasonOf(ask({ more: unnamed }))).toBe('policy_missing');
   });
 
+  it('go by the host, and by no SNI, whether the proxy tells one or not (AUTHZ-15)', () => {
+    plan = planOf([{ allow: [{ methods: ['GET'], paths: ['/v1/**'], hosts: ['api.example'] }] }]);
+    const told = { tls_session: { sni: 'api.example' } };
+    expect(reasonOf(ask({ http: { host: 'api.example' } }))).toBe('allowed_by_rule');
+    expect(reasonOf(ask({ http: { host: 'other.example' }, more: told }))).toBe('no_rule_matched');
+    const lied = { tls_session: { sni: 'other.example' } };
+    expect(reasonOf(ask({ http: { host: 'api.example' }, more: lied }))).toBe('allowed_by_rule');
+  });
+
   it('see the claims of a token that the proxy verified (AUTHZ-12)', () => {
     plan = planOf([
       { allow: ['GET /v1/**'], when: { jwt: { issuer: 'https://sso', claims: { sub: 'ann' } } } },
