@@ -13,6 +13,7 @@ import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { policyApply } from './policy-apply.ts';
+import { policyEdit } from './policy-edit.ts';
 import { policyCompile, policyDecide, policyMemory, policyWorst } from './policy-plan.ts';
 import { rootToForeignEnvoy, rootToForeignStream } from './root-to-foreign.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
@@ -37,6 +38,7 @@ export const benchmarks: readonly Benchmark[] = [
   sdsFanout,
   leafIssue,
   policyApply,
+  policyEdit,
   policyDecide,
   policyCompile,
   policyMemory,

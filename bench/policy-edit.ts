@@ -1,0 +1,24 @@
+import { openAuthorizedMesh } from '../test/programs/open-authorized-mesh.ts';
+import { editUnderLoad, rulesOf } from '../test/programs/policy-edits.ts';
+import type { Benchmark } from './measurement.ts';
+import { p99OfRuns } from './p99-of-runs.ts';
+
+const EDITS = 100;
+const WARM_UP = 5;
+
+/** From a policy's file to the requests of a real Envoy, while others ask. */
+export const policyEdit: Benchmark = p99OfRuns({
+  name: 'policy_edit_to_enforced_p99_ms',
+  about: `policy file saved → first request through a real Envoy that is decided by it, under load; p99 of ${EDITS}, none failed or wrongly decided`,
+  limitMs: 100,
+  measure: async () => {
+    const mesh = await openAuthorizedMesh({ rules: rulesOf(0), connectionDuration: '3600s' });
+    try {
+      const { timesMs, wrong } = await editUnderLoad(mesh, WARM_UP + EDITS);
+      if (wrong.length > 0) throw new Error(`wrongly decided: ${wrong.slice(0, 5).join('; ')}`);
+      return timesMs.slice(WARM_UP);
+    } finally {
+      await mesh.close();
+    }
+  },
+});
