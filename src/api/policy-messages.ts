@@ -26,6 +26,7 @@ export function buildVersion(version: PolicyVersion): WireVersion {
     claimed_author: version.claimedAuthor,
     reason: version.reason,
     restores: String(version.restores ?? 0),
+    ...(version.follows !== undefined && { follows: String(version.follows) }),
     digest: hex(version.digest),
     content_digest: hex(version.contentDigest),
     files: version.files,

@@ -17,7 +17,7 @@ import { createPolicyService } from './policy-service.ts';
 const own = process.getuid?.() ?? 0;
 
 async function openService() {
-  const { policies, clock } = await openPolicyRegistry();
+  const { policies, clock, store } = await openPolicyRegistry();
   const takers = new PolicyTakers(() => clock.now());
   const service = createPolicyService({
     policies,
@@ -28,7 +28,7 @@ async function openService() {
     directory: undefined,
     clock: { now: () => clock.now(), setTimer: (_, fire) => (setImmediate(fire), { cancel() {} }) },
   });
-  return { policies, takers, service, clock };
+  return { policies, takers, service, clock, bucket: store.bucket('policies') };
 }
 
 /** The service on a socket of this machine, as administrators have it. */
@@ -104,6 +104,21 @@ describe('PolicyService', () => {
     expect(refused.failedTests).toEqual([expect.stringMatching(/^a\.yaml:9:5: expected deny/u)]);
     const skipped = await client.apply({ files: failing, reason: 'r', skipTests: true });
     expect(skipped.version).toMatchObject({ version: 1, skippedTests: true });
+  });
+
+  it('repairs a broken history when it is told to, and says so', async () => {
+    const { client, bucket } = await open();
+    const request = { files: good, reason: 'INC-1', isRepair: true };
+    await client.apply({ files: good, reason: 'r' });
+    await expect(client.apply(request)).rejects.toMatchObject({ code: 'ERR_POLICY_SET' });
+    await bucket.put('head', Buffer.from('{'));
+    await expect(client.apply({ files: good, reason: 'r' })).rejects.toMatchObject({
+      code: 'ERR_POLICY_CHAIN',
+    });
+    const { version, isNew } = await client.apply(request);
+    expect([isNew, version?.version, version?.follows]).toEqual([true, 2, 1]);
+    const { versions, faults } = await client.history(9, true);
+    expect([versions.map(({ follows }) => follows), faults]).toEqual([[1, null], []]);
   });
 
   it('only checks in a dry run', async () => {

@@ -64,6 +64,7 @@ interface WireDraft {
   readonly dry_run?: boolean;
   readonly skip_tests?: boolean;
   readonly force?: boolean;
+  readonly repair?: boolean;
 }
 
 interface WireFile {
@@ -128,7 +129,8 @@ async function apply(options: PolicyServiceOptions, call: ApplyCall): Promise<Ap
   const reader = new MessageReader<ApplyRequest>(call);
   const draft = (await reader.next())?.draft;
   if (!draft) throw malformed('the first message: expected a draft; got none');
-  const expected = await expectedOf(options, draft.expected_version);
+  const isRepair = draft.repair ?? false;
+  const expected = isRepair ? 0 : await expectedOf(options, draft.expected_version);
   const files = await readFiles(reader);
   const { changes, ...checked } = await check(files, policies.current(), draft.dry_run ?? false);
   const { complaints, failedTests, digest, rules } = checked;
@@ -145,6 +147,7 @@ async function apply(options: PolicyServiceOptions, call: ApplyCall): Promise<Ap
     skippedTests: failedTests.length > 0,
     expected,
     isForced: draft.force ?? false,
+    isRepair,
   });
   return { ...answer, version: buildVersion(version), is_new: isNew };
 }
@@ -172,16 +175,27 @@ async function rollback(
   request: RollbackRequest,
   call: Peered,
 ): Promise<ApplyResponse> {
-  const { version, isNew } = await options.policies.rollback(
-    parseVersionNumber('version', request.version),
-    {
-      author: authorOf(options, call),
-      claimedAuthor: request.claimed_author ?? '',
-      reason: request.reason ?? '',
-      expected: await expectedOf(options, request.expected_version),
-    },
-  );
+  const author = authorOf(options, call);
+  const number = parseVersionNumber('version', request.version);
+  const expected = await expectedOf(options, request.expected_version);
+  await requireReadable(options, number);
+  const { version, isNew } = await options.policies.rollback(number, {
+    author,
+    claimedAuthor: request.claimed_author ?? '',
+    reason: request.reason ?? '',
+    expected,
+  });
   return { version: buildVersion(version), is_new: isNew };
+}
+
+/** What another release took, this one may refuse, and every host would. @throws TrustplaneError ERR_POLICY */
+async function requireReadable(
+  { policies, check }: PolicyServiceOptions,
+  version: number,
+): Promise<void> {
+  const { texts } = await policies.show(version);
+  const { complaints } = await check(texts.files, undefined, false);
+  if (complaints.length > 0) throw new TrustplaneError('ERR_POLICY', complaints.join('\n'));
 }
 
 async function listHistory(

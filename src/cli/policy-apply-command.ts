@@ -5,7 +5,7 @@ import type { PolicyApplyView, PolicyClient, PolicyFileView } from '../client/in
 import { isPolicyFileName, messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, count, timeoutMs, withAdminSocket } from './options.ts';
-import { describeVersion } from './policy-text.ts';
+import { describeRepair, describeVersion } from './policy-text.ts';
 import { awaitPolicies, type WaitResult } from './policy-wait.ts';
 import { clientOf } from './with-client.ts';
 
@@ -24,6 +24,7 @@ interface ApplyOptions extends ChangeOptions {
   readonly dryRun?: boolean;
   readonly skipTests?: boolean;
   readonly force?: boolean;
+  readonly repair?: boolean;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -52,6 +53,7 @@ export function applyCommand(io: Io): Command {
     .option('--dry-run', 'only check, and show what would change')
     .option('--skip-tests', 'apply although tests of the policies fail')
     .option('--force', 'make a version although nothing is new')
+    .option('--repair', 'go on from what can be verified of a history that is broken')
     .addHelpText('after', APPLY_EXAMPLES)
     .action((options: ApplyOptions) => apply(io, options));
 }
@@ -76,8 +78,8 @@ function withChange(command: Command): Command {
 async function apply(io: Io, options: ApplyOptions): Promise<void> {
   const files = await readPolicyFiles(options.file);
   await withClient(options, async (client) => {
-    const { dryRun = false, skipTests = false, force = false } = options;
-    const flags = { isDryRun: dryRun, skipTests, isForced: force };
+    const { dryRun = false, skipTests = false, force = false, repair = false } = options;
+    const flags = { isDryRun: dryRun, skipTests, isForced: force, isRepair: repair };
     const applied = await client.apply({ ...wordsOf(options), ...flags, files });
     refuse(applied, skipTests);
     const waited = await waitFor(client, options, applied);
@@ -129,6 +131,7 @@ function formatApplied(
   }
   const lines = [...failed, ...(isNew ? changes : ['nothing is new'])];
   lines.push(`${describeVersion(version)} ${isNew ? 'is made' : 'is there already'}`);
+  if (version.follows !== null) lines.push(describeRepair(version));
   if (waited !== undefined) {
     lines.push(`in force at all that are connected (${waited.inForce}) after ${waited.ms} ms`);
     for (const id of waited.away) lines.push(`away: ${id}`);

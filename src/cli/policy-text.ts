@@ -23,6 +23,13 @@ export function describeVersion({ version, digest, author }: PolicyVersionView):
   return `version ${version} (digest ${digest.slice(0, SHORT)}, by ${formatAuthor(author)})`;
 }
 
+/** Such as `repaired: follows version 3, 2 in between are lost`. */
+export function describeRepair({ version, follows }: PolicyVersionView): string {
+  const before = follows === null || follows === 0 ? 'follows none' : `follows version ${follows}`;
+  const lost = version - 1 - (follows ?? 0);
+  return lost === 0 ? `repaired: ${before}` : `repaired: ${before}, ${lost} in between are lost`;
+}
+
 function formatAuthor(author: PolicyVersionView['author']): string {
   if ('spiffeId' in author) return author.spiffeId;
   return author.name === null ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
@@ -81,10 +88,12 @@ export function formatHistory(versions: readonly PolicyVersionView[]): string {
   );
 }
 
-function notesOf({ reason, restores, skippedTests }: PolicyVersionView): string {
+function notesOf(version: PolicyVersionView): string {
+  const { reason, restores, skippedTests, follows } = version;
   const notes = [
     ...(restores === null ? [] : [`restores ${restores}`]),
     ...(skippedTests ? ['tests skipped'] : []),
+    ...(follows === null ? [] : [describeRepair(version)]),
   ];
   return notes.length === 0 ? reason : `${reason} [${notes.join(', ')}]`;
 }

@@ -11,6 +11,7 @@ const version: PolicyVersionView = {
   claimedAuthor: null,
   reason: 'r',
   restores: null,
+  follows: null,
   digest: 'd',
   contentDigest: 'c',
   files: 1,

@@ -29,6 +29,7 @@ export interface ApplyRequest {
   readonly isDryRun?: boolean;
   readonly skipTests?: boolean;
   readonly isForced?: boolean;
+  readonly isRepair?: boolean;
 }
 
 export interface RollbackRequest
@@ -144,8 +145,14 @@ function buildStatus(
 }
 
 function* applyMessages(request: ApplyRequest): Generator<object> {
-  const { files, isDryRun = false, skipTests = false, isForced = false } = request;
-  const flags = { dry_run: isDryRun, skip_tests: skipTests, force: isForced };
+  const {
+    files,
+    isDryRun = false,
+    skipTests = false,
+    isForced = false,
+    isRepair = false,
+  } = request;
+  const flags = { dry_run: isDryRun, skip_tests: skipTests, force: isForced, repair: isRepair };
   yield { draft: { ...wordsOf(request), ...flags } };
   for (const file of files) yield { file };
 }

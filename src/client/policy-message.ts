@@ -13,6 +13,8 @@ export interface PolicyVersionView {
   readonly reason: string;
   /** The version whose files these are again. */
   readonly restores: number | null;
+  /** Of a repair: the version before, 0 for none; those in between are lost. */
+  readonly follows: number | null;
   readonly digest: string;
   readonly contentDigest: string;
   readonly files: number;
@@ -95,6 +97,7 @@ export interface VersionMessage {
   readonly claimed_author?: string;
   readonly reason?: string;
   readonly restores?: string;
+  readonly follows?: string;
   readonly digest?: Uint8Array;
   readonly content_digest?: Uint8Array;
   readonly files?: number;
@@ -159,6 +162,7 @@ export function buildVersionView(message: VersionMessage): PolicyVersionView {
     claimedAuthor: message.claimed_author || null,
     reason: message.reason ?? '',
     restores: Number(message.restores ?? 0) || null,
+    follows: message.follows === undefined ? null : Number(message.follows),
     digest: hex(message.digest),
     contentDigest: hex(message.content_digest),
     files: message.files ?? 0,

@@ -13,6 +13,8 @@ import {
 export const HEAD = 'head';
 const VERSION = 'version.';
 const TEXTS = 'texts.';
+/** With a number that leaves room for later ones. */
+const VERSION_KEY = /^version\.0[0-9]{9}\.[0-9a-f]{64}$/u;
 const AT_ONCE = 8;
 const PART_DIGITS = 3;
 const VERSION_DIGITS = 10;
@@ -50,6 +52,26 @@ export class PolicyRecords {
   async head(): Promise<(PolicyHead & { readonly revision: number }) | undefined> {
     const record = await this.#bucket.get(HEAD);
     return record && { ...decodeHead(record.value), revision: record.revision };
+  }
+
+  /** The head as far as it can be read, and its revision, 0 when there is none. @throws TrustplaneError ERR_STORE_* */
+  async damagedHead(): Promise<{ readonly head?: PolicyHead; readonly revision: number }> {
+    const record = await this.#bucket.get(HEAD);
+    if (record === undefined) return { revision: 0 };
+    try {
+      return { head: decodeHead(record.value), revision: record.revision };
+    } catch {
+      return { revision: record.revision };
+    }
+  }
+
+  /** The highest number that a version has, whether it can be read or not; 0: there are none. @throws TrustplaneError ERR_STORE_* */
+  async lastNumber(): Promise<number> {
+    let last = 0;
+    await this.#bucket.scan(VERSION, (some) => {
+      for (const { key } of some) if (VERSION_KEY.test(key)) last = Math.max(last, versionOf(key));
+    });
+    return last;
   }
 
   /** Returns the revision. @throws TrustplaneError ERR_STORE_CONFLICT, ERR_STORE_* */

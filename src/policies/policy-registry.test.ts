@@ -96,6 +96,86 @@ describe('a history that somebody changed', () => {
     });
   });
 
+  describe('is repaired', () => {
+    const repair = draftOf({ 'a.yaml': 'new' }, 0, { isRepair: true, reason: 'INC-1' });
+    const head = (text: string) => () => [['head', Buffer.from(text)]] as const;
+    const gone = (version: number) => (records: readonly StoredRecord[]) =>
+      [[versionKey(records, version), undefined]] as const;
+
+    it.each([
+      ['head is no JSON', head('{'), 4, [1, 2, 3, 4]],
+      ['head is gone', () => [['head', undefined]] as const, 4, [1, 2, 3, 4]],
+      [
+        'head names another version',
+        head(JSON.stringify({ schema: 1, version: 9 })),
+        4,
+        [1, 2, 3, 4],
+      ],
+      ['last version is gone', gone(3), 4, [1, 2, 4]],
+      ['version in between is gone', gone(2), 4, [3, 4]],
+      [
+        'last version was edited',
+        (records: readonly StoredRecord[]) =>
+          edited(records, versionKey(records, 3), '"rules":1', '"rules":2'),
+        4,
+        [1, 2, 4],
+      ],
+      [
+        'files of all are gone',
+        (records: readonly StoredRecord[]) =>
+          records
+            .filter(({ key }) => key.startsWith('texts.'))
+            .map(({ key }) => [key, undefined] as const),
+        4,
+        [4],
+      ],
+    ])('where the %s, with all that can be verified', async (_, change, version, kept) => {
+      const { policies, store, clock } = await changed(change);
+      const made = await policies.apply(repair);
+      expect(made).toMatchObject({ isNew: true, version: { version, reason: 'INC-1' } });
+      expect(made.version.follows).toBe(kept.at(-2) ?? 0);
+      expect(policies.fault).toBeUndefined();
+      const next = await policies.apply(draftOf({ 'a.yaml': 'next' }, version));
+      expect(next.version).toMatchObject({ version: version + 1, follows: undefined });
+      const again = await openPolicyRegistry({ store, clock });
+      const { versions, faults } = await again.policies.verify();
+      expect(faults).toEqual([]);
+      expect(versions.map((one) => one.version)).toEqual([...kept, version + 1]);
+      expect(again.policies.fault).toBeUndefined();
+      // What could not be read is forgotten as well.
+      await again.policies.prune(2);
+      expect((await store.bucket('policies').list('version.')).records).toHaveLength(2);
+      expect((await again.policies.verify()).faults).toEqual([]);
+    });
+
+    it('by one of two who do it at once', async () => {
+      const { policies, store, clock } = await changed(head('{'));
+      const other = await openPolicyRegistry({ store, clock });
+      const done = await Promise.allSettled([policies.apply(repair), other.policies.apply(repair)]);
+      expect(done.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect((await policies.verify()).faults).toEqual([]);
+    });
+
+    it('never where it is whole', async () => {
+      const { policies } = await changed(() => []);
+      await expect(policies.apply(repair)).rejects.toMatchObject({ code: 'ERR_POLICY_SET' });
+      expect(policies.version?.version).toBe(3);
+      const { policies: none } = await openPolicyRegistry();
+      await expect(none.apply(repair)).rejects.toMatchObject({ code: 'ERR_POLICY_SET' });
+    });
+
+    it('and a repair that was edited to lead in circles is found', async () => {
+      const { policies, store, clock } = await changed(gone(3));
+      await policies.apply(repair);
+      const bucket = store.bucket('policies');
+      const { records } = await bucket.list('version.');
+      const [[key, value]] = edited(records, versionKey(records, 4), '"follows":2', '"follows":4');
+      await bucket.put(key, value);
+      const again = await openPolicyRegistry({ store, clock });
+      expect((await again.policies.verify()).faults).toHaveLength(1);
+    });
+  });
+
   it('is found where the chain was cut without a word in the head', async () => {
     const { policies } = await changed((records) =>
       edited(records, 'head', '"first":1', '"first":2'),

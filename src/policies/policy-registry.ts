@@ -8,6 +8,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type Bucket, BucketFeed, unlessConflict } from '../store/index.ts';
+import { planRepair, type Repair } from './plan-repair.ts';
 import {
   broken,
   decodeHead,
@@ -49,6 +50,8 @@ export interface PolicyDraft
   readonly expected: number;
   /** A new version even if the files are those of the present one. */
   readonly isForced?: boolean;
+  /** The history is broken: it goes on from what can be verified of it, and `expected` does not count. */
+  readonly isRepair?: boolean;
 }
 
 /** What a change came to; not new when the files were those already. */
@@ -203,10 +206,12 @@ export class PolicyRegistry {
     const files = [...draft.files].sort((a, b) => (a.name < b.name ? -1 : 1));
     checkFiles(files);
     checkWords(draft.reason, draft.claimedAuthor);
-    const head = await this.#headAt(draft.expected);
-    const before = head && (await this.#records.version(head.version, head.hash));
+    const repair = draft.isRepair === true ? await this.#planRepair() : undefined;
+    const head = repair === undefined ? await this.#headAt(draft.expected) : repair.head;
+    const before =
+      repair === undefined && head && (await this.#records.version(head.version, head.hash));
     const contentDigest = contentDigestOf(files);
-    if (before?.contentDigest === contentDigest && draft.isForced !== true)
+    if (before && before.contentDigest === contentDigest && draft.isForced !== true)
       return { version: before, isNew: false };
     const { clock, randomBytes } = this.#options;
     const random = Buffer.from(randomBytes(PLACE_BYTES)).toString('hex');
@@ -216,9 +221,10 @@ export class PolicyRegistry {
     const bytes = files.reduce((sum, file) => sum + file.bytes.length, 0);
     return await this.#commit(
       head,
-      { ...this.#next(head, draft), ...facts, files: files.length, bytes },
+      { ...this.#next(head, draft), ...repair?.facts, ...facts, files: files.length, bytes },
       place,
       files,
+      repair?.revision,
     );
   }
 
@@ -276,12 +282,20 @@ export class PolicyRegistry {
     throw await this.#conflict(expected);
   }
 
+  async #planRepair(): Promise<Repair> {
+    const known = this.#version?.hash;
+    const repair = await planRepair(this.#records, known, async () => await this.verify());
+    const { faults, facts } = repair;
+    this.#options.log.warn({ faults, ...facts }, 'the history of the policies is repaired');
+    return repair;
+  }
+
   #next(
     head: Head | undefined,
     { author, claimedAuthor, reason }: Words,
   ): Pick<
     PolicyVersion,
-    'version' | 'previous' | 'createdAt' | 'author' | 'claimedAuthor' | 'reason'
+    'version' | 'previous' | 'createdAt' | 'author' | 'claimedAuthor' | 'reason' | 'follows'
   > {
     const kept = head === undefined ? 0 : head.version - head.first + 1;
     if (kept >= versionLimits.versions)
@@ -296,6 +310,7 @@ export class PolicyRegistry {
       author,
       claimedAuthor,
       reason,
+      follows: undefined,
     };
   }
 
@@ -304,13 +319,14 @@ export class PolicyRegistry {
     facts: Omit<PolicyVersion, 'hash'>,
     place: { readonly place: string; readonly parts: number },
     files: readonly PolicyFile[],
+    revisionNow: number = head?.revision ?? 0,
   ): Promise<PolicyChange> {
     const version = makeVersion(facts);
     await this.#records.putVersion(version, place);
     const { hash } = version;
     const { first, anchor } = head ?? { first: version.version, anchor: version.previous };
     const next = { version: version.version, hash, first, anchor };
-    const revision = await this.#putHead(next, head?.revision ?? 0);
+    const revision = await this.#putHead(next, revisionNow);
     if (revision === undefined) throw await this.#conflict(version.version - 1);
     const { restores, reason } = version;
     this.#options.log.info(

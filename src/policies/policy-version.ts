@@ -14,7 +14,7 @@ export type PolicyAuthor =
 
 /** One version of all policies, without its files. Immutable. */
 export interface PolicyVersion {
-  /** Rises by one, from 1. */
+  /** Rises by one, from 1; by more where a repair left some out. */
   readonly version: number;
   /** SHA-256 of all below, lower-case hex; see docs/reference/policy-delivery.md. */
   readonly hash: string;
@@ -28,6 +28,8 @@ export interface PolicyVersion {
   readonly reason: string;
   /** The version whose files these are again. */
   readonly restores: number | undefined;
+  /** Of a repair: the version before, 0 for none; those in between are lost. Else undefined. */
+  readonly follows: number | undefined;
   /** Of what the policies say. */
   readonly digest: string;
   /** Of names and bytes of the files. */
@@ -71,6 +73,7 @@ const versionSchema = z.strictObject({
   claimedAuthor: z.string(),
   reason: z.string(),
   restores: z.int().positive().optional(),
+  follows: count.optional(),
   digest,
   contentDigest: digest,
   files: count,
@@ -95,7 +98,10 @@ export function encodeVersion(version: PolicyVersion, place: TextsPlace): Uint8A
 export function decodeVersion(value: Uint8Array): PolicyVersion & TextsPlace {
   const read = versionSchema.parse(JSON.parse(Buffer.from(value).toString()));
   const { schema: _, place, parts, ...facts } = read;
-  return { ...makeVersion({ ...facts, restores: facts.restores }), place, parts };
+  const { version, restores, follows } = facts;
+  // Who goes back through the chain comes to an end.
+  if (follows !== undefined && follows >= version) throw new Error('it follows on a later version');
+  return { ...makeVersion({ ...facts, restores, follows }), place, parts };
 }
 
 /** SHA-256 over names and contents of files, each after its length; lower-case hex. */
@@ -159,6 +165,7 @@ function hashOf(facts: Omit<PolicyVersion, 'hash'>): string {
     facts.bytes,
     facts.rules,
     facts.skippedTests,
+    ...(facts.follows === undefined ? [] : [facts.follows]),
   ];
   const text = `trustplane policy version v1\n${JSON.stringify(fields)}`;
   return createHash('sha256').update(text).digest('hex');

@@ -11,7 +11,7 @@ export function walkChain(head: PolicyHead, found: ReadonlyMap<string, StoredVer
   const versions: StoredVersion[] = [];
   const faults: string[] = [];
   let hash = head.hash;
-  for (let version = head.version; version >= head.first; version--) {
+  for (let version = head.version; version >= head.first; ) {
     const stored = found.get(versionKey(version, hash));
     if (stored === undefined) {
       faults.push(`version ${version} with the hash ${hash} is not there`);
@@ -23,6 +23,7 @@ export function walkChain(head: PolicyHead, found: ReadonlyMap<string, StoredVer
     }
     versions.push(stored);
     hash = stored.previous;
+    version = stored.follows ?? version - 1;
   }
   if (faults.length === 0 && hash !== head.anchor)
     faults.push(`version ${head.first} follows on ${hash}, and not on ${head.anchor}`);
