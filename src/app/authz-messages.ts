@@ -41,6 +41,8 @@ export type FromAuthzThread =
   | { readonly type: 'ready' }
   /** It could not begin. */
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
+  /** It has failed: it denies everything, ends its connections, and then itself. */
+  | { readonly type: 'failing'; readonly message: string }
   | { readonly type: 'facts-taken' }
   /** What it was told cannot be used: it is to be told all, anew. */
   | { readonly type: 'facts-refused'; readonly message: string }

@@ -12,8 +12,8 @@ import { authzThread, startThread } from './start-thread.ts';
 const PING_EVERY_MS = 1_000;
 /** A thread that has answered none of so many does nothing any more. */
 const MAX_PINGS = 10;
-/** Beyond what it was given to end its connections. */
-const END_MS = 2_000;
+/** Beyond what it was given to end its connections; later it is left to the end of the process. */
+const END_MS = 5_000;
 /** For a scrape; later the figures of the last one are shown. */
 const FIGURES_MS = 1_000;
 
@@ -30,8 +30,10 @@ export interface AuthzThreadOptions {
   readonly openDecisions?: (() => MessagePort) | undefined;
   /** Told when what follows has changed. */
   readonly onChange: () => void;
-  /** Told once when it ends, unless it was closed. */
+  /** Told once when it has ended, unless it was closed. */
   readonly onEnd: (error: Error) => void;
+  /** In place of that when it does not end either. */
+  readonly onStuck: (error: Error) => void;
 }
 
 /** One life of the thread that answers checks: from its start to its end. */
@@ -50,6 +52,7 @@ export class AuthzThread {
   #pinging: Timer | undefined;
   #isClosing = false;
   #hasEnded = false;
+  #isStuck = false;
   #figures: readonly Figure[] = [];
   #figuresCome: (() => void) | undefined;
   /** Of the policies that decide. */
@@ -99,11 +102,23 @@ export class AuthzThread {
       this.#isClosing = true;
       this.#send({ type: 'close', graceMs });
     }
-    const { clock } = this.#options.process;
-    const timer = clock.setTimer(graceMs + END_MS, () => void this.#worker.terminate());
-    await this.#exited;
-    timer.cancel();
+    if (!this.#isStuck) await this.#exit(graceMs + END_MS);
     this.#release();
+  }
+
+  /**
+   * Whether it has ended by then. It is not made to: Node aborts the whole process when a thread is
+   * terminated while its HTTP/2 has calls.
+   */
+  async #exit(withinMs: number): Promise<boolean> {
+    const { clock } = this.#options.process;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = clock.setTimer(withinMs, () => resolve(false));
+    void this.#exited.then(() => resolve(true));
+    const hasEnded = await promise;
+    timer.cancel();
+    if (!hasEnded) this.#worker.unref();
+    return hasEnded;
   }
 
   #take(message: FromAuthzThread): void {
@@ -113,6 +128,8 @@ export class AuthzThread {
       case 'failed':
         this.#listening.reject(new TrustplaneError(message.code, message.message));
         return void this.#worker.terminate();
+      case 'failing':
+        return this.#end(message.message);
       case 'facts-taken':
         this.#wasRefused = false;
         return this.#factsTaken?.();
@@ -209,10 +226,20 @@ export class AuthzThread {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#release();
-    void this.#worker.terminate();
+    this.inForce = undefined;
+    this.isWarm = false;
     const error = new TrustplaneError('ERR_AUTHZ_THREAD', `the thread of authz ended: ${why}`);
     this.#listening.reject(error);
-    if (!this.#isClosing) this.#options.onEnd(error);
+    if (!this.#isClosing) void this.#leave(error);
+  }
+
+  async #leave(error: Error): Promise<void> {
+    const { onChange, onEnd, onStuck } = this.#options;
+    onChange();
+    this.#send({ type: 'close', graceMs: 0 });
+    this.#isStuck = !(await this.#exit(END_MS));
+    if (this.#isStuck) onStuck(error);
+    else onEnd(error);
   }
 
   #release(): void {

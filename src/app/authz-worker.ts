@@ -28,6 +28,7 @@ class CheckThread {
   #warming: Promise<void> = Promise.resolve();
   #isWarm = false;
   #isClosing = false;
+  #hasFailed = false;
 
   constructor(data: AuthzThreadData) {
     const { config, trustDomain, decisionPort } = data;
@@ -43,7 +44,7 @@ class CheckThread {
       config,
       trustDomain,
       facts: this.#facts,
-      plan: () => this.#plan,
+      plan: () => (this.#hasFailed ? undefined : this.#plan),
       decisionPort,
       log: this.#log,
       metrics: this.#metrics,
@@ -71,6 +72,16 @@ class CheckThread {
         return void this.#close(message.graceMs);
       case 'begin':
     }
+  }
+
+  /** Whatever was half done may be wrong: nothing is allowed any more, and another thread takes over. */
+  fail(error: unknown): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    const stack = error instanceof Error ? error.stack : undefined;
+    this.#log.error({ error: messageOf(error), stack }, 'the thread that answers checks fails');
+    send({ type: 'failing', message: messageOf(error) });
+    void this.#close(0);
   }
 
   async #open(): Promise<AuthzListeners | undefined> {
@@ -136,6 +147,7 @@ class CheckThread {
   }
 
   async #close(graceMs: number): Promise<void> {
+    if (this.#isClosing) return;
     this.#isClosing = true;
     this.#showServing();
     const listeners = await this.#opening;
@@ -154,6 +166,11 @@ let thread: CheckThread | undefined;
 parentPort?.on('message', (message: ToAuthzThread) => {
   if (message.type === 'begin') thread = new CheckThread(message.data);
   else thread?.take(message);
+});
+
+process.on('uncaughtException', (error) => {
+  if (thread === undefined) process.exit(1);
+  thread.fail(error);
 });
 
 function send(message: FromAuthzThread): void {

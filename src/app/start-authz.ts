@@ -133,6 +133,7 @@ class LastingAuthz implements AuthzServer {
       ...this.#options,
       onChange: () => this.#tell(),
       onEnd: (error) => this.#replace(error),
+      onStuck: (error) => this.#giveUp(error),
     });
   }
 
@@ -155,6 +156,13 @@ class LastingAuthz implements AuthzServer {
     this.#thread = this.#begin();
     this.#tell();
     void this.#awaitThread(log);
+  }
+
+  /** Nothing takes the place of a thread that keeps its socket, nor can it be made to end. */
+  #giveUp(error: Error): void {
+    const { log, fail } = this.#options.process;
+    log.error({ error: error.message }, 'authz stands still, and so the process ends');
+    fail(error);
   }
 
   async #awaitThread(log: Log): Promise<void> {

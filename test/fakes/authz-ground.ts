@@ -65,7 +65,7 @@ export class AuthzGround {
       trustDomain: TrustDomain.parse('prod.example'),
       agentSocket: path.join(this.folder, 'agent.sock'),
       facts: feed,
-      policies: this.#policies(),
+      policies: this.policies(),
     });
   }
 
@@ -118,7 +118,7 @@ export class AuthzGround {
     rmSync(this.folder, { recursive: true });
   }
 
-  #policies(): PolicySource {
+  policies(): PolicySource {
     return {
       current: () => this.#set,
       fault: () => undefined,
