@@ -12,6 +12,7 @@ it('asks a server on this host for nothing that was not said', () => {
     servers: [{ host: '127.0.0.1', port: 8081 }],
     bootstrap: undefined,
     nodeAttestation: undefined,
+    takePolicies: false,
   });
 });
 
