@@ -188,6 +188,22 @@ const rows: readonly Row[] = [
     {},
     'denied_by_rule r1',
   ],
+  ...[undefined, 'text/plain', 'application/grpc-web'].map(
+    (type): Row => [
+      `grpc: a deny holds with the content type ${type ?? '(none)'}`,
+      [{ allow: ['/**'] }, { deny: [{ grpc: ['p.S/*'] }] }],
+      'POST /p.S/M',
+      type === undefined ? {} : { headers: { 'content-type': [type] } },
+      'denied_by_rule r1',
+    ],
+  ),
+  [
+    'grpc: a deny is of calls, which are by POST',
+    [{ allow: ['/**'] }, { deny: [{ grpc: ['p.S/*'] }] }],
+    'GET /p.S/M',
+    {},
+    'allowed_by_rule r0',
+  ],
   [
     'gRPC',
     [{ allow: [{ grpc: ['p.S/M'] }] }],

@@ -138,7 +138,8 @@ function failingOperation(
     return 'method';
   if (paths !== undefined && (http === undefined || !anyMatches(paths, http.path, effort)))
     return 'path';
-  if (isGrpc === true && !agree(http?.headers('content-type') ?? [], isAllow, isGrpcType))
+  // Servers take calls with any content type, or none, so it is no way around a deny.
+  if (isGrpc === true && isAllow && !agree(http?.headers('content-type') ?? [], true, isGrpcType))
     return 'grpc';
   if (hosts !== undefined && (http?.host === undefined || !anyMatches(hosts, http.host, effort)))
     return 'host';

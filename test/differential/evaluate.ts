@@ -197,7 +197,7 @@ function matchOperation(
   }
   if (methods !== undefined && !methods.includes('ANY') && !methods.includes(http.method))
     return [];
-  if (grpc !== undefined && !isGrpc(http)) return [];
+  if (grpc !== undefined && (http.method !== 'POST' || !(isDeny || isGrpc(http)))) return [];
   if (query !== undefined && !isQuery(http.target, query, isDeny)) return [];
   const [path = ''] = http.target.split('?', 1);
   const host = hostOf(http.host);
@@ -221,10 +221,9 @@ function spelledOut(operation: OperationDocument): Exclude<OperationDocument, st
   return second === undefined ? { paths: [first] } : { methods: [first], paths: [second] };
 }
 
-function isGrpc({ method, lines }: NonNullable<Question['http']>): boolean {
+function isGrpc({ lines }: NonNullable<Question['http']>): boolean {
   const types = lines.filter(([name]) => name.toLowerCase() === 'content-type');
   return (
-    method === 'POST' &&
     types.length > 0 &&
     types.every(([, value]) => /^application\/grpc(?:[+;].*)?$/u.test(value))
   );

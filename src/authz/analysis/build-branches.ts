@@ -71,7 +71,7 @@ function listTests(
   };
   const globs = (patterns: readonly Pattern[]) => patterns.map(({ text }) => globMachine(text));
   const needs = isAllow ? 'every' : 'some';
-  if (isGrpc === true) add('header content-type', { machines: [grpcMachine], needs });
+  if (isGrpc === true && isAllow) add('header content-type', { machines: [grpcMachine], needs });
   for (const [key, patterns] of Object.entries(query))
     add(`query ${key}`, { machines: globs(patterns), needs });
   for (const [name, { patterns, values }] of Object.entries(when?.headers ?? {}))

@@ -12,7 +12,6 @@ import { witnessOf } from './witness.ts';
 /** For each value that can be left out. */
 const MAX_STEPS = 2_000_000;
 const REGION = -1;
-const CONTENT_TYPE = 'header content-type';
 
 /** A deny that asks for a header, a claim or a key of the query, where the caller is let in without it. */
 export function lintDodges(policies: readonly Policy[]): LintFinding[] {
@@ -26,7 +25,6 @@ export function lintDodges(policies: readonly Policy[]): LintFinding[] {
         const ways = waysOf(rule, policy.sets);
         const { name } = policy.metadata;
         const keys = new Set(ways.flatMap(({ lists }) => [...lists.keys()]));
-        keys.delete(CONTENT_TYPE);
         for (const key of keys) {
           const text = findDodge(united, rules, ways, key);
           const message = `whoever leaves out the ${key.replace('query', 'query key')} is let in: ${text ?? ''}`;
