@@ -1,4 +1,13 @@
-import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  globSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -240,6 +249,16 @@ rules:
       code: 0,
       out: `${examples.length + 1} in form already, 0 changed\n`,
     });
+  });
+
+  it('writes what a link names, and keeps the link and who may read it', async () => {
+    const file = write('linked.yaml', ...other);
+    chmodSync(file, 0o640);
+    const link = `${file}.link.yaml`;
+    symlinkSync(file, link);
+    expect(await policy('fmt', '--write', link)).toMatchObject({ code: 0 });
+    expect(lstatSync(link).isSymbolicLink()).toBe(true);
+    expect([readFileSync(file, 'utf8'), lstatSync(file).mode & 0o777]).toEqual([formed, 0o640]);
   });
 
   it('refuses what it cannot do, and what is no policy', async () => {

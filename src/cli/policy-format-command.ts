@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import type { PolicyText } from '../app/load-policies.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
@@ -87,8 +87,10 @@ function printOne(
 
 async function replace({ file, text }: FormattedFile): Promise<void> {
   const { writeFileAtomic } = await import('../ops/index.ts');
-  const { mode } = await stat(file);
-  await writeFileAtomic(file, Buffer.from(text), { mode: mode & PERMISSIONS });
+  // A link stays one.
+  const place = await realpath(file);
+  const { mode } = await stat(place);
+  await writeFileAtomic(place, Buffer.from(text), { mode: mode & PERMISSIONS });
 }
 
 function count(all: number, changed: number): string {

@@ -1,11 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import path from 'node:path';
 import { Command, Option } from 'commander';
-import { isPolicyFileName, TrustplaneError } from '../spiffe/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, count, withAdminSocket } from './options.ts';
 import { formatHistory, formatStatus, listBehind } from './policy-text.ts';
 import { clientOf } from './with-client.ts';
+import { writePolicyFiles } from './write-policy-files.ts';
 
 const withClient = clientOf(({ createPolicyClient }) => createPolicyClient);
 
@@ -120,7 +119,7 @@ async function show(io: Io, asked: number | undefined, options: ShowOptions): Pr
   await withClient({ ...options, output: 'text' }, async (client) => {
     const { version, files } = await client.show(asked ?? 0);
     if (options.toDir !== undefined) {
-      await writeFiles(options.toDir, files);
+      await writePolicyFiles(options.toDir, files);
       const written = { version, directory: options.toDir, files: files.map(({ name }) => name) };
       const text = `${files.length} files of version ${version.version} are in ${options.toDir}`;
       return print(io, options.output === 'json' ? 'json' : 'text', written, text);
@@ -133,18 +132,6 @@ async function show(io: Io, asked: number | undefined, options: ShowOptions): Pr
     const documents = texts.map(({ name, text }) => `# ${name}\n${text.trimEnd()}\n`);
     io.out(documents.join('---\n'));
   });
-}
-
-async function writeFiles(
-  directory: string,
-  files: readonly { readonly name: string; readonly content: Uint8Array }[],
-): Promise<void> {
-  await mkdir(directory, { recursive: true });
-  for (const { name, content } of files) {
-    if (!isPolicyFileName(name))
-      throw new TrustplaneError('ERR_REMOTE', 'the server named a file that none may be called');
-    await writeFile(path.join(directory, name), content);
-  }
 }
 
 async function showStatus(io: Io, { check = false, ...options }: StatusOptions): Promise<void> {
