@@ -249,4 +249,15 @@ describe('what is logged', () => {
     expect(clock.timers).toBe(0);
     expect(lines()).toHaveLength(1_002);
   });
+
+  it('waits in no more memory than its lines have', async () => {
+    const log = open();
+    log.record(recordOf());
+    clock.advance(100);
+    for (let n = 0; n < 200; n++) log.record(recordOf());
+    await log.close();
+    const held = batches.map(({ lines: { buffer } }) => buffer.byteLength);
+    expect(held).toEqual(batches.map(({ lines: { length } }) => length));
+    expect(new Set(batches.map(({ lines: { buffer } }) => buffer)).size).toBe(batches.length);
+  });
 });

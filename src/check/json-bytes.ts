@@ -59,10 +59,10 @@ export class JsonBytes {
     this.#at = at;
   }
 
-  /** What was written; the next write begins anew. */
+  /** What was written, in no more memory than it needs, for it may wait; the next write begins anew. */
   take(): Buffer {
-    const taken = this.#bytes.subarray(0, this.#at);
-    this.#bytes = Buffer.allocUnsafe(this.#bytes.length);
+    const { buffer, byteOffset } = this.#bytes;
+    const taken = Buffer.from(buffer.slice(byteOffset, byteOffset + this.#at));
     this.#at = 0;
     return taken;
   }

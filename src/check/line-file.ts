@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import { type FileHandle, open, rename, stat } from 'node:fs/promises';
 import type { LineWriter } from './queued-sink.ts';
 
@@ -10,6 +11,8 @@ export interface LineFileOptions {
 }
 
 const MODE = 0o640;
+/** A FIFO that nobody reads is an error, and not waited for, which nothing could end. */
+const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 const END_OF_LINE = Buffer.from('\n');
 
 /**
@@ -55,7 +58,7 @@ export class LineFile implements LineWriter {
       if (named?.ino === open.ino && named.dev === open.dev) return this.#file;
       await this.close();
     }
-    this.#file = await open(path, 'a', MODE);
+    this.#file = await open(path, FLAGS, MODE);
     this.#size = (await this.#file.stat()).size;
     this.#isTorn &&= this.#size > 0;
     return this.#file;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   mkdirSync,
   mkdtempSync,
@@ -120,6 +121,16 @@ describe('a file of lines', () => {
     await log.append(line('b'));
     await log.close();
     expect(readFileSync(path.join(later, 'log'), 'utf8')).toBe('b\n');
+  });
+
+  it('is no FIFO that nobody reads, which would be waited for without end', async () => {
+    execFileSync('mkfifo', [file]);
+    const log = open();
+    await expect(log.append(line('a'))).rejects.toThrow('ENXIO');
+    rmSync(file);
+    await log.append(line('b'));
+    await log.close();
+    expect(readFileSync(file, 'utf8')).toBe('b\n');
   });
 });
 

@@ -17,6 +17,8 @@ export interface PeerCertificate {
 /** Certificates that are remembered: reading one takes longer than all the rest of a check. */
 const MAX_REMEMBERED = 4_096;
 const MAX_TEXT = 65_536;
+/** Whoever may ask could else have 4,096 of the longest kept. */
+const MAX_REMEMBERED_TEXT = 8_192;
 
 /** Reads certificates as a proxy tells them: URL-encoded PEM. */
 export class PeerCertificates {
@@ -32,10 +34,9 @@ export class PeerCertificates {
   }
 
   #readOnce(text: string): PeerCertificate | 'bad' {
-    // A text of any length would be kept.
     if (text.length > MAX_TEXT) return 'bad';
     const read = readCertificate(text);
-    this.#read.set(text, read);
+    if (text.length <= MAX_REMEMBERED_TEXT) this.#read.set(text, read);
     return read;
   }
 }
