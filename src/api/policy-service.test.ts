@@ -192,6 +192,17 @@ describe('PolicyService', () => {
     await states.return?.(undefined);
   });
 
+  it('goes back to no version that this release does not take', async () => {
+    const { client, policies } = await open();
+    await policies.apply(draftOf({ 'a.yaml': `${policyText('a', '/a')}former: field\n` }, 0));
+    await client.apply({ files: good, reason: 'r' });
+    await expect(client.rollback({ version: 1, reason: 'r' })).rejects.toMatchObject({
+      code: 'ERR_POLICY',
+      message: expect.stringMatching(/a\.yaml:8:1: /u),
+    });
+    expect(policies.version?.version).toBe(2);
+  });
+
   it('is for administrators alone; a workload with an admin entry is named by its ID', async () => {
     const { service, policies } = await openService();
     const fleet = await openFleet({ services: [service] });
@@ -207,8 +218,8 @@ describe('PolicyService', () => {
     }
     const spiffeId = SpiffeId.parse(workload.id).toString();
     await fleet.entries.create(testDraft('operator', undefined, { spiffeId, admin: true }));
-    await policies.apply(draftOf({ 'a.yaml': '1' }, 0));
-    await policies.apply(draftOf({ 'a.yaml': '2' }, 1));
+    await policies.apply(draftOf({ 'a.yaml': policyText('a', '/a') }, 0));
+    await policies.apply(draftOf({ 'a.yaml': policyText('a', '/b') }, 1));
     await fleet.dial(workload).call('PolicyService.Rollback', request);
     expect(policies.version).toMatchObject({
       version: 3,
