@@ -36,7 +36,13 @@ const maxLines = 2000;
 export function spawnTied(
   command: string,
   args: readonly string[],
-  options: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
+  options: {
+    readonly env?: NodeJS.ProcessEnv;
+    readonly cwd?: string;
+    /** Another user, which only root can have. */
+    readonly uid?: number;
+    readonly gid?: number;
+  } = {},
 ): TiedChild {
   const child = spawn('/bin/sh', ['-c', TIE, 'sh', command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
