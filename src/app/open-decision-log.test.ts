@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -100,5 +102,44 @@ describe('the decision log', () => {
       return heard.length > 0 || undefined;
     });
     expect(heard[0]).toMatchObject({ id: 'n1-1', reason: 'bad_request' });
+  });
+
+  it('waits for a nats-server that takes nothing: what it has not taken is not called written', async () => {
+    const sockets: Socket[] = [];
+    let pongs = 1;
+    let waiting = 0;
+    const answer = (socket: Socket): void => {
+      for (; waiting > 0 && pongs > 0; waiting--, pongs--) socket.write('PONG\r\n');
+    };
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      socket.write('INFO {"server_id":"x","version":"2.15.1","max_payload":1048576}\r\n');
+      socket.on('data', (data) => {
+        waiting += data.toString('latin1').split('PING\r\n').length - 1;
+        answer(socket);
+      });
+    });
+    onTestFinished(() => void server.close());
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const nats = { servers: [`nats://127.0.0.1:${port}`] };
+    const config = configOf({ nats, subject: 'decisions' });
+    const process = createProcess('fatal');
+    onTestFinished(async () => await process.closing.disposeAsync());
+    const trust = new FakeTrustMap(emptyBundle(TrustDomain.parse('prod.example')));
+    const publisher = publishDecisions(config, process, trust);
+    const metrics = createMetrics();
+    const written = 'trustplane_authz_log_lines_total{sink="nats",result="written"} ';
+    const decisions = openDecisionLog({ ...process, config, port: publisher?.openPort(), metrics });
+    await eventually('a line on its way', async () => {
+      decisions.record(record);
+      return waiting > 0 || undefined;
+    });
+    expect(await metrics.render()).not.toContain(written);
+    pongs = 1_000;
+    for (const socket of sockets) answer(socket);
+    await eventually('it', async () => (await metrics.render()).includes(written) || undefined);
+    await decisions.close();
   });
 });

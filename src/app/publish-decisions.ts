@@ -43,6 +43,8 @@ function publisher(link: NatsLink, subject: string): LineWriter {
       if (connection === undefined || !link.isConnected)
         throw new Error(link.fault ?? 'not connected');
       connection.publish(subject, lines);
+      // Where a server takes nothing, lines wait in the queue, which is bounded, and not in its connection.
+      await connection.flush();
     },
     close: async () => {},
   };
