@@ -1,12 +1,5 @@
-import {
-  type AgentFacts,
-  buildRevocationIndex,
-  findRevocation,
-  type Revocation,
-  type RevocationIndex,
-  type RevocationSubject,
-  type SpiffeId,
-} from '../spiffe/index.ts';
+import { RevocationTable, revocationChanges } from '../facts/index.ts';
+import type { AgentFacts, Revocation, RevocationSubject, SpiffeId } from '../spiffe/index.ts';
 import type { RevocationSource } from '../svid/index.ts';
 
 /** What a host knows, live. */
@@ -21,19 +14,18 @@ export class AgentRevocations implements RevocationSource {
   readonly #agentId: () => SpiffeId | undefined;
   readonly #listeners = new Set<() => void>();
   readonly #unwatch: () => void;
-  #list: readonly Revocation[];
-  #index: RevocationIndex;
+  readonly #table = new RevocationTable();
+  #list: readonly Revocation[] = [];
 
   constructor(source: FactsSource, agentId: () => SpiffeId | undefined) {
     this.#source = source;
     this.#agentId = agentId;
-    this.#list = source.facts.revocations;
-    this.#index = buildRevocationIndex(this.#list);
+    this.#follow();
     this.#unwatch = source.watchAll(() => this.#follow());
   }
 
   find(subject: RevocationSubject): Revocation | undefined {
-    return findRevocation(this.#index, { agentId: this.#agentId(), ...subject });
+    return this.#table.find({ agentId: this.#agentId(), ...subject });
   }
 
   /** The same list until something changes. */
@@ -53,13 +45,10 @@ export class AgentRevocations implements RevocationSource {
 
   #follow(): void {
     const { revocations } = this.#source.facts;
-    const before = this.#list;
+    const changes = revocationChanges(this.#list, revocations);
     this.#list = revocations;
-    const isSame =
-      revocations.length === before.length &&
-      revocations.every((revocation, index) => revocation === before[index]);
-    if (isSame) return;
-    this.#index = buildRevocationIndex(revocations);
+    if (changes.size === 0) return;
+    this.#table.change(changes);
     for (const listener of this.#listeners) listener();
   }
 }

@@ -7,12 +7,15 @@ import type {
 } from '../spiffe/index.ts';
 import { itemIdOf, policiesKey } from '../sync/index.ts';
 import type { Facts } from './facts.ts';
+import { type FollowedRevocations, revocationChanges } from './followed-revocations.ts';
 
-/** Values by ID, for each kind of fact: bundles and terms by trust domain, revocations by ID, policy files by their digest. Immutable. */
+/** Values by ID, for each kind of fact: bundles and terms by trust domain, revocations by ID, policy files by their digest. Immutable but for `r`, which is as it was last followed. */
 export interface FactSections {
   readonly b: ReadonlyMap<string, Bundle>;
   readonly t: ReadonlyMap<string, FederationTerms>;
   readonly r: ReadonlyMap<string, Revocation>;
+  /** Those of `r`, at the time. */
+  readonly revocations: readonly Revocation[];
   readonly f: ReadonlyMap<string, PolicyFile>;
   readonly p: ReadonlyMap<string, PolicyTexts>;
 }
@@ -38,8 +41,10 @@ export function idOf(key: FactKey): string {
 /** The facts in sections; those that stand as they stood are those of `before`. */
 export function buildSections(
   { trust, revocations, policies }: Facts,
+  followed: FollowedRevocations,
   before?: { readonly told: Facts; readonly sections: FactSections },
 ): FactSections {
+  followed.follow(revocations);
   const known = before?.sections;
   const hasTrust = known !== undefined && before?.told.trust === trust;
   const hasPolicies = known !== undefined && before?.told.policies === policies;
@@ -48,7 +53,8 @@ export function buildSections(
       ? known.b
       : new Map([trust.own, ...trust.federated.values()].map((b) => [b.trustDomain.name, b])),
     t: trust.terms,
-    r: revocationsById(revocations),
+    r: followed.byId,
+    revocations,
     f: hasPolicies ? known.f : new Map(policies?.files.map((file) => [file.sha256, file])),
     p: hasPolicies ? known.p : new Map(policies && [[HEAD, policies]]),
   };
@@ -56,39 +62,34 @@ export function buildSections(
 
 /** What came, went or became another. */
 export function changedKeys(before: FactSections, after: FactSections): readonly FactKey[] {
-  return factKinds.flatMap((kind) => changedIn(kind, before[kind], after[kind]));
+  const revoked = revocationChanges(before.revocations, after.revocations);
+  return factKinds.flatMap((kind) =>
+    kind === 'r'
+      ? [...revoked.keys()].map((id) => keyOf(kind, id))
+      : changedIn(kind, before[kind], after[kind]),
+  );
 }
 
 type Section = ReadonlyMap<string, unknown>;
 
-/** By what it is now; several feeds ask the same, and there may be 100,000. */
-const compared = new WeakMap<Section, { readonly old: Section; readonly keys: FactKey[] }>();
-
 function changedIn(kind: FactKind, old: Section, current: Section): FactKey[] {
   if (old === current) return [];
-  const known = compared.get(current);
-  if (known?.old === old) return known.keys;
   const keys: FactKey[] = [];
   for (const [id, value] of current) {
     // A file's ID is what is in it.
     const isSame = kind === 'f' ? old.has(id) : old.get(id) === value;
-    if (!isSame) keys.push(`${kind}:${id}`);
+    if (!isSame) keys.push(keyOf(kind, id));
   }
-  for (const id of old.keys()) if (!current.has(id)) keys.push(`${kind}:${id}`);
-  compared.set(current, { old, keys });
+  for (const id of old.keys()) if (!current.has(id)) keys.push(keyOf(kind, id));
   return keys;
 }
 
-const byId = new WeakMap<readonly Revocation[], ReadonlyMap<string, Revocation>>();
-
-function revocationsById(list: readonly Revocation[]): ReadonlyMap<string, Revocation> {
-  const known = byId.get(list) ?? new Map(list.map((revocation) => [revocation.id, revocation]));
-  byId.set(list, known);
-  return known;
+function keyOf(kind: FactKind, id: string): FactKey {
+  return `${kind}:${id}`;
 }
 
 export function* allKeys(sections: FactSections): Generator<FactKey> {
   for (const kind of factKinds) {
-    for (const id of sections[kind].keys()) yield `${kind}:${id}`;
+    for (const id of sections[kind].keys()) yield keyOf(kind, id);
   }
 }

@@ -8,6 +8,7 @@ import {
   type FactSections,
 } from './fact-sections.ts';
 import type { Facts, FactsSource } from './facts.ts';
+import { FollowedRevocations } from './followed-revocations.ts';
 
 /**
  * Where a feed's messages go, one at a time: the next one is written once `taken` was called for the one
@@ -24,6 +25,8 @@ export interface FactsFeedOptions {
 
 /** An empty update comes as often, so that a reader knows that nothing has changed. */
 const BEAT_MS = 10_000;
+/** Shared by the feeds of a source, since there may be 100,000. */
+const followed = new WeakMap<FactsSource, FollowedRevocations>();
 /** More changes than this cost less as a snapshot. */
 const MAX_CHANGES = 4_096;
 
@@ -35,6 +38,7 @@ const MAX_CHANGES = 4_096;
 export class FactsFeed {
   readonly #options: FactsFeedOptions;
   readonly #readers = new Set<Reader>();
+  readonly #revocations: FollowedRevocations;
   readonly #unwatch: () => void;
   #known:
     | { readonly facts: Facts; readonly told: Facts; readonly sections: FactSections }
@@ -44,6 +48,8 @@ export class FactsFeed {
 
   constructor(options: FactsFeedOptions) {
     this.#options = options;
+    this.#revocations = followed.get(options.source) ?? new FollowedRevocations();
+    followed.set(options.source, this.#revocations);
     this.#unwatch = options.source.watch(() => this.#schedule());
     this.#look();
     this.#beat = this.#nextBeat();
@@ -83,7 +89,7 @@ export class FactsFeed {
     const before = this.#known;
     const { tellsPolicies = true } = this.#options;
     const told = tellsPolicies ? facts : { ...facts, policies: undefined };
-    const sections = buildSections(told, before);
+    const sections = buildSections(told, this.#revocations, before);
     this.#known = { facts, told, sections };
     const keys = before === undefined ? [] : changedKeys(before.sections, sections);
     for (const reader of this.#readers) {

@@ -9,4 +9,6 @@ export {
   type FactsServiceOptions,
 } from './facts-service.ts';
 export { FactsView } from './facts-view.ts';
+export { revocationChanges } from './followed-revocations.ts';
 export { LapsingFacts, type LapsingFactsOptions } from './lapsing-facts.ts';
+export { RevocationTable } from './revocation-table.ts';
