@@ -108,7 +108,7 @@ function reasonOf(answer: Record<string, unknown>): unknown {
 }
 
 describe('an answer', () => {
-  it('allows with code 0, the reason and the rule for logs (AUTHZ-1, AUTHZ-2)', () => {
+  it('allows with code 0, the reason and the rule for logs (AUTHZ-1, AUTHZ-2, AUTHZ-9)', () => {
     const text = (stringValue: string) => expect.objectContaining({ stringValue });
     expect(ask()).toEqual({
       status: { code: 0 },

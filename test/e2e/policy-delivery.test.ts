@@ -53,7 +53,7 @@ async function launch() {
   };
 }
 
-it('decides by what was applied to the control plane, and goes on without it (AUTHZ-13)', async () => {
+it('decides by what was applied to the control plane, and goes on without it', async () => {
   const { policy, put, directory, ask, agent, server, adminSocket } = await launch();
   const apply = async (...flags: readonly string[]) =>
     await policy('apply', '-f', directory, '--reason', 'a change', ...flags);

@@ -176,7 +176,7 @@ it('a token is spent once on whichever server, and no two processes have the ID 
   expect(await statesAt(a)).toEqual(['live', 'live']);
 });
 
-it('policies that are applied through one server are waited for at the agents of all (AUTHZ-13)', async () => {
+it('policies that are applied through one server are waited for at the agents of all', async () => {
   const { at, a, b } = await place();
   mkdirSync(at('host'));
   const authz = { socket: at('host/authz.sock'), policies: { from: 'control-plane' } };
