@@ -64,10 +64,11 @@ function buildStatus(options: AdminServiceOptions): object {
     jwt_authorities: options.jwtCa.status().authorities.map(buildAuthority),
     bundle_endpoint: options.bundleEndpoint,
     healthy: checks.every(({ fault }) => fault === undefined),
-    checks: checks.map(({ name, fault }) => ({
+    checks: checks.map(({ name, fault, detail = '' }) => ({
       name,
       healthy: fault === undefined,
       message: fault ?? '',
+      detail,
     })),
   };
 }

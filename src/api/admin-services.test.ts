@@ -55,7 +55,7 @@ function admin(more: Partial<AdminServiceOptions> = {}): GrpcService {
 describe('Admin', () => {
   it('shows how the process is', async () => {
     const call = await serveForTest(
-      admin({ checks: () => [{ name: 'ca', fault: undefined, isReady: true }] }),
+      admin({ checks: () => [{ name: 'ca', fault: undefined, isReady: true, detail: 'on disk' }] }),
     );
     expect(await call('GetStatus')).toEqual({
       version: '1.2.3',
@@ -65,7 +65,7 @@ describe('Admin', () => {
       x509_authorities: [shownActive],
       jwt_authorities: [shownActive],
       healthy: true,
-      checks: [{ name: 'ca', healthy: true, message: '' }],
+      checks: [{ name: 'ca', healthy: true, message: '', detail: 'on disk' }],
     });
   });
 

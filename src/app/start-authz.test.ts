@@ -22,6 +22,17 @@ describe('the thread that answers checks', () => {
   it('decides by what it is told, and says by which policies', async () => {
     const server = await ground.start();
     expect(server.inForce()).toBe('first');
+    const { checks } = ground.process.readiness.check();
+    expect(checks).toContainEqual(
+      expect.objectContaining({
+        name: 'policies',
+        fault: undefined,
+        detail: expect.stringMatching(/^1 rules of .+, digest first$/),
+      }),
+    );
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: 'authz', detail: `unix://${ground.socket}` }),
+    );
     const client = using(ground.dialUnix());
     expect(await isAllowed(client, await ground.request('/v1/x'))).toBe(true);
     expect(await isAllowed(client, await ground.request('/v2/x'))).toBe(false);

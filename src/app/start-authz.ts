@@ -52,10 +52,30 @@ export async function startAuthz(options: AuthzOptions): Promise<AuthzServer> {
       ? `everything is denied: ${policies.fault() ?? 'there are no policies yet'}`
       : (policies.fault() ?? emptiness(policies.current(), config)),
   );
+  process.readiness.describe('authz', () => describeListeners(config));
+  process.readiness.describe('policies', () => describePolicies(config, policies, server));
   if (config.listen?.tls !== undefined)
     process.readiness.observe('authz-tls', () => server.tlsFault());
   await server.start();
   return server;
+}
+
+function describeListeners({ socket, listen }: AuthzConfig): string {
+  const address = listen && `${listen.host}:${listen.port}`;
+  const unix = socket === undefined ? undefined : `unix://${socket}`;
+  return [unix, address].filter((one) => one !== undefined).join(', ');
+}
+
+function describePolicies(
+  { policies: place }: AuthzConfig,
+  policies: PolicySource,
+  server: AuthzServer,
+): string {
+  const from = typeof place === 'string' ? place : 'the control plane';
+  const set = policies.current();
+  if (set === undefined) return `none of ${from}`;
+  const said = `${set.rules} rules of ${from}, digest ${set.digest}`;
+  return server.inForce() === set.digest ? said : `${said}, not in force yet`;
 }
 
 function emptiness(set: PolicySet | undefined, { policies }: AuthzConfig): string | undefined {

@@ -42,6 +42,7 @@ async function showAgent(io: Io, options: WorkloadOptions): Promise<void> {
     ['Server', status.server === '' ? 'none answers' : status.server],
     ['Changes', status.updatedAt === '' ? '' : changes],
     ['Entries', String(status.entries)],
+    ...authzFields(status),
     ['Health', status.healthy ? 'healthy' : status.problems.join('; ')],
   ]);
   print(io, options.output, status, fields);
@@ -62,6 +63,7 @@ async function showStatus(io: Io, options: AdminOptions): Promise<void> {
       ['Up for', formatDuration(status.uptimeSeconds * 1_000)],
       ['Entries', String(status.entries)],
       ['Bundle endpoint', endpoint === null ? '' : `${endpoint.url} (${endpoint.profile})`],
+      ...authzFields(status),
       ['Health', status.healthy ? 'healthy' : status.problems.join('; ')],
     ]);
     const authorities = formatTable(
@@ -75,6 +77,14 @@ async function showStatus(io: Io, options: AdminOptions): Promise<void> {
   } finally {
     client.close();
   }
+}
+
+/** Where proxies ask, and by which policies. */
+function authzFields({ details }: Pick<ServerStatus, 'details'>): [string, string][] {
+  return [
+    ['ext_authz', details['authz'] ?? ''],
+    ['Policies', details['policies'] ?? ''],
+  ];
 }
 
 function cellsOf({ slot, authorityId, expiresAt }: ServerStatus['authorities'][number]): string[] {

@@ -1,6 +1,7 @@
 import { TrustplaneError } from '../spiffe/index.ts';
 import { dialAdmin } from './admin-call.ts';
 import { type AuthorityMessage, type AuthorityView, buildAuthority } from './authority-message.ts';
+import { buildDetails, type CheckMessage } from './check-details.ts';
 import { buildEntryView, type EntryMessage, type EntryView } from './entry-message.ts';
 import { failUnlessOk, type StatusMessage } from './item-status.ts';
 
@@ -17,6 +18,8 @@ export interface ServerStatus {
   readonly hasAgent: boolean;
   /** Why it is not healthy. */
   readonly problems: readonly string[];
+  /** What parts serve, or go by, by their names. */
+  readonly details: Readonly<Record<string, string>>;
   /** Where anybody reads the bundle; null: nowhere. */
   readonly bundleEndpoint: { readonly url: string; readonly profile: string } | null;
   readonly authorities: readonly AuthorityView[];
@@ -114,7 +117,7 @@ interface StatusResponse {
   readonly entries_count?: string;
   readonly healthy?: boolean;
   readonly bundle_endpoint?: { readonly url?: string; readonly profile?: string };
-  readonly checks?: readonly { name?: string; healthy?: boolean; message?: string }[];
+  readonly checks?: readonly CheckMessage[];
   readonly x509_authorities?: readonly AuthorityMessage[];
   readonly jwt_authorities?: readonly AuthorityMessage[];
 }
@@ -130,6 +133,7 @@ function buildStatus(response: StatusResponse): ServerStatus {
     problems: (response.checks ?? [])
       .filter(({ healthy }) => healthy !== true)
       .map(({ name, message }) => `${name ?? ''}: ${message ?? ''}`),
+    details: buildDetails(response.checks),
     bundleEndpoint: buildEndpoint(response.bundle_endpoint),
     authorities: (response.x509_authorities ?? []).map(buildAuthority),
     jwtAuthorities: (response.jwt_authorities ?? []).map(buildAuthority),

@@ -1,4 +1,5 @@
 import { dialAdmin, instant } from './admin-call.ts';
+import { buildDetails, type CheckMessage } from './check-details.ts';
 
 /** How an agent stands, as the command line prints it. */
 export interface AgentStatus {
@@ -18,6 +19,8 @@ export interface AgentStatus {
   readonly entries: number;
   readonly healthy: boolean;
   readonly problems: readonly string[];
+  /** What parts serve, or go by, by their names. */
+  readonly details: Readonly<Record<string, string>>;
 }
 
 interface StatusMessage {
@@ -31,11 +34,7 @@ interface StatusMessage {
   readonly updated_at?: string;
   readonly entries_count?: string;
   readonly healthy?: boolean;
-  readonly checks?: readonly {
-    readonly name?: string;
-    readonly healthy?: boolean;
-    readonly message?: string;
-  }[];
+  readonly checks?: readonly CheckMessage[];
 }
 
 /** Asks the agent behind its socket. @throws TrustplaneError */
@@ -63,6 +62,7 @@ function buildStatus(message: StatusMessage): AgentStatus {
     problems: (message.checks ?? [])
       .filter(({ healthy = false }) => !healthy)
       .map(({ name, message: why }) => `${name ?? ''}: ${why ?? ''}`),
+    details: buildDetails(message.checks),
   };
 }
 

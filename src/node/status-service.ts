@@ -40,10 +40,11 @@ function buildStatus(options: NodeStatusServiceOptions): object {
     updated_at: seconds(updatedAt),
     entries_count: String(entries),
     healthy: checks.every(({ fault }) => fault === undefined),
-    checks: checks.map(({ name, fault }) => ({
+    checks: checks.map(({ name, fault, detail = '' }) => ({
       name,
       healthy: fault === undefined,
       message: fault ?? '',
+      detail,
     })),
   };
 }

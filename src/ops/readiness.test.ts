@@ -21,3 +21,14 @@ it('tells those who watch when readiness changes, without being asked', () => {
   clock.advance(5_000);
   expect(told).toEqual([false, true, false, true, false]);
 });
+
+it('shows what a part goes by beside its health, at fault or not', () => {
+  const readiness = new Readiness(new FakeClock());
+  let fault: string | undefined;
+  readiness.observe('policies', () => fault);
+  readiness.describe('policies', () => '2 rules');
+  const shown = () => readiness.check().checks.find(({ name }) => name === 'policies');
+  expect(shown()).toMatchObject({ fault: undefined, detail: '2 rules' });
+  fault = 'the last edit was refused';
+  expect(shown()).toMatchObject({ fault, detail: '2 rules' });
+});

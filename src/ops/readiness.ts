@@ -7,6 +7,8 @@ export interface HealthCheck {
   readonly name: string;
   /** Why it does not do its work; undefined: it does. */
   readonly fault: string | undefined;
+  /** What it serves, or goes by; for administrators. */
+  readonly detail?: string | undefined;
   /** False: whoever can go to another instance had better. */
   readonly isReady: boolean;
 }
@@ -27,6 +29,7 @@ type AskFault = () => string | undefined;
 export class Readiness {
   readonly #clock: Clock;
   readonly #parts = new Map<string, { readonly ask: AskFault; readonly isRequired: boolean }>();
+  readonly #details = new Map<string, AskFault>();
   readonly #listeners: ((isReady: boolean) => void)[] = [];
   #phase: Phase = 'starting';
   #told = false;
@@ -46,6 +49,11 @@ export class Readiness {
     this.#parts.set(name, { ask, isRequired: false });
   }
 
+  /** What a part serves, or goes by: shown beside its health. */
+  describe(name: string, ask: () => string | undefined): void {
+    this.#details.set(name, ask);
+  }
+
   /** Everything serves. */
   start(): void {
     this.#phase = 'serving';
@@ -63,7 +71,9 @@ export class Readiness {
   check(): ProcessHealth {
     const parts = [...this.#parts].map(([name, { ask, isRequired }]) => {
       const fault = ask();
-      return { name, fault, isReady: fault === undefined || !isRequired };
+      const detail = this.#details.get(name)?.();
+      const isReady = fault === undefined || !isRequired;
+      return { name, fault, isReady, ...(detail !== undefined && { detail }) };
     });
     const isServing = this.#phase === 'serving';
     const fault = isServing ? undefined : `it is ${this.#phase}`;
