@@ -1,4 +1,4 @@
-import { TrustplaneError } from '../../spiffe/index.ts';
+import { TrustplaneError } from '../../spiffe/errors.ts';
 import { parseIdPattern } from '../parse-patterns.ts';
 import type { Pattern } from '../pattern.ts';
 import type { Operation } from '../policy.ts';
