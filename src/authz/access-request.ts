@@ -61,6 +61,8 @@ export interface CanonicalRequest {
 
 interface CanonicalHttp {
   readonly method: string;
+  /** In capitals, as some servers read it. */
+  readonly capitalMethod: string;
   readonly path: string;
   readonly host: string | undefined;
   /** Of each line with the name. */
@@ -105,6 +107,7 @@ function canonicalHttp(http: HttpRequest): CanonicalHttp {
   let values: ReadonlyMap<string, readonly string[]> | undefined;
   return {
     method: http.method,
+    capitalMethod: http.method.toUpperCase(),
     path,
     host: http.host === undefined ? undefined : canonicalHost(http.host),
     headers: (name) => {

@@ -20,7 +20,7 @@ export function splitTarget(target: string): Target {
 /**
  * True for a path that all servers understand alike: absolute, visible ASCII, without `//`, dot
  * segments, `\`, `#`, escaped `/`, `\` or NUL, escapes of unreserved characters, broken escapes and,
- * unless allowed, `;` (RFC 3986 §6.2.2); of at most 8,192 characters.
+ * unless allowed, `;`, and never a segment of parameters alone (RFC 3986 §6.2.2); of at most 8,192 characters.
  */
 export function isCanonicalPath(path: string, allowMatrixParameters: boolean): boolean {
   if (path.length > MAX_PATH) return false;
@@ -28,6 +28,7 @@ export function isCanonicalPath(path: string, allowMatrixParameters: boolean): b
     return false;
   if (path.includes(';') && !allowMatrixParameters) return false;
   if (path.includes('.') && /\/\.\.?(?:[/;]|$)/u.test(path)) return false;
+  if (path.includes('/;')) return false;
   return !path.includes('%') || hasOnlyPlainEscapes(path);
 }
 
@@ -39,6 +40,11 @@ function hasOnlyPlainEscapes(path: string): boolean {
     if (UNRESERVED.test(String.fromCharCode(code))) return false;
   }
   return true;
+}
+
+/** As servers read it that take `;` and what follows it in a segment for parameters. */
+export function withoutParameters(path: string): string {
+  return path.replaceAll(/;[^/]*/gu, '');
 }
 
 /** Other letters have no case in a host: U+212A is no k. */
@@ -60,7 +66,7 @@ export function isCanonicalHost(host: string): boolean {
   return /^(?:[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/u.test(host);
 }
 
-/** The values of each key of a query, decoded once. What cannot be decoded stays as it is. */
+/** The values of each key of a query, decoded once. What is no escape stays as it is. */
 export function parseQuery(query: string): ReadonlyMap<string, readonly string[]> {
   const values = new Map<string, string[]>();
   if (query === '') return values;
@@ -80,6 +86,15 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(spaced);
   } catch {
-    return spaced;
+    return spaced.replaceAll(/(?:%[0-9a-f]{2})+/giu, decodedEscapes);
   }
+}
+
+/** As most servers do where a text has broken escapes: U+FFFD for octets that are no UTF-8. */
+function decodedEscapes(escapes: string): string {
+  const octets = escapes
+    .slice(1)
+    .split('%')
+    .map((hex) => Number.parseInt(hex, 16));
+  return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Uint8Array.from(octets));
 }

@@ -188,6 +188,14 @@ const rows: readonly Row[] = [
     {},
     'denied_by_rule r1',
   ],
+  [
+    'methods: a deny in any case',
+    [{ allow: ['/x'] }, { deny: ['DELETE /x'] }],
+    'delete /x',
+    {},
+    'denied_by_rule r1',
+  ],
+  ['methods: an allow is exact', [{ allow: ['DELETE /x'] }], 'delete /x', {}, 'no_rule_matched'],
   ...[undefined, 'text/plain', 'application/grpc-web'].map(
     (type): Row => [
       `grpc: a deny holds with the content type ${type ?? '(none)'}`,

@@ -1,4 +1,5 @@
 import type { AccessRequest, CanonicalRequest } from './access-request.ts';
+import { withoutParameters } from './canonical-request.ts';
 import { steps } from './effort.ts';
 import { failingField } from './match-rule.ts';
 import { FIRST_SERVICE, SERVICE_CONTEXTS, SERVICE_IDS } from './pack-plan.ts';
@@ -28,8 +29,29 @@ export function findServices(
     );
 }
 
-/** The rules that match, in the order of the plan. */
+/**
+ * The rules that match, in the order of the plan. Denies see a path with parameters as it is, and as servers
+ * read it that know them: neither is a way around the other.
+ */
 export function findRules(
+  plan: Plan,
+  services: readonly PlanService[],
+  request: CanonicalRequest,
+): readonly PlanRule[] {
+  const matched = matchRules(plan, services, request);
+  const { http } = request;
+  if (http?.path.includes(';') !== true) return matched;
+  const plain = { ...request, http: { ...http, path: withoutParameters(http.path) } };
+  const denies = matchRules(plan, services, plain).filter(({ isAllow }) => !isAllow);
+  return [...new Set([...matched, ...denies])].sort(byName);
+}
+
+function byName(one: PlanRule, other: PlanRule): number {
+  const [a, b] = [one.policy.name, other.policy.name];
+  return a === b ? (one.id < other.id ? -1 : 1) : a < b ? -1 : 1;
+}
+
+function matchRules(
   plan: Plan,
   services: readonly PlanService[],
   request: CanonicalRequest,

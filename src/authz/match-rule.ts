@@ -134,8 +134,8 @@ function failingOperation(
   { http, destinationPort, effort }: CanonicalRequest,
 ): RuleField | undefined {
   const { methods, paths, hosts, ports, query, isGrpc } = operation;
-  if (methods !== undefined && (http === undefined || !methods.includes(http.method)))
-    return 'method';
+  const method = isAllow ? http?.method : http?.capitalMethod;
+  if (methods !== undefined && (method === undefined || !methods.includes(method))) return 'method';
   if (paths !== undefined && (http === undefined || !anyMatches(paths, http.path, effort)))
     return 'path';
   // Servers take calls with any content type, or none, so it is no way around a deny.

@@ -47,3 +47,27 @@ function decodedOnce(path: string): string {
     String.fromCharCode(Number.parseInt(hex, 16)),
   );
 }
+
+describe('where paths with parameters are taken', () => {
+  const lax = policyOf([{ allow: ['/**'] }, { deny: ['/admin', '/a/*/c'] }], {
+    request: { path: { matrixParameters: 'allow' } },
+  });
+  it.each([
+    ['/admin;v=1', 'denied_by_rule'],
+    ['/admin;', 'denied_by_rule'],
+    ['/a;x/b;y/c;z', 'denied_by_rule'],
+    ['/;/admin', 'non_canonical_path'],
+    ['/;admin', 'non_canonical_path'],
+    ['/x/.;/admin', 'non_canonical_path'],
+    ['/administrators;v=1', 'allowed_by_rule'],
+  ])('%s: %s (AUTHZ-6)', (path, reason) => {
+    expect(decideWith(lax, requestOf(`GET ${path}`)).reason).toBe(reason);
+  });
+
+  it('an allow is of the path as it is', () => {
+    const allows = policyOf([{ allow: ['/a'] }], {
+      request: { path: { matrixParameters: 'allow' } },
+    });
+    expect(decideWith(allows, requestOf('GET /a;x')).reason).toBe('no_rule_matched');
+  });
+});

@@ -123,7 +123,7 @@ function isAmbiguous(path: string, takesMatrix: boolean): boolean {
   const escapes = path.match(/%.{0,2}/gu) ?? [];
   if (escapes.some((escape) => !/^%[0-9a-f]{2}$/iu.test(escape))) return true;
   if (escapes.some((escape) => /[/\\\0A-Za-z0-9._~-]/u.test(decodeByte(escape)))) return true;
-  return path.split('/').some((segment) => /^\.{1,2}(;|$)/u.test(segment));
+  return path.split('/').some((segment) => /^(?:\.{1,2}$|\.{0,2};)/u.test(segment));
 }
 
 function decodeByte(escape: string): string {
@@ -195,17 +195,20 @@ function matchOperation(
   if (http === undefined) {
     return needsHttp ? [] : found(linked(`${caller}\\n\\n`), `${id}\n\n`);
   }
-  if (methods !== undefined && !methods.includes('ANY') && !methods.includes(http.method))
-    return [];
-  if (grpc !== undefined && (http.method !== 'POST' || !(isDeny || isGrpc(http)))) return [];
+  const method = isDeny ? http.method.toUpperCase() : http.method;
+  if (methods !== undefined && !methods.includes('ANY') && !methods.includes(method)) return [];
+  if (grpc !== undefined && (method !== 'POST' || !(isDeny || isGrpc(http)))) return [];
   if (query !== undefined && !isQuery(http.target, query, isDeny)) return [];
   const [path = ''] = http.target.split('?', 1);
   const host = hostOf(http.host);
   const places = (grpc?.map((name) => `/${name}`) ?? paths)?.map(pathExpression) ?? [ANYTHING];
   const sites = hosts?.map(hostExpression) ?? [ANYTHING];
-  return places.flatMap((place) =>
-    sites.flatMap((site) =>
-      found(linked(`${caller}\\n${place}\\n${site}`), `${id}\n${path}\n${host}`),
+  const seen = isDeny ? [path, path.replace(/;[^/]*/gu, '')] : [path];
+  return [...new Set(seen)].flatMap((one) =>
+    places.flatMap((place) =>
+      sites.flatMap((site) =>
+        found(linked(`${caller}\\n${place}\\n${site}`), `${id}\n${one}\n${host}`),
+      ),
     ),
   );
 }

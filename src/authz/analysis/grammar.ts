@@ -53,7 +53,7 @@ function pathSegmentGrammar(allowMatrixParameters: boolean): Grammar {
       if (state === PERCENT) return firstHex(char);
       if (state >= HEX) return isPlainEscape(state - HEX, char) ? PLAIN : -1;
       if (char === '%') return PERCENT;
-      if (char === ';' && (state === DOT || state === DOTS)) return -1;
+      if (char === ';' && (state === START || state === DOT || state === DOTS)) return -1;
       return afterDots(state, char);
     },
     accepts: isWhole,
