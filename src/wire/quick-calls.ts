@@ -19,8 +19,11 @@ export interface QuickMethod {
 
 /** Of one request; a larger one is reset with ENHANCE_YOUR_CALM, which clients take for RESOURCE_EXHAUSTED. */
 const MAX_REQUEST_BYTES = 16_384;
+/** Of one request: a proxy's have some 16 KiB, and each costs some microseconds however small it is. */
+const MAX_CHUNKS = 1_024;
 /** A flag for compression and four octets of length. */
 const PREFIX_BYTES = 5;
+const NOTHING = Buffer.alloc(0);
 const HEADERS: OutgoingHttpHeaders = {
   ':status': 200,
   'content-type': 'application/grpc+proto',
@@ -138,7 +141,8 @@ class QuickExchange {
   readonly #method: QuickMethod;
   readonly #maxRequestBytes: number;
   readonly #onComplete: (exchange: QuickExchange) => void;
-  #body: Buffer | undefined;
+  #chunks: Buffer[] = [];
+  #bytes = 0;
   #hasEnded = false;
   #call: QuickCall | undefined;
 
@@ -169,9 +173,11 @@ class QuickExchange {
 
   #take(chunk: Buffer): void {
     if (this.#hasEnded) return;
-    this.#body = this.#body === undefined ? chunk : Buffer.concat([this.#body, chunk]);
-    if (this.#body.length <= this.#maxRequestBytes + PREFIX_BYTES) return;
-    this.#body = undefined;
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    const isTooLarge = this.#bytes > this.#maxRequestBytes + PREFIX_BYTES;
+    if (!isTooLarge && this.#chunks.length <= MAX_CHUNKS) return;
+    this.#chunks = [];
     this.#hasEnded = true;
     this.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
@@ -188,7 +194,7 @@ class QuickExchange {
     const { requestDeserialize, handler } = this.#method;
     let request: unknown;
     try {
-      request = requestDeserialize(messageOf(this.#body));
+      request = requestDeserialize(messageOf(this.#chunks));
     } catch {
       return this.#fail(status.INTERNAL, 'Error deserializing request');
     }
@@ -226,9 +232,11 @@ class QuickExchange {
 }
 
 /** The one message of a request. @throws Error when it is not one, whole and not compressed */
-function messageOf(body: Buffer | undefined): Buffer {
-  const length = body !== undefined && body.length >= PREFIX_BYTES ? body.readUInt32BE(1) : -1;
-  if (body === undefined || body[0] !== 0 || body.length !== PREFIX_BYTES + length) {
+function messageOf(chunks: readonly Buffer[]): Buffer {
+  const [first = NOTHING, ...others] = chunks;
+  const body = others.length === 0 ? first : Buffer.concat(chunks);
+  const length = body.length >= PREFIX_BYTES ? body.readUInt32BE(1) : -1;
+  if (body[0] !== 0 || body.length !== PREFIX_BYTES + length) {
     throw new Error('the request is not one message');
   }
   return body.subarray(PREFIX_BYTES);

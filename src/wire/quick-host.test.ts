@@ -13,7 +13,7 @@ async function serve() {
   const turn = (bytes: Buffer) => Buffer.from(bytes.toReversed());
   const host = new QuickHost({
     methods: new Map([[PATH, turn]]),
-    maxRequestBytes: 1_000,
+    maxRequestBytes: 2_000,
     calls: { maxCalls: 2_000, maxCallsPerOwner: 1_500, ownerOf: (peer) => peer },
     clock,
   });
@@ -56,10 +56,38 @@ describe('methods of bytes', () => {
     expect(await call(client, Buffer.from('x'), '/a.B/Other')).toMatchObject({
       code: status.UNIMPLEMENTED,
     });
-    expect(await call(client, Buffer.alloc(1_001))).toMatchObject({
+    expect(await call(client, Buffer.alloc(2_001))).toMatchObject({
       code: status.RESOURCE_EXHAUSTED,
     });
-    expect(await call(client, Buffer.alloc(1_000))).toHaveLength(1_000);
+    expect(await call(client, Buffer.alloc(2_000))).toHaveLength(2_000);
+  });
+
+  it('take a request in pieces, and not in thousands of them', async () => {
+    const { port } = await serve();
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    onTestFinished(() => session.destroy());
+    const send = async (octets: Iterable<number>) => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': PATH,
+        'content-type': 'application/grpc',
+      });
+      stream.on('error', () => {});
+      const closed = new Promise((resolve) => stream.on('close', resolve));
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+      for (const octet of octets) {
+        if (stream.destroyed) break;
+        await new Promise((resolve) => stream.write(Buffer.from([octet]), resolve));
+      }
+      stream.end();
+      await closed;
+      return { reset: stream.rstCode, answer: Buffer.concat(chunks) };
+    };
+    const few = [0, 0, 0, 0, 3, 1, 2, 3];
+    expect((await send(few)).answer).toEqual(Buffer.from([0, 0, 0, 0, 3, 3, 2, 1]));
+    const { reset } = await send(new Uint8Array(1_500));
+    expect(reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
 
   it('stay on a connection whose calls are given up by the thousand', async () => {
