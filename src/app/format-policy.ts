@@ -1,8 +1,8 @@
 import { canonicalText } from '../authz/index.ts';
 import { yaml } from '../ops/index.ts';
+import { readPolicy } from '../policies/texts/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { layOut } from './policy-layout.ts';
-import { parsePolicy } from './policy-text.ts';
 
 /** What is written differently after so many times never settles. */
 const MAX_ROUNDS = 4;
@@ -13,10 +13,11 @@ const MAX_ROUNDS = 4;
  * @throws TrustplaneError ERR_POLICY, ERR_YAML, ERR_CONFIG
  */
 export function formatPolicy(file: string, bytes: Uint8Array): string {
-  const before = parsePolicy(file, bytes);
+  const before = readPolicy({ name: file, bytes });
   const source = new TextDecoder().decode(bytes).replaceAll('\r\n', '\n');
   const text = settle(source);
-  const after = text === undefined ? undefined : parsePolicy(file, Buffer.from(text));
+  const after =
+    text === undefined ? undefined : readPolicy({ name: file, bytes: Buffer.from(text) });
   if (
     text === undefined ||
     after === undefined ||

@@ -1,7 +1,11 @@
-import { assertionLines } from '../authz/analysis/index.ts';
 import { compilePlan, type Plan } from '../authz/index.ts';
+import {
+  digestOf,
+  findSharedMistakes,
+  type ReadPolicy,
+  readPolicy,
+} from '../policies/texts/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
-import { digestOf, type LoadedPolicy, parsePolicy } from './policy-text.ts';
 
 /** A policy that has not been read. */
 export interface PolicyText {
@@ -11,7 +15,7 @@ export interface PolicyText {
 }
 
 export interface LoadedPolicies {
-  readonly policies: readonly LoadedPolicy[];
+  readonly policies: readonly ReadPolicy[];
   readonly plan: Plan;
 }
 
@@ -21,31 +25,16 @@ export interface LoadedPolicies {
  */
 export async function loadPolicies(texts: readonly PolicyText[]): Promise<LoadedPolicies> {
   const complaints: string[] = [];
-  const policies: LoadedPolicy[] = [];
-  for (const { file, read } of texts) {
+  const policies: ReadPolicy[] = [];
+  for (const text of texts) {
     try {
-      policies.push(parsePolicy(file, await read()));
+      policies.push(readPolicy({ name: text.file, bytes: await text.read() }));
     } catch (error) {
       complaints.push(messageOf(error));
     }
   }
-  complaints.push(...findSharedNames(policies));
-  if (complaints.length === 0) complaints.push(...assertionLines(policies));
+  complaints.push(...findSharedMistakes(policies, complaints.length === 0));
   if (complaints.length > 0) throw new TrustplaneError('ERR_POLICY', complaints.join('\n'));
   const checked = policies.map(({ policy }) => policy);
   return { policies, plan: compilePlan(checked, digestOf(checked)) };
-}
-
-function findSharedNames(policies: readonly LoadedPolicy[]): string[] {
-  const first = new Map<string, string>();
-  return policies.flatMap(({ policy: { metadata }, document }) => {
-    const other = first.get(metadata.name);
-    first.set(metadata.name, other ?? document.file);
-    if (other === undefined) return [];
-    const { line, column } = document.position(['metadata', 'name']);
-    const place = `${document.file}:${line}:${column}`;
-    return [
-      `${place}: metadata.name: "${metadata.name}" is the name of the policy in ${other} too`,
-    ];
-  });
 }

@@ -1,6 +1,9 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readFileBounded } from '../ops/index.ts';
 import { messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
+
+const MAX_POLICY_BYTES = 1_048_576;
 
 /** The policy files of a directory as they are at one moment. */
 export interface PolicyFiles {
@@ -34,6 +37,14 @@ export async function findNamedPolicyFiles(names: readonly string[]): Promise<re
     return facts?.isDirectory() === true ? await listPolicyFiles(name) : [name];
   });
   return (await Promise.all(found)).flat();
+}
+
+/** @throws TrustplaneError ERR_POLICY, ERR_FILE_READ, ERR_FILE_TOO_LARGE */
+export async function readPolicyBytes(file: string): Promise<Uint8Array> {
+  const bytes = await readFileBounded(file, MAX_POLICY_BYTES);
+  if (bytes === undefined)
+    throw new TrustplaneError('ERR_POLICY', `${file}: there is no such file`);
+  return bytes;
 }
 
 async function listPolicyFiles(directory: string): Promise<readonly string[]> {

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { assertionLines } from '../authz/analysis/index.ts';
 import { packPlan, packPolicy, unpackPolicy } from '../authz/index.ts';
 import type { LocatedYaml } from '../ops/index.ts';
+import { digestOf, findSharedNames, readPolicy } from '../policies/texts/index.ts';
 import { messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
+import { readPolicyBytes } from './policy-files.ts';
 import type { PolicySet, PolicySources } from './policy-source.ts';
-import { digestOf, parsePolicy, readPolicyBytes } from './policy-text.ts';
 
 const MAX_COMPLAINTS = 100;
 
@@ -73,7 +74,7 @@ export class PolicyLoader {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const known = this.#known.get(file);
     if (known?.sha256 === sha256) return known;
-    const { policy, document } = parsePolicy(file, bytes);
+    const { policy, document } = readPolicy({ name: file, bytes });
     const { line, column } = document.position(['metadata', 'name']);
     const { name } = policy.metadata;
     const packed = packPolicy({ ...policy, tests: undefined });
@@ -85,7 +86,7 @@ export class PolicyLoader {
 function placedPolicy({ file, bytes, packed }: Checked) {
   let document: LocatedYaml | undefined;
   const position: LocatedYaml['position'] = (path) => {
-    document ??= parsePolicy(file, bytes).document;
+    document ??= readPolicy({ name: file, bytes }).document;
     return document.position(path);
   };
   return { policy: unpackPolicy(packed), document: { file, position } };
@@ -122,14 +123,4 @@ function tooManyBytes({ file }: Source): TrustplaneError {
     'ERR_POLICY',
     `${file}: with it the policies have over ${policyTextLimits.bytes} bytes, the most that are read`,
   );
-}
-
-function findSharedNames(checked: readonly KnownPolicy[]): string[] {
-  const first = new Map<string, string>();
-  return checked.flatMap(({ name, place }) => {
-    const other = first.get(name);
-    first.set(name, other ?? place);
-    if (other === undefined) return [];
-    return [`${place}: metadata.name: "${name}" is the name of the policy at ${other} too`];
-  });
 }

@@ -21,8 +21,7 @@ export async function findNamedTexts(
   names: readonly string[],
   mayBeNone = false,
 ): Promise<readonly PolicyText[]> {
-  const { findNamedPolicyFiles } = await import('../app/policy-files.ts');
-  const { readPolicyBytes } = await import('../app/policy-text.ts');
+  const { findNamedPolicyFiles, readPolicyBytes } = await import('../app/policy-files.ts');
   const files = await findNamedPolicyFiles(names);
   if (files.length > 0 || mayBeNone)
     return files.map((file) =>

@@ -107,7 +107,7 @@ it('refuses two policies of one name, and a file that is not there', async () =>
   const { code, err } = await policy('check', payments, payments, '/nowhere.yaml');
   expect(code).toBe(2);
   expect(err).toContain('/nowhere.yaml: there is no such file');
-  expect(err).toContain(`is the name of the policy in ${payments} too`);
+  expect(err).toContain(`is the name of the policy at ${payments}:6:19 too`);
 });
 
 it('says which test came out otherwise, and how', async () => {

@@ -1,6 +1,6 @@
 import { type ChangeKind, diffPolicies } from '../authz/analysis/index.ts';
 import { messageOf, type PolicyFile } from '../spiffe/index.ts';
-import { readPolicy } from './read-policy-file.ts';
+import { readPolicy } from './texts/index.ts';
 
 type Files = readonly Pick<PolicyFile, 'name' | 'bytes'>[];
 

@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
-import { assertionLines } from '../authz/analysis/index.ts';
-import { canonicalText, compilePlan, runTests } from '../authz/index.ts';
+import { compilePlan, runTests } from '../authz/index.ts';
 import { messageOf, type PolicyFile } from '../spiffe/index.ts';
-import { type ReadPolicy, readPolicy } from './read-policy-file.ts';
+import { digestOf, findSharedMistakes, type ReadPolicy, readPolicy } from './texts/index.ts';
 
 /** What a set of policy files comes to. */
 export interface PolicyCheck {
@@ -35,8 +33,7 @@ export function checkPolicyFiles(
       complaints.push(...messageOf(error).split('\n'));
     }
   }
-  complaints.push(...findSharedNames(read));
-  if (complaints.length === 0) complaints.push(...assertionLines(read));
+  complaints.push(...findSharedMistakes(read, complaints.length === 0));
   const counts = {
     policies: read.length,
     rules: read.reduce((sum, { policy }) => sum + policy.rules.length, 0),
@@ -45,7 +42,7 @@ export function checkPolicyFiles(
   if (complaints.length > 0)
     return { digest: '', ...counts, complaints: bounded(complaints), failedTests: [] };
   const policies = read.map(({ policy }) => policy);
-  const digest = createHash('sha256').update(canonicalText(policies)).digest('hex');
+  const digest = digestOf(policies);
   const plan = compilePlan(policies, digest);
   const failedTests = read.flatMap(({ policy, document }) =>
     runTests(plan, policy, now).map(({ index, message }) => {
@@ -61,18 +58,4 @@ function bounded(lines: readonly string[]): readonly string[] {
   const some = lines.slice(0, MAX_LINES).map((line) => line.slice(0, MAX_CHARS));
   const more = lines.length - some.length;
   return more === 0 ? some : [...some, `and ${more} more`];
-}
-
-function findSharedNames(read: readonly ReadPolicy[]): string[] {
-  const first = new Map<string, string>();
-  return read.flatMap(({ policy: { metadata }, document }) => {
-    const other = first.get(metadata.name);
-    first.set(metadata.name, other ?? document.file);
-    if (other === undefined) return [];
-    const { line, column } = document.position(['metadata', 'name']);
-    const place = `${document.file}:${line}:${column}`;
-    return [
-      `${place}: metadata.name: "${metadata.name}" is the name of the policy in ${other} too`,
-    ];
-  });
 }

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { Document, isCollection, isMap, isScalar, visit } from 'yaml';
 import { formatPolicy } from '../../src/app/format-policy.ts';
-import { parsePolicy } from '../../src/app/policy-text.ts';
 import { canonicalText } from '../../src/authz/index.ts';
+import { readPolicy } from '../../src/policies/texts/index.ts';
 
 const WEB = 'spiffe://prod.example/ns/shop/sa/web';
 const some = <T>(...values: readonly T[]) => fc.constantFrom(...values);
@@ -78,7 +78,7 @@ it('formats every policy, with its meaning and all of its comments, once and for
       const formatted = formatPolicy('p.yaml', Buffer.from(text));
       expect(formatPolicy('p.yaml', Buffer.from(formatted))).toBe(formatted);
       const [before, after] = [text, formatted].map((one) =>
-        canonicalText([parsePolicy('p.yaml', Buffer.from(one)).policy]),
+        canonicalText([readPolicy({ name: 'p.yaml', bytes: Buffer.from(one) }).policy]),
       );
       expect(after).toBe(before);
       const notes = (one: string) => new Set(one.match(/# note \d+ /gu));

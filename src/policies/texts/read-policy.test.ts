@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { parsePolicy } from './policy-text.ts';
+import { readPolicy } from './read-policy.ts';
 
 const head =
   'apiVersion: trustplane/v1\nkind: Policy\nmetadata: { name: p }\nservice: spiffe://a/b\n';
 const rules = 'rules: [{ id: a, from: anyone, allow: [/a] }]\n';
-const parse = (text: string) => parsePolicy('p.yaml', Buffer.from(text));
+const parse = (text: string) => readPolicy({ name: 'p.yaml', bytes: Buffer.from(text) });
 const ruleWith = (field: string) => `${head}rules: [{ from: anyone, allow: [/a], ${field} }]\n`;
 
 describe('a policy is read strictly', () => {
@@ -48,7 +48,8 @@ describe('a policy is read strictly', () => {
     expect(() => parse(bomb)).toThrow('p.yaml:2:8: aliases');
     expect(() => parse('['.repeat(1_000_000))).toThrow('p.yaml:1:101: is nested too deeply');
     expect(() => parse(`#${'x'.repeat(1_048_576)}`)).toThrow('at most 1048576 are read');
-    expect(() => parsePolicy('p.yaml', Buffer.from([0x61, 0xff]))).toThrow('p.yaml: is not UTF-8');
+    const latin = { name: 'p.yaml', bytes: Buffer.from([0x61, 0xff]) };
+    expect(() => readPolicy(latin)).toThrow('p.yaml: is not UTF-8');
   });
 });
 

@@ -1,6 +1,6 @@
-import { type Policy, policySchema } from '../authz/index.ts';
-import { checkDocument, type LocatedYaml, parseStrictYaml } from '../ops/index.ts';
-import { type PolicyFile, TrustplaneError } from '../spiffe/index.ts';
+import { type Policy, policySchema } from '../../authz/index.ts';
+import { checkDocument, type LocatedYaml, parseStrictYaml } from '../../ops/index.ts';
+import { type PolicyFile, TrustplaneError } from '../../spiffe/index.ts';
 
 /** A policy and where it stands. */
 export interface ReadPolicy {
