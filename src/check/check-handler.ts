@@ -5,7 +5,7 @@ import {
   decideEither,
   failedDecision,
   type Plan,
-} from '../authz/index.ts';
+} from '../authz/deciding.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import type { Assertion, AssertionSigner } from './assertion-signer.ts';
