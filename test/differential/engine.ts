@@ -1,16 +1,33 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { compilePlan, type Plan, policySchema } from '../../src/authz/index.ts';
+import { AssertionSigner } from '../../src/check/assertion-signer.ts';
 import { CallerReader, CheckHandler, type CheckRecord } from '../../src/check/index.ts';
 import { writeField, writeNumber } from '../../src/check/proto-writer.ts';
 import { encodePem } from '../../src/spiffe/index.ts';
 import { FakeClock } from '../fakes/fake-clock.ts';
-import type { CertificateShapes } from './certificate-shapes.ts';
+import { type Answer, readAnswer } from './answer.ts';
+import { audience, type CertificateShapes } from './certificate-shapes.ts';
 import type { PolicyDocument } from './policy-document.ts';
+import { gateway } from './random-policies.ts';
 import type { Asked } from './random-questions.ts';
+
+/** What a handler did. */
+export interface Judged {
+  readonly decision: CheckRecord['decision'];
+  readonly answer: Answer;
+}
+
+/** Which tokens, and whose word, are believed. */
+export const callerOptions = {
+  jwtSvid: { header: 'authorization', audiences: [audience] },
+  xfcc: { trustedHops: 1, proxies: [gateway] },
+} as const;
 
 /** What is judged: the engine behind the handler of CheckRequests. */
 export class Engine {
   readonly handler: CheckHandler;
   readonly #certificates: ReadonlyMap<string, string>;
+  readonly #tokens: ReadonlyMap<string, string>;
   #plan: Plan | undefined;
   #record: CheckRecord | undefined;
 
@@ -23,14 +40,17 @@ export class Engine {
         encodeURIComponent(encodePem('CERTIFICATE', der)),
       ]),
     );
+    this.#tokens = shapes.tokens;
     this.handler = new CheckHandler({
       plan: () => this.#plan,
       callers: new CallerReader({
         trust: () => shapes.trust.current(),
-        findRevocation: () => undefined,
+        findRevocation: (subject) => shapes.revocations.find(subject),
         needsCertificate,
+        ...callerOptions,
         clock,
       }),
+      assertions: createSigner(clock),
       claims: { namespace: 'envoy.filters.http.jwt_authn', key: 'jwt_payload' },
       onDecision: (record) => {
         this.#record = record;
@@ -48,13 +68,15 @@ export class Engine {
     this.#plan = compilePlan(policies, 'digest');
   }
 
-  ask(asked: Asked): CheckRecord['decision'] {
-    this.handler.check(this.#encode(asked));
+  ask(asked: Asked): Judged {
+    const answer = readAnswer(this.handler.check(this.#encode(asked)));
     if (this.#record === undefined) throw new Error('there was no decision');
-    return this.#record.decision;
+    return { decision: this.#record.decision, answer };
   }
 
-  #encode({ as, service, http, sourceIp, destinationIp, port, claims }: Asked): Buffer {
+  #encode(asked: Asked): Buffer {
+    const { as, service, http, sourceIp, destinationIp, port, claims, shows } = asked;
+    const token = shows === undefined ? undefined : this.#tokens.get(shows);
     const certificate = this.#certificates.get(as);
     const peer = (ip: string, number: number, more: readonly Buffer[]) => [
       writeField(1, [writeField(1, [writeField(2, ip), writeNumber(3, number)])]),
@@ -70,25 +92,53 @@ export class Engine {
         2,
         peer(destinationIp, port, service.id === undefined ? [] : [writeField(4, service.id)]),
       ),
-      ...(http === undefined ? [] : [writeField(4, [writeField(2, encodeHttp(http))])]),
-      ...(service.extension === undefined
-        ? []
-        : [writeField(10, entry('trustplane.policy', writeField(2, service.extension)))]),
+      ...(http === undefined ? [] : [writeField(4, [writeField(2, encodeHttp(http, token))])]),
+      ...extensionsOf(service, http),
       ...(claims === undefined ? [] : [writeField(11, metadata(claims))]),
     ];
     return writeField(1, attributes);
   }
 }
 
-function encodeHttp({ method, target, host, lines }: NonNullable<Asked['http']>): Buffer[] {
+function createSigner(clock: FakeClock): AssertionSigner {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const signer = new AssertionSigner({
+    issuer: 'differential',
+    ttlSeconds: 60,
+    clock,
+    randomBytes: (count) => new Uint8Array(count),
+  });
+  signer.use({
+    keyId: 'k',
+    privateKey: new Uint8Array(privateKey.export({ type: 'pkcs8', format: 'der' })),
+  });
+  return signer;
+}
+
+function encodeHttp(http: NonNullable<Asked['http']>, token: string | undefined): Buffer[] {
+  const { method, target, host, lines, body } = http;
   const header = ([name, value]: readonly [string, string]): Buffer =>
     writeField(1, [writeField(1, name), writeField(3, value)]);
   return [
     writeField(2, method),
     writeField(4, target),
     writeField(5, host),
-    writeField(13, lines.map(header)),
+    ...(body === undefined || body.came === 0 ? [] : [writeNumber(9, body.came)]),
+    writeField(13, [
+      ...lines.map(header),
+      ...(token === undefined ? [] : [header(['authorization', `Bearer ${token}`])]),
+    ]),
   ];
+}
+
+/** What the route says. */
+function extensionsOf({ extension }: Asked['service'], http: Asked['http']): Buffer[] {
+  const isAwaited = http?.body?.isAwaited === true;
+  const said = [
+    ...(extension === undefined ? [] : [['trustplane.policy', extension] as const]),
+    ...(isAwaited ? [['trustplane.body', 'buffered'] as const] : []),
+  ];
+  return said.map(([key, value]) => writeField(10, entry(key, writeField(2, value))));
 }
 
 function metadata(claims: Readonly<Record<string, unknown>>): Buffer[] {

@@ -1,15 +1,30 @@
-import type { OperationDocument, PolicyDocument, RuleDocument, Texts } from './policy-document.ts';
+import { BlockList, isIP, isIPv4 } from 'node:net';
+import type {
+  Credential,
+  OperationDocument,
+  PolicyDocument,
+  RuleDocument,
+  Texts,
+} from './policy-document.ts';
+
+/** Somebody who shows an SVID, or why nobody is taken for one. */
+export type Shown = { readonly id: string } | 'bad_svid' | 'unknown_trust_domain' | 'revoked';
 
 /** What is asked, as somebody sees it who watches the wire. */
 export interface Question {
   readonly service: { readonly id?: string; readonly extension?: string };
-  readonly caller: { readonly id: string } | 'nobody' | 'bad_svid' | 'unknown_trust_domain';
+  /** By a certificate, or by whoever is believed to have seen it. */
+  readonly caller: Shown | 'nobody';
+  /** By a token in a header. */
+  readonly token?: Shown;
   /** Undefined: a connection. */
   readonly http?: {
     readonly method: string;
     readonly target: string;
     readonly host: string;
     readonly lines: readonly (readonly [name: string, value: string])[];
+    /** Octets of a body that came so far, and whether the route says that its proxy waits for them. */
+    readonly body?: { readonly came: number; readonly isAwaited: boolean };
   };
   readonly sourceIp: string;
   readonly destinationIp: string;
@@ -18,20 +33,37 @@ export interface Question {
   readonly now: number;
 }
 
-export interface Verdict {
+/** What a decision comes to. */
+interface Conclusion {
   readonly reason: string;
   /** policy/rule, where a rule decided. */
   readonly rule?: string;
   /** Headers that some policy of the service maps: with a value, or none. */
-  readonly owned: ReadonlyMap<string, string | undefined>;
+  readonly owned: Owned;
+}
+
+type Owned = ReadonlyMap<string, string | undefined>;
+
+export interface Verdict extends Conclusion {
+  /** What a caller is told that is denied. */
+  readonly told: { readonly status: number; readonly hasBody: boolean };
   /** policy/rule, sorted. */
   readonly observed: readonly string[];
+  /** As if every stage were enforced; undefined: no rule of a policy that is tried matched. */
+  readonly shadow?: Conclusion;
+  readonly isLogged: boolean;
+}
+
+interface Identity {
+  readonly id: string | undefined;
+  readonly credential: Credential;
 }
 
 interface Match {
   readonly policy: PolicyDocument;
   readonly rule: RuleDocument;
   readonly name: string;
+  readonly as: Identity;
   /** What captures stand for, in each way that the rule matches. */
   readonly captured: readonly Readonly<Record<string, string>>[];
 }
@@ -40,6 +72,9 @@ interface Match {
 const CHARACTER = '[^/\\n]';
 const ANYTHING = '[^\\n]*';
 const SOMETHING = '[^\\n]+';
+/** No value of a header has a line end: before the ID that is asserted, and what cannot be written. */
+export const ASSERTED = '\nassertion of ';
+const UNFIT = '\n';
 
 /**
  * The reference of policies (docs/reference/policy.md) a second time: each rule becomes regular
@@ -53,45 +88,100 @@ export function evaluate(
 ): Verdict {
   const policies = documents.filter(({ service }) => isFor(service, question));
   const names = policies.flatMap(({ rules }) => rules.flatMap(({ map = {} }) => Object.keys(map)));
-  const none = new Map(names.map((name) => [name, undefined]));
-  const denied = (reason: string, rule?: string, observed: readonly string[] = []): Verdict => ({
-    reason,
-    ...(rule !== undefined && { rule }),
+  const none: Owned = new Map(names.map((name) => [name, undefined]));
+  const verdictOf = (
+    conclusion: Pick<Conclusion, 'reason'> & Partial<Conclusion>,
+    more: Partial<Verdict> = {},
+  ): Verdict => ({
     owned: none,
-    observed,
+    observed: [],
+    isLogged: false,
+    ...conclusion,
+    told: toldBy(policies, conclusion.reason),
+    ...more,
   });
-  if (policies.length === 0) return denied('policy_missing');
-  const { caller, http } = question;
-  if (caller === 'bad_svid' || caller === 'unknown_trust_domain') return denied(caller);
-  const takesMatrix = policies.every(({ request }) => request?.path.matrixParameters === 'allow');
-  if (http !== undefined && isAmbiguous(http.target.replace(/\?.*$/su, ''), takesMatrix))
-    return denied('non_canonical_path');
-  if (http !== undefined && isAmbiguousHost(http.host)) return denied('non_canonical_host');
+  const early = refusalOf(policies, question);
+  if (early !== undefined) return verdictOf({ reason: early });
   const matches = policies
-    .flatMap((policy) => policy.rules.map((rule) => match(policy, rule, question)))
-    .filter((found) => found !== undefined)
+    .flatMap((policy) => policy.rules.flatMap((rule) => matchesOf(policy, rule, question)))
     .sort(
       (a, b) =>
         order(a.policy.metadata.name, b.policy.metadata.name) || order(a.rule.id, b.rule.id),
     );
-  const isEnforced = ({ policy: { mode } }: Match): boolean => {
-    if (mode === undefined || mode.stage === 'enforce') return true;
-    if (mode.stage === 'observe' || typeof caller === 'string') return false;
-    return isInShare(caller.id, mode.percent ?? 0);
+  const isTried = ({ policy: { mode } }: Match): boolean =>
+    mode !== undefined && mode.stage !== 'enforce';
+  const isEnforced = (match: Match): boolean => {
+    const { mode } = match.policy;
+    if (!isTried(match)) return true;
+    if (mode?.stage === 'observe' || match.as.id === undefined) return false;
+    return isInShare(match.as.id, mode?.percent ?? 0);
   };
-  const observed = matches
-    .filter((found) => !isEnforced(found))
-    .map(({ name }) => name)
-    .sort();
-  const enforced = matches.filter(isEnforced);
-  const denying = enforced.find(({ rule }) => rule.deny !== undefined);
-  if (denying !== undefined) return denied('denied_by_rule', denying.name, observed);
-  const [allowing] = enforced;
-  if (allowing === undefined)
-    return denied(caller === 'nobody' ? 'unauthenticated' : 'no_rule_matched', undefined, observed);
-  const owned = mapped(enforced, question, names);
-  if (owned === undefined) return denied('mapping_conflict', allowing.name, observed);
-  return { reason: 'allowed_by_rule', rule: allowing.name, owned, observed };
+  const hidden = matches.filter((found) => !isEnforced(found)).map(({ name }) => name);
+  return verdictOf(conclude(matches.filter(isEnforced), question, names), {
+    observed: [...new Set(hidden)].sort(),
+    isLogged: matches.some(({ rule }) => rule.log === 'always'),
+    ...(matches.some(isTried) && { shadow: conclude(matches, question, names) }),
+  });
+}
+
+function conclude(
+  matches: readonly Match[],
+  question: Question,
+  names: readonly string[],
+): Conclusion {
+  const owned: Owned = new Map(names.map((name) => [name, undefined]));
+  const denying = matches.find(({ rule }) => rule.deny !== undefined);
+  if (denying !== undefined) return { reason: 'denied_by_rule', rule: denying.name, owned };
+  const [allowing] = matches;
+  if (allowing === undefined) {
+    const isNobody = identitiesOf(question).every(({ id }) => id === undefined);
+    return { reason: isNobody ? 'unauthenticated' : 'no_rule_matched', owned };
+  }
+  const written = mapped(matches, question, names);
+  if (written === undefined) return { reason: 'mapping_conflict', rule: allowing.name, owned };
+  return { reason: 'allowed_by_rule', rule: allowing.name, owned: written };
+}
+
+/** Why no rule is asked. */
+function refusalOf(policies: readonly PolicyDocument[], question: Question): string | undefined {
+  const { caller, token, http } = question;
+  if (policies.length === 0) return 'policy_missing';
+  const shown = caller === 'nobody' ? token : caller;
+  if (typeof shown === 'string') return shown;
+  if (http === undefined) return undefined;
+  const takesMatrix = policies.every(({ request }) => request?.path?.matrixParameters === 'allow');
+  if (isAmbiguous(http.target.replace(/\?.*$/su, ''), takesMatrix)) return 'non_canonical_path';
+  if (isAmbiguousHost(http.host)) return 'non_canonical_host';
+  const bounds = policies.flatMap(({ request }) => request?.body?.maxBytes ?? []);
+  return bounds.some((most) => !(bodyOf(http) <= most)) ? 'body_too_large' : undefined;
+}
+
+/** NaN: nobody knows. */
+function bodyOf({ method, lines, body }: NonNullable<Question['http']>): number {
+  const valuesOf = (wanted: string): readonly string[] =>
+    lines.flatMap(([name, value]) => (name.toLowerCase() === wanted ? [value] : []));
+  if (method === 'CONNECT' || valuesOf('upgrade').length > 0) return Number.NaN;
+  const [length] = valuesOf('content-length');
+  if (length !== undefined) return Number(length);
+  return body?.isAwaited === true && body.came === 0 ? 0 : Number.NaN;
+}
+
+function toldBy(policies: readonly PolicyDocument[], reason: string): Verdict['told'] {
+  const all = policies.flatMap(({ response }) => response?.deny ?? []);
+  const asked = [403, 401, 429, 503].find((one) => all.some(({ status }) => status === one));
+  return {
+    status: asked ?? (reason === 'unauthenticated' ? 401 : 403),
+    hasBody: all.every(({ body }) => body !== 'none'),
+  };
+}
+
+/** Whom rules see: whoever showed a certificate, a token, or both; else nobody. */
+function identitiesOf({ caller, token }: Question): readonly Identity[] {
+  const shown = [
+    ...(typeof caller === 'object' ? [{ ...caller, credential: 'x509-svid' as const }] : []),
+    ...(typeof token === 'object' ? [{ ...token, credential: 'jwt-svid' as const }] : []),
+  ];
+  return shown.length === 0 ? [{ id: undefined, credential: 'x509-svid' }] : shown;
 }
 
 function order(a: string, b: string): number {
@@ -130,22 +220,34 @@ function decodeByte(escape: string): string {
   return String.fromCharCode(Number.parseInt(escape.slice(1), 16));
 }
 
-function match(policy: PolicyDocument, rule: RuleDocument, question: Question): Match | undefined {
+function matchesOf(
+  policy: PolicyDocument,
+  rule: RuleDocument,
+  question: Question,
+): readonly Match[] {
   const isDeny = rule.deny !== undefined;
-  const callers = callerExpressions(policy, rule.from, question);
-  if (!isWhen(rule, question, isDeny)) return undefined;
-  const captured = (rule.allow ?? rule.deny ?? []).flatMap((operation) =>
-    callers.flatMap((caller) => matchOperation(operation, caller, question, isDeny)),
-  );
+  if (!isWhen(rule, question, isDeny)) return [];
   const name = `${policy.metadata.name}/${rule.id}`;
-  return captured.length === 0 ? undefined : { policy, rule, name, captured };
+  return identitiesOf(question).flatMap((as) => {
+    const callers = isTaken(rule, as.credential) ? callerExpressions(policy, rule.from, as) : [];
+    const captured = (rule.allow ?? rule.deny ?? []).flatMap((operation) =>
+      callers.flatMap((caller) => matchOperation(operation, caller, as, question, isDeny)),
+    );
+    return captured.length === 0 ? [] : [{ policy, rule, name, as, captured }];
+  });
+}
+
+function isTaken({ from, deny }: RuleDocument, credential: Credential): boolean {
+  if (from === 'anyone') return true;
+  const { credentials } = typeof from === 'object' && 'ids' in from ? from : {};
+  return credentials?.includes(credential) ?? (deny !== undefined || credential === 'x509-svid');
 }
 
 /** None when nobody of `from` can be the caller. */
 function callerExpressions(
   { sets = {} }: PolicyDocument,
   from: RuleDocument['from'],
-  { caller }: Question,
+  { id: caller }: Identity,
 ): readonly string[] {
   if (from === 'anyone') return [ANYTHING];
   if (from === 'authenticated') return [SOMETHING];
@@ -153,7 +255,7 @@ function callerExpressions(
   const spelled = (list: readonly string[]): readonly string[] =>
     list.flatMap((id) => (id.startsWith('$') ? (sets[id.slice(1)] ?? []) : [id]));
   const excluded = spelled(except).some(
-    (id) => typeof caller === 'object' && compiled(idExpression(id)).test(caller.id),
+    (id) => caller !== undefined && compiled(idExpression(id)).test(caller),
   );
   return excluded ? [] : spelled(ids).map((id) => idExpression(id));
 }
@@ -184,13 +286,13 @@ function linked(expression: string): RegExp {
 function matchOperation(
   operation: OperationDocument,
   caller: string,
+  { id = '' }: Identity,
   question: Question,
   isDeny: boolean,
 ): readonly Readonly<Record<string, string>>[] {
   const { http, port } = question;
   const { methods, paths, hosts, port: ports, query, grpc } = spelledOut(operation);
   if (ports !== undefined && ![ports].flat().includes(port)) return [];
-  const id = typeof question.caller === 'object' ? question.caller.id : '';
   const needsHttp = [methods, paths, hosts, query, grpc].some((field) => field !== undefined);
   if (http === undefined) {
     return needsHttp ? [] : found(linked(`${caller}\\n\\n`), `${id}\n\n`);
@@ -227,8 +329,7 @@ function spelledOut(operation: OperationDocument): Exclude<OperationDocument, st
 function isGrpc({ lines }: NonNullable<Question['http']>): boolean {
   const types = lines.filter(([name]) => name.toLowerCase() === 'content-type');
   return (
-    types.length > 0 &&
-    types.every(([, value]) => /^application\/grpc(?:[+;].*)?$/u.test(value))
+    types.length > 0 && types.every(([, value]) => /^application\/grpc(?:$|[+; ])/iu.test(value))
   );
 }
 
@@ -296,15 +397,29 @@ function isClaim(value: unknown, wanted: Texts | { readonly contains: Texts }): 
   return typeof value === 'string' && isText(value, wanted);
 }
 
-/** IPv4 alone. */
-function isInRange(address: string, range: string): boolean {
-  const bits = (text: string): string =>
-    text
-      .split('.')
-      .map((part) => Number(part).toString(2).padStart(8, '0'))
-      .join('');
-  const [base = '', length = '32'] = range.split('/');
-  return bits(address).slice(0, Number(length)) === bits(base).slice(0, Number(length));
+function isInRange(written: string, range: string): boolean {
+  const [base = '', length] = range.split('/');
+  if (isIP(written.replace(/%.*$/su, '')) === 0) return false;
+  const address = plainAddress(written);
+  const families = [address, plainAddress(base)].map((one) => (isIPv4(one) ? 'ipv4' : 'ipv6'));
+  const [family = 'ipv4', other] = families;
+  if (family !== other) return false;
+  const list = new BlockList();
+  list.addSubnet(plainAddress(base), Number(length ?? (family === 'ipv4' ? 32 : 128)), family);
+  return list.check(address, family);
+}
+
+/** Without the zone; IPv4 in IPv6 as IPv4. */
+function plainAddress(written: string): string {
+  const [address = ''] = written.split('%');
+  if (isIPv4(address)) return address;
+  const short = new URL(`http://[${address}]/`).hostname;
+  const [, ...groups] = /^\[::ffff:([0-9a-f]+):([0-9a-f]+)\]$/u.exec(short) ?? [];
+  const parts = groups.flatMap((group) => {
+    const both = Number.parseInt(group, 16);
+    return [Math.floor(both / 256), both % 256];
+  });
+  return parts.length === 4 ? parts.join('.') : address;
 }
 
 function escaped(text: string): string {
@@ -352,43 +467,48 @@ function mapped(
   matches: readonly Match[],
   question: Question,
   names: readonly string[],
-): ReadonlyMap<string, string | undefined> | undefined {
+): Owned | undefined {
   const owned = new Map<string, string | undefined>();
   for (const name of names) {
     const values = new Set(
-      matches.flatMap(({ rule, captured }) => {
+      matches.flatMap(({ rule, as, captured }) => {
         const wanted = rule.map?.[name];
         return wanted === undefined
           ? []
-          : captured.map((groups) => valueOf(wanted, groups, question));
+          : captured.map((groups) => valueOf(wanted, groups, as, question));
       }),
     );
     values.delete(undefined);
     const [value] = values;
-    if (values.size > 1) return undefined;
-    if (value !== undefined && !isHeaderValue(value)) return undefined;
-    owned.set(
-      name,
-      value?.replaceAll(/[^ -$&-~]/gu, (one) => encodeURIComponent(one)),
-    );
+    if (values.size > 1 || value === UNFIT) return undefined;
+    owned.set(name, value);
   }
+  const asserted = [...owned].filter(([, value]) => value?.startsWith(ASSERTED));
+  if (new Set(asserted.map(([, value]) => value)).size > 1) return undefined;
+  // Nobody is asserted by nothing.
+  for (const [name, value] of asserted) if (value === ASSERTED) owned.set(name, undefined);
   return owned;
 }
 
-function isHeaderValue(value: string): boolean {
-  const isPlain = value.split('').every((one) => one >= ' ' && one !== '\x7f' && one !== ',');
-  return isPlain && value.trim() === value;
+/** A value as it is written; `UNFIT`: it cannot be. */
+function headerValue(value: string): string {
+  const isPlain = value !== '' && !/[\p{Cc},]/u.test(value) && value.trim() === value;
+  return isPlain ? value.replaceAll(/[^ -$&-~]/gu, (one) => encodeURIComponent(one)) : UNFIT;
 }
 
 function valueOf(
   wanted: string,
   groups: Readonly<Record<string, string>>,
-  { caller, claims }: Question,
+  { id }: Identity,
+  { claims }: Question,
 ): string | undefined {
-  if (wanted === 'source.id') return typeof caller === 'object' ? caller.id : undefined;
-  if (wanted.startsWith('jwt.')) {
-    const claim = claims?.[wanted.slice(4)];
-    return typeof claim === 'string' ? claim : undefined;
-  }
-  return wanted.replaceAll(/\{(\w+)\}/gu, (_, name: string) => groups[name] ?? '');
+  if (wanted === 'source.id') return id;
+  if (wanted === 'assertion') return `${ASSERTED}${id ?? ''}`;
+  if (!wanted.startsWith('jwt.'))
+    return headerValue(wanted.replaceAll(/\{(\w+)\}/gu, (_, name: string) => groups[name] ?? ''));
+  const claim = claims?.[wanted.slice(4)];
+  if (typeof claim === 'string') return headerValue(claim);
+  if (!Array.isArray(claim) || claim.length === 0) return undefined;
+  const texts = claim.map((one: unknown) => (typeof one === 'string' ? headerValue(one) : UNFIT));
+  return texts.includes(UNFIT) ? UNFIT : texts.join(',');
 }

@@ -2,13 +2,14 @@ import { expect, it } from 'vitest';
 import { testNow } from '../fakes/test-certificates.ts';
 import { makeCertificateShapes } from './certificate-shapes.ts';
 import { Engine } from './engine.ts';
+import { farSources } from './random-policies.ts';
 import { canaryShare, runDifferential } from './run-differential.ts';
 
 /** `SEED=7 CASE=12` asks one case again; `CASES` is how many there are. */
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 const CASES = Number(process.env['CASES'] ?? 100);
 const ONLY = process.env['CASE'];
-const world = { ports: [8443, 9443], now: testNow };
+const world = { ports: [8443, 9443], now: testNow, sources: farSources, destinations: farSources };
 
 it(`decides what an evaluator of other make decides, in ${CASES} policies (SEED=${SEED}, AUTHZ-6)`, async () => {
   const shapes = await makeCertificateShapes(testNow);

@@ -2,10 +2,11 @@
 import { testNow } from '../fakes/test-certificates.ts';
 import { makeCertificateShapes } from './certificate-shapes.ts';
 import { Engine } from './engine.ts';
+import { farSources } from './random-policies.ts';
 import { canaryShare, runDifferential } from './run-differential.ts';
 
 const [seed = '1', cases = '400'] = process.argv.slice(2);
-const world = { ports: [8443, 9443], now: testNow };
+const world = { ports: [8443, 9443], now: testNow, sources: farSources, destinations: farSources };
 const shapes = await makeCertificateShapes(testNow);
 
 /** Percentages and how many of 1,000 callers they are. */

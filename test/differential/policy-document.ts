@@ -3,7 +3,16 @@ export interface PolicyDocument {
   readonly metadata: { readonly name: string };
   readonly service: string | { readonly contextExtension: string };
   readonly mode?: { readonly stage: 'observe' | 'canary' | 'enforce'; readonly percent?: number };
-  readonly request?: { readonly path: { readonly matrixParameters: 'allow' | 'reject' } };
+  readonly request?: {
+    readonly path?: { readonly matrixParameters: 'allow' | 'reject' };
+    readonly body?: { readonly maxBytes: number };
+  };
+  readonly response?: {
+    readonly deny: {
+      readonly status?: 401 | 403 | 429 | 503;
+      readonly body?: 'problem+json' | 'none';
+    };
+  };
   readonly sets?: Readonly<Record<string, readonly string[]>>;
   readonly rules: readonly RuleDocument[];
 }
@@ -15,12 +24,16 @@ export interface RuleDocument {
   readonly deny?: readonly OperationDocument[];
   readonly when?: WhenDocument;
   readonly map?: Readonly<Record<string, string>>;
+  readonly log?: 'always' | 'sampled';
 }
+
+export type Credential = 'x509-svid' | 'jwt-svid';
 
 interface FromDocument {
   readonly ids: readonly string[];
   readonly except?: readonly string[];
   readonly anyTrustDomain?: boolean;
+  readonly credentials?: readonly Credential[];
 }
 
 export type OperationDocument =

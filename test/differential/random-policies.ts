@@ -11,6 +11,11 @@ import type {
 export interface World {
   readonly ports: readonly number[];
   readonly now: number;
+  /** Where requests come from and arrive. */
+  readonly sources: readonly string[];
+  readonly destinations: readonly string[];
+  /** Ports whose proxy waits for bodies; undefined: there is no proxy, so that anything can be asked. */
+  readonly awaiting?: readonly number[];
 }
 
 export const domains = {
@@ -31,7 +36,15 @@ export const callers: readonly string[] = [
   ...[...paths, ...tenants].map((path) => `spiffe://${domains.own}${path}`),
   ...[...paths.slice(0, 3), tenants[0]].map((path) => `spiffe://${domains.federated}${path}`),
   `spiffe://${domains.unknown}${paths[0]}`,
+  `spiffe://${domains.own}/ns/shop/sa/revoked`,
 ];
+/** Of the federated domain these are accepted. */
+export const accepted = `spiffe://${domains.federated}/ns/**`;
+/** Whose SVIDs are revoked, and whose older ones are. */
+export const revoked = `spiffe://${domains.own}/ns/shop/sa/revoked`;
+export const revokedLongAgo = `spiffe://${domains.own}/tenant/b/sa/x`;
+/** It may speak for others. */
+export const gateway = `spiffe://${domains.own}/gateway`;
 const basePaths = [
   '/v1',
   '/v10',
@@ -65,13 +78,30 @@ export const texts: readonly string[] = [
   'a b',
   'é',
   'INC-',
+  'x+y',
+  'x y',
+  '50%',
 ];
 export const headerNames: readonly string[] = ['x-ticket', 'x-role'];
 export const queryNames: readonly string[] = ['limit', 'q'];
 export const claimNames: readonly string[] = ['sub', 'groups', 'team'];
 export const issuers: readonly string[] = ['https://sso.example', 'https://sso.example/'];
 export const mappedNames: readonly string[] = ['x-user', 'x-tenant-id'];
+/** What a listener of a proxy on this machine sees. */
 export const sources: readonly string[] = ['127.0.0.1', '127.0.0.2', '127.0.1.2', '127.8.0.1'];
+/** And what others may see. */
+export const farSources: readonly string[] = [
+  ...sources,
+  '::ffff:127.0.0.2',
+  '::FFFF:7f00:2',
+  '0:0:0:0:0:ffff:127.8.0.1',
+  '::7f00:2',
+  '::1',
+  '2001:db8::1',
+  '2001:DB8:8000::1',
+  'fe80::1%2',
+  'pipe',
+];
 const ranges = [
   '127.0.0.0/24',
   '127.0.0.2',
@@ -79,9 +109,17 @@ const ranges = [
   '127.0.0.2/31',
   '127.0.0.0/9',
   '127.8.0.0/13',
+  '127.0.0.3',
+  '::ffff:127.0.0.2',
+  '::/0',
+  '::1',
+  '2001:db8::/33',
+  '2001:db8::/32',
+  'fe80::/10',
 ];
 const services = ['ledger.v1.Api/Get', 'ledger.v1.Api/*', 'ledger.v1.Admin/Get'];
-const MINUTE_MS = 60_000;
+const credentials = [['x509-svid'], ['jwt-svid'], ['jwt-svid'], ['x509-svid', 'jwt-svid']] as const;
+const HOUR_MS = 3_600_000;
 
 /** Makes policies for one service, of the whole language. */
 export class PolicyMaker {
@@ -95,11 +133,12 @@ export class PolicyMaker {
 
   make(service: PolicyDocument['service']): readonly PolicyDocument[] {
     const names = ['a', 'b', 'a-b'].slice(0, 1 + (this.#chance(50) ? 0 : this.#random(3)));
-    const policies = names.map((name) => this.#policy(name, service));
+    const takesMatrix = this.#chance(15);
+    const policies = names.map((name) => this.#policy(name, service, takesMatrix));
     return this.#chance(50) ? policies : policies.toReversed();
   }
 
-  #policy(name: string, service: PolicyDocument['service']): PolicyDocument {
+  #policy(name: string, service: PolicyDocument['service'], takesMatrix: boolean): PolicyDocument {
     const rules = Array.from({ length: 1 + this.#random(5) }, (_, at) => this.#rule(at));
     const sets = { team: [this.#id(), this.#id()] };
     const isSaid = JSON.stringify(rules).includes('"$team"');
@@ -107,9 +146,25 @@ export class PolicyMaker {
       metadata: { name },
       service,
       ...this.#maybe(30, () => ({ mode: this.#mode() })),
-      ...this.#maybe(15, () => ({ request: { path: { matrixParameters: 'allow' as const } } })),
+      ...this.#maybe(takesMatrix ? 95 : 35, () => ({ request: this.#request(takesMatrix) })),
+      ...this.#maybe(25, () => ({ response: { deny: this.#denial() } })),
       ...(isSaid && { sets }),
       rules: this.#chance(50) ? rules : rules.toReversed(),
+    };
+  }
+
+  #request(takesMatrix: boolean): NonNullable<PolicyDocument['request']> {
+    const matrixParameters = this.#chance(takesMatrix ? 95 : 40) ? 'allow' : 'reject';
+    return {
+      ...this.#maybe(takesMatrix ? 95 : 50, () => ({ path: { matrixParameters } as const })),
+      ...this.#maybe(40, () => ({ body: { maxBytes: this.#one([0, 0, 1, 2, 10, 11]) } })),
+    };
+  }
+
+  #denial(): NonNullable<PolicyDocument['response']>['deny'] {
+    return {
+      ...this.#maybe(70, () => ({ status: this.#one([401, 403, 429, 503] as const) })),
+      ...this.#maybe(50, () => ({ body: this.#one(['problem+json', 'none'] as const) })),
     };
   }
 
@@ -128,11 +183,14 @@ export class PolicyMaker {
       id,
       from: this.#from(),
       ...this.#maybe(40, () => ({ when: this.#when() })),
+      ...this.#maybe(10, () => ({ log: this.#one(['always', 'always', 'sampled'] as const) })),
     };
     if (isDeny) return { ...rule, deny: operations };
     // A claim is mapped of a token whose issuer the rule names.
     const hasToken = 'when' in rule && rule.when.jwt !== undefined;
-    const values = hasToken ? ['jwt.sub', 'jwt.sub', 'web'] : ['source.id', 'web', 'ops'];
+    const values = hasToken
+      ? ['jwt.sub', 'jwt.groups', 'jwt.team', 'assertion']
+      : ['source.id', 'source.id', 'web', 'ops', 'assertion'];
     return { ...rule, allow: operations, ...this.#maybe(40, () => ({ map: this.#map(values) })) };
   }
 
@@ -162,6 +220,7 @@ export class PolicyMaker {
   #from(): RuleDocument['from'] {
     if (this.#chance(15)) return this.#one(['authenticated', 'anyone'] as const);
     const ids = this.#some(2, () => (this.#chance(15) ? '$team' : this.#id()));
+    if (this.#chance(25)) return { ids, credentials: this.#one(credentials) };
     if (this.#chance(15)) {
       const id = this.#id().replace(/^spiffe:\/\/[^/]*/u, 'spiffe://*');
       return {
@@ -238,7 +297,7 @@ export class PolicyMaker {
   #when(): WhenDocument {
     const kind = this.#random(6);
     const { now } = this.#world;
-    const instant = (): string => new Date(now + (this.#random(3) - 1) * MINUTE_MS).toISOString();
+    const instant = (): string => new Date(now + (this.#random(3) - 1) * HOUR_MS).toISOString();
     const headers = { [this.#one(headerNames)]: this.#header() };
     if (kind === 0) return { 'source.ip': this.#some(2, () => this.#one(ranges)) };
     if (kind === 1) return { 'destination.ip': [this.#one(ranges)] };

@@ -1,16 +1,20 @@
 import type { SeededRandom } from '../programs/seeded-random.ts';
-import type { Question } from './evaluate.ts';
+import type { Question, Shown } from './evaluate.ts';
 import type { OperationDocument, PolicyDocument, RuleDocument } from './policy-document.ts';
 import {
+  accepted,
   baseHosts,
   callers,
   claimNames,
+  domains,
+  gateway,
   headerNames,
   issuers,
   mappedNames,
   methods,
   queryNames,
-  sources,
+  revoked,
+  revokedLongAgo,
   texts,
   type World,
 } from './random-policies.ts';
@@ -26,9 +30,24 @@ export const strangeCallers = [
 ] as const;
 export type StrangeCaller = (typeof strangeCallers)[number];
 
-/** A question, and which certificate asks it. */
+/** How a token is spoiled, if it is. */
+export const tokenKinds = ['good', 'expired', 'of-others', 'forged'] as const;
+
+/** A question, and by which certificate, token and body it is asked. */
 export interface Asked extends Question {
   readonly as: string;
+  /** Kind and ID. */
+  readonly shows?: string;
+  /** Octets, and whether it is told how many there are. */
+  readonly sent: { readonly octets: number; readonly how: 'none' | 'length' | 'chunked' };
+}
+
+/** Whom an SVID of this ID shows; `isDated`: it is known when it was issued. */
+export function shownBy(id: string, isDated: boolean): Shown {
+  const [, , domain] = id.split('/');
+  if (domain !== domains.own && !id.startsWith(accepted.replace('**', '')))
+    return 'unknown_trust_domain';
+  return id === revoked || (id === revokedLongAgo && !isDated) ? 'revoked' : { id };
 }
 
 const letters = ['a', 'b', 'v1', 'v10', '12', 'x.txt', 'A', 'a%20b', '%C3%A9', 'a,b', '~'];
@@ -42,6 +61,8 @@ const traps: readonly ((path: string) => string)[] = [
   (path) => `${path}//`,
   (path) => path.replace(/[a-z]/u, (letter) => `%${letter.charCodeAt(0).toString(16)}`),
   (path) => `${path};v=1`,
+  (path) => path.replace(/(\/[^/]*)$/u, ';v=1$1'),
+  (path) => `${path}/;x`,
   (path) => path.replace(/\/([^/]*)$/u, '/x/../$1'),
   (path) => `${path}/..;/a`,
   (path) => `${path}/.`,
@@ -70,24 +91,79 @@ export class QuestionMaker {
     const rule = this.#one(policy.rules);
     const operation = this.#one(rule.allow ?? rule.deny ?? []);
     const bound = new Map<string, string>();
-    const [as, caller] = this.#caller(policy, rule, bound);
     const shared = {
-      as,
       service,
-      caller,
-      sourceIp: this.#one(sources),
-      destinationIp: '127.0.0.1',
+      sourceIp: this.#one(this.#world.sources),
+      destinationIp: this.#one(this.#world.destinations),
       port: this.#port(operation),
       now: this.#world.now,
     };
-    if (this.#chance(4)) return shared;
+    const [as, caller] = this.#caller(policy, rule, bound);
+    const none = { octets: 0, how: 'none' } as const;
+    if (this.#chance(4)) return { ...shared, as, caller, sent: none };
     const claims = this.#maybe(55, () => this.#claims(rule));
-    return { ...shared, http: this.#http(rule, operation, bound), ...(claims && { claims }) };
+    const http = this.#http(rule, operation, bound);
+    const sent = this.#chance(70) ? none : this.#body();
+    const isAwaited = this.#world.awaiting?.includes(shared.port) ?? this.#chance(60);
+    const forwarded = this.#forwarded(policy, rule);
+    const token = this.#maybe(30, () => this.#token(policy, rule));
+    const asked = {
+      ...shared,
+      as,
+      caller,
+      sent,
+      http: {
+        ...http,
+        lines: [
+          ...http.lines,
+          ...(sent.how === 'length' ? [['content-length', String(sent.octets)] as const] : []),
+          ...this.#unending(),
+        ],
+        body: { came: isAwaited ? sent.octets : 0, isAwaited },
+      },
+      ...(claims && { claims }),
+      ...token,
+    };
+    return forwarded === undefined ? asked : withForwarded(asked, forwarded, this.#chance(70));
+  }
+
+  #body(): Asked['sent'] {
+    const octets = this.#one([0, 1, 1, 2, 3, 10, 11, 12]);
+    return { octets, how: this.#one(['length', 'length', 'chunked'] as const) };
+  }
+
+  /** What no proxy of ours passes on. */
+  #unending(): readonly (readonly [string, string])[] {
+    return this.#world.awaiting === undefined && this.#chance(2) ? [['upgrade', 'websocket']] : [];
+  }
+
+  #token(policy: PolicyDocument, { from }: RuleDocument): Pick<Asked, 'shows' | 'token'> {
+    const id = this.#chance(20) ? this.#one(callers) : this.#callerOf(policy, from);
+    const kind = this.#chance(80) ? 'good' : this.#one(tokenKinds);
+    const shown = shownBy(id, true);
+    const isUnknown = id.includes(domains.unknown);
+    const spoiled = isUnknown ? 'unknown_trust_domain' : 'bad_svid';
+    return { shows: `${kind} ${id}`, token: kind === 'good' ? shown : spoiled };
+  }
+
+  /** Of a proxy that speaks for others, and of whoever says that he is one. */
+  #forwarded(policy: PolicyDocument, { from }: RuleDocument): Forwarded | undefined {
+    if (!this.#chance(10)) return undefined;
+    const element = (id: string): string => `By=${gateway};Hash=aa;URI=${id}`;
+    const id = this.#callerOf(policy, from);
+    const other = this.#one(callers);
+    return this.#one<Forwarded>([
+      { line: element(id), caller: shownBy(id, false) },
+      { line: `${element(other)},${element(id)}`, caller: shownBy(id, false) },
+      { line: undefined, caller: 'nobody' },
+      { line: `By=${gateway};Hash=aa`, caller: 'bad_svid' },
+      { line: `${element(id)};URI=${other}`, caller: 'bad_svid' },
+    ]);
   }
 
   #caller(
     policy: PolicyDocument,
-    { from }: RuleDocument,
+    { from }: Pick<RuleDocument, 'from'>,
     bound: Map<string, string>,
   ): readonly [string, Question['caller']] {
     if (this.#chance(8)) {
@@ -97,7 +173,11 @@ export class QuestionMaker {
     const id = this.#chance(15) ? this.#one(callers) : this.#callerOf(policy, from);
     const [, tenant] = /\/tenant\/([^/]*)/u.exec(id) ?? [];
     if (tenant !== undefined && this.#chance(85)) bound.set('t', tenant);
-    return [id, id.includes('evil') ? 'unknown_trust_domain' : { id }];
+    const shown = shownBy(id, true);
+    // Of those whom no rule is asked about there need not be many.
+    return typeof shown === 'string' && this.#chance(60)
+      ? this.#caller(policy, { from }, bound)
+      : [id, shown];
   }
 
   /** Somebody whom a pattern nearly names. */
@@ -124,7 +204,7 @@ export class QuestionMaker {
     rule: RuleDocument,
     operation: OperationDocument,
     bound: Map<string, string>,
-  ): NonNullable<Question['http']> {
+  ): Pick<NonNullable<Question['http']>, 'method' | 'target' | 'host' | 'lines'> {
     const fields = typeof operation === 'object' ? operation : partsOf(operation);
     const { methods: wanted = methods, paths, hosts, query = {}, grpc } = fields;
     const isGrpc = grpc !== undefined;
@@ -134,7 +214,11 @@ export class QuestionMaker {
     const exact = this.#fill(pattern, bound);
     const path = this.#chance(30) ? this.#one(traps)(exact) : exact;
     const named = this.#chance(85) ? this.#one(wanted) : this.#one(methods);
-    const method = named === 'ANY' ? this.#one(methods) : named;
+    // A proxy refuses other methods.
+    const isFree = this.#world.awaiting === undefined;
+    const tunnel = isFree && this.#chance(1) ? 'CONNECT' : undefined;
+    const spelled = named === 'ANY' ? this.#one(methods) : named;
+    const method = tunnel ?? (isFree && this.#chance(4) ? spelled.toLowerCase() : spelled);
     const host =
       this.#chance(85) && hosts !== undefined
         ? this.#fillHost(this.#one(hosts), bound)
@@ -203,11 +287,28 @@ export class QuestionMaker {
     const pairs = names.flatMap((name) =>
       Array.from(
         { length: this.#one([0, 1, 1, 1, 2]) },
-        () => `${this.#key(name)}=${encodeURIComponent(this.#one(texts))}`,
+        () => `${this.#key(name)}=${this.#value(this.#one(texts))}`,
       ),
     );
     if (this.#chance(10)) pairs.push(this.#one(['', 'q', 'limit=%49NC-1', 'limits=INC-1']));
     return pairs.length === 0 ? this.#one(['', '', '?']) : `?${pairs.join('&')}`;
+  }
+
+  #value(text: string): string {
+    if (this.#chance(70)) return encodeURIComponent(text);
+    const everything = Array.from(
+      Buffer.from(text),
+      (octet) => `%${octet.toString(16).padStart(2, '0')}`,
+    );
+    return this.#one([
+      encodeURIComponent(text).replaceAll('%20', '+'),
+      encodeURIComponent(text).replaceAll('%2B', '+'),
+      everything.join(''),
+      everything.join('').toUpperCase(),
+      `${encodeURIComponent(text)}${this.#one(['%', '%4', '%zz', '%ff', '%c3', '=', '%3d'])}`,
+      `%zz${everything.join('')}`,
+      encodeURIComponent(encodeURIComponent(text)),
+    ]);
   }
 
   #key(name: string): string {
@@ -221,7 +322,7 @@ export class QuestionMaker {
       ...Object.keys(when.headers ?? {}),
       ...(this.#chance(15) ? [this.#one(headerNames)] : []),
     ];
-    const plain = texts.filter((text) => /^[!-~][ -~]*$/u.test(text));
+    const plain = texts.filter((text) => /^[!-~](?:[ -~]*[!-~])?$/u.test(text));
     return names.flatMap((name) =>
       Array.from({ length: this.#one([0, 1, 1, 1, 2, 3]) }, () => {
         const spelled = this.#chance(80) ? name : name.toUpperCase();
@@ -261,11 +362,20 @@ export class QuestionMaker {
     return { iss, ...Object.fromEntries(names.map((name) => [name, this.#claim(name)])) };
   }
 
-  /** `sub` is mapped: a text. */
   #claim(name: string): unknown {
-    const text = (): string => this.#one(texts);
-    if (name === 'sub' || this.#chance(40)) return text();
-    return this.#one<unknown>([[text(), text()], [text()], [], 7, true, null, { a: text() }]);
+    const text = (): string =>
+      this.#one([...texts, ...(this.#chance(10) ? ['', 'x\u0085', '\ty'] : [])]);
+    if (name === 'sub' ? this.#chance(80) : this.#chance(40)) return text();
+    return this.#one<unknown>([
+      [text(), text()],
+      [text()],
+      [text(), 7],
+      [],
+      7,
+      true,
+      null,
+      { a: text() },
+    ]);
   }
 
   #chance(percent: number): boolean {
@@ -281,6 +391,20 @@ export class QuestionMaker {
     if (value === undefined) throw new Error('there is nothing to choose from');
     return value;
   }
+}
+
+interface Forwarded {
+  readonly line: string | undefined;
+  readonly caller: Question['caller'];
+}
+
+/** By the proxy that may speak for others; else it makes no difference. */
+function withForwarded(asked: Asked, { line, caller }: Forwarded, isProxy: boolean): Asked {
+  const { http } = asked;
+  if (http === undefined) return asked;
+  const more = line === undefined ? [] : [['x-forwarded-client-cert', line] as const];
+  const told = { ...asked, http: { ...http, lines: [...http.lines, ...more] } };
+  return isProxy ? { ...told, as: gateway, caller } : told;
 }
 
 function partsOf(operation: string): Exclude<OperationDocument, string> {

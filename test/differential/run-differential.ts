@@ -1,7 +1,7 @@
 import { createSeededRandom, type SeededRandom } from '../programs/seeded-random.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
-import { Engine } from './engine.ts';
-import { evaluate, type Question, type Verdict } from './evaluate.ts';
+import { Engine, type Judged } from './engine.ts';
+import { ASSERTED, evaluate, type Question, type Verdict } from './evaluate.ts';
 import type { PolicyDocument } from './policy-document.ts';
 import { domains, PolicyMaker, type World } from './random-policies.ts';
 import { type Asked, QuestionMaker } from './random-questions.ts';
@@ -82,10 +82,11 @@ export function runDifferential(options: DifferentialOptions): Outcome {
     const got = asked.map((question) => engine.ask(question));
     for (const [at, question] of asked.entries()) {
       const expected = evaluate(policies, question, share);
-      const decision = got[at];
+      const judged = got[at];
       decisions++;
       reasons.set(expected.reason, (reasons.get(expected.reason) ?? 0) + 1);
-      const difference = decision === undefined ? 'nothing' : differenceOf(expected, decision);
+      const difference =
+        judged === undefined ? 'nothing' : differenceOf(expected, judged, question);
       if (difference === undefined) continue;
       const replay = `SEED=${seed} CASE=${number}`;
       differences.push({ replay, expected, got: difference, asked: question, policies });
@@ -143,8 +144,9 @@ function loadCanary(engine: Engine, percent: number): void {
 }
 
 function isAllowed(engine: Engine, { now }: World, id: string): boolean {
-  const { reason } = engine.ask({
+  const { decision } = engine.ask({
     as: id,
+    sent: { octets: 0, how: 'none' },
     service: { id: SERVICE },
     caller: { id },
     http: { method: 'GET', target: '/', host: 'a', lines: [] },
@@ -153,7 +155,7 @@ function isAllowed(engine: Engine, { now }: World, id: string): boolean {
     port: 1,
     now,
   });
-  return reason === 'allowed_by_rule';
+  return decision.reason === 'allowed_by_rule';
 }
 
 /** Which of so many callers a canary has; the engine believes names. */
@@ -171,33 +173,65 @@ export function canaryShare(
 /** Undefined: it is decided alike, down to the headers. */
 function differenceOf(
   expected: Verdict,
-  decision: ReturnType<Engine['ask']>,
+  { decision, answer }: Judged,
+  { http, caller, token }: Question,
 ): string | undefined {
-  const { reason, policy, ruleId, isAllowed, observed, headers, removedHeaders } = decision;
+  const { reason, policy, ruleId, isAllowed, observed, shadow, log } = decision;
   const rule = ruleId === undefined ? undefined : `${policy ?? ''}/${ruleId}`;
-  const said = `${reason} ${rule ?? ''} observed ${observed.toSorted().join(' ')}`;
-  const isSame =
-    reason === expected.reason &&
-    rule === expected.rule &&
-    isAllowed === (expected.reason === 'allowed_by_rule') &&
-    observed.toSorted().join() === expected.observed.join();
-  if (!isSame) return said;
-  if (!isAllowed) return headers.size > 0 ? `${said} with headers` : undefined;
-  return headersDiffer(expected, headers, removedHeaders)
-    ? `${said} writes ${JSON.stringify([...headers])} removes ${removedHeaders.join(' ')}`
-    : undefined;
+  const isRightly = expected.reason === 'allowed_by_rule';
+  // A trial of two IDs at once is told of neither.
+  const hasTwo = typeof caller === 'object' && typeof token === 'object';
+  const facts: readonly (readonly [what: string, got: unknown, wanted: unknown])[] = [
+    ['reason', reason, expected.reason],
+    ['rule', rule, expected.rule],
+    ['allowed', [isAllowed, answer.code === 0], [isRightly, isRightly]],
+    ['observed', observed.toSorted(), expected.observed],
+    ['logged', log === 'always', expected.isLogged],
+    ...(hasTwo ? [] : [['shadow', shadow, shadowOf(expected)] as const]),
+    ...(http === undefined ? [] : toldOrWritten(expected, answer)),
+  ];
+  const found = facts.find(([, got, wanted]) => JSON.stringify(got) !== JSON.stringify(wanted));
+  if (found === undefined) return undefined;
+  const [what, got, wanted] = found;
+  return `${what}: ${JSON.stringify(got)} for ${JSON.stringify(wanted)}`;
 }
 
-function headersDiffer(
-  { owned }: Verdict,
-  headers: ReadonlyMap<string, string>,
-  removed: readonly string[],
-): boolean {
-  const written = [...owned].filter(([, value]) => value !== undefined);
-  if (headers.size !== written.length) return true;
-  if (written.some(([name, value]) => headers.get(name) !== value)) return true;
-  const spellings = [...owned.keys()].flatMap(spellingsOf).filter((name) => !headers.has(name));
-  return spellings.toSorted().join() !== removed.toSorted().join();
+function shadowOf({ shadow }: Verdict): object | undefined {
+  if (shadow === undefined) return undefined;
+  const ruleId = shadow.rule?.replace(/^[^/]*\//u, '');
+  return { isAllowed: shadow.reason === 'allowed_by_rule', ruleId };
+}
+
+function toldOrWritten(
+  { reason, owned, told }: Verdict,
+  { status, body, written, removed }: Judged['answer'],
+): readonly (readonly [string, unknown, unknown])[] {
+  if (reason !== 'allowed_by_rule')
+    return [
+      ['status', status, told.status],
+      ['body', body !== '', told.hasBody],
+    ];
+  const kept = [...owned].filter(([, value]) => value !== undefined);
+  const others = [...owned.keys()].flatMap(spellingsOf).filter((name) => !written.has(name));
+  const headers = [...written].map(([name, value]) => [name, meaningOf(value)] as const);
+  return [
+    ['headers', sorted(headers), sorted(kept)],
+    ['removed', removed.toSorted(), [...new Set(others)].sort()],
+  ];
+}
+
+function sorted(entries: readonly (readonly [string, unknown])[]): readonly string[] {
+  return entries.map((entry) => JSON.stringify(entry)).toSorted();
+}
+
+/** Of a signed assertion whom it asserts. */
+export function meaningOf(value: string): string {
+  const [, payload] = /^eyJ[^.]*\.([^.]+)\.[^.]+$/u.exec(value) ?? [];
+  if (payload === undefined) return value;
+  const { sub }: { readonly sub: string } = JSON.parse(
+    Buffer.from(payload, 'base64url').toString(),
+  );
+  return `${ASSERTED}${sub}`;
 }
 
 /** With `_` in the place of any `-`. */

@@ -4,7 +4,7 @@ import { Engine } from '../differential/engine.ts';
 import { evaluate, type Verdict } from '../differential/evaluate.ts';
 import { launchJudgedEnvoy, tokenOf } from '../differential/judged-envoy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
-import { domains, PolicyMaker, type World } from '../differential/random-policies.ts';
+import { domains, PolicyMaker, sources, type World } from '../differential/random-policies.ts';
 import { type Asked, QuestionMaker } from '../differential/random-questions.ts';
 import { type RawAnswer, RawClient } from '../differential/raw-client.ts';
 import { createShare } from '../differential/run-differential.ts';
@@ -39,7 +39,8 @@ it(`${DECISIONS} decisions through an Envoy are those of an evaluator of other m
   timeout: 120_000 + DECISIONS * 20,
 }, async () => {
   const now = Date.now();
-  const world = { ports: await freePorts(2), now };
+  const ports = await freePorts(2);
+  const world = { ports, now, sources, destinations: ['127.0.0.1'], awaiting: [] };
   const shapes = await makeCertificateShapes(now);
   const engine = new Engine(shapes, now);
   const cases = Array.from({ length: CASES }, (_, number) => makeCase(number, world)).filter(
