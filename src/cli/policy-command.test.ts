@@ -290,3 +290,18 @@ it('takes directories, says when one has no policies, and puts questions that ar
     err: expect.stringContaining('"charges" is no operation, as in "GET /x"'),
   });
 });
+
+it('says of a file without anything what has to be there', async () => {
+  const file = path.join(folder, 'nothing.yaml');
+  writeFileSync(file, '');
+  const { code, err } = await policy('check', file);
+  expect(code).toBe(2);
+  expect(err.split('\n').map((line) => line.replace(/^.*:1:1: /u, ''))).toEqual([
+    'apiVersion: is required: "trustplane/v1"',
+    'kind: is required: "Policy"',
+    'metadata: is required',
+    'service: is required',
+    'rules: is required (ERR_POLICY)',
+    '',
+  ]);
+});

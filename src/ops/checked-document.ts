@@ -75,7 +75,9 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
     case 'unrecognized_keys':
       return `unknown key${knownKeys(issue.inst)}`;
     case 'invalid_value':
-      return `expected ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}, got ${got}`;
+      return issue.input === undefined
+        ? `is required: ${valuesOf(issue)}`
+        : `expected ${valuesOf(issue)}, got ${got}`;
     case 'invalid_format':
       return `expected a text that matches ${issue.pattern ?? issue.format}, got ${got}`;
     case 'too_small':
@@ -83,12 +85,16 @@ function describe(issue: z.core.$ZodRawIssue): string | undefined {
     case 'too_big':
       return `expected at most ${String(issue.maximum)}, got ${got}`;
     case 'invalid_union':
-      return `expected another form, got ${got}`;
+      return issue.input === undefined ? 'is required' : `expected another form, got ${got}`;
     case 'invalid_key':
       return 'the name is not one that may stand here';
     default:
       return undefined;
   }
+}
+
+function valuesOf({ values }: z.core.$ZodRawIssue<z.core.$ZodIssueInvalidValue>): string {
+  return values.map((value) => JSON.stringify(value)).join(' or ');
 }
 
 /** The form that the schema says, such as "duration, 1s to 1d"; else the type, as YAML calls it. */
