@@ -9,8 +9,6 @@ import type { Reason } from './reasons.ts';
 import { isBodyTooLarge, type ServiceTerms, strictest } from './service-terms.ts';
 import { isEnforced, isStaged, tryStaged } from './stages.ts';
 
-/** Of a header; beyond that not each mixture of `-` and `_` is named. */
-const MAX_PARTS = 7;
 const noHeaders: ReadonlyMap<string, string> = new Map();
 
 /** Decides by the semantics of docs/reference/policy.md. Never throws: what fails is denied. */
@@ -88,13 +86,13 @@ function removedHeaders(services: readonly PlanService[], written: readonly stri
 }
 
 function spellings(name: string): string[] {
-  const parts = name.split('-');
-  if (parts.length > MAX_PARTS) return [name, parts.join('_')];
-  return parts.reduce<string[]>(
-    (all, part, at) =>
-      at === 0 ? [part] : all.flatMap((one) => [`${one}-${part}`, `${one}_${part}`]),
-    [],
-  );
+  return name
+    .split('-')
+    .reduce<string[]>(
+      (all, part, at) =>
+        at === 0 ? [part] : all.flatMap((one) => [`${one}-${part}`, `${one}_${part}`]),
+      [],
+    );
 }
 
 /** The denial of what did not come to be decided. `policyDigest`: of the policies there are, if any. */

@@ -9,6 +9,9 @@ import type {
   PolicyTest,
 } from './policy.ts';
 
+/** Of the name of a mapped header, of which each spelling with "_" for "-" is removed. */
+const MAX_PARTS = 7;
+
 /** What is wrong, and where in the document. */
 interface Complaint {
   readonly path: readonly (string | number)[];
@@ -113,6 +116,10 @@ function mapComplaints(rule: PolicyRule, policy: Policy): Complaint[] {
   if (rule.deny !== undefined) return [{ path: [], message: 'belongs to allow; this is a deny' }];
   const bound = boundCaptures(rule, policy);
   return Object.entries(rule.map ?? {}).flatMap(([header, value]): Complaint[] => {
+    if (header.split('-').length > MAX_PARTS)
+      return [
+        { path: [header], message: `has over ${MAX_PARTS} parts between "-"; expected fewer` },
+      ];
     if (value.kind === 'claim' && rule.when?.jwt === undefined)
       return [{ path: [header], message: 'takes a claim, so the rule needs when.jwt.issuer' }];
     if (value.kind !== 'template') return [];

@@ -17,6 +17,15 @@ describe('headers for the upstream (AUTHZ-10)', () => {
     expect(removedHeaders).toEqual(['x-groups', 'x_groups', 'x_id', 'x_user']);
   });
 
+  it('have names of which every spelling can be removed', () => {
+    const map = (name: string) => () => policyOf([{ allow: ['/x'], map: { [name]: 'source.id' } }]);
+    const seven = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].join('-');
+    const { removedHeaders } = decideWith(map(seven)(), requestOf('GET /x'));
+    expect(removedHeaders).toHaveLength(63);
+    expect(removedHeaders).toContain('a_b-c_d-e-f-g');
+    expect(map(`${seven}-h`)).toThrow(/over 7 parts/u);
+  });
+
   it.each([
     [['a', 'b'], 'a,b'],
     ['caf\u00e9 %', 'caf%C3%A9 %25'],

@@ -56,7 +56,8 @@ export const versionLimits = {
 } as const;
 
 export const NO_VERSION: string = '0'.repeat(64);
-const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
+/** Line ends, and what turns the direction of the text behind, are not what they look like in a list. */
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
 const digest = z.string().regex(/^[0-9a-f]{64}$/u);
 const count = z.int().nonnegative();

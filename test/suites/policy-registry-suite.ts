@@ -150,6 +150,8 @@ export function describePolicyRegistry(name: string, open: () => Promise<PolicyS
       [{ 'a.yaml': 'x'.repeat(960_001) }, {}],
       [{ 'a.yaml': '1' }, { reason: ' ' }],
       [{ 'a.yaml': '1' }, { reason: 'two\nlines' }],
+      [{ 'a.yaml': '1' }, { reason: 'two\u2028lines' }],
+      [{ 'a.yaml': '1' }, { claimedAuthor: 'ada \u202Eni' }],
       [{ 'a.yaml': '1' }, { claimedAuthor: 'x'.repeat(257) }],
     ])('refuses what is out of bounds, and changes nothing', async (texts, more) => {
       const { first, store } = await openBoth();
