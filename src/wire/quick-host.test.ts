@@ -90,6 +90,25 @@ describe('methods of bytes', () => {
     expect(reset).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
 
+  it('hold nothing of a call that is refused, though its request goes on', async () => {
+    const { port } = await serve();
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    onTestFinished(() => session.destroy());
+    const refused = async () => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/a.B/Other',
+        'content-type': 'application/grpc',
+      });
+      const closed = once(stream.resume(), 'close');
+      const [headers] = await once(stream, 'response');
+      await closed;
+      return Number(headers['grpc-status']);
+    };
+    const statuses = await Promise.all(Array.from({ length: 1_200 }, refused));
+    expect(new Set(statuses)).toEqual(new Set([status.UNIMPLEMENTED]));
+  });
+
   it('stay on a connection whose calls are given up by the thousand', async () => {
     const { port } = await serve();
     const session = connectHttp2(`http://127.0.0.1:${port}`);

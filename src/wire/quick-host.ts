@@ -118,11 +118,11 @@ export class QuickHost {
   }
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    const method = isUsual(headers) ? this.#methods.get(headers[':path'] ?? '') : undefined;
-    if (method === undefined) return refuse(stream, UNIMPLEMENTED);
     const { session } = stream;
     const kept = session === undefined ? undefined : this.#sessions.get(session);
     if (kept?.enter(stream) !== true) return refuse(stream, TOO_MANY);
+    const method = isUsual(headers) ? this.#methods.get(headers[':path'] ?? '') : undefined;
+    if (method === undefined) return refuse(stream, UNIMPLEMENTED);
     this.#lane.serve(stream, method);
   }
 }
@@ -130,7 +130,8 @@ export class QuickHost {
 function refuse(stream: ServerHttp2Stream, answer: typeof UNIMPLEMENTED): void {
   stream.on('error', () => {});
   stream.respond(answer, { endStream: true });
-  stream.resume();
+  // What is left of the request is not waited for: nothing bounds how many are refused.
+  stream.close();
 }
 
 function quickMethod(run: BytesMethod): QuickMethod {
