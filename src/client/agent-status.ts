@@ -1,3 +1,4 @@
+import { TrustplaneError } from '../spiffe/index.ts';
 import { dialAdmin, instant } from './admin-call.ts';
 import { buildDetails, type CheckMessage } from './check-details.ts';
 
@@ -42,6 +43,11 @@ export async function fetchAgentStatus(socket: string): Promise<AgentStatus> {
   const { call, close } = dialAdmin(socket);
   try {
     return buildStatus(await call<StatusMessage>('AgentStatus', 'GetStatus', {}));
+  } catch (cause) {
+    if (!(cause instanceof TrustplaneError) || cause.code !== 'ERR_REMOTE_UNIMPLEMENTED')
+      throw cause;
+    const message = `what answers at ${socket} is no agent by itself; of trustplane up, \`trustplane status\` tells all`;
+    throw new TrustplaneError('ERR_REMOTE_UNIMPLEMENTED', message, { cause });
   } finally {
     close();
   }
