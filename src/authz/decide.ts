@@ -1,9 +1,9 @@
 import { type AccessRequest, type CanonicalRequest, canonicalRequest } from './access-request.ts';
 import { isCanonicalHost, isCanonicalPath } from './canonical-request.ts';
 import type { Decision } from './decision.ts';
-import { EffortSpent } from './effort.ts';
+import { type Effort, EffortSpent, steps } from './effort.ts';
 import { findRules, findServices } from './find-rules.ts';
-import { mapHeaders } from './map-headers.ts';
+import { type MappedHeaders, mapHeaders } from './map-headers.ts';
 import type { Plan, PlanRule, PlanService } from './plan.ts';
 import type { Reason } from './reasons.ts';
 import { isBodyTooLarge, type ServiceTerms, strictest } from './service-terms.ts';
@@ -73,15 +73,21 @@ function decideByRules(
     ...verdict(plan, true, 'allowed_by_rule', allowing),
     headers: mapped.headers,
     assertedHeaders: mapped.asserted,
-    removedHeaders: removedHeaders(services, [...mapped.headers.keys(), ...mapped.asserted]),
+    removedHeaders: removedHeaders(services, mapped, request.effort),
   };
 }
 
 /** Each owned header that is not written, and every spelling that a backend may take for one that is owned. */
-function removedHeaders(services: readonly PlanService[], written: readonly string[]): string[] {
+function removedHeaders(
+  services: readonly PlanService[],
+  { headers, asserted }: MappedHeaders,
+  effort: Effort,
+): string[] {
   const owned = new Set(services.flatMap(({ ownedHeaders }) => ownedHeaders));
+  effort.spend(owned.size * steps.ownedHeader);
   return [...owned]
-    .flatMap((name) => spellings(name).filter((one) => !written.includes(one)))
+    .flatMap(spellings)
+    .filter((one) => !headers.has(one) && !asserted.includes(one))
     .sort();
 }
 

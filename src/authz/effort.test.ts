@@ -42,6 +42,12 @@ it('gives up where captures agree in more ways than anybody meant', () => {
   expect(decideWith(policyOf([rule]), asked).reason).toBe('too_costly');
 });
 
+it('gives up where a service owns more headers than anybody sends', () => {
+  const map = Object.fromEntries(many(10_000, (at) => [`x-${at}`, 'source.id']));
+  const decision = decideWith(policyOf([{ allow: ['/x'], map }]), requestOf('GET /x'));
+  expect(decision.reason).toBe('too_costly');
+});
+
 it('reads a header and a query once, however many rules ask for them', () => {
   let reads = 0;
   const policy = policyOf(

@@ -38,4 +38,6 @@ export const steps = {
   service: 200,
   /** A way in which captures agree, or a header that is written. */
   way: 200,
+  /** A header that only rules write, with up to 64 spellings. */
+  ownedHeader: 5_000,
 } as const;
