@@ -50,4 +50,9 @@ describe('x-forwarded-client-cert', () => {
       expect(() => parseXfcc(`${forged},${honest}`)).toThrow('x-forwarded-client-cert');
     }
   });
+
+  it('makes no SPIFFE ID of what is escaped', () => {
+    const [element] = parseXfcc('Subject="CN=\\"a\\";URI=x";URI="spiffe://a.test/w\\eb"');
+    expect(element?.uris).toEqual(['spiffe://a.test/w\\eb']);
+  });
 });
