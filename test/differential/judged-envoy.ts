@@ -1,38 +1,46 @@
 import { createHmac } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import path from 'node:path';
-import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { encodePem } from '../../src/spiffe/index.ts';
-import { serveUnix } from '../../src/wire/index.ts';
 import { makeCertificate, type TestCertificate } from '../fakes/test-certificates.ts';
 import { adminSocketOf, launchEnvoy } from '../programs/launch-envoy.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
-import type { Engine } from './engine.ts';
-import { domains } from './random-policies.ts';
+import { startJudgedAuthz } from './judged-authz.ts';
+import type { PolicyDocument } from './policy-document.ts';
 
-const CHECK = '/envoy.service.auth.v3.Authorization/Check';
 const KEY = 'only to say what a test wants said';
-const MAX_REQUEST_BYTES = 1_048_576;
-const GRACE_MS = 1_000;
+const HOUR_MS = 3_600_000;
 const TYPES = 'type.googleapis.com/envoy.extensions';
 
-/** An Envoy that asks the engine about each request, and an application that says what reached it. */
+/** An Envoy that asks our server about each request, and an application that says what reached it. */
 export interface JudgedEnvoy extends AsyncDisposable {
   identityOf(as: string): { readonly cert: string; readonly key: string } | undefined;
 }
 
-export interface JudgedEnvoyOptions {
-  /** The first gives headers line by line, the second joined. */
-  readonly ports: readonly number[];
-  /** Context extensions, each of the requests with that `x-case`. */
+/** Where somebody calls. */
+export interface JudgedListener {
+  readonly port: number;
+  /** The SPIFFE ID of its certificate. */
+  readonly service: string;
+  /** Context extensions, each of the requests with that `x-case`; none: of all requests alike. */
   readonly cases: readonly string[];
-  readonly engine: Engine;
+  /** It asks about connections. */
+  readonly isTcp?: boolean;
+  /** It gives headers line by line, and not joined. */
+  readonly isRaw?: boolean;
+  /** It waits for bodies, and its routes say so. */
+  readonly isAwaiting?: boolean;
+}
+
+export interface JudgedEnvoyOptions {
+  readonly listeners: readonly JudgedListener[];
+  readonly documents: readonly PolicyDocument[];
   readonly shapes: CertificateShapes;
 }
 
 export async function launchJudgedEnvoy(options: JudgedEnvoyOptions): Promise<JudgedEnvoy> {
-  const { engine, shapes } = options;
+  const { documents, shapes } = options;
   const stack = new AsyncDisposableStack();
   const folder = createRunFolder();
   stack.defer(async () => await folder.remove());
@@ -41,36 +49,23 @@ export async function launchJudgedEnvoy(options: JudgedEnvoyOptions): Promise<Ju
     application.close();
     application.closeAllConnections();
   });
-  const authz = await serveUnix({
-    path: path.join(folder.path, 'authz.sock'),
-    mode: 0o777,
-    bytes: {
-      transport: 'quick',
-      methods: new Map([[CHECK, (request: Buffer) => engine.handler.check(request)]]),
-      maxRequestBytes: MAX_REQUEST_BYTES,
-    },
-    log: silentLog,
-    metrics: createMetrics(),
-  });
-  stack.defer(async () => await authz.close(GRACE_MS));
+  stack.use(await startJudgedAuthz(folder.path, shapes, documents));
   const { authority } = shapes;
-  const uri = `spiffe://${domains.own}/ns/ledger/sa/api`;
   const now = Date.now();
-  const server = await makeCertificate({
-    issuer: authority,
-    uris: [uri],
-    notBefore: now - 3_600_000,
-    notAfter: now + 3_600_000,
+  const validity = { notBefore: now - HOUR_MS, notAfter: now + HOUR_MS };
+  const makeTls = async (uri: string): Promise<Tls> => ({
+    authority: encodePem('CERTIFICATE', authority.der),
+    ...(await pemOf(await makeCertificate({ issuer: authority, uris: [uri], ...validity }))),
   });
   const identities = new Map(
     await Promise.all(
       [...shapes.of].map(async ([name, leaf]) => [name, await pemOf(leaf)] as const),
     ),
   );
-  const bootstrap = bootstrapOf(options, folder.path, {
-    authority: encodePem('CERTIFICATE', authority.der),
-    ...(await pemOf(server)),
-  });
+  const listeners = await Promise.all(
+    options.listeners.map(async (one) => listenerOf(one, await makeTls(one.service))),
+  );
+  const bootstrap = bootstrapOf(folder.path, listeners);
   const envoy = await launchEnvoy({
     folder: folder.path,
     name: 'judged',
@@ -94,6 +89,7 @@ export function tokenOf(claims: object): string {
 async function serveEcho(socket: string): Promise<Server> {
   const server = createServer((request, response) => {
     const body = JSON.stringify(request.rawHeaders);
+    request.resume();
     response.setHeader('content-length', Buffer.byteLength(body));
     response.end(body);
   });
@@ -110,24 +106,27 @@ async function pemOf({ der, keys }: TestCertificate): Promise<{ cert: string; ke
   };
 }
 
-function bootstrapOf(
-  { ports, cases }: JudgedEnvoyOptions,
-  folder: string,
-  tls: { readonly authority: string; readonly cert: string; readonly key: string },
-): object {
+interface Tls {
+  readonly authority: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+function listenerOf(listener: JudgedListener, tls: Tls): object {
+  const { port, isTcp = false } = listener;
+  const filters = isTcp ? tcpFilters : [connectionManager(listener)];
+  return {
+    name: `inbound-${port}`,
+    address: { socket_address: { address: '127.0.0.1', port_value: port } },
+    filter_chains: [{ transport_socket: transportSocket(tls), filters }],
+  };
+}
+
+function bootstrapOf(folder: string, listeners: readonly object[]): object {
   return {
     admin: { address: { pipe: { path: adminSocketOf(folder, 'judged') } } },
     static_resources: {
-      listeners: ports.map((port, at) => ({
-        name: `inbound-${at}`,
-        address: { socket_address: { address: '127.0.0.1', port_value: port } },
-        filter_chains: [
-          {
-            transport_socket: transportSocket(tls),
-            filters: [connectionManager(cases, at === 0)],
-          },
-        ],
-      })),
+      listeners,
       clusters: [
         cluster('application', path.join(folder, 'app.sock'), {}),
         cluster('authz', path.join(folder, 'authz.sock'), {
@@ -143,15 +142,7 @@ function bootstrapOf(
   };
 }
 
-function transportSocket({
-  authority,
-  cert,
-  key,
-}: {
-  readonly authority: string;
-  readonly cert: string;
-  readonly key: string;
-}): object {
+function transportSocket({ authority, cert, key }: Tls): object {
   return {
     name: 'envoy.transport_sockets.tls',
     typed_config: {
@@ -169,7 +160,12 @@ function transportSocket({
 }
 
 /** Nothing is normalized on the way: what is asked is what was sent. */
-function connectionManager(cases: readonly string[], isRaw: boolean): object {
+function connectionManager(listener: JudgedListener): object {
+  const { cases } = listener;
+  const routes =
+    cases.length === 0
+      ? [{ match: { prefix: '/' }, route: { cluster: 'application' } }]
+      : cases.map((name) => routeOf(name, listener));
   const said = (name: string): object => ({
     header: {
       key: `x-said-${name}`,
@@ -185,19 +181,22 @@ function connectionManager(cases: readonly string[], isRaw: boolean): object {
       stat_prefix: 'inbound',
       codec_type: 'HTTP1',
       use_remote_address: true,
+      // Whoever is listed is believed, and nobody else: that is not for the proxy to say.
+      forward_client_cert_details: 'FORWARD_ONLY',
       local_reply_config: {
         mappers: [{ filter: { not_health_check_filter: {} }, headers_to_add: told }],
       },
-      http_filters: [jwtFilter, authzFilter(isRaw), routerFilter],
+      http_filters: [jwtFilter, authzFilter(listener), routerFilter],
       route_config: {
         response_headers_to_add: told,
-        virtual_hosts: [{ name: 'all', domains: ['*'], routes: cases.map(routeOf) }],
+        virtual_hosts: [{ name: 'all', domains: ['*'], routes }],
       },
     },
   };
 }
 
-function routeOf(name: string): object {
+function routeOf(name: string, { isAwaiting = false }: JudgedListener): object {
+  const body = isAwaiting ? { 'trustplane.body': 'buffered' } : {};
   return {
     match: {
       prefix: '/',
@@ -207,7 +206,7 @@ function routeOf(name: string): object {
     typed_per_filter_config: {
       'envoy.filters.http.ext_authz': {
         '@type': `${TYPES}.filters.http.ext_authz.v3.ExtAuthzPerRoute`,
-        check_settings: { context_extensions: { 'trustplane.policy': name } },
+        check_settings: { context_extensions: { 'trustplane.policy': name, ...body } },
       },
     },
   };
@@ -241,7 +240,31 @@ const jwtFilter = {
   },
 };
 
-function authzFilter(isRaw: boolean): object {
+const authzService = { timeout: '10s', envoy_grpc: { cluster_name: 'authz' } };
+
+const tcpFilters = [
+  {
+    name: 'envoy.filters.network.ext_authz',
+    typed_config: {
+      '@type': `${TYPES}.filters.network.ext_authz.v3.ExtAuthz`,
+      stat_prefix: 'inbound',
+      transport_api_version: 'V3',
+      failure_mode_allow: false,
+      include_peer_certificate: true,
+      grpc_service: authzService,
+    },
+  },
+  {
+    name: 'envoy.filters.network.tcp_proxy',
+    typed_config: {
+      '@type': `${TYPES}.filters.network.tcp_proxy.v3.TcpProxy`,
+      stat_prefix: 'inbound',
+      cluster: 'application',
+    },
+  },
+];
+
+function authzFilter({ isRaw = false, isAwaiting = false }: JudgedListener): object {
   return {
     name: 'envoy.filters.http.ext_authz',
     typed_config: {
@@ -253,7 +276,10 @@ function authzFilter(isRaw: boolean): object {
       encode_raw_headers: isRaw,
       validate_mutations: true,
       metadata_context_namespaces: ['envoy.filters.http.jwt_authn'],
-      grpc_service: { timeout: '10s', envoy_grpc: { cluster_name: 'authz' } },
+      ...(isAwaiting && {
+        with_request_body: { max_request_bytes: 1, allow_partial_message: true },
+      }),
+      grpc_service: authzService,
     },
   };
 }

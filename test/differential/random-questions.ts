@@ -365,7 +365,9 @@ export class QuestionMaker {
   #claim(name: string): unknown {
     const text = (): string =>
       this.#one([...texts, ...(this.#chance(10) ? ['', 'x\u0085', '\ty'] : [])]);
-    if (name === 'sub' ? this.#chance(80) : this.#chance(40)) return text();
+    // A proxy that verifies tokens wants a text for it.
+    const isText = name === 'sub' && (this.#world.awaiting !== undefined || this.#chance(70));
+    if (isText || this.#chance(40)) return text();
     return this.#one<unknown>([
       [text(), text()],
       [text()],

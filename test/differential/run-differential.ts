@@ -116,7 +116,7 @@ function spreadOut(
  */
 export function createShare(
   engine: Engine,
-  world: World,
+  world: Pick<World, 'now'>,
 ): (id: string, percent: number) => boolean {
   const known = new Map<string, boolean>();
   return (id, percent) => {
@@ -143,7 +143,7 @@ function loadCanary(engine: Engine, percent: number): void {
   ]);
 }
 
-function isAllowed(engine: Engine, { now }: World, id: string): boolean {
+function isAllowed(engine: Engine, { now }: Pick<World, 'now'>, id: string): boolean {
   const { decision } = engine.ask({
     as: id,
     sent: { octets: 0, how: 'none' },

@@ -1,13 +1,22 @@
 import { expect, it } from 'vitest';
-import { makeCertificateShapes } from '../differential/certificate-shapes.ts';
+import {
+  type CertificateShapes,
+  makeCertificateShapes,
+} from '../differential/certificate-shapes.ts';
 import { Engine } from '../differential/engine.ts';
 import { evaluate, type Verdict } from '../differential/evaluate.ts';
-import { launchJudgedEnvoy, tokenOf } from '../differential/judged-envoy.ts';
+import { type JudgedListener, launchJudgedEnvoy, tokenOf } from '../differential/judged-envoy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
-import { domains, PolicyMaker, sources, type World } from '../differential/random-policies.ts';
+import {
+  domains,
+  gateway,
+  PolicyMaker,
+  sources,
+  type World,
+} from '../differential/random-policies.ts';
 import { type Asked, QuestionMaker } from '../differential/random-questions.ts';
 import { type RawAnswer, RawClient } from '../differential/raw-client.ts';
-import { createShare } from '../differential/run-differential.ts';
+import { createShare, meaningOf } from '../differential/run-differential.ts';
 import { freePorts } from '../programs/free-ports.ts';
 import { createSeededRandom } from '../programs/seeded-random.ts';
 
@@ -20,15 +29,21 @@ const QUESTIONS = 200;
 const CASES = Math.ceil((DECISIONS * 1.15) / QUESTIONS);
 const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const AT_ONCE = 24;
+/** So many cases are of services that are known by their certificates. */
+const SERVICES = 4;
+/** What Envoy makes of a status. */
+const grpcStatuses: Readonly<Record<number, number>> = { 401: 16, 403: 7, 429: 14, 503: 14 };
 
+/** Policies of one service: by the name that routes have, or by the SPIFFE ID of its certificate. */
 interface Case {
-  readonly name: string;
+  readonly number: number;
   readonly policies: readonly PolicyDocument[];
   readonly asked: readonly Asked[];
 }
 
 interface Tally {
   decisions: number;
+  connections: number;
   /** What the proxy answered without asking. */
   unasked: number;
   readonly reasons: Set<string>;
@@ -39,22 +54,40 @@ it(`${DECISIONS} decisions through an Envoy are those of an evaluator of other m
   timeout: 120_000 + DECISIONS * 20,
 }, async () => {
   const now = Date.now();
-  const ports = await freePorts(2);
-  const world = { ports, now, sources, destinations: ['127.0.0.1'], awaiting: [] };
+  const [raw = 0, joined = 0, ...others] = await freePorts(2 + 2 * SERVICES);
   const shapes = await makeCertificateShapes(now);
-  const engine = new Engine(shapes, now);
-  const cases = Array.from({ length: CASES }, (_, number) => makeCase(number, world)).filter(
-    (_, number) => ONLY === undefined || number === Number(ONLY),
-  );
-  engine.load(cases.flatMap(({ policies }) => policies));
-  const share = createShare(new Engine(shapes, now), world);
-  await using envoy = await launchJudgedEnvoy({
-    ports: world.ports,
-    cases: cases.map(({ name }) => name),
-    engine,
-    shapes,
+  const makers = Array.from({ length: CASES }, (_, number) => {
+    const own = number < SERVICES ? others.slice(2 * number, 2 * number + 2) : [raw, joined];
+    const awaiting = number < SERVICES ? [] : [joined];
+    // Each caller has a connection from each source to each port.
+    const few = number < SERVICES ? sources.slice(0, 2) : sources;
+    const world = { ports: own, now, sources: few, destinations: ['127.0.0.1'], awaiting };
+    return { number, world };
   });
-  const tally: Tally = { decisions: 0, unasked: 0, reasons: new Set(), differences: [] };
+  const cases = makers
+    .filter(({ number }) => ONLY === undefined || number === Number(ONLY))
+    .map(({ number, world }) =>
+      number < SERVICES ? makeServiceCase(number, world) : makeRouteCase(number, world),
+    );
+  const documents = cases.flatMap(({ policies }) => policies);
+  const share = createShare(new Engine(shapes, now), { now });
+  const names = cases.filter(({ number }) => number >= SERVICES).map(({ number }) => `c${number}`);
+  const listeners: readonly JudgedListener[] = [
+    { port: raw, service: SERVICE, cases: names, isRaw: true },
+    { port: joined, service: SERVICE, cases: names, isAwaiting: true },
+    ...others.map((port, at) => {
+      const service = serviceOf(Math.floor(at / 2));
+      return { port, service, cases: [], isRaw: true, isTcp: at % 2 === 1 };
+    }),
+  ];
+  await using envoy = await launchJudgedEnvoy({ listeners, documents, shapes });
+  const tally: Tally = {
+    decisions: 0,
+    connections: 0,
+    unasked: 0,
+    reasons: new Set(),
+    differences: [],
+  };
   const lines = Map.groupBy(
     cases.flatMap((one) => one.asked.map((asked) => ({ one, asked }))),
     ({ asked: { as, sourceIp, port } }) => `${as} ${sourceIp} ${port}`,
@@ -68,9 +101,10 @@ it(`${DECISIONS} decisions through an Envoy are those of an evaluator of other m
       const identity = envoy.identityOf(as);
       const client = new RawClient({ port, localAddress: sourceIp, identity });
       for (const { one, asked } of next) {
-        const seen = port === world.ports[0] ? asked : withJoinedLines(asked);
-        const expected = evaluate(one.policies, seen, share);
-        judge(tally, one, asked, expected, await client.ask(headOf(one.name, asked)));
+        const seen = port === joined ? withJoinedLines(asked) : asked;
+        const expected = evaluate(documents, { ...seen, now: now + 1 }, share);
+        if (asked.http === undefined) await judgeConnection(tally, one, asked, expected, client);
+        else judge(tally, one, asked, expected, await client.ask(requestOf(one, asked, shapes)));
       }
       client.close();
     }
@@ -78,22 +112,58 @@ it(`${DECISIONS} decisions through an Envoy are those of an evaluator of other m
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   expect(tally.differences.slice(0, 3)).toEqual([]);
   expect(tally.decisions).toBeGreaterThanOrEqual(ONLY === undefined ? DECISIONS : 1);
+  expect(tally.connections).toBeGreaterThan(ONLY === undefined ? 50 : -1);
   expect(tally.unasked).toBeLessThan(tally.decisions / 20);
 });
 
-function makeCase(number: number, world: World): Case {
+function serviceOf(number: number): string {
+  return `spiffe://${domains.own}/ns/s${number}/sa/api`;
+}
+
+/** The route names the policies. */
+function makeRouteCase(number: number, world: World): Case {
   const random = createSeededRandom(SEED + number * 7_919);
-  const name = `c${number}`;
-  const made = new PolicyMaker(random, world).make({ contextExtension: name });
-  const policies = made.map((policy) => ({
-    ...policy,
-    metadata: { name: `${name}-${policy.metadata.name}` },
-  }));
+  const extension = `c${number}`;
+  const policies = named(
+    number,
+    new PolicyMaker(random, world).make({ contextExtension: extension }),
+  );
   const ask = new QuestionMaker(random, world);
   const asked = Array.from({ length: QUESTIONS }, () =>
-    ask.make(policies, { id: SERVICE, extension: name }),
+    ask.make(policies, { id: SERVICE, extension }),
   ).filter(({ http }) => http !== undefined);
-  return { name, policies, asked };
+  return { number, policies, asked };
+}
+
+/** The certificate of the service does; it has one port for requests and one for connections. */
+function makeServiceCase(number: number, world: World): Case {
+  const random = createSeededRandom(SEED + number * 7_919);
+  const id = serviceOf(number);
+  const [port = 0, tcpPort = 0] = world.ports;
+  const ways = [id, `spiffe://${domains.own}/ns/s${number}/**`, id.replace('/api', '/*')];
+  const made = new PolicyMaker(random, world).make(id);
+  const policies = named(number, made).map((policy) => ({
+    ...policy,
+    service: ways[random(ways.length)] ?? id,
+  }));
+  const ask = new QuestionMaker(random, world);
+  const asked = Array.from({ length: QUESTIONS }, () => ask.make(policies, { id }));
+  const connections = asked
+    .filter(({ as, http }, at) => as !== gateway && (http === undefined || at % 5 === 0))
+    .map(({ http: _, claims: __, token: ___, shows: ____, ...more }) => ({
+      ...more,
+      port: tcpPort,
+    }));
+  const requests = asked.filter(({ http }) => http !== undefined).map((one) => ({ ...one, port }));
+  return { number, policies, asked: [...requests, ...connections] };
+}
+
+/** Of all policies there are each has a name of its own. */
+function named(number: number, policies: readonly PolicyDocument[]): readonly PolicyDocument[] {
+  return policies.map((policy) => ({
+    ...policy,
+    metadata: { name: `c${number}-${policy.metadata.name}` },
+  }));
 }
 
 /**
@@ -111,22 +181,53 @@ function withJoinedLines(asked: Asked): Asked {
   return { ...asked, http: { ...asked.http, lines } };
 }
 
-function headOf(name: string, { http, claims }: Asked): string {
+function requestOf({ number }: Case, asked: Asked, { tokens }: CertificateShapes): string {
+  const { http, claims, shows = '', sent } = asked;
   if (http === undefined) throw new Error('there is no request');
   const { method, target, host, lines } = http;
+  const token = tokens.get(shows);
   const headers = [
     ['host', host],
-    ['x-case', name],
+    ['x-case', `c${number}`],
     ...(claims === undefined ? [] : [['x-token', tokenOf(claims)]]),
-    ...(method === 'GET' ? [] : [['content-length', '0']]),
+    ...(token === undefined ? [] : [['authorization', `Bearer ${token}`]]),
+    ...(sent.how === 'chunked' ? [['transfer-encoding', 'chunked']] : []),
     ...lines,
   ];
-  return `${method} ${target} HTTP/1.1\r\n${headers.map((line) => line.join(': ')).join('\r\n')}\r\n\r\n`;
+  const head = `${method} ${target} HTTP/1.1\r\n${headers.map((line) => line.join(': ')).join('\r\n')}\r\n\r\n`;
+  return `${head}${bodyOf(sent)}`;
+}
+
+function bodyOf({ octets, how }: Asked['sent']): string {
+  const body = 'x'.repeat(octets);
+  if (how !== 'chunked') return how === 'none' ? '' : body;
+  return `${octets === 0 ? '' : `${octets.toString(16)}\r\n${body}\r\n`}0\r\n\r\n`;
+}
+
+/** Whether it lasts until the application has answered is all that is seen of it. */
+async function judgeConnection(
+  tally: Tally,
+  { number, policies }: Case,
+  asked: Asked,
+  expected: Verdict,
+  client: RawClient,
+): Promise<void> {
+  const isOpen = await client.ask('GET / HTTP/1.1\r\nhost: a\r\n\r\n').then(
+    ({ status }) => status === 200,
+    () => false,
+  );
+  client.close();
+  tally.decisions++;
+  tally.connections++;
+  tally.reasons.add(expected.reason);
+  if (isOpen === (expected.reason === 'allowed_by_rule')) return;
+  const replay = `SEED=${SEED} CASE=${number}`;
+  tally.differences.push({ replay, expected, isOpen, asked, policies: JSON.stringify(policies) });
 }
 
 function judge(
   tally: Tally,
-  { name, policies }: Case,
+  { number, policies }: Case,
   asked: Asked,
   expected: Verdict,
   answer: RawAnswer,
@@ -144,15 +245,16 @@ function judge(
   tally.reasons.add(expected.reason);
   const rule = said('rule') === undefined ? undefined : `${said('policy')}/${said('rule')}`;
   const isAllowed = expected.reason === 'allowed_by_rule';
-  const reached = isAllowed && answer.status === 200 ? reachedBy(answer, expected) : undefined;
+  const hasReached = answer.status === 200 && !answer.headers.has('grpc-status');
+  const reached = isAllowed && hasReached ? reachedBy(answer, expected) : undefined;
   const wanted = isAllowed ? reachedAs(expected) : undefined;
   const isSame =
     reason === expected.reason &&
     rule === expected.rule &&
-    isRightStatus(answer, expected, asked) &&
+    isRightAnswer(answer, expected, asked) &&
     reached === wanted;
   if (isSame) return;
-  const replay = `SEED=${SEED} CASE=${name.slice(1)}`;
+  const replay = `SEED=${SEED} CASE=${number}`;
   const { status } = answer;
   tally.differences.push({
     replay,
@@ -165,17 +267,20 @@ function judge(
 }
 
 /** A denied gRPC call is answered with 200 and a status of gRPC. */
-function isRightStatus({ status, headers }: RawAnswer, { reason }: Verdict, asked: Asked): boolean {
+function isRightAnswer(
+  { status, headers, body }: RawAnswer,
+  expected: Verdict,
+  asked: Asked,
+): boolean {
+  const { reason, told } = expected;
   if (reason === 'allowed_by_rule') return status === 200 && !headers.has('grpc-status');
-  if (headers.has('grpc-status')) {
-    const isAsked = asked.http?.lines.some(
-      ([name, value]) => /^content-type$/iu.test(name) && value.startsWith('application/grpc'),
-    );
-    return (
-      isAsked === true && headers.get('grpc-status') === (reason === 'unauthenticated' ? '16' : '7')
-    );
-  }
-  return status === (reason === 'unauthenticated' ? 401 : 403);
+  const grpcStatus = headers.get('grpc-status');
+  if (grpcStatus === undefined) return status === told.status && (body !== '') === told.hasBody;
+  const isAsked = asked.http?.lines.some(
+    ([name, value]) => /^content-type$/iu.test(name) && value.startsWith('application/grpc'),
+  );
+  const isTold = headers.has('grpc-message') === told.hasBody;
+  return isAsked === true && isTold && grpcStatus === String(grpcStatuses[told.status]);
 }
 
 /** What the application saw of the headers that are the policies' own, in whatever spelling. */
@@ -186,7 +291,7 @@ function reachedBy({ body }: RawAnswer, { owned }: Verdict): string {
     .flatMap((name, at) => {
       const spelled = name.toLowerCase();
       const isOwn = at % 2 === 0 && names.has(spelled.replaceAll('_', '-'));
-      return isOwn ? [`${spelled}: ${raw[at + 1] ?? ''}`] : [];
+      return isOwn ? [`${spelled}: ${meaningOf(raw[at + 1] ?? '')}`] : [];
     })
     .toSorted()
     .join('\n');

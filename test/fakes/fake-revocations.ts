@@ -12,6 +12,10 @@ export class FakeRevocations implements RevocationSource {
   readonly #list: Revocation[] = [];
   readonly #listeners = new Set<() => void>();
 
+  get list(): readonly Revocation[] {
+    return this.#list;
+  }
+
   get listeners(): number {
     return this.#listeners.size;
   }
