@@ -98,6 +98,9 @@ function notesOf(version: PolicyVersionView): string {
   return notes.length === 0 ? reason : `${reason} [${notes.join(', ')}]`;
 }
 
+const NOBODY = `Nothing here is in force anywhere: hosts take these policies with "authz.policies: { from: control-plane }".
+Those that go by files show them with "trustplane status", or "status --agent".`;
+
 export function formatStatus(status: PolicyStatusView): string {
   const { version, fault, agents, servers } = status;
   const behind = listBehind(status);
@@ -114,6 +117,7 @@ export function formatStatus(status: PolicyStatusView): string {
     ...servers.map((server): [string, string] => ['', describeServer(server)]),
     ['agents', `${count} take policies, ${behind.length} not at this version`],
   ]);
+  if (count === 0) return `${head}\n\n${NOBODY}`;
   if (agents.length === 0) return head;
   const table = formatTable(
     ['Agent', 'Server', 'Who', 'State', 'Version', 'Digest', 'Since', 'Connected'],
