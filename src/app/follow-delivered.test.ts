@@ -4,14 +4,13 @@ import { policyText } from '../../test/fakes/open-policies.ts';
 import { testPolicies } from '../../test/fakes/sync-world.ts';
 import { eventually } from '../../test/programs/eventually.ts';
 import { createMetrics, silentLog } from '../ops/index.ts';
-import type { PolicyTaker, PolicyTexts } from '../spiffe/index.ts';
+import { type PolicyTaker, type PolicyTexts, TrustplaneError } from '../spiffe/index.ts';
 import { followDelivered, watchTaker } from './follow-delivered.ts';
 import { startPolicyCompiler } from './policy-compiler.ts';
 
-function open() {
+function open(compiler = startPolicyCompiler()) {
   const listeners = new Set<() => void>();
   let current: PolicyTexts | undefined;
-  const compiler = startPolicyCompiler();
   onTestFinished(() => compiler.close());
   const source = followDelivered({
     delivered: {
@@ -49,6 +48,24 @@ it('compiles what is delivered, and of several versions the last', async () => {
   await eventually('the last', () => source.version() === '4'.repeat(64) || undefined);
   expect(source.current()?.rules).toBe(1);
   expect(source.fault()).toBeUndefined();
+});
+
+it.each([
+  [1, 'is in force'],
+  [2, 'is refused'],
+])('compiles a version once more when the thread ended: %i times, it %s', async (ends, outcome) => {
+  const real = startPolicyCompiler();
+  let left = ends;
+  const { source, deliver } = open({
+    compile: async (sources) => {
+      if (left-- > 0) throw new TrustplaneError('ERR_INTERNAL', 'the thread ended');
+      return await real.compile(sources);
+    },
+    close: () => real.close(),
+  });
+  deliver(one);
+  await eventually('the end', () => source.version() ?? source.refused());
+  expect(source.version() === undefined ? 'is refused' : 'is in force').toBe(outcome);
 });
 
 it('keeps the last good version when one cannot be taken, and says which and why', async () => {

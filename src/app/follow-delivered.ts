@@ -1,5 +1,11 @@
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, messageOf, type PolicyTaker, type PolicyTexts } from '../spiffe/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type PolicyTaker,
+  type PolicyTexts,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import type { DeliveredPolicies } from './host-facts.ts';
 import type { PolicyCompiler, PolicySet, PolicySource } from './policy-source.ts';
 
@@ -33,6 +39,8 @@ class CompiledDelivery implements DeliveredSource {
   #refusal: { readonly hash: string; readonly fault: string } | undefined;
   /** The version that was looked at last. */
   #seen: string | undefined;
+  /** The version that a thread which ended was about. */
+  #unlucky: string | undefined;
   #compiling: Promise<void> | undefined;
   #isClosed = false;
 
@@ -106,6 +114,13 @@ class CompiledDelivery implements DeliveredSource {
       log.info({ version, digest: set.digest, rules: set.rules }, 'policies were delivered');
     } catch (error) {
       if (this.#isClosed) return;
+      // The thread ended, for which the version may have no fault: it is tried once more.
+      const isThread = error instanceof TrustplaneError && error.code === 'ERR_INTERNAL';
+      if (isThread && this.#unlucky !== hash) {
+        this.#unlucky = hash;
+        this.#seen = undefined;
+        return log.warn({ version, fault: messageOf(error) }, 'policies are compiled once more');
+      }
       const fault = messageOf(error);
       this.#refusal = { hash, fault };
       this.#metrics.loads.inc({ result: 'refused' });

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { eventually } from '../../test/programs/eventually.ts';
 import { openPlan } from '../authz/index.ts';
 import { createLog, createMetrics, systemClock } from '../ops/index.ts';
+import { type Clock, TrustplaneError } from '../spiffe/index.ts';
 import { followPolicies, type PolicyDirectory } from './policy-directory.ts';
 import { PolicyLoader } from './policy-loader.ts';
 import type { PolicyCompiler } from './policy-source.ts';
@@ -30,11 +31,14 @@ function save(file: string, text: string): void {
   renameSync(join(directory, `.${file}.new`), join(directory, file));
 }
 
-async function open(compiler?: PolicyCompiler): Promise<PolicyDirectory> {
+async function open(
+  compiler?: PolicyCompiler,
+  clock: Clock = systemClock,
+): Promise<PolicyDirectory> {
   const log = createLog({ level: 'info', destination: { write: (line) => void lines.push(line) } });
   const policies = await followPolicies({
     directory,
-    clock: systemClock,
+    clock,
     log,
     metrics: createMetrics(),
     ...(compiler && { compiler }),
@@ -63,6 +67,28 @@ describe('a directory of policies', () => {
     await eventually('the change', () => pathsOf(policies)?.includes('/a2'));
     rmSync(join(directory, 'b.yml'));
     await eventually('the change', () => pathsOf(policies)?.length === 1);
+  });
+
+  it('is compiled again, though nothing changed, when the thread ended', async () => {
+    save('a.yaml', policy('a', '/a'));
+    const loader = new PolicyLoader();
+    let left = 2;
+    const compiler: PolicyCompiler = {
+      compile: async (sources) => {
+        if (left-- > 0) throw new TrustplaneError('ERR_INTERNAL', 'the thread ended');
+        return await loader.load(sources);
+      },
+      close: async () => {},
+    };
+    // Long after the change.
+    const clock: Clock = {
+      now: () => systemClock.now() + 60_000,
+      setTimer: (delayMs, fire) => systemClock.setTimer(delayMs / 100, fire),
+    };
+    const policies = await open(compiler, clock);
+    expect(policies.fault()).toBe('the thread ended');
+    await eventually('the policies', () => policies.current());
+    expect(policies.fault()).toBeUndefined();
   });
 
   it('stays in force when a change has a mistake, which is named once', async () => {

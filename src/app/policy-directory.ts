@@ -1,6 +1,6 @@
 import { type FSWatcher, watch } from 'node:fs';
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, messageOf, type Timer } from '../spiffe/index.ts';
+import { type Clock, messageOf, type Timer, TrustplaneError } from '../spiffe/index.ts';
 import { startPolicyCompiler } from './policy-compiler.ts';
 import { findPolicyFiles, type PolicyFiles } from './policy-files.ts';
 import type { PolicyCompiler, PolicySet, PolicySource } from './policy-source.ts';
@@ -121,6 +121,9 @@ class FollowedDirectory implements PolicyDirectory {
     try {
       await this.#load();
     } catch (error) {
+      // The thread ended, for which the files may have no fault: they are compiled again at the next look.
+      const isThread = error instanceof TrustplaneError && error.code === 'ERR_INTERNAL';
+      if (isThread) this.#stamp = undefined;
       if (!this.#isClosed) this.#refuse(messageOf(error));
     }
     const tookMs = clock.now() - startedAt;
