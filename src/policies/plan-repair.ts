@@ -1,4 +1,5 @@
 import { TrustplaneError } from '../spiffe/index.ts';
+import { isBroken, type PolicyHistory } from './policy-history.ts';
 import {
   type PolicyHead,
   type PolicyRecords,
@@ -23,12 +24,12 @@ export interface Repair {
  */
 export async function planRepair(
   records: Pick<PolicyRecords, 'damagedHead' | 'lastNumber' | 'versions' | 'texts'>,
+  history: Pick<PolicyHistory, 'verify'>,
   known: string | undefined,
-  verify: () => Promise<{ readonly faults: readonly string[] }>,
 ): Promise<Repair> {
   const { head, revision } = await records.damagedHead();
   const last = Math.max(head?.version ?? 0, await records.lastNumber());
-  const found = (await verify()).faults;
+  const found = (await history.verify()).faults;
   const faults = revision === 0 && last > 0 ? ['the head is gone', ...found] : found;
   if (faults.length === 0)
     throw new TrustplaneError(
@@ -106,7 +107,7 @@ async function hasFiles(
     await records.texts(stored);
     return true;
   } catch (error) {
-    if (error instanceof TrustplaneError && error.code === 'ERR_POLICY_CHAIN') return false;
+    if (isBroken(error)) return false;
     throw error;
   }
 }

@@ -163,6 +163,13 @@ export function textsOf(version: PolicyVersion, files: readonly PolicyFile[]): P
   return { version: version.version, hash, digest: said, createdAt, files };
 }
 
+/** The same object for a file that is the same: what is made of it is kept with it. */
+export function keepFiles(texts: PolicyTexts, before: PolicyTexts | undefined): PolicyTexts {
+  const known = new Map(before?.files.map((file) => [`${file.name} ${file.sha256}`, file]));
+  const files = texts.files.map((file) => known.get(`${file.name} ${file.sha256}`) ?? file);
+  return { ...texts, files };
+}
+
 /** @throws TrustplaneError ERR_POLICY_CHAIN */
 export function decodeHead(value: Uint8Array): PolicyHead {
   try {

@@ -9,10 +9,12 @@ import {
 } from '../spiffe/index.ts';
 import { type Bucket, BucketFeed, unlessConflict } from '../store/index.ts';
 import { planRepair, type Repair } from './plan-repair.ts';
+import { isBroken, PolicyHistory } from './policy-history.ts';
 import {
   broken,
   decodeHead,
   HEAD,
+  keepFiles,
   type PolicyHead,
   PolicyRecords,
   placeAt,
@@ -23,12 +25,13 @@ import {
   checkFiles,
   checkWords,
   contentDigestOf,
+  describeAuthor,
   makeVersion,
   NO_VERSION,
   type PolicyVersion,
   versionLimits,
 } from './policy-version.ts';
-import { type Chain, walkChain } from './verify-chain.ts';
+import type { Chain } from './verify-chain.ts';
 
 export interface PolicyRegistryOptions {
   /** The bucket `policies`. */
@@ -75,6 +78,7 @@ const FORGET_AFTER_MS = 3_600_000;
 export class PolicyRegistry {
   readonly #options: PolicyRegistryOptions;
   readonly #records: PolicyRecords;
+  readonly #history: PolicyHistory;
   readonly #feed: BucketFeed;
   readonly #listeners = new Set<() => void>();
   /** By hash. */
@@ -92,6 +96,7 @@ export class PolicyRegistry {
   private constructor(options: PolicyRegistryOptions) {
     this.#options = options;
     this.#records = new PolicyRecords(options.bucket);
+    this.#history = new PolicyHistory(this.#records);
     this.#feed = new BucketFeed({
       ...options,
       prefix: HEAD,
@@ -115,7 +120,7 @@ export class PolicyRegistry {
     await registry.#feed.load();
     await registry.#reading;
     registry.#following = registry.#feed.follow();
-    const { versions, faults } = await registry.#chain();
+    const { versions, faults } = await registry.#history.list();
     for (const { version, hash } of versions) registry.#numbers.set(hash, version);
     for (const fault of faults) options.log.error({ fault }, 'the history of policies is broken');
     registry.#fault ??= faults[0];
@@ -165,36 +170,20 @@ export class PolicyRegistry {
   }
 
   /** The versions that are kept, the oldest first, and what is wrong with them. @throws TrustplaneError ERR_STORE_* */
-  async history(): Promise<{
-    readonly versions: readonly PolicyVersion[];
-    readonly faults: readonly string[];
-  }> {
-    return await this.#chain();
+  async history(): Promise<Chain> {
+    return await this.#history.list();
   }
 
   /** As `history`, with a look at the files of each version. @throws TrustplaneError ERR_STORE_* */
-  async verify(): Promise<{
-    readonly versions: readonly PolicyVersion[];
-    readonly faults: readonly string[];
-  }> {
-    const { versions, faults } = await this.#chain();
-    const all = [...faults];
-    for (const version of versions) {
-      try {
-        await this.#records.texts(version);
-      } catch (error) {
-        if (!isBroken(error)) throw error;
-        all.push(messageOf(error));
-      }
-    }
-    return { versions, faults: all };
+  async verify(): Promise<Chain> {
+    return await this.#history.verify();
   }
 
   /** A version with its files. @throws TrustplaneError ERR_POLICY_VERSION, ERR_POLICY_CHAIN, ERR_STORE_* */
   async show(
     version: number,
   ): Promise<{ readonly version: PolicyVersion; readonly texts: PolicyTexts }> {
-    const stored = await this.#require(version);
+    const stored = await this.#history.require(version);
     return { version: stored, texts: await this.#records.texts(stored) };
   }
 
@@ -232,7 +221,7 @@ export class PolicyRegistry {
   async rollback(version: number, words: Words): Promise<PolicyChange> {
     checkWords(words.reason, words.claimedAuthor);
     const head = await this.#headAt(words.expected);
-    const stored = await this.#require(version);
+    const stored = await this.#history.require(version);
     const before = head && (await this.#records.version(head.version, head.hash));
     if (before?.contentDigest === stored.contentDigest) return { version: before, isNew: false };
     const { files } = await this.#records.texts(stored);
@@ -249,7 +238,7 @@ export class PolicyRegistry {
   async prune(keep: number): Promise<number> {
     const head = await this.#records.head();
     if (head === undefined) return 0;
-    const { versions, faults } = await this.#chainOf(head);
+    const { versions, faults } = await this.#history.leadingTo(head);
     if (faults[0] !== undefined) throw broken(faults[0]);
     const kept = versions.slice(-Math.max(1, keep));
     const [first] = kept;
@@ -283,10 +272,9 @@ export class PolicyRegistry {
   }
 
   async #planRepair(): Promise<Repair> {
-    const known = this.#version?.hash;
-    const repair = await planRepair(this.#records, known, async () => await this.verify());
+    const repair = await planRepair(this.#records, this.#history, this.#version?.hash);
     const { faults, facts } = repair;
-    this.#options.log.warn({ faults, ...facts }, 'the history of the policies is repaired');
+    this.#options.log.warn({ faults, ...facts }, 'the history of the policies is to be repaired');
     return repair;
   }
 
@@ -366,33 +354,6 @@ export class PolicyRegistry {
     );
   }
 
-  async #require(version: number): Promise<StoredVersion> {
-    const { versions, faults } = await this.#chain();
-    const found = versions.find((one) => one.version === version);
-    if (found !== undefined) return found;
-    if (faults[0] !== undefined) throw broken(faults[0]);
-    const kept =
-      versions.length === 0 ? 'none' : `${versions[0]?.version} to ${versions.at(-1)?.version}`;
-    throw new TrustplaneError(
-      'ERR_POLICY_VERSION',
-      `version ${version} of the policies is not kept; there are ${kept}`,
-    );
-  }
-
-  async #chain(): Promise<Chain> {
-    try {
-      const head = await this.#records.head();
-      return head === undefined ? { versions: [], faults: [] } : await this.#chainOf(head);
-    } catch (error) {
-      if (!isBroken(error)) throw error;
-      return { versions: [], faults: [messageOf(error)] };
-    }
-  }
-
-  async #chainOf(head: PolicyHead): Promise<Chain> {
-    return walkChain(head, await this.#records.versions());
-  }
-
   #follow(record: { readonly value: Uint8Array; readonly revision: number } | undefined): void {
     if (record === undefined) {
       if (this.#texts !== undefined) this.#refuse('the head of the policies is gone');
@@ -437,21 +398,4 @@ export class PolicyRegistry {
       'the policies in the store cannot be taken',
     );
   }
-}
-
-function isBroken(error: unknown): boolean {
-  return error instanceof TrustplaneError && error.code === 'ERR_POLICY_CHAIN';
-}
-
-/** Such as `root (uid 0)`, `uid 1000` or a SPIFFE ID. */
-function describeAuthor({ author }: Pick<PolicyVersion, 'author'>): string {
-  if (author.kind === 'svid') return author.id;
-  return author.name === undefined ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
-}
-
-/** The same object for a file that is the same: what is made of it is kept with it. */
-function keepFiles(texts: PolicyTexts, before: PolicyTexts | undefined): PolicyTexts {
-  const known = new Map(before?.files.map((file) => [`${file.name} ${file.sha256}`, file]));
-  const files = texts.files.map((file) => known.get(`${file.name} ${file.sha256}`) ?? file);
-  return { ...texts, files };
 }

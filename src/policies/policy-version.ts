@@ -148,6 +148,12 @@ export function checkWords(reason: string, claimedAuthor: string): void {
     );
 }
 
+/** Such as `root (uid 0)`, `uid 1000` or a SPIFFE ID. */
+export function describeAuthor({ author }: Pick<PolicyVersion, 'author'>): string {
+  if (author.kind === 'svid') return author.id;
+  return author.name === undefined ? `uid ${author.uid}` : `${author.name} (uid ${author.uid})`;
+}
+
 function hashOf(facts: Omit<PolicyVersion, 'hash'>): string {
   const { author } = facts;
   const who =
