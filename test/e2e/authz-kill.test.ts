@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { type AuthorizedMesh, launchAuthorizedMesh } from '../programs/authorized-mesh.ts';
 import { eventually } from '../programs/eventually.ts';
+import { runTrustplane } from '../programs/launch-trustplane.ts';
 
 /** `KILLS=20` for a longer one. */
 const KILLS = Number(process.env['KILLS'] ?? 3);
@@ -43,7 +44,7 @@ function startLoad({ ask }: AuthorizedMesh) {
   return { answers, stop };
 }
 
-it('lets nobody in while its authorization server is dead, and is back when that is', async () => {
+it('lets nobody in while its authorization server is dead, and is back when that is (AUTHZ-13)', async () => {
   const mesh = await launchAuthorizedMesh({ rules: [{ allow: ['GET /a'] }] });
   expect((await mesh.ask('GET /a')).status).toBe(200);
   let { authz } = mesh;
@@ -82,4 +83,28 @@ it('lets nobody in while its authorization server is dead, and is back when that
   process.stderr.write(
     `authz kill -9: ${load.answers.length} requests, back ${shown} ms after its start\n`,
   );
+});
+
+it('lets nobody in who was revoked while it was dead', async () => {
+  const mesh = await launchAuthorizedMesh({ rules: [{ allow: ['GET /a'] }] });
+  expect((await mesh.ask('GET /a')).status).toBe(200);
+  const load = startLoad(mesh);
+  try {
+    await eventually('load', () => load.answers.length > 50 || undefined);
+    mesh.authz.kill('SIGKILL');
+    await mesh.authz.ended;
+    const deadAt = performance.now();
+    const where = ['--admin-socket', mesh.trustplane.adminSocket];
+    const deleted = await runTrustplane('entry', 'delete', mesh.clientEntry, ...where);
+    expect(deleted).toMatchObject({ code: 0 });
+    mesh.restartAuthz();
+    // Answered by it again, for a while: from its first answer on it knows.
+    const decided = () =>
+      load.answers.filter(({ sentAt, status }) => sentAt > deadAt && status === 403);
+    await eventually('answers', () => decided().length > 4 * CLIENTS || undefined);
+    const after = load.answers.filter(({ sentAt }) => sentAt > deadAt);
+    expect(new Set(after.map(({ status }) => status))).toEqual(new Set([503, 403]));
+  } finally {
+    await load.stop();
+  }
 });
