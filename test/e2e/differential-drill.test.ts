@@ -150,8 +150,8 @@ function makeServiceCase(number: number, world: World): Case {
   const asked = Array.from({ length: QUESTIONS }, () => ask.make(policies, { id }));
   const connections = asked
     .filter(({ as, http }, at) => as !== gateway && (http === undefined || at % 5 === 0))
-    .map(({ http: _, claims: __, token: ___, shows: ____, ...more }) => ({
-      ...more,
+    .map(({ as, service, caller, sourceIp, destinationIp, now, sent }) => ({
+      ...{ as, service, caller, sourceIp, destinationIp, now, sent },
       port: tcpPort,
     }));
   const requests = asked.filter(({ http }) => http !== undefined).map((one) => ({ ...one, port }));
