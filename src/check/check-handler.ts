@@ -142,10 +142,7 @@ export class CheckHandler {
       destinationPort: destination.port,
       claims: isObject(payload) ? payload : undefined,
       now: clock.now(),
-      // Asked for by policies with a bound alone.
-      get bodyBytes() {
-        return bodyBytesOf(request);
-      },
+      bodyBytes: bodyBytesOf(request),
     };
   }
 }

@@ -224,8 +224,13 @@ export class HttpAttributes {
   /** Tells where the name of each line lies, as it was sent. */
   visitNames(visit: (bytes: Uint8Array, from: number, to: number) => void): void {
     for (let index = 0; index < this.#entries.length; index += 2) {
-      const entry = new ProtoCursor(this.#bytes, this.#entries[index], this.#entries[index + 1]);
-      // Whoever writes an entry begins with its key.
+      const from = this.#entries[index] ?? 0;
+      const length = nameLengthAt(this.#bytes, from);
+      if (length !== undefined) {
+        visit(this.#bytes, from + 2, from + 2 + length);
+        continue;
+      }
+      const entry = new ProtoCursor(this.#bytes, from, this.#entries[index + 1]);
       while (entry.next() && entry.field !== 1);
       if (entry.field === 1) visit(this.#bytes, entry.from, entry.to);
     }
@@ -242,6 +247,8 @@ export class HttpAttributes {
 
   /** Of an entry of `headers` (key, value) or of `header_map` (key, value or raw_value). */
   #valueAt(index: number, name: string): string | undefined {
+    const length = nameLengthAt(this.#bytes, this.#entries[index] ?? 0);
+    if (length !== undefined && length !== name.length) return undefined;
     const entry = new ProtoCursor(this.#bytes, this.#entries[index], this.#entries[index + 1]);
     let isNamed = false;
     let value: string | undefined;
@@ -288,6 +295,12 @@ function isUsualEntry(bytes: Uint8Array, from: number, to: number): boolean {
   if (length < 0x80) return at + 2 + length === to;
   const high = bytes[at + 2] ?? 0x80;
   return high < 0x80 && at + 3 + (length & 0x7f) + high * 128 === to;
+}
+
+/** Octets of the name of an entry that begins with one, as all but odd ones do, and needs no cursor; below 128. */
+function nameLengthAt(bytes: Uint8Array, from: number): number | undefined {
+  const length = bytes[from + 1] ?? 0x80;
+  return bytes[from] === 0x0a && length < 0x80 ? length : undefined;
 }
 
 /** Names are compared in ASCII, whatever their case. */
