@@ -11,7 +11,7 @@ import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 export interface PolicyText {
   /** Named in complaints. */
   readonly file: string;
-  read(): Promise<Uint8Array>;
+  readonly read: () => Promise<Uint8Array>;
 }
 
 export interface LoadedPolicies {
