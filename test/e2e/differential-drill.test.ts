@@ -150,10 +150,9 @@ function makeServiceCase(number: number, world: World): Case {
   const asked = Array.from({ length: QUESTIONS }, () => ask.make(policies, { id }));
   const connections = asked
     .filter(({ as, http }, at) => as !== gateway && (http === undefined || at % 5 === 0))
-    .map(({ as, service, caller, sourceIp, destinationIp, now, sent }) => ({
-      ...{ as, service, caller, sourceIp, destinationIp, now, sent },
-      port: tcpPort,
-    }));
+    .map(({ as, service, caller, sourceIp, destinationIp, now, sent }): Asked => {
+      return { as, service, caller, sourceIp, destinationIp, now, sent, port: tcpPort };
+    });
   const requests = asked.filter(({ http }) => http !== undefined).map((one) => ({ ...one, port }));
   return { number, policies, asked: [...requests, ...connections] };
 }
