@@ -43,7 +43,7 @@ export interface Asked extends Question {
 }
 
 /** Whom an SVID of this ID shows; `isDated`: it is known when it was issued. */
-export function shownBy(id: string, isDated: boolean): Shown {
+function shownBy(id: string, isDated: boolean): Shown {
   const [, , domain] = id.split('/');
   if (domain !== domains.own && !id.startsWith(accepted.replace('**', '')))
     return 'unknown_trust_domain';
