@@ -166,6 +166,7 @@ export class QuestionMaker {
     { from }: Pick<RuleDocument, 'from'>,
     bound: Map<string, string>,
   ): readonly [string, Question['caller']] {
+    if (from === 'anyone' && this.#chance(30)) return ['nobody', 'nobody'];
     if (this.#chance(8)) {
       const as = this.#one(strangeCallers);
       return [as, as === 'nobody' ? 'nobody' : 'bad_svid'];
