@@ -1,11 +1,11 @@
 import { expandIds } from '../find-contradictions.ts';
 import type { Policy, PolicyAssertion } from '../policy.ts';
-import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
-import type { Branch } from './branch.ts';
+import { type AnalysedRule, analyseRules, usesTokens } from './analysed-rules.ts';
 import { Budget, TooComplex } from './budget.ts';
 import { type Way, wayOf } from './build-branches.ts';
 import { explore } from './explore.ts';
 import { isCovered, mayMeet } from './may-meet.ts';
+import { branchesInRegion, keepAllowed } from './region.ts';
 import { type UnitedService, uniteServices } from './united-services.ts';
 import { type Witness, witnessOf } from './witness.ts';
 
@@ -22,7 +22,6 @@ export interface AssertionComplaint {
 
 /** For all assertions of a set of policies together; beyond it they count as not proven. */
 const MAX_STEPS = 10_000_000;
-const REGION = -1;
 /** So many denies are compared with each allow. */
 const MAX_BROAD = 16;
 
@@ -131,27 +130,13 @@ function findViolation(
   budget.spend(rules.length);
   const near = rulesThatMatter(rules, region);
   if (!near.some(({ isAllow }) => isAllow)) return undefined;
-  const ofRules = branchesOf(near);
-  const branches = [
-    ...ofRules,
-    ...region.map(
-      (way, at): Branch => ({
-        ...way,
-        number: ofRules.length + at,
-        rule: REGION,
-        percent: undefined,
-      }),
-    ),
-  ];
   let found: { readonly witness: Witness; readonly rule: string } | undefined;
   explore({
-    branches,
+    branches: branchesInRegion(near, region),
     budget,
     allowMatrixParameters: united.allowMatrixParameters,
     usesTokens: usesTokens(near),
-    keep: (live) =>
-      live.some(({ rule }) => rule === REGION) &&
-      live.some(({ rule }) => near[rule]?.isAllow === true),
+    keep: keepAllowed(near),
     visit: ({ live, draft }) => {
       const matched = [...new Set(live.map(({ rule }) => rule))].flatMap(
         (rule) => near[rule] ?? [],

@@ -1,11 +1,11 @@
 import { Pattern } from '../pattern.ts';
 import type { Operation, Policy, PolicyRule } from '../policy.ts';
-import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
-import type { Branch } from './branch.ts';
+import { type AnalysedRule, analyseRules, usesTokens } from './analysed-rules.ts';
 import { Budget } from './budget.ts';
 import { type Way, wayOf } from './build-branches.ts';
 import { explore } from './explore.ts';
 import { mayMeet } from './may-meet.ts';
+import { branchesInRegion, keepAllowed } from './region.ts';
 import { type UnitedService, uniteServices } from './united-services.ts';
 import { type Witness, witnessOf } from './witness.ts';
 
@@ -24,7 +24,6 @@ export interface Access {
 }
 
 const MAX_STEPS = 50_000_000;
-const REGION = -1;
 
 /** Who may do this: by each rule that lets somebody. @throws TooComplex */
 export function whoCan(policies: readonly Policy[], operation: Operation): Access[] {
@@ -48,27 +47,14 @@ function accessTo(united: UnitedService, region: readonly Way[], budget: Budget)
     const ways = rule.ways.filter((way) => region.some((one) => mayMeet(way, one)));
     return ways.length === 0 || rule.policy.mode?.stage === 'observe' ? [] : [{ ...rule, ways }];
   });
-  const ofRules = branchesOf(rules);
   const found = new Map<AnalysedRule, { readonly witness: Witness }>();
   const denied = new Map<AnalysedRule, Set<string>>();
   explore({
-    branches: [
-      ...ofRules,
-      ...region.map(
-        (way, at): Branch => ({
-          ...way,
-          number: ofRules.length + at,
-          rule: REGION,
-          percent: undefined,
-        }),
-      ),
-    ],
+    branches: branchesInRegion(rules, region),
     budget,
     allowMatrixParameters: united.allowMatrixParameters,
     usesTokens: usesTokens(rules),
-    keep: (live) =>
-      live.some(({ rule }) => rule === REGION) &&
-      live.some(({ rule }) => rules[rule]?.isAllow === true),
+    keep: keepAllowed(rules),
     visit: ({ live, draft }) => {
       const matched = [...new Set(live.map(({ rule }) => rule))].flatMap((at) => rules[at] ?? []);
       const denies = matched.filter(({ isAllow }) => !isAllow);

@@ -1,17 +1,16 @@
 import type { Policy } from '../policy.ts';
-import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
-import type { Branch } from './branch.ts';
+import { type AnalysedRule, analyseRules, usesTokens } from './analysed-rules.ts';
 import { Budget, TooComplex } from './budget.ts';
 import { type Way, waysOf } from './build-branches.ts';
 import { explore } from './explore.ts';
 import { finding, type LintFinding } from './lint-finding.ts';
 import { mayMeet } from './may-meet.ts';
+import { branchesInRegion, keepAllowed } from './region.ts';
 import { type UnitedService, uniteServices } from './united-services.ts';
 import { witnessOf } from './witness.ts';
 
 /** For each value that can be left out. */
 const MAX_STEPS = 2_000_000;
-const REGION = -1;
 
 /** A deny that asks for a header, a claim or a key of the query, where the caller is let in without it. */
 export function lintDodges(policies: readonly Policy[]): LintFinding[] {
@@ -91,25 +90,14 @@ function findDodge(
     const ways = rule.ways.filter((way) => region.some((one) => mayMeet(way, one)));
     return ways.length === 0 ? [] : [{ ...rule, ways }];
   });
-  const ofRules = branchesOf(rules);
-  const ofRegion = region.map(
-    (way, at): Branch => ({
-      ...way,
-      number: ofRules.length + at,
-      rule: REGION,
-      percent: undefined,
-    }),
-  );
   let found: string | undefined;
   try {
     explore({
-      branches: [...ofRules, ...ofRegion],
+      branches: branchesInRegion(rules, region),
       budget: new Budget(MAX_STEPS),
       allowMatrixParameters,
       usesTokens: usesTokens(rules),
-      keep: (live) =>
-        live.some(({ rule }) => rule === REGION) &&
-        live.some(({ rule }) => rules[rule]?.isAllow === true),
+      keep: keepAllowed(rules),
       visit: ({ live, draft }) => {
         if (live.some(({ rule }) => rules[rule]?.isAllow === false)) return false;
         found = witnessOf(draft(), service).text;
