@@ -15,8 +15,8 @@ const noHeaders: ReadonlyMap<string, string> = new Map();
 export function decide(plan: Plan, request: AccessRequest): Decision {
   try {
     return decideOrThrow(plan, request);
-  } catch (error) {
-    return deny(plan, error instanceof EffortSpent ? 'too_costly' : 'internal_error');
+  } catch {
+    return deny(plan, 'internal_error');
   }
 }
 
@@ -24,11 +24,25 @@ function decideOrThrow(plan: Plan, request: AccessRequest): Decision {
   const services = findServices(plan, request.service);
   if (services.length === 0) return deny(plan, 'policy_missing');
   const terms = strictest(services);
-  const decision = decideForServices(plan, request, services, terms);
+  const decision = decideWithinEffort(plan, request, services, terms);
   const { denyResponse: deniedResponse } = terms;
   return decision.isAllowed || deniedResponse === undefined
     ? decision
     : { ...decision, deniedResponse };
+}
+
+function decideWithinEffort(
+  plan: Plan,
+  request: AccessRequest,
+  services: readonly PlanService[],
+  terms: ServiceTerms,
+): Decision {
+  try {
+    return decideForServices(plan, request, services, terms);
+  } catch (error) {
+    if (error instanceof EffortSpent) return deny(plan, 'too_costly');
+    throw error;
+  }
 }
 
 function decideForServices(

@@ -18,9 +18,11 @@ it('gives up, and denies, where a request asks for too much', () => {
     when: { headers: { 'x-a': 'a*a*a*a*b' } },
   }));
   const asked = requestOf('GET /', { headers: { 'x-a': [long] } });
-  expect(decideWith(policyOf(rules), asked)).toMatchObject({
+  const policy = policyOf(rules, { response: { deny: { status: 429, body: 'none' } } });
+  expect(decideWith(policy, asked)).toMatchObject({
     isAllowed: false,
     reason: 'too_costly',
+    deniedResponse: { status: 429, body: 'none' },
   });
   const few = requestOf('GET /', { headers: { 'x-a': ['aaaaaaaab'] } });
   expect(decideWith(policyOf(rules), few).reason).toBe('allowed_by_rule');

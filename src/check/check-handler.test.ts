@@ -170,6 +170,13 @@ describe('an answer', () => {
     });
   });
 
+  it('denies gRPC-Web as any HTTP: the proxy takes it for no gRPC', () => {
+    const headers = { 'content-type': 'application/grpc-web' };
+    expect(ask({ http: { path: '/a.B/C', headers } })).toMatchObject({
+      denied_response: { body: '{"type":"about:blank","title":"Forbidden","status":403}' },
+    });
+  });
+
   it('denies who is nobody with 401 (AUTHZ-5)', () => {
     const answer = ask({ principal: '' });
     expect(answer).toMatchObject({

@@ -11,11 +11,13 @@ import { SpiffeId } from '../spiffe/index.ts';
 import type { Assertion, AssertionSigner } from './assertion-signer.ts';
 import { bodyBytesOf } from './body-size.ts';
 import type { Caller, CallerReader, Callers } from './caller-reader.ts';
-import { type CheckRequest, type HttpAttributes, parseCheckRequest } from './check-request.ts';
+import {
+  type CheckRequest,
+  type HttpAttributes,
+  POLICY_EXTENSION,
+  parseCheckRequest,
+} from './check-request.ts';
 import { CheckResponses, type Speech } from './check-response.ts';
-
-/** The context extension of a route that names its policies. */
-const POLICY_EXTENSION = 'trustplane.policy';
 
 /** One decision and what it was about. */
 export interface CheckRecord {
@@ -160,8 +162,9 @@ function speechOf(request: CheckRequest | undefined): Speech {
   return request.http === undefined ? 'tcp' : httpSpeech(request.http);
 }
 
+/** As Envoy tells gRPC callers from others. */
 function httpSpeech(http: HttpAttributes): Speech {
-  return http.headers('content-type').some((type) => /^application\/grpc\b/u.test(type))
+  return http.headers('content-type').some((type) => /^application\/grpc(?:\+|$)/u.test(type))
     ? 'grpc'
     : 'http';
 }
