@@ -1,5 +1,6 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { attestStorm } from './attest-storm.ts';
+import { authzBack } from './authz-kill.ts';
 import { batchIssue } from './batch-issue.ts';
 import { checkBenches } from './check-benches.ts';
 import { coldStart } from './cold-start.ts';
@@ -45,6 +46,7 @@ export const benchmarks: readonly Benchmark[] = [
   policyWorst,
   ...checkBenches,
   envoyCheckCpu,
+  authzBack,
   jwtMint,
   batchIssue,
   attestStorm,
