@@ -12,6 +12,16 @@ const request = (http: object, more: object = {}): Buffer =>
   envoy.write(TYPE, { attributes: { request: { http }, ...more } });
 const header = (key: string, raw: string | Buffer) => ({ key, raw_value: Buffer.from(raw) });
 
+it('takes no raw value for that of a header whose lines are joined: others see none there (AUTHZ-6)', () => {
+  const bytes = request({ headers: { 'x-user': 'a' } });
+  const tag = bytes.indexOf('x-user') + 'x-user'.length;
+  expect(bytes[tag]).toBe(0x12);
+  bytes[tag] = 0x1a;
+  expect(() => parseCheckRequest(bytes)).toThrow(
+    expect.objectContaining({ code: 'ERR_CHECK_REQUEST' }),
+  );
+});
+
 describe('a CheckRequest as Envoy writes it', () => {
   it('tells the peers', () => {
     const address = (ip: string, port: number) => ({

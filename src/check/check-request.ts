@@ -182,7 +182,7 @@ export class HttpAttributes {
     let hasBody = false;
     while (cursor.next()) {
       if (cursor.field === 2) method = only(method, textOf(cursor), cursor);
-      else if (cursor.field === 3) this.#addEntry(cursor);
+      else if (cursor.field === 3) this.#addEntry(cursor, false);
       else if (cursor.field === 4) target = only(target, textOf(cursor), cursor);
       else if (cursor.field === 5) host = only(host, textOf(cursor), cursor);
       // The octets that came so far, and what of them the proxy passes on as text or as bytes.
@@ -193,7 +193,7 @@ export class HttpAttributes {
     // Where both are there, the lines are those that were not joined.
     this.#hasLines = lines !== undefined;
     if (lines !== undefined) this.#entries.length = 0;
-    while (lines?.next() === true) if (lines.field === 1) this.#addEntry(lines);
+    while (lines?.next() === true) if (lines.field === 1) this.#addEntry(lines, true);
     this.method = method ?? '';
     this.target = target ?? '';
     this.host = host === '' ? undefined : host;
@@ -236,9 +236,9 @@ export class HttpAttributes {
     }
   }
 
-  #addEntry(cursor: ProtoCursor): void {
+  #addEntry(cursor: ProtoCursor, isLine: boolean): void {
     requireBytes(cursor);
-    requireEntry(cursor);
+    requireEntry(cursor, isLine);
     if (this.#entries.length >= 2 * limits.headers) {
       throw malformed(`more than ${limits.headers} headers`, cursor.from);
     }
@@ -267,11 +267,12 @@ export class HttpAttributes {
 }
 
 /**
- * An entry of headers is one name and at most one value. What is neither is refused although nobody may ask
- * for it: a rule must not miss a line that others read.
+ * An entry of headers is one name and at most one value; that of a line may be a `raw_value`. What is neither
+ * is refused although nobody may ask for it: a rule must not miss a line that others read, nor see one that
+ * they do not.
  */
-function requireEntry({ bytes, from, to }: ProtoCursor): void {
-  if (isUsualEntry(bytes, from, to)) return;
+function requireEntry({ bytes, from, to }: ProtoCursor, isLine: boolean): void {
+  if (isUsualEntry(bytes, from, to, isLine)) return;
   const entry = new ProtoCursor(bytes, from, to);
   let name: true | undefined;
   let value: true | undefined;
@@ -279,18 +280,19 @@ function requireEntry({ bytes, from, to }: ProtoCursor): void {
     if (entry.field > 3) continue;
     requireBytes(entry);
     if (entry.field === 1) name = only(name, true, entry);
-    else value = only(value, true, entry);
+    else if (entry.field === 2 || isLine) value = only(value, true, entry);
+    else throw malformed('a raw value of a header that is no line', entry.from);
   }
   if (name === undefined) throw malformed('a header without a name', from);
 }
 
 /** As proxies write one: the name, then a value that ends the entry. Each length has one octet, or two. */
-function isUsualEntry(bytes: Uint8Array, from: number, to: number): boolean {
+function isUsualEntry(bytes: Uint8Array, from: number, to: number, isLine: boolean): boolean {
   const nameLength = bytes[from + 1] ?? 0x80;
   if (bytes[from] !== 0x0a || nameLength >= 0x80) return false;
   const at = from + 2 + nameLength;
   const tag = bytes[at];
-  if (at + 2 > to || (tag !== 0x12 && tag !== 0x1a)) return at === to;
+  if (at + 2 > to || (tag !== 0x12 && !(isLine && tag === 0x1a))) return at === to;
   const length = bytes[at + 1] ?? 0;
   if (length < 0x80) return at + 2 + length === to;
   const high = bytes[at + 2] ?? 0x80;
