@@ -161,6 +161,7 @@ describe('what is no CheckRequest', () => {
     ['a varint without end', '0affffffffffffffffffff'],
     ['two sources', '0a040a000a00'],
     ['two paths', '0a0a2208120622012f22012f'],
+    ['a null that is a message', '0a125a100a0e0a016112090a070a016212020a00'],
   ])('is refused: %s', (_, hex) => {
     expect(() => parseCheckRequest(Buffer.from(hex, 'hex'))).toThrow(
       expect.objectContaining({ code: 'ERR_CHECK_REQUEST' }),

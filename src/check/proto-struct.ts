@@ -39,6 +39,9 @@ function parseValue(cursor: ProtoCursor, depth: number): unknown {
 
 function parseKind(cursor: ProtoCursor, depth: number): unknown {
   switch (cursor.field) {
+    case 1:
+      numberOf(cursor);
+      return null;
     case 2:
       return doubleOf(cursor);
     case 3:
