@@ -27,10 +27,15 @@ export function isAnyTrustDomain(pattern: Pattern): boolean {
 /** A pattern for paths: what it is made of must be canonical and without `%`. @throws TrustplaneError ERR_POLICY_PATTERN */
 export function parsePathPattern(text: string): Pattern {
   if (text.includes('%')) throw refused(text, 'has "%"; match escaped segments with "*"');
+  if (text.includes('?'))
+    throw refused(text, 'has "?"; the query stands beside the path, as query: { name: value }');
   const pattern = Pattern.parse(text, '/');
   const sample = sampleOf(pattern);
   if (!isCanonicalPath(sample === '' ? '/' : sample, false))
-    throw refused(text, 'is not one for canonical paths, which begin with "/"');
+    throw refused(
+      text,
+      'is not one for canonical paths, which begin with "/" and have no "//", "/./", "/../", "\\", "#" or ";"',
+    );
   return pattern;
 }
 

@@ -45,6 +45,11 @@ describe('paths', () => {
   ])('refuses the pattern %s', (text) =>
     expect(() => parsePathPattern(text)).toThrow('the pattern'),
   );
+
+  it('says where a query belongs', () =>
+    expect(() => parsePathPattern('/v1/charges?x=1')).toThrow(
+      'the pattern "/v1/charges?x=1" has "?"; the query stands beside the path, as query: { name: value }',
+    ));
 });
 
 describe('hosts', () => {

@@ -94,7 +94,7 @@ async function check(io: Io, files: readonly string[], { output }: OutputOptions
   }));
   const said = checked.map(
     ({ file, name, rules, tests }) =>
-      `${file}: the policy ${name} is valid (${rules} rules, ${tests} tests)`,
+      `${file}: the policy ${name} is valid (rules: ${rules}, tests: ${tests})`,
   );
   const text = [...said, `digest ${plan.digest}`].join('\n');
   print(io, output, { valid: true, policyDigest: plan.digest, policies: checked }, text);
