@@ -47,8 +47,6 @@ export interface CanonicalRequest {
   /** Undefined: not authenticated. */
   readonly callerId: string | undefined;
   readonly credential: Credential;
-  /** By a JWT-SVID, where `callerId` is by an X509-SVID. */
-  readonly tokenId: string | undefined;
   readonly http: CanonicalHttp | undefined;
   readonly sourceIp: readonly number[] | undefined;
   readonly destinationIp: readonly number[] | undefined;
@@ -78,7 +76,6 @@ export function canonicalRequest(
   const {
     caller,
     credential = 'x509-svid',
-    tokenCaller,
     http,
     sourceIp,
     destinationIp,
@@ -89,7 +86,6 @@ export function canonicalRequest(
   return {
     callerId: typeof caller === 'string' ? undefined : caller.toString(),
     credential,
-    tokenId: tokenCaller?.toString(),
     http: http && canonicalHttp(http),
     sourceIp: sourceIp === undefined ? undefined : parseIp(withoutZone(sourceIp)),
     destinationIp: destinationIp === undefined ? undefined : parseIp(withoutZone(destinationIp)),
