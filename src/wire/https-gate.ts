@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { createServer, type TLSSocket, type Server as TlsServer } from 'node:tls';
 import { type Clock, messageOf, type Timer } from '../spiffe/index.ts';
 import { asksForAcme, peekClientHello } from './client-hello.ts';
+import { lackOfRoom } from './lack-of-room.ts';
 import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
 import { Room } from './room.ts';
 import { plainAddress, sourceNetwork } from './source-network.ts';
@@ -83,14 +84,8 @@ export class HttpsGate {
     }
     const connection = new Connection(socket, remoteAddress);
     const { network } = connection;
-    if (this.#room.isFull) {
-      const why = `there are ${this.#options.maxConnections} connections`;
-      return this.#refuse(connection, 'max_connections', why);
-    }
-    if (!this.#room.hasRoomFor(network)) {
-      const why = `${network} has ${this.#room.of(network)} connections`;
-      return this.#refuse(connection, 'max_connections_per_network', why);
-    }
+    const lack = lackOfRoom(this.#room, network);
+    if (lack !== undefined) return this.#refuse(connection, lack.reason, lack.why);
     this.#room.enter(network);
     this.#options.metrics.accepted();
     this.#open.set(connection.ends, connection);

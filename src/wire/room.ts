@@ -14,6 +14,10 @@ export class Room<Owner> {
     this.#options = options;
   }
 
+  get size(): number {
+    return this.#size;
+  }
+
   get isFull(): boolean {
     return this.#size >= this.#options.max;
   }

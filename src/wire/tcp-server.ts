@@ -4,6 +4,7 @@ import type { Clock } from '../spiffe/index.ts';
 import { type BytesService, createBytesHost } from './bytes-service.ts';
 import { affordableConnections } from './descriptor-limit.ts';
 import { HandshakeWatch, PREFACE_BYTES } from './handshake-watch.ts';
+import { lackOfRoom } from './lack-of-room.ts';
 import { listenTcp, type TcpAddress, tcpSettings } from './listen-tcp.ts';
 import { RefusalNotes } from './refusal-notes.ts';
 import { Room } from './room.ts';
@@ -54,7 +55,6 @@ export async function serveTcp(options: TcpServerOptions): Promise<GrpcTlsServer
 class TcpGate {
   readonly #host: Host;
   readonly #handshakes: HandshakeWatch;
-  readonly #maxConnections: number;
   readonly #room: Room<string>;
   readonly #metrics;
   readonly #notes: RefusalNotes;
@@ -63,10 +63,9 @@ class TcpGate {
     const { clock = systemClock, handshakeTimeoutMs = 10_000 } = options;
     this.#host = host;
     this.#handshakes = new HandshakeWatch(clock, handshakeTimeoutMs);
-    this.#maxConnections = affordableConnections(options.maxConnections ?? 20_000, log);
-    const maxPerOwner =
-      options.maxConnectionsPerNetwork ?? Math.ceil(this.#maxConnections * SHARE_OF_NETWORK);
-    this.#room = new Room({ max: this.#maxConnections, maxPerOwner });
+    const max = affordableConnections(options.maxConnections ?? 20_000, log);
+    const maxPerOwner = options.maxConnectionsPerNetwork ?? Math.ceil(max * SHARE_OF_NETWORK);
+    this.#room = new Room({ max, maxPerOwner });
     this.#metrics = createSocketMetrics(options.metrics, options.name ?? 'tcp', 'tcp');
     this.#notes = new RefusalNotes({ metrics: this.#metrics, log, clock });
   }
@@ -80,13 +79,10 @@ class TcpGate {
       return this.#notes.note('peer_gone', 'the peer left before it was accepted');
     }
     const network = sourceNetwork(remoteAddress);
-    const isFull = this.#room.isFull;
-    if (isFull || !this.#room.hasRoomFor(network)) {
+    const lack = lackOfRoom(this.#room, network);
+    if (lack !== undefined) {
       socket.destroy();
-      const reason = isFull ? 'max_connections' : 'max_connections_per_network';
-      const who = isFull ? 'there are' : `${network} has`;
-      const count = isFull ? this.#maxConnections : this.#room.of(network);
-      return this.#notes.note(reason, `${who} ${count} connections`);
+      return this.#notes.note(lack.reason, lack.why);
     }
     this.#enter(socket, network);
     this.#host.injectConnection(socket);

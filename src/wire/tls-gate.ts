@@ -8,6 +8,7 @@ import {
 import { messageOf, TrustplaneError, type X509Svid } from '../spiffe/index.ts';
 import { CheckedSvid, type SvidVerifier } from './checked-svid.ts';
 import { HandshakeWatch, PREFACE_BYTES } from './handshake-watch.ts';
+import { lackOfRoom } from './lack-of-room.ts';
 import { isCostly, takePeerChain } from './peer-chain.ts';
 import { PeerWatch } from './peer-watch.ts';
 import { RefusalNotes, type RefusalNotesOptions } from './refusal-notes.ts';
@@ -105,14 +106,8 @@ export class TlsGate {
     }
     const connection = new Connection(socket, remoteAddress);
     const { network } = connection;
-    if (this.#room.isFull) {
-      const why = `there are ${this.#options.maxConnections} connections`;
-      return this.#refuse(connection, 'max_connections', why);
-    }
-    if (!this.#room.hasRoomFor(network)) {
-      const why = `${network} has ${this.#room.of(network)} connections`;
-      return this.#refuse(connection, 'max_connections_per_network', why);
-    }
+    const lack = lackOfRoom(this.#room, network);
+    if (lack !== undefined) return this.#refuse(connection, lack.reason, lack.why);
     if (this.#shunned.has(network)) {
       const why = `${network} sent a chain that is costly to check`;
       return this.#refuse(connection, 'shunned_network', why);
