@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { PolicyCheck } from '../policies/index.ts';
 import {
   type Clock,
@@ -9,6 +9,7 @@ import {
   type Timer,
   TrustplaneError,
 } from '../spiffe/index.ts';
+import { checkerThread, startThread } from './start-thread.ts';
 
 type Files = readonly Pick<PolicyFile, 'name' | 'bytes'>[];
 
@@ -31,10 +32,6 @@ export interface CheckedPolicies extends PolicyCheck {
   readonly changes: readonly string[];
 }
 
-const WORKER = import.meta.url.endsWith('.ts')
-  ? './policy-check-worker.ts'
-  : './policy-check-worker.js';
-const MAX_HEAP_MIB = 2_048;
 /** Whoever applies policies mostly does so more than once. */
 const IDLE_MS = 300_000;
 
@@ -109,10 +106,7 @@ function bare({ name, bytes }: Files[number]): Files[number] {
 }
 
 function startWorker(): Worker {
-  const worker = new Worker(new URL(WORKER, import.meta.url), {
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MIB },
-  });
+  const worker = startThread(checkerThread);
   // Whoever waits is told; a thread that ends later is replaced.
   worker.on('error', () => {});
   return worker;

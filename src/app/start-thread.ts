@@ -20,11 +20,22 @@ export const authzThread: ThreadKind = {
   },
 };
 
+/** What 32 MiB of policies take at most, with room: a thread that has more ends, and nothing else. */
+const forPolicies: WorkerOptions = {
+  execArgv: [],
+  resourceLimits: { maxOldGenerationSizeMb: 2_048 },
+};
+
 /** The thread that compiles policies. */
 export const compilerThread: ThreadKind = {
   file: new URL(`./policy-worker${suffix}`, import.meta.url),
-  // What 32 MiB of policies take at most, with room: a thread that has more ends, and nothing else.
-  options: { execArgv: [], resourceLimits: { maxOldGenerationSizeMb: 2_048 } },
+  options: forPolicies,
+};
+
+/** The thread that checks policies before they are applied. */
+export const checkerThread: ThreadKind = {
+  file: new URL(`./policy-check-worker${suffix}`, import.meta.url),
+  options: forPolicies,
 };
 
 const begun = new Map<ThreadKind, Worker>();
