@@ -92,5 +92,5 @@ async function openPublisher(
 ): Promise<DecisionPublisher | undefined> {
   if (decisionLog?.nats === undefined) return undefined;
   const { publishDecisions } = await import('./publish-decisions.ts');
-  return publishDecisions(decisionLog, process, trust);
+  return publishDecisions(decisionLog.nats, process, trust);
 }

@@ -34,6 +34,11 @@ function configOf(file: DecisionLogFile): DecisionLogConfig {
   return config;
 }
 
+function natsOf({ nats }: DecisionLogConfig): NonNullable<DecisionLogConfig['nats']> {
+  if (nats === undefined) throw new Error('there is none');
+  return nats;
+}
+
 describe('the configuration of the decision log', () => {
   it('has somewhere to write', () => {
     expect(buildDecisionLog(undefined)).toBeUndefined();
@@ -93,9 +98,9 @@ describe('the decision log', () => {
     });
     await link.connection.flush();
     const trust = new FakeTrustMap(emptyBundle(TrustDomain.parse('prod.example')));
-    const publisher = publishDecisions(config, process, trust);
+    const publisher = publishDecisions(natsOf(config), process, trust);
     await eventually('the line', async () => {
-      const port = publisher?.openPort();
+      const port = publisher.openPort();
       const decisions = openDecisionLog({ ...process, config, port, metrics: createMetrics() });
       decisions.record(record);
       await decisions.close();
@@ -128,10 +133,10 @@ describe('the decision log', () => {
     const process = createProcess('fatal');
     onTestFinished(async () => await process.closing.disposeAsync());
     const trust = new FakeTrustMap(emptyBundle(TrustDomain.parse('prod.example')));
-    const publisher = publishDecisions(config, process, trust);
+    const publisher = publishDecisions(natsOf(config), process, trust);
     const metrics = createMetrics();
     const written = 'trustplane_authz_log_lines_total{sink="nats",result="written"} ';
-    const decisions = openDecisionLog({ ...process, config, port: publisher?.openPort(), metrics });
+    const decisions = openDecisionLog({ ...process, config, port: publisher.openPort(), metrics });
     await eventually('a line on its way', async () => {
       decisions.record(record);
       return waiting > 0 || undefined;

@@ -13,19 +13,17 @@ export interface DecisionPublisher {
 }
 
 /**
- * Lines of the decision log to NATS, each batch as one message; the connection is closed with
- * `process`. Undefined when the configuration does not ask for it.
+ * Lines of the decision log to NATS, each batch as one message; the connection is closed with `process`.
  * @throws TrustplaneError ERR_NATS_*
  */
 export function publishDecisions(
-  { nats }: DecisionLogConfig,
+  { config, subject }: NonNullable<DecisionLogConfig['nats']>,
   process: Process,
   trust: TrustMapSource,
-): DecisionPublisher | undefined {
-  if (nats === undefined) return undefined;
+): DecisionPublisher {
   const party = { role: 'agent', identity: () => undefined, trust } as const;
-  const link = openNatsLink(nats.config, process, party, 'decisions');
-  const writer = publisher(link, nats.subject);
+  const link = openNatsLink(config, process, party, 'decisions');
+  const writer = publisher(link, subject);
   return {
     openPort() {
       const { port1, port2 } = new MessageChannel();
