@@ -36,6 +36,14 @@ export function branchesOf(
   return branches;
 }
 
+/** The rules that branches belong to, each once. */
+export function rulesOf(
+  branches: readonly Branch[],
+  rules: readonly AnalysedRule[],
+): AnalysedRule[] {
+  return [...new Set(branches.map(({ rule }) => rule))].flatMap((number) => rules[number] ?? []);
+}
+
 /** True if an allow is for callers that show a JWT-SVID: it lists them, or it is for anyone. */
 export function usesTokens(rules: readonly AnalysedRule[]): boolean {
   return rules.some(

@@ -1,11 +1,11 @@
 import { expandIds } from '../find-contradictions.ts';
 import type { Policy, PolicyAssertion } from '../policy.ts';
-import { type AnalysedRule, analyseRules, usesTokens } from './analysed-rules.ts';
+import { type AnalysedRule, analyseRules, rulesOf, usesTokens } from './analysed-rules.ts';
 import { Budget, TooComplex } from './budget.ts';
 import { type Way, wayOf } from './build-branches.ts';
 import { explore } from './explore.ts';
-import { isCovered, mayMeet } from './may-meet.ts';
-import { branchesInRegion, keepAllowed } from './region.ts';
+import { isCovered } from './may-meet.ts';
+import { branchesInRegion, keepAllowed, rulesInRegion } from './region.ts';
 import { type UnitedService, uniteServices } from './united-services.ts';
 import { type Witness, witnessOf } from './witness.ts';
 
@@ -138,9 +138,7 @@ function findViolation(
     usesTokens: usesTokens(near),
     keep: keepAllowed(near),
     visit: ({ live, draft }) => {
-      const matched = [...new Set(live.map(({ rule }) => rule))].flatMap(
-        (rule) => near[rule] ?? [],
-      );
+      const matched = rulesOf(live, near);
       const allowing = matched.find((rule) => rule.isAllow && !isDenied(rule, matched));
       if (allowing === undefined) return false;
       found = { witness: witnessOf(draft(), united.service), rule: allowing.name };
@@ -155,10 +153,7 @@ function rulesThatMatter(
   rules: readonly AnalysedRule[],
   region: readonly Way[],
 ): readonly AnalysedRule[] {
-  const near = rules.flatMap((rule) => {
-    const ways = rule.ways.filter((way) => region.some((one) => mayMeet(way, one)));
-    return ways.length === 0 ? [] : [{ ...rule, ways }];
-  });
+  const near = rulesInRegion(rules, region);
   const denies = near
     .filter(({ isAllow, ways }) => !isAllow && ways.some(isBroad))
     .slice(0, MAX_BROAD);

@@ -5,7 +5,13 @@ import { Pattern } from '../pattern.ts';
 import type { Plan } from '../plan.ts';
 import type { Policy } from '../policy.ts';
 import { joinTerms } from '../service-terms.ts';
-import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
+import {
+  type AnalysedRule,
+  analyseRules,
+  branchesOf,
+  rulesOf,
+  usesTokens,
+} from './analysed-rules.ts';
 import { Budget } from './budget.ts';
 import { explore, type RequestClass } from './explore.ts';
 import { mayMeet } from './may-meet.ts';
@@ -160,9 +166,7 @@ class ServiceDiff {
   }
 
   #look({ live, draft }: RequestClass): void {
-    const matched = [...new Set(live.map(({ rule }) => rule))].flatMap(
-      (at) => this.#rules[at] ?? [],
-    );
+    const matched = rulesOf(live, this.#rules);
     const before = deciding(matched.filter((rule) => !this.#isNew.has(rule)));
     const after = deciding(matched.filter((rule) => !this.#isOld.has(rule)));
     if (!before.isAllowed && !after.isAllowed) return;

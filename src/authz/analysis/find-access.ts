@@ -1,11 +1,10 @@
 import { Pattern } from '../pattern.ts';
 import type { Operation, Policy, PolicyRule } from '../policy.ts';
-import { type AnalysedRule, analyseRules, usesTokens } from './analysed-rules.ts';
+import { type AnalysedRule, analyseRules, rulesOf, usesTokens } from './analysed-rules.ts';
 import { Budget } from './budget.ts';
 import { type Way, wayOf } from './build-branches.ts';
 import { explore } from './explore.ts';
-import { mayMeet } from './may-meet.ts';
-import { branchesInRegion, keepAllowed } from './region.ts';
+import { branchesInRegion, keepAllowed, rulesInRegion } from './region.ts';
 import { type UnitedService, uniteServices } from './united-services.ts';
 import { type Witness, witnessOf } from './witness.ts';
 
@@ -43,10 +42,8 @@ function findAccess(policies: readonly Policy[], region: readonly Way[]): Access
 }
 
 function accessTo(united: UnitedService, region: readonly Way[], budget: Budget): Access[] {
-  const rules = analyseRules(united.policies).flatMap((rule) => {
-    const ways = rule.ways.filter((way) => region.some((one) => mayMeet(way, one)));
-    return ways.length === 0 || rule.policy.mode?.stage === 'observe' ? [] : [{ ...rule, ways }];
-  });
+  const policies = united.policies.filter(({ mode }) => mode?.stage !== 'observe');
+  const rules = rulesInRegion(analyseRules(policies), region);
   const found = new Map<AnalysedRule, { readonly witness: Witness }>();
   const denied = new Map<AnalysedRule, Set<string>>();
   explore({
@@ -56,7 +53,7 @@ function accessTo(united: UnitedService, region: readonly Way[], budget: Budget)
     usesTokens: usesTokens(rules),
     keep: keepAllowed(rules),
     visit: ({ live, draft }) => {
-      const matched = [...new Set(live.map(({ rule }) => rule))].flatMap((at) => rules[at] ?? []);
+      const matched = rulesOf(live, rules);
       const denies = matched.filter(({ isAllow }) => !isAllow);
       for (const rule of matched) {
         if (!rule.isAllow) continue;

@@ -2,7 +2,13 @@ import { canonicalText } from '../canonical-text.ts';
 import { compilePlan } from '../compile-plan.ts';
 import { decide } from '../decide.ts';
 import type { Policy } from '../policy.ts';
-import { type AnalysedRule, analyseRules, branchesOf, usesTokens } from './analysed-rules.ts';
+import {
+  type AnalysedRule,
+  analyseRules,
+  branchesOf,
+  rulesOf,
+  usesTokens,
+} from './analysed-rules.ts';
 import { Budget, TooComplex } from './budget.ts';
 import type { Draft } from './draft.ts';
 import { explore } from './explore.ts';
@@ -68,8 +74,7 @@ class CoverageLinter {
       allowMatrixParameters: united.allowMatrixParameters,
       usesTokens: usesTokens(rules),
       visit: ({ live, draft }) => {
-        const numbers = [...new Set(live.map(({ rule }) => rule))];
-        const matched = numbers.flatMap((number) => rules[number] ?? []);
+        const matched = rulesOf(live, rules);
         const allows = matched.filter(({ isAllow }) => isAllow);
         const denies = matched.filter(({ isAllow }) => !isAllow);
         this.#take(allows, denies, () => witnessOf(draft(), united.service));

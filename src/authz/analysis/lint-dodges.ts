@@ -5,7 +5,7 @@ import { type Way, waysOf } from './build-branches.ts';
 import { explore } from './explore.ts';
 import { finding, type LintFinding } from './lint-finding.ts';
 import { mayMeet } from './may-meet.ts';
-import { branchesInRegion, keepAllowed } from './region.ts';
+import { branchesInRegion, keepAllowed, rulesInRegion } from './region.ts';
 import { type UnitedService, uniteServices } from './united-services.ts';
 import { witnessOf } from './witness.ts';
 
@@ -86,10 +86,7 @@ function findDodge(
         ),
       }),
     );
-  const rules = all.flatMap((rule) => {
-    const ways = rule.ways.filter((way) => region.some((one) => mayMeet(way, one)));
-    return ways.length === 0 ? [] : [{ ...rule, ways }];
-  });
+  const rules = rulesInRegion(all, region);
   let found: string | undefined;
   try {
     explore({
