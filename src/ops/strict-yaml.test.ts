@@ -23,12 +23,25 @@ describe('strict YAML', () => {
     ['%YAML 1.1\n---\na: 1\n', 'c.yaml:1:1: directives'],
     ['a: { __proto__: 1 }\n', 'c.yaml:1:6: the key __proto__ is not allowed'],
     [`a: ${'['.repeat(101)}`, 'c.yaml:1:104: is nested too deeply'],
-    [`${'- '.repeat(100)}a`, 'c.yaml:1:1: is nested too deeply'],
+    [`${'- '.repeat(100)}a`, 'c.yaml:1:129: is nested too deeply'],
+    [`${'? '.repeat(100)}a`, 'c.yaml:1:129: is nested too deeply'],
+    [`a: ' # '\nb: ${'{ b: '.repeat(101)}`, 'c.yaml:2:504: is nested too deeply'],
     ['a: [1\n', 'c.yaml:2:1: Flow sequence'],
   ])('refuses %j', (text, message) => {
     expect(() => parse(text)).toThrow(
       expect.objectContaining({ code: 'ERR_YAML', message: expect.stringContaining(message) }),
     );
+  });
+
+  it('takes brackets and dashes in texts and comments for what they are', () => {
+    const marks = `${'[{'.repeat(150)} ${'- '.repeat(150)}`;
+    const text = `# ${marks}\na: "${marks}"\nb: |\n  ${marks}\n  [\nc: x${'['.repeat(150)}\nd: '${marks}'\n`;
+    expect(parse(text).value).toEqual({
+      a: marks,
+      b: `${marks}\n[\n`,
+      c: `x${'['.repeat(150)}`,
+      d: marks,
+    });
   });
 
   it('refuses more than 1 MiB', () => {

@@ -5,6 +5,11 @@ import { yaml } from './yaml-library.ts';
 
 const MAX_BYTES = 1_048_576;
 const MAX_DEPTH = 100;
+/** Lists begun in lists with nothing between. */
+const MAX_DASHES = 64;
+/** Of a document, of an error between brackets, of a text that follows. */
+const MARKS = new Set(['\x02', '\x18', '\x1f']);
+
 /** Where something stands in a text; both count from 1. */
 export interface Position {
   readonly line: number;
@@ -92,21 +97,28 @@ function checkKeys(
 
 /** What is nested more deeply takes a parser seconds before it gives up. */
 function refuseDepth(text: string, file: string): void {
-  let depth = 0;
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at);
-    if (code === 0x5b || code === 0x7b) depth++;
-    else if (code === 0x5d || code === 0x7d) depth--;
-    if (depth > MAX_DEPTH) refuseAt(at);
+  const { tokenType } = yaml().CST;
+  let [offset, depth, dashes, isScalar] = [0, 0, 0, false];
+  for (const lexeme of new (yaml().Lexer)().lex(text)) {
+    const type = isScalar ? 'scalar' : tokenType(lexeme);
+    if (type === 'flow-seq-start' || type === 'flow-map-start') depth++;
+    else if (type === 'flow-seq-end' || type === 'flow-map-end') depth--;
+    if (type === 'seq-item-ind' || type === 'explicit-key-ind') dashes++;
+    else if (type !== 'space' && type !== 'newline') dashes = 0;
+    if (depth > MAX_DEPTH || dashes > MAX_DASHES) {
+      const { line, column } = positionOf(text, offset);
+      throw new TrustplaneError('ERR_YAML', `${file}:${line}:${column}: is nested too deeply`);
+    }
+    // These marks of the lexer stand for nothing in the text.
+    const isMark = !isScalar && MARKS.has(lexeme);
+    isScalar = isMark && type === 'scalar';
+    if (!isMark) offset += lexeme.length;
   }
-  const run = /(?:[-?][ \n]+){65}/u.exec(text);
-  if (run !== null) refuseAt(run.index);
+}
 
-  function refuseAt(offset: number): never {
-    const before = text.slice(0, offset).split('\n');
-    const place = `${file}:${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
-    throw new TrustplaneError('ERR_YAML', `${place}: is nested too deeply`);
-  }
+function positionOf(text: string, offset: number): Position {
+  const before = text.slice(0, offset).split('\n');
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
 }
 
 /** Replaces all variables and returns which value has which. */

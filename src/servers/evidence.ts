@@ -42,7 +42,7 @@ export const evidenceSchema: z.ZodType<Evidence> = z.object({
     .array(
       z.object({
         authority: fingerprint,
-        count: z.int().nonnegative(),
+        count: z.int().positive(),
         some: z.array(behind).max(evidenceLimits.named),
       }),
     )

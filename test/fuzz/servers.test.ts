@@ -22,7 +22,7 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   behind: fc.array(
     fc.record({
       authority: fingerprint,
-      count: fc.nat(9),
+      count: fc.integer({ min: 1, max: 9 }),
       some: fc.array(behind, { maxLength: 3 }),
     }),
     { maxLength: 3 },
