@@ -11,7 +11,7 @@ import { FakeClock } from '../fakes/fake-clock.ts';
 
 const WRITER = fileURLToPath(new URL('../programs/store-writer.ts', import.meta.url));
 const KILLS = Number(process.env['KILLS'] ?? 25);
-const SEED = Number(process.env['KILL_SEED'] ?? Date.now() % 2 ** 31);
+const SEED = Number(process.env['SEED']);
 
 /** What is known of a key: its state when last acknowledged, and what was tried since. */
 interface Known {
@@ -20,7 +20,7 @@ interface Known {
   tried: string | undefined;
 }
 
-describe(`a store whose process is killed (KILLS=${KILLS} KILL_SEED=${SEED})`, () => {
+describe(`a store whose process is killed (KILLS=${KILLS} SEED=${SEED})`, () => {
   let folder: string;
   const known = new Map<string, Known>();
   let lastRevision = 0;
