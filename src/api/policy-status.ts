@@ -1,4 +1,5 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
+import { pause } from '../ops/index.ts';
 import type { PolicyRegistry, PolicyTakers, PolicyVersion } from '../policies/index.ts';
 import type { ServerDirectory } from '../servers/index.ts';
 import type { Clock } from '../spiffe/index.ts';
@@ -40,7 +41,7 @@ export async function sendPolicyStatus(
       }
       if (call.request.follow !== true) break;
       await change.promise;
-      await pause(options.clock);
+      await pause(options.clock, GATHER_MS);
     } while (!call.cancelled && !call.destroyed);
     call.end();
   } finally {
@@ -69,8 +70,4 @@ function* buildStatus(options: PolicyStatusOptions): Generator<object> {
       is_last: isLast,
     };
   }
-}
-
-async function pause(clock: Clock): Promise<void> {
-  await new Promise<void>((resolve) => clock.setTimer(GATHER_MS, resolve));
 }

@@ -65,7 +65,6 @@ export class DecisionLines {
       this.#field(',"claimed":', request?.source.principal);
     }
     this.#field(',"tokenCaller":', tokenCaller?.toString());
-    this.#field(',"tokenCaller":', tokenCaller?.toString());
     this.#field(',"proxy":', proxy?.toString());
   }
 

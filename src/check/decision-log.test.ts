@@ -170,11 +170,14 @@ describe('a line', () => {
     const [tokenCaller, proxy] = ['job', 'gateway'].map((name) =>
       SpiffeId.parse(`spiffe://prod.example/${name}`),
     );
-    expect(await lineOf(recordOf({ tokenCaller, proxy }))).toMatchObject({
+    const line = await lineOf(recordOf({ tokenCaller, proxy }));
+    expect(line).toMatchObject({
       caller: 'spiffe://prod.example/web',
       tokenCaller: 'spiffe://prod.example/job',
       proxy: 'spiffe://prod.example/gateway',
     });
+    // A name that is there twice is read once.
+    expect(lines()).toEqual([JSON.stringify(line)]);
   });
 
   it('is bounded, and says so', async () => {

@@ -27,7 +27,7 @@ Examples:
 One row for each rule by which the caller, or one of the callers, may do something.`;
 
 export function whoCanCommand(io: Io): Command {
-  return accessCommand(io, 'who-can', 'Tell who may do something, and by which rules.')
+  return accessCommand('who-can', 'Tell who may do something, and by which rules.')
     .argument('<operation>', 'METHOD /path as in a policy, with patterns if need be')
     .argument('<files...>', 'policy files (YAML), or directories of them')
     .addHelpText('after', WHO_EXAMPLES)
@@ -39,7 +39,7 @@ export function whoCanCommand(io: Io): Command {
 }
 
 export function whatCanCommand(io: Io): Command {
-  return accessCommand(io, 'what-can', 'Tell what a caller may do, and by which rules.')
+  return accessCommand('what-can', 'Tell what a caller may do, and by which rules.')
     .argument('<spiffe-id>', 'SPIFFE ID of the caller, or a pattern')
     .argument('<files...>', 'policy files (YAML), or directories of them')
     .addHelpText('after', WHAT_EXAMPLES)
@@ -50,7 +50,7 @@ export function whatCanCommand(io: Io): Command {
     });
 }
 
-function accessCommand(_io: Io, name: string, description: string): Command {
+function accessCommand(name: string, description: string): Command {
   return withOutput(new Command(name))
     .description(description)
     .option('--service <spiffe-id>', 'only of this service');

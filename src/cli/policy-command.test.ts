@@ -4,48 +4,25 @@ import {
   lstatSync,
   mkdtempSync,
   readFileSync,
-  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { run } from './program.ts';
+import { afterAll, describe, expect, it } from 'vitest';
+import { PolicyFolder, runPolicy } from '../../test/fakes/policy-program.ts';
 
 const examples = globSync(
   path.join(import.meta.dirname, '../../examples/{policies,user-mapping/policies}/*.yaml'),
 ).sort();
 const payments = examples.find((file) => file.endsWith('payments.yaml')) ?? '';
 const CHECKOUT = 'spiffe://prod.example/ns/shop/sa/checkout';
-let folder: string;
-
-beforeAll(() => {
-  folder = mkdtempSync(path.join(tmpdir(), 'trustplane-policy-'));
-});
-afterAll(() => rmSync(folder, { recursive: true }));
-
-async function policy(...args: readonly string[]) {
-  const said = { out: '', err: '' };
-  const io = {
-    out: (text: string) => void (said.out += text),
-    err: (text: string) => void (said.err += text),
-    env: {},
-    uid: 0,
-  };
-  return { code: await run(io, ['policy', ...args]), ...said };
-}
-
-function write(name: string, ...lines: readonly string[]): string {
-  const file = path.join(folder, name);
-  const head = ['apiVersion: trustplane/v1', 'kind: Policy', 'metadata: { name: p }'];
-  writeFileSync(file, [...head, ...lines, ''].join('\n'));
-  return file;
-}
+const folder = new PolicyFolder();
+afterAll(() => folder[Symbol.dispose]());
+const write = folder.write.bind(folder);
 
 it('passes the tests of the examples', async () => {
   expect(examples.length).toBe(4);
-  expect(await policy('test', ...examples)).toEqual({
+  expect(await runPolicy('test', ...examples)).toEqual({
     code: 0,
     out: '21 passed, 0 failed\n',
     err: '',
@@ -54,8 +31,8 @@ it('passes the tests of the examples', async () => {
 
 it('shows what policies come to, the digest the same in any order', async () => {
   const [one, other] = [
-    await policy('check', ...examples, '-o', 'json'),
-    await policy('check', ...examples.toReversed(), '-o', 'json'),
+    await runPolicy('check', ...examples, '-o', 'json'),
+    await runPolicy('check', ...examples.toReversed(), '-o', 'json'),
   ];
   expect(JSON.parse(one.out).policies.length).toBe(4);
   expect(JSON.parse(one.out).policyDigest).toMatch(/^[0-9a-f]{64}$/u);
@@ -78,7 +55,7 @@ it('says every complaint about every file, each where it stands', async () => {
     '  - { id: a, from: [$x], allow: [/a], deny: [/b] }',
     '  - { id: a, from: ["spiffe://*/b"], allow: [/a], map: { x-user: "{t}", x-sub: jwt.sub } }',
   );
-  const { code, err } = await policy('check', bad, worse);
+  const { code, err } = await runPolicy('check', bad, worse);
   expect(code).toBe(2);
   const places = [...err.matchAll(/(\w+)\.yaml:(\d+:\d+): ([\w.-]+):/gu)].map((match) =>
     match.slice(1).join(' '),
@@ -104,7 +81,7 @@ it('says every complaint about every file, each where it stands', async () => {
 });
 
 it('refuses two policies of one name, and a file that is not there', async () => {
-  const { code, err } = await policy('check', payments, payments, '/nowhere.yaml');
+  const { code, err } = await runPolicy('check', payments, payments, '/nowhere.yaml');
   expect(code).toBe(2);
   expect(err).toContain('/nowhere.yaml: there is no such file');
   expect(err).toContain(`is the name of the policy at ${payments}:6:19 too`);
@@ -120,7 +97,7 @@ it('says which test came out otherwise, and how', async () => {
     '  - { request: GET /a, expect: allow, map: { x-user: v } }',
     '  - { request: GET /a, expect: allow, rule: a }',
   );
-  const { code, err } = await policy('test', file);
+  const { code, err } = await runPolicy('test', file);
   expect(code).toBe(7);
   expect(err).toContain(
     `${file}:7:5: expected deny, no_rule_matched; came allow, allowed_by_rule by a\n`,
@@ -129,7 +106,7 @@ it('says which test came out otherwise, and how', async () => {
 });
 
 it('explains what is allowed', async () => {
-  const { code, out } = await policy(
+  const { code, out } = await runPolicy(
     'explain',
     payments,
     '--as',
@@ -146,7 +123,7 @@ it('explains what is allowed', async () => {
 });
 
 it('explains a deny by the field that failed first', async () => {
-  const { code, out } = await policy(
+  const { code, out } = await runPolicy(
     'explain',
     payments,
     '--as',
@@ -164,14 +141,14 @@ it('explains a deny by the field that failed first', async () => {
 it('explains a logged decision', async () => {
   const service = 'spiffe://prod.example/ns/payments/sa/api';
   const line = { id: 'n1-1', caller: CHECKOUT, service, method: 'DELETE', path: '/v1/charges' };
-  const log = path.join(folder, 'decisions.jsonl');
+  const log = path.join(folder.path, 'decisions.jsonl');
   writeFileSync(log, `${JSON.stringify({ ...line, id: 'n1-2' })}\n${JSON.stringify(line)}\n`);
-  const logged = await policy('explain', payments, '--decision', 'n1-1', '--log', log);
+  const logged = await runPolicy('explain', payments, '--decision', 'n1-1', '--log', log);
   expect(logged).toMatchObject({ code: 0 });
   expect(logged.out).toContain('method: the method DELETE is not in');
-  const missing = await policy('explain', payments, '--decision', 'n1', '--log', log);
+  const missing = await runPolicy('explain', payments, '--decision', 'n1', '--log', log);
   expect(missing.err).toContain('has no decision n1');
-  expect((await policy('explain', payments, '--decision', 'n1-1')).err).toContain('--log');
+  expect((await runPolicy('explain', payments, '--decision', 'n1-1')).err).toContain('--log');
 });
 
 it('explains with headers, claims and a time', async () => {
@@ -183,19 +160,19 @@ it('explains with headers, claims and a time', async () => {
     '--request',
     'POST /v2/entries',
   ];
-  const { out } = await policy('explain', ledger, ...desk, '--claims', claims);
+  const { out } = await runPolicy('explain', ledger, ...desk, '--claims', claims);
   expect(out).toContain('x-user: ada; x-user-groups: ledger-writers');
   const sre = ['--as', 'spiffe://prod.example/ns/sre/sa/breakglass', '--request', 'GET /v1/x'];
   const facts = ['--ip', '10.8.0.1', '--header', 'X-Ticket: INC-1', '--at'];
-  const until = await policy('explain', tenants, ...sre, ...facts, '2026-11-30T00:00:00Z');
+  const until = await runPolicy('explain', tenants, ...sre, ...facts, '2026-11-30T00:00:00Z');
   expect(until.out).toContain('tenant-api/breakglass');
-  const after = await policy('explain', tenants, ...sre, ...facts, '2026-12-02T00:00:00Z');
+  const after = await runPolicy('explain', tenants, ...sre, ...facts, '2026-12-02T00:00:00Z');
   expect(after.out).toContain('breakglass: time: time is missing or does not match');
-  expect((await policy('explain', ledger, ...desk, '--claims', '[]')).code).toBe(2);
+  expect((await runPolicy('explain', ledger, ...desk, '--claims', '[]')).code).toBe(2);
 });
 
 it('asks for the service where there are several', async () => {
-  const { code, err } = await policy('explain', ...examples, '--request', 'GET /');
+  const { code, err } = await runPolicy('explain', ...examples, '--request', 'GET /');
   expect([code, err.includes('--service')]).toEqual([2, true]);
 });
 
@@ -209,7 +186,7 @@ it('refuses policies whose assertions do not hold, by the one who would be let i
     '  - never: { from: ["spiffe://dev.example/**"], to: ["/v2/**"] }',
     '  - only: { from: ["spiffe://a/**"], to: ["/v1/x"] }',
   );
-  expect(await policy('check', file)).toEqual({
+  expect(await runPolicy('check', file)).toEqual({
     code: 2,
     out: '',
     err: `trustplane: ${file}:9:5: assert.1: only: does not hold: spiffe://b: GET /v1/x is allowed by p/all (ERR_POLICY)\n`,
@@ -230,22 +207,22 @@ rules:
 
   it('prints one policy in its form', async () => {
     const file = write('print.yaml', ...other);
-    expect(await policy('fmt', file)).toEqual({ code: 0, out: formed, err: '' });
-    const { out } = await policy('fmt', file, '-o', 'json');
+    expect(await runPolicy('fmt', file)).toEqual({ code: 0, out: formed, err: '' });
+    const { out } = await runPolicy('fmt', file, '-o', 'json');
     expect(JSON.parse(out)).toEqual({ files: [{ file, changed: true, text: formed }] });
   });
 
   it('names files in another form, writes them, and then finds none', async () => {
     const file = write('write.yaml', ...other);
-    const checked = await policy('fmt', '--check', ...examples, file);
+    const checked = await runPolicy('fmt', '--check', ...examples, file);
     expect(checked.code).toBe(7);
     expect(checked.err).toContain(`${file}: is in another form`);
-    expect(await policy('fmt', '--write', file)).toMatchObject({
+    expect(await runPolicy('fmt', '--write', file)).toMatchObject({
       code: 0,
       out: `${file}: written\n0 in form already, 1 changed\n`,
     });
     expect(readFileSync(file, 'utf8')).toBe(formed);
-    expect(await policy('fmt', '--check', ...examples, file)).toMatchObject({
+    expect(await runPolicy('fmt', '--check', ...examples, file)).toMatchObject({
       code: 0,
       out: `${examples.length + 1} in form already, 0 changed\n`,
     });
@@ -256,45 +233,48 @@ rules:
     chmodSync(file, 0o640);
     const link = `${file}.link.yaml`;
     symlinkSync(file, link);
-    expect(await policy('fmt', '--write', link)).toMatchObject({ code: 0 });
+    expect(await runPolicy('fmt', '--write', link)).toMatchObject({ code: 0 });
     expect(lstatSync(link).isSymbolicLink()).toBe(true);
     expect([readFileSync(file, 'utf8'), lstatSync(file).mode & 0o777]).toEqual([formed, 0o640]);
   });
 
   it('refuses what it cannot do, and what is no policy', async () => {
     const bad = write('nothing.yaml', 'rules: 1');
-    expect((await policy('fmt', ...examples)).code).toBe(2);
-    expect((await policy('fmt', '--write', '-')).code).toBe(2);
-    expect((await policy('fmt', '--write', '--check', bad)).code).toBe(2);
-    expect(await policy('fmt', bad)).toMatchObject({ code: 2 });
+    expect((await runPolicy('fmt', ...examples)).code).toBe(2);
+    expect((await runPolicy('fmt', '--write', '-')).code).toBe(2);
+    expect((await runPolicy('fmt', '--write', '--check', bad)).code).toBe(2);
+    expect(await runPolicy('fmt', bad)).toMatchObject({ code: 2 });
   });
 });
 
 it('takes directories, says when one has no policies, and puts questions that are none aside', async () => {
-  const directory = mkdtempSync(path.join(folder, 'policies-'));
+  const directory = mkdtempSync(path.join(folder.path, 'policies-'));
   const none = { code: 2, err: expect.stringContaining(`no policy files (*.yaml, *.yml) in`) };
   for (const command of ['check', 'test', 'lint', 'explain'])
-    expect(await policy(command, directory)).toMatchObject(none);
-  expect(await policy('fmt', '--check', directory)).toMatchObject(none);
+    expect(await runPolicy(command, directory)).toMatchObject(none);
+  expect(await runPolicy('fmt', '--check', directory)).toMatchObject(none);
   writeFileSync(path.join(directory, 'notes.txt'), 'no policy');
   writeFileSync(path.join(directory, '.hidden.yaml'), 'no policy');
   writeFileSync(path.join(directory, 'payments.yaml'), readFileSync(payments));
-  expect(await policy('test', directory)).toMatchObject({ code: 0, out: '5 passed, 0 failed\n' });
-  expect(await policy('fmt', '--check', directory)).toMatchObject({ code: 0 });
-  expect(await policy('fmt', '--check', path.join(directory, 'none.yaml'))).toMatchObject({
+  expect(await runPolicy('test', directory)).toMatchObject({
+    code: 0,
+    out: '5 passed, 0 failed\n',
+  });
+  expect(await runPolicy('fmt', '--check', directory)).toMatchObject({ code: 0 });
+  expect(await runPolicy('fmt', '--check', path.join(directory, 'none.yaml'))).toMatchObject({
     code: 2,
     err: expect.stringContaining('there is no such file'),
   });
-  expect(await policy('who-can', 'charges', directory)).toMatchObject({
+  expect(await runPolicy('who-can', 'charges', directory)).toMatchObject({
     code: 2,
     err: expect.stringContaining('"charges" is no operation, as in "GET /x"'),
   });
 });
 
 it('says of a file without anything what has to be there', async () => {
-  const file = path.join(folder, 'nothing.yaml');
+  const file = path.join(folder.path, 'nothing.yaml');
   writeFileSync(file, '');
-  const { code, err } = await policy('check', file);
+  const { code, err } = await runPolicy('check', file);
   expect(code).toBe(2);
   expect(err.split('\n').map((line) => line.replace(/^.*:1:1: /u, ''))).toEqual([
     'apiVersion: is required: "trustplane/v1"',

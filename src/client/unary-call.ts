@@ -24,13 +24,7 @@ export interface UnaryCall {
 /** Makes one call. Rejects with what `toError` makes, and with ERR_REMOTE when the answer is nothing. */
 export function callUnary<Response>(call: UnaryCall): Promise<Response> {
   const definition = methodOf(call.service, call.method);
-  const {
-    client,
-    request,
-    metadata = new Metadata(),
-    timeoutMs = DEFAULT_TIMEOUT_MS,
-    toError,
-  } = call;
+  const { client, request, metadata = new Metadata(), timeoutMs = DEFAULT_TIMEOUT_MS } = call;
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
       definition.path,
@@ -39,14 +33,23 @@ export function callUnary<Response>(call: UnaryCall): Promise<Response> {
       request,
       metadata,
       { deadline: Date.now() + timeoutMs },
-      (error: ServiceError | null, response?: Response) => {
-        if (error !== null) reject(toError(error));
-        else if (response === undefined)
-          reject(new TrustplaneError('ERR_REMOTE', `${call.method} was answered with nothing`));
-        else resolve(response);
-      },
+      answerOf(call, resolve, reject),
     );
   });
+}
+
+/** What is done with the answer to a call: it is resolved with, or the error of the call is rejected with. */
+export function answerOf<Response>(
+  { method, toError }: Pick<UnaryCall, 'method' | 'toError'>,
+  resolve: (response: Response) => void,
+  reject: (error: TrustplaneError) => void,
+): (error: ServiceError | null, response?: Response) => void {
+  return (error, response) => {
+    if (error !== null) reject(toError(error));
+    else if (response === undefined)
+      reject(new TrustplaneError('ERR_REMOTE', `${method} was answered with nothing`));
+    else resolve(response);
+  };
 }
 
 /** @throws TrustplaneError ERR_INTERNAL when the service has none of the name */

@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AdminClient, createAdminClient, type EntryView } from '../../src/client/index.ts';
+import { changeEntry } from './change-entry.ts';
 import type { SeededRandom } from './seeded-random.ts';
 
 const WORKERS = 4;
 const MOST_IDS = 400;
 const PAUSE_MS = 10;
 const PREFIX = 'drill-';
+const PARENT = '/spire/agent/local/up';
 
 /** What an entry was last set to; undefined when it was deleted. */
 type Content = string | undefined;
@@ -79,7 +81,7 @@ export class EntryLoad {
     const exists = this.#acknowledged.get(id) !== undefined;
     const content = exists && this.#random(3) === 0 ? undefined : `content ${this.#nextContent++}`;
     try {
-      await apply(client, id, exists, content);
+      await changeEntry(client, { id, parent: PARENT, exists, hint: content });
       this.#acknowledged.set(id, content);
       this.#count += 1;
       this.#onAcknowledged?.();
@@ -88,22 +90,4 @@ export class EntryLoad {
       this.#doubtful.set(id, content);
     }
   }
-}
-
-/** The entries match no process. */
-async function apply(
-  client: AdminClient,
-  id: string,
-  exists: boolean,
-  hint: Content,
-): Promise<void> {
-  if (hint === undefined) return await client.deleteEntries([id]);
-  if (exists) return void (await client.updateEntry({ id, hint }));
-  await client.createEntry({
-    id,
-    hint,
-    spiffe_id: { trust_domain: 'example.org', path: `/${id}` },
-    parent_id: { trust_domain: 'example.org', path: '/spire/agent/local/up' },
-    selectors: [{ type: 'unix', value: 'path:/nowhere' }],
-  });
 }

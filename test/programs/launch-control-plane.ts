@@ -1,9 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { askServer, runAdmin } from './fleet-process.ts';
 import { logOf, program } from './launch-server.ts';
 import { launchStoreCluster } from './launch-store-cluster.ts';
-import { runTrustplane } from './launch-trustplane.ts';
 import { layNetwork, type NetworkHost } from './network-hosts.ts';
 import { createRestartable, type Restartable } from './restartable.ts';
 import { createRunFolder } from './run-folder.ts';
@@ -65,14 +65,14 @@ export async function launchControlPlane(x509SvidTtl: string): Promise<ControlPl
   const [first] = servers;
   if (first === undefined) throw new Error('there are no servers');
   const bundle = at('bundle.pem');
-  writeFileSync(bundle, await admin(first, 'bundle', 'show'));
+  writeFileSync(bundle, await runAdmin(first.adminSocket, 'bundle', 'show'));
   const addresses = servers.flatMap(({ address }) => ['--server', address]);
   const agents = await Promise.all(
     agentNames.map(async (name) => {
       const node = `spiffe://example.org/host/${name}`;
-      const made = await admin(first, 'token', 'generate', '--spiffe-id', node, '-o', 'json');
-      const { token }: { token: string } = JSON.parse(made);
-      const flags = [...addresses, '--bundle-file', bundle, '--join-token', token];
+      const made = ['token', 'generate', '--spiffe-id', node];
+      const { token } = await askServer(first.adminSocket, ...made);
+      const flags = [...addresses, '--bundle-file', bundle, '--join-token', String(token)];
       const places = ['--socket', at(`${name}.sock`), '--data-dir', at(name)];
       const key = ['--cache-key-file', at(`${name}.key`)];
       const args = ['agent', 'run', ...flags, ...places, ...key];
@@ -170,14 +170,7 @@ async function startSpender(
 async function createEntry(server: ServerMember, id: string, host: string): Promise<void> {
   const whose = ['--parent-id', `spiffe://example.org/host/${host}`];
   const selector = ['--selector', `unix:uid:${process.getuid?.() ?? 0}`];
-  await admin(server, 'entry', 'create', '--spiffe-id', id, ...whose, ...selector);
-}
-
-async function admin(server: ServerMember, ...args: readonly string[]): Promise<string> {
-  const finished = await runTrustplane(...args, '--admin-socket', server.adminSocket);
-  const { code, stdout, stderr } = finished;
-  if (code === 0) return stdout;
-  throw new Error(`trustplane ${args.join(' ')}: ${stderr}`);
+  await runAdmin(server.adminSocket, 'entry', 'create', '--spiffe-id', id, ...whose, ...selector);
 }
 
 function hostAt(hosts: readonly NetworkHost[], index: number): NetworkHost {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type AdminClient, createAdminClient, type EntryView } from '../../src/client/index.ts';
+import { changeEntry } from './change-entry.ts';
 import type { ServerMember } from './launch-control-plane.ts';
 import { isPassing, type LiveServers } from './plane-members.ts';
 import type { SeededRandom } from './seeded-random.ts';
@@ -8,6 +9,7 @@ const WORKERS = 6;
 const MOST_IDS_EACH = 30;
 const PAUSE_MS = 10;
 const PREFIX = 'drill-';
+const PARENT = '/host/alpha';
 
 /** What an entry says; undefined: there is none. */
 type Content = string | undefined;
@@ -116,7 +118,8 @@ export class PlaneEntries {
       before !== undefined && this.#random(3) === 0 ? undefined : `content ${this.#next++}`;
     const begin = performance.now();
     try {
-      await apply(this.#clientOf(this.#servers.pick()), id, before !== undefined, content);
+      const change = { id, parent: PARENT, exists: before !== undefined, hint: content };
+      await changeEntry(this.#clientOf(this.#servers.pick()), change);
       this.#acknowledged.set(id, content);
       this.#spans.push({ begin, end: performance.now() });
       this.#count += 1;
@@ -134,22 +137,4 @@ export class PlaneEntries {
     this.#clients.set(name, client);
     return client;
   }
-}
-
-/** The entries match no process. */
-async function apply(
-  client: AdminClient,
-  id: string,
-  exists: boolean,
-  hint: Content,
-): Promise<void> {
-  if (hint === undefined) return await client.deleteEntries([id]);
-  if (exists) return void (await client.updateEntry({ id, hint }));
-  await client.createEntry({
-    id,
-    hint,
-    spiffe_id: { trust_domain: 'example.org', path: `/${id}` },
-    parent_id: { trust_domain: 'example.org', path: '/host/alpha' },
-    selectors: [{ type: 'unix', value: 'path:/nowhere' }],
-  });
 }

@@ -5,10 +5,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { createMetrics, silentLog, systemClock } from '../../src/ops/index.ts';
-import { PolicyRegistry } from '../../src/policies/index.ts';
-import { policyFile, TrustDomain } from '../../src/spiffe/index.ts';
-import { openSqliteStore } from '../../src/store/index.ts';
+import { policyFile } from '../../src/spiffe/index.ts';
+import { openPolicyFile } from './open-policy-file.ts';
 
 const FILES = 4;
 /** Does not compress, so that a version has several records. */
@@ -17,18 +15,7 @@ const NOISE_BYTES = 300_000;
 const [path, run] = process.argv.slice(2);
 if (path === undefined || run === undefined) throw new Error('usage: policy-writer.ts PATH RUN');
 
-const store = await openSqliteStore({
-  path,
-  trustDomain: TrustDomain.parse('example.org'),
-  clock: systemClock,
-});
-const policies = await PolicyRegistry.load({
-  bucket: store.bucket('policies'),
-  clock: systemClock,
-  randomBytes,
-  log: silentLog,
-  metrics: createMetrics(),
-});
+const { policies } = await openPolicyFile(path);
 for (let n = 0; ; n++) {
   const text = `${run}.${n}`;
   const noise = randomBytes(NOISE_BYTES).toString('latin1');

@@ -10,7 +10,7 @@ import type { NatsServer } from '../programs/launch-nats-server.ts';
 import { createSeededRandom } from '../programs/seeded-random.ts';
 
 const FAULTS = Number(process.env['FAULTS'] ?? 2);
-const SEED = Number(process.env['FAULT_SEED'] ?? Date.now() % 2 ** 31);
+const SEED = Number(process.env['SEED']);
 const WRITERS = 8;
 const KEYS_PER_WRITER = 4;
 const ACKNOWLEDGED_WHILE_DOWN = 60;
@@ -34,7 +34,7 @@ interface Party {
   readonly view: Map<string, string>;
 }
 
-describe(`a store whose nats-servers die (FAULTS=${FAULTS} FAULT_SEED=${SEED})`, () => {
+describe(`a store whose nats-servers die (FAULTS=${FAULTS} SEED=${SEED})`, () => {
   const trustDomain = TrustDomain.parse(`${randomUUID()}.test`);
   const known = new Map<string, Known>();
   const tally = { acknowledged: 0, doubted: 0, counted: 0, countsInDoubt: 0 };

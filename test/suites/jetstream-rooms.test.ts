@@ -1,15 +1,14 @@
-import { randomUUID } from 'node:crypto';
-import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { createFreshFacts } from '../../src/app/fresh-facts.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import { ServerDirectory } from '../../src/servers/index.ts';
 import { SpiffeId, TrustDomain, TrustplaneError } from '../../src/spiffe/index.ts';
-import { type BucketName, openJetStreamStore, type Store } from '../../src/store/index.ts';
+import type { BucketName, Store } from '../../src/store/index.ts';
 import { agentId, attestationOf, openAgents, openTokens } from '../fakes/open-agents.ts';
 import { foreignBundle, openFederation } from '../fakes/open-federation.ts';
 import { openRegistry } from '../fakes/open-registry.ts';
 import { openRevocations } from '../fakes/open-revocations.ts';
+import { openTwoStores } from '../fakes/open-two-stores.ts';
 import { StampedClock } from '../fakes/stamped-clock.ts';
 import { testDraft } from '../fakes/test-entries.ts';
 import { eventually } from '../programs/eventually.ts';
@@ -29,17 +28,7 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   clock = new StampedClock();
-  const trustDomain = TrustDomain.parse(`${randomUUID()}.test`);
-  const open = async (): Promise<Store> => {
-    const connection = await connect({ servers: server.url });
-    onTestFinished(() => connection.close());
-    const options = { connection, trustDomain, clock, replicas: 1, isTest: true };
-    const store = await openJetStreamStore(options);
-    onTestFinished(() => store.close());
-    return store;
-  };
-  one = await open();
-  two = await open();
+  [one, two] = await openTwoStores(server.url, clock);
 });
 
 /** Resolves when what follows the bucket on the other server knows all that is in it. */

@@ -1,22 +1,19 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect, it, onTestFinished } from 'vitest';
-import { createMetrics, silentLog, systemClock } from '../../src/ops/index.ts';
-import { PolicyRegistry } from '../../src/policies/index.ts';
-import { TrustDomain } from '../../src/spiffe/index.ts';
-import { openSqliteStore } from '../../src/store/index.ts';
+import type { PolicyRegistry } from '../../src/policies/index.ts';
+import { openPolicyFile } from '../programs/open-policy-file.ts';
 import { createSeededRandom, type SeededRandom } from '../programs/seeded-random.ts';
 
 const WRITER = fileURLToPath(new URL('../programs/policy-writer.ts', import.meta.url));
 const KILLS = Number(process.env['KILLS'] ?? 5);
-const SEED = Number(process.env['KILL_SEED'] ?? Date.now() % 2 ** 31);
+const SEED = Number(process.env['SEED']);
 
-it(`has one version whole, whenever who applies another is killed (KILLS=${KILLS} KILL_SEED=${SEED})`, async () => {
+it(`has one version whole, whenever who applies another is killed (KILLS=${KILLS} SEED=${SEED})`, async () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'trustplane-policy-kill-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = path.join(folder, 'store.db');
@@ -65,15 +62,7 @@ async function withPolicies(
   file: string,
   use: (policies: PolicyRegistry) => Promise<void>,
 ): Promise<void> {
-  const trustDomain = TrustDomain.parse('example.org');
-  const store = await openSqliteStore({ path: file, trustDomain, clock: systemClock });
-  const policies = await PolicyRegistry.load({
-    bucket: store.bucket('policies'),
-    clock: systemClock,
-    randomBytes,
-    log: silentLog,
-    metrics: createMetrics(),
-  });
+  const { store, policies } = await openPolicyFile(file);
   try {
     await use(policies);
   } finally {

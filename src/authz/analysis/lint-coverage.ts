@@ -1,7 +1,6 @@
 import { canonicalText } from '../canonical-text.ts';
 import { compilePlan } from '../compile-plan.ts';
 import { decide } from '../decide.ts';
-import type { Policy } from '../policy.ts';
 import {
   type AnalysedRule,
   analyseRules,
@@ -13,7 +12,7 @@ import { Budget, TooComplex } from './budget.ts';
 import type { Draft } from './draft.ts';
 import { explore } from './explore.ts';
 import { finding, type LintCode, type LintFinding } from './lint-finding.ts';
-import { type UnitedService, uniteServices } from './united-services.ts';
+import type { UnitedService } from './united-services.ts';
 import { type Witness, witnessOf } from './witness.ts';
 
 /** For each service. */
@@ -33,12 +32,11 @@ interface Seen {
   readonly denies: Set<string>;
 }
 
-/** Rules that come to nothing beside the others, and headers that rules contend for. Every stage counts as enforced. */
-export function lintCoverage(policies: readonly Policy[]): LintFinding[] {
+/** Rules that come to nothing beside the others, and headers that rules contend for. */
+export function lintCoverage(services: readonly UnitedService[]): LintFinding[] {
   const linter = new CoverageLinter();
-  const enforced = policies.map((policy) => ({ ...policy, mode: undefined }));
   const findings: LintFinding[] = [];
-  for (const united of uniteServices(enforced, new Budget(Number.POSITIVE_INFINITY)))
+  for (const united of services)
     try {
       linter.look(united);
     } catch (error) {

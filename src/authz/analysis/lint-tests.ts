@@ -6,10 +6,7 @@ import { finding, type LintFinding } from './lint-finding.ts';
 
 /** Rules that no test of their policy is decided by, and tests whose rule has no part in what they ask. `now`: in milliseconds. */
 export function lintTests(policies: readonly Policy[], now: number): LintFinding[] {
-  const plan = compilePlan(
-    policies.map((policy) => ({ ...policy, mode: undefined })),
-    '',
-  );
+  const plan = compilePlan(policies, '');
   return policies.flatMap((policy) => {
     const { name } = policy.metadata;
     const ids = new Set(policy.rules.map(({ id }) => id));
