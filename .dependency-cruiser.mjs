@@ -28,8 +28,11 @@ export const rooms = {
   node: ['spiffe', 'ops', 'wire', 'store', 'sync'],
   authz: ['spiffe'],
   check: ['spiffe', 'ops', 'wire', 'authz'],
-  sds: ['spiffe', 'ops', 'wire'],
+  xds: ['spiffe', 'ops', 'wire'],
+  sds: ['spiffe', 'ops', 'wire', 'xds'],
+  ecds: ['spiffe', 'ops', 'wire', 'xds'],
   workload: ['spiffe', 'ops', 'wire'],
+  envoy: ['spiffe', 'ops'],
   api: [
     'spiffe',
     'ops',
@@ -66,14 +69,16 @@ export const rooms = {
     'sync',
     'facts',
     'node',
+    'xds',
     'sds',
+    'ecds',
     'workload',
     'api',
     'client',
     'authz',
     'check',
   ],
-  cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'app'],
+  cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'envoy', 'app'],
 };
 
 const builtins = `^(node:.+|${builtinModules.join('|')})$`;

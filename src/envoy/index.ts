@@ -1,0 +1,7 @@
+/** Envoy's own configuration: writes sidecars that are safe, and finds what is dangerous in others. */
+
+export {
+  type AccessLogFormat,
+  httpAccessLogFormat,
+  tcpAccessLogFormat,
+} from './access-log-format.ts';
