@@ -373,6 +373,8 @@ export const errorCodes = {
   ERR_POLICY_REFUSED: ['precondition', 'A host refused the version of the policies it was told.'],
   ERR_POLICY_WAIT: ['unavailable', 'The policies are not in force everywhere yet.'],
   ERR_POLICY_CLOSED: ['unavailable', 'The registry of policies is closed.'],
+  // ecds
+  ERR_ECDS_NAME: ['invalid', 'No extension configuration is called this.'],
   // sds
   ERR_SDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
   ERR_SDS_TYPE_URL: ['invalid', 'SDS was asked for a resource type that is not a secret.'],

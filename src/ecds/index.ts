@@ -1,0 +1,8 @@
+/** Speaks Envoy's extension discovery (ECDS): which configuration each Envoy's filters get, by name. */
+export type {
+  ExtensionClient,
+  ExtensionConfig,
+  ExtensionSource,
+  ExtensionView,
+} from './extension-source.ts';
+export { type ExtensionKind, parseResourceName, type ResourceName } from './resource-name.ts';
