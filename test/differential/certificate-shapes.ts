@@ -26,18 +26,28 @@ export const audience = 'differential';
 const HOUR_MS = 3_600_000;
 const id = `spiffe://${domains.own}/ns/shop/sa/web`;
 
+const strange = {
+  nobody: undefined,
+  'two-uris': { uris: [id, `spiffe://${domains.own}/ns/shop/sa/web2`] },
+  'no-uri': { uris: [], subject: `CN=${id}` },
+  'dns-only': { uris: [], dns: ['web.prod.example'] },
+  'https-uri': { uris: ['https://prod.example/ns/shop/sa/web'] },
+  'domain-id': { uris: [`spiffe://${domains.own}`] },
+} as const satisfies Record<
+  (typeof strangeCallers)[number],
+  { readonly uris: readonly string[] } | undefined
+>;
+
+/** The URI SANs of whoever calls. */
+export function urisOf(as: string): readonly string[] {
+  const isStrange = (name: string): name is keyof typeof strange => Object.hasOwn(strange, name);
+  return isStrange(as) ? (strange[as]?.uris ?? []) : [as];
+}
+
 /** @param now the middle of their validity */
 export async function makeCertificateShapes(now: number): Promise<CertificateShapes> {
   const validity = { notBefore: now - HOUR_MS, notAfter: now + HOUR_MS };
   const authority = await makeAuthority({ uris: [`spiffe://${domains.own}`], ...validity });
-  const strange = {
-    nobody: undefined,
-    'two-uris': { uris: [id, `spiffe://${domains.own}/ns/shop/sa/web2`] },
-    'no-uri': { uris: [], subject: `CN=${id}` },
-    'dns-only': { uris: [], dns: ['web.prod.example'] },
-    'https-uri': { uris: ['https://prod.example/ns/shop/sa/web'] },
-    'domain-id': { uris: [`spiffe://${domains.own}`] },
-  } as const satisfies Record<(typeof strangeCallers)[number], object | undefined>;
   const wanted = [
     ...[...callers, gateway].map((uri) => [uri, { uris: [uri] }] as const),
     ...strangeCallers.flatMap((name) => {

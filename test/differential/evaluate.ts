@@ -124,6 +124,18 @@ export function evaluate(
   });
 }
 
+/** The rules that match, whatever else is decided, as policy/rule. */
+export function findMatches(
+  documents: readonly PolicyDocument[],
+  question: Question,
+): ReadonlySet<string> {
+  const policies = documents.filter(({ service }) => isFor(service, question));
+  const matches = policies.flatMap((policy) =>
+    policy.rules.flatMap((rule) => matchesOf(policy, rule, question)),
+  );
+  return new Set(matches.map(({ name }) => name));
+}
+
 function conclude(
   matches: readonly Match[],
   question: Question,

@@ -65,12 +65,7 @@ export function runDifferential(options: DifferentialOptions): Outcome {
   let decisions = 0;
   let refused = 0;
   for (let number = only ?? 0; number < (only === undefined ? cases : only + 1); number++) {
-    const random = createSeededRandom(seed + number * 7_919);
-    const places = random(20) === 0 ? elsewhere : services;
-    const [service, place] = places[random(places.length)] ?? [SERVICE, { id: SERVICE }];
-    const made = new PolicyMaker(random, world).make(service);
-    const policies =
-      random(2) === 0 ? made : made.map((policy) => spreadOut(policy, place, random));
+    const { random, policies, place } = makeCase(seed, number, world);
     try {
       engine.load(policies);
     } catch {
@@ -94,6 +89,25 @@ export function runDifferential(options: DifferentialOptions): Outcome {
     }
   }
   return { decisions, refused, reasons, differences };
+}
+
+/** The policies of one case, and what is called. */
+export function makeCase(
+  seed: number,
+  number: number,
+  world: World,
+): {
+  /** Goes on from here. */
+  readonly random: SeededRandom;
+  readonly policies: readonly PolicyDocument[];
+  readonly place: Question['service'];
+} {
+  const random = createSeededRandom(seed + number * 7_919);
+  const places = random(20) === 0 ? elsewhere : services;
+  const [service, place] = places[random(places.length)] ?? [SERVICE, { id: SERVICE }];
+  const made = new PolicyMaker(random, world).make(service);
+  const policies = random(2) === 0 ? made : made.map((policy) => spreadOut(policy, place, random));
+  return { random, policies, place };
 }
 
 /** Of several policies each says in its own way which service it is for. */

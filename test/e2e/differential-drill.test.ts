@@ -5,7 +5,8 @@ import {
 } from '../differential/certificate-shapes.ts';
 import { Engine } from '../differential/engine.ts';
 import { evaluate, type Verdict } from '../differential/evaluate.ts';
-import { type JudgedListener, launchJudgedEnvoy, tokenOf } from '../differential/judged-envoy.ts';
+import { type JudgedListener, launchJudgedEnvoy } from '../differential/judged-envoy.ts';
+import { tokenOf } from '../differential/judged-parts.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import {
   domains,

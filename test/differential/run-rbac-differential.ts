@@ -1,0 +1,119 @@
+import { evaluateMatcher } from '../../src/authz/rbac/evaluate-matcher.ts';
+import type { CompiledRbac, Matcher } from '../../src/authz/rbac/index.ts';
+import { createSeededRandom } from '../programs/seeded-random.ts';
+import type { CertificateShapes } from './certificate-shapes.ts';
+import { Engine } from './engine.ts';
+import { plainly } from './plain-policies.ts';
+import type { PolicyDocument } from './policy-document.ts';
+import { farSources, type World } from './random-policies.ts';
+import { type Asked, QuestionMaker } from './random-questions.ts';
+import { compileDocuments, FactsReader, type RbacVariant, rbacTerms } from './rbac-facts.ts';
+import {
+  asConnection,
+  faultOfAlone,
+  faultOfBeforeCheck,
+  faultOfDraft,
+  isWhole,
+  type Truth,
+  truthOf,
+} from './rbac-truth.ts';
+import { createShare, makeCase } from './run-differential.ts';
+
+interface Difference {
+  /** Asks it again: `SEED` and the number of the case. */
+  readonly replay: string;
+  readonly fault: string;
+  readonly truth: Truth;
+  readonly policies: readonly PolicyDocument[];
+}
+
+export interface RbacOutcome {
+  /** Answers of trees. */
+  decisions: number;
+  /** Of those by trees that need no Check: ALLOW. */
+  allowed: number;
+  /** Questions that Envoy has to decide as the engine does. */
+  whole: number;
+  readonly differences: Difference[];
+}
+
+export interface RbacDifferentialOptions {
+  readonly seed: number;
+  readonly cases: number;
+  readonly questions: number;
+  readonly world: World;
+  readonly shapes: CertificateShapes;
+  readonly only?: number | undefined;
+  readonly stopsAtFirst?: boolean;
+}
+
+type Fault = (
+  compiled: CompiledRbac,
+  said: ReturnType<typeof evaluateMatcher>,
+  truth: Truth,
+) => string | undefined;
+
+/** As an Envoy sees it. */
+export function rbacWorld(now: number): World {
+  const addresses = farSources.filter((one) => !/pipe|%/u.test(one));
+  return { ports: [8443, 9443], now, sources: addresses, destinations: addresses };
+}
+
+/** Has trees that Envoy would be given and the second evaluator decide the same questions, in this process. */
+export function runRbacDifferential(options: RbacDifferentialOptions): RbacOutcome {
+  const { seed, cases, questions, world, shapes, only } = options;
+  const share = createShare(new Engine(shapes, world.now), world);
+  const terms = rbacTerms(shapes);
+  const reader = new FactsReader(shapes);
+  const outcome: RbacOutcome = { decisions: 0, allowed: 0, whole: 0, differences: [] };
+  for (let number = only ?? 0; number < (only === undefined ? cases : only + 1); number++) {
+    const { random, policies: made, place } = makeCase(seed, number, world);
+    const policies = number % 2 === 0 ? made : plainly(made);
+    const ask = new QuestionMaker(random, world);
+    const layout = createSeededRandom(number)(3) === 0 ? 'flat-denies' : 'nested';
+    const compile = (target: RbacVariant['target']): CompiledRbac =>
+      compileDocuments(policies, place, terms, { target, layout });
+    const compiled = { http: compile('http'), network: compile('network') };
+    for (let count = 0; count < questions; count++) {
+      const asked = ask.make(policies, place);
+      const all: readonly Asked[] = count % 8 === 0 ? [asked, asConnection(asked)] : [asked];
+      for (const one of all) {
+        const truth = truthOf(policies, one, share);
+        const trees = one.http === undefined ? compiled.network : compiled.http;
+        const facts = reader.read(one);
+        for (const fault of faultsOf(outcome, trees, facts, truth)) {
+          outcome.differences.push({
+            replay: `SEED=${seed} CASE=${number}`,
+            fault,
+            truth,
+            policies,
+          });
+          if (options.stopsAtFirst === true) return outcome;
+        }
+      }
+    }
+  }
+  return outcome;
+}
+
+function faultsOf(
+  outcome: RbacOutcome,
+  trees: CompiledRbac,
+  facts: ReturnType<FactsReader['read']>,
+  truth: Truth,
+): readonly string[] {
+  const judged: readonly (readonly [Matcher | undefined, Fault])[] = [
+    [trees.alone, faultOfAlone],
+    [trees.beforeCheck, faultOfBeforeCheck],
+    [trees.draft, faultOfDraft],
+  ];
+  if (isWhole(trees, truth.question)) outcome.whole++;
+  return judged.flatMap(([tree, faultOf]) => {
+    if (tree === undefined) return [];
+    const said = evaluateMatcher(tree, facts);
+    outcome.decisions++;
+    if (tree === trees.alone && said?.action === 'ALLOW') outcome.allowed++;
+    const fault = faultOf(trees, said, truth);
+    return fault === undefined ? [] : [fault];
+  });
+}
