@@ -38,7 +38,7 @@ export function evaluateMatcher(matcher: Matcher, facts: MatchFacts): MatchActio
       return matcher;
     case 'map':
       return evaluateMap(matcher, facts) ?? evaluateRest(matcher, facts);
-    case 'list':
+    default:
       return evaluateList(matcher, facts) ?? evaluateRest(matcher, facts);
   }
 }
@@ -79,7 +79,7 @@ function holds(predicate: Predicate, facts: MatchFacts): boolean {
       return predicate.all.every((one) => holds(one, facts));
     case 'or':
       return predicate.all.some((one) => holds(one, facts));
-    case 'not':
+    default:
       return !holds(predicate.of, facts);
   }
 }
@@ -98,7 +98,7 @@ function valueOf(input: MatchInput, facts: MatchFacts): string | undefined {
       return facts.sourceIp;
     case 'destination-ip':
       return facts.destinationIp;
-    case 'destination-port':
+    default:
       return facts.destinationPort?.toString();
   }
 }
@@ -129,7 +129,7 @@ function matches(match: ValueMatch, value: string | undefined): boolean {
       return value.startsWith(match.text);
     case 'regex':
       return regexOf(match).test(value);
-    case 'ip': {
+    default: {
       const address = parseIp(value);
       return address !== undefined && match.ranges.some((range) => rangeHolds(range, address));
     }

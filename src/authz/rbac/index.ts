@@ -1,6 +1,8 @@
 /** Compiles the policies of a service to matcher trees of Envoy's RBAC; pure, and fit for a browser. */
 
 export { compileRbac } from './compile-rbac.ts';
+export { encodeRbac, encodeRbacExtension } from './encode-rbac.ts';
+export { evaluateMatcher, type MatchFacts } from './evaluate-matcher.ts';
 export type {
   MatchAction,
   Matcher,
@@ -10,4 +12,7 @@ export type {
   Predicate,
   ValueMatch,
 } from './matcher.ts';
+export { rbacJson } from './rbac-json.ts';
+export { type RbacMessage, type RbacParts, rbacMessage } from './rbac-message.ts';
 export type { CompiledRbac, RbacOptions, RbacTerms, RuleShare } from './rbac-options.ts';
+export { type RbacTarget, typeUrls } from './type-urls.ts';
