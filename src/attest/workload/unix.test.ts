@@ -236,8 +236,11 @@ describe('a process that ends', () => {
   });
 
   it('is refused while its parent has not waited for it', async () => {
-    const parent = await start(SHELL, ['-c', 'read a; sleep 0 & echo $!; exec sleep 60']);
+    const parent = await start(SHELL, ['-c', 'read a; sleep 60 & echo $!; exec sleep 60']);
     const pid = Number(await parent.say('go'));
+    // A shell might wait for its child; `sleep` waits for none.
+    while (!readFileSync(`/proc/${parent.pid}/comm`, 'latin1').startsWith('sleep')) {}
+    process.kill(pid, 'SIGKILL');
     while (!readFileSync(`/proc/${pid}/stat`, 'latin1').includes(') Z ')) {}
     const { uid, gid } = parent;
     const zombie = { pid, uid, gid, startTime: readStartTime(pid), isAlive: () => true };
