@@ -1,28 +1,20 @@
 import { Command, Option } from 'commander';
 import type { LoadedPolicies } from '../app/load-policies.ts';
-import type { AccessRequest, Explanation } from '../authz/index.ts';
-import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
-import { type Io, print } from './io.ts';
+import type { Explanation } from '../authz/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import { buildRequest, type RequestOptions } from './explained-request.ts';
+import { Finished, type Io, print } from './io.ts';
 import { loadNamedPolicies } from './named-policies.ts';
 import { collect, count, instantSeconds, type OutputOptions, withOutput } from './options.ts';
 import { formatFields } from './table.ts';
 
-interface ExplainOptions extends OutputOptions {
-  readonly as?: string;
-  readonly request?: string;
-  readonly service?: string;
-  readonly contextExtension?: string;
-  readonly host?: string;
-  readonly header?: readonly string[];
-  readonly claims?: string;
-  readonly ip?: string;
-  readonly destinationIp?: string;
-  readonly port?: number;
-  readonly body?: number;
-  readonly credential?: 'x509-svid' | 'jwt-svid';
-  readonly at?: number;
+/** Of an access log, shown each by itself. */
+const MAX_MISTAKES = 20;
+
+interface ExplainOptions extends OutputOptions, RequestOptions {
   readonly decision?: string;
   readonly log?: string;
+  readonly accessLog?: string;
 }
 
 const EXAMPLES = `
@@ -32,8 +24,11 @@ Examples:
   trustplane policy explain ledger.yaml --as spiffe://example.org/web --request 'POST /v2/entries' \\
     --claims '{"iss":"https://sso.example","sub":"ada","groups":["ledger-writers"]}'
   trustplane policy explain policies/ --decision 9f2c51d07ab3-1x --log decisions.jsonl
+  trustplane policy explain policies/ --access-log 'rbac_access_denied_matched_policy[no-export]'
+  trustplane policy explain policies/ --access-log access.jsonl --output json
 
-Exit code 0 whether it is allowed or denied. Without --as the caller is not authenticated.`;
+Exit code 0 whether it is allowed or denied, and whether Envoy and the engine agree; 2 if a line of an access log is
+none. Without --as the caller is not authenticated.`;
 
 export function explainCommand(io: Io): Command {
   return withOutput(new Command('explain'))
@@ -63,18 +58,51 @@ export function explainCommand(io: Io): Command {
     .option('--at <instant>', 'when, as in 2027-01-31T12:00:00Z (default: now)', instantSeconds)
     .option('--decision <id>', 'a logged decision, whose request is decided again')
     .option('--log <file>', 'the decision log that has it')
+    .option(
+      '--access-log <line>',
+      'what Envoy did: a line of its access log, the metadata of RBAC, a file of such lines, or -',
+    )
     .addHelpText('after', EXAMPLES)
     .action((files: string[], options: ExplainOptions) => run(io, files, options));
 }
 
 async function run(io: Io, files: readonly string[], options: ExplainOptions): Promise<void> {
-  const { explain } = await import('../authz/index.ts');
   const loaded = await loadNamedPolicies(files);
+  if (options.accessLog !== undefined) return await runLog(io, loaded, options.accessLog, options);
+  const { explain } = await import('../authz/index.ts');
   const asked = { ...(await loggedOptions(options)), ...options };
   const explanation = explain(loaded.plan, await buildRequest(asked, loaded));
   const { decision, nearest } = explanation;
   const value = { ...decision, headers: Object.fromEntries(decision.headers), nearest };
   print(io, options.output, value, formatExplanation(explanation));
+}
+
+/** What Envoy did beside what the engine says; those that differ first. */
+async function runLog(
+  io: Io,
+  loaded: LoadedPolicies,
+  source: string,
+  options: ExplainOptions,
+): Promise<void> {
+  if (options.decision !== undefined || options.log !== undefined)
+    throw new TrustplaneError(
+      'ERR_USAGE',
+      '--access-log is of Envoy; --decision and --log of Check',
+    );
+  const { readAccessLog } = await import('./access-log-lines.ts');
+  const { AccessLogExplainer } = await import('./explain-access-log.ts');
+  const { formatEnvoyExplanations, sortExplanations } = await import('./access-log-text.ts');
+  const { lines, mistakes } = await readAccessLog(source);
+  const explainer = new AccessLogExplainer(loaded, options);
+  const all = [];
+  for (const { number, entry } of lines)
+    all.push(await explainer.explain(number, entry, lines.length === 1));
+  const sorted = sortExplanations(all);
+  print(io, options.output, { lines: sorted, mistakes }, formatEnvoyExplanations(sorted));
+  for (const mistake of mistakes.slice(0, MAX_MISTAKES)) io.err(`trustplane: ${mistake}\n`);
+  if (mistakes.length > MAX_MISTAKES)
+    io.err(`trustplane: and ${mistakes.length - MAX_MISTAKES} lines more that are none\n`);
+  if (mistakes.length > 0) throw new Finished(2);
 }
 
 /** What the log says; time and sizes are of now. */
@@ -101,72 +129,6 @@ async function loggedOptions({ decision, log }: ExplainOptions): Promise<Partial
     ...(port !== undefined && { port }),
     header: lines,
   };
-}
-
-async function buildRequest(
-  options: ExplainOptions,
-  loaded: LoadedPolicies,
-): Promise<AccessRequest> {
-  const { systemClock } = await import('../ops/system-clock.ts');
-  return {
-    service: await serviceOf(options, loaded),
-    caller: options.as === undefined ? 'unauthenticated' : SpiffeId.parse(options.as),
-    credential: options.credential,
-    http: httpOf(options),
-    bodyBytes: options.body ?? 0,
-    claims: options.claims === undefined ? undefined : parseClaims(options.claims),
-    sourceIp: options.ip,
-    destinationIp: options.destinationIp,
-    destinationPort: options.port,
-    now: options.at === undefined ? systemClock.now() : options.at * 1_000,
-  };
-}
-
-async function serviceOf(
-  { service, contextExtension }: ExplainOptions,
-  { policies }: LoadedPolicies,
-): Promise<AccessRequest['service']> {
-  if (service !== undefined || contextExtension !== undefined)
-    return { spiffeId: service, contextExtension };
-  const { sampleService } = await import('../authz/index.ts');
-  const [first, ...others] = policies.map(({ policy }) => sampleService(policy));
-  const isOne = others.every(
-    (other) =>
-      other.spiffeId === first?.spiffeId && other.contextExtension === first?.contextExtension,
-  );
-  if (first !== undefined && isOne) return first;
-  throw new TrustplaneError(
-    'ERR_USAGE',
-    'the policies are for several services; name one with --service or --context-extension',
-  );
-}
-
-function httpOf({ request, host, header = [] }: ExplainOptions): AccessRequest['http'] {
-  if (request === undefined) return undefined;
-  const [, method, target] = /^(\S+) (\S+)$/u.exec(request) ?? [];
-  if (method === undefined || target === undefined)
-    throw new TrustplaneError('ERR_USAGE', '--request is a method and a path, as in "GET /x"');
-  const lines = header.map(parseHeader);
-  const headers = (name: string) =>
-    lines.filter((line) => line.name === name).map(({ value }) => value);
-  return { method, target, host, headers };
-}
-
-function parseHeader(line: string): { readonly name: string; readonly value: string } {
-  const [, name, value] = /^([^:\s]+):\s*(.*)$/u.exec(line) ?? [];
-  if (name === undefined || value === undefined)
-    throw new TrustplaneError('ERR_USAGE', '--header is a line, as in "x-ticket: INC-1"');
-  return { name: name.toLowerCase(), value };
-}
-
-function parseClaims(text: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  } catch {
-    // Said below.
-  }
-  throw new TrustplaneError('ERR_USAGE', '--claims is a JSON object');
 }
 
 function formatExplanation({ decision, nearest }: Explanation): string {

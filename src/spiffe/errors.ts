@@ -403,6 +403,11 @@ export const errorCodes = {
   ERR_TLS_HANDSHAKE: ['unavailable', 'The server and this client found no common TLS.'],
   ERR_TLS_SERVER_ID: ['unauthenticated', 'The server is another than the one that was expected.'],
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
+  // envoy
+  ERR_ACCESS_LOG: [
+    'invalid',
+    'The text is no line of an access log of Envoy, or there are too many.',
+  ],
   // client and cli
   ERR_USAGE: ['invalid', 'A required flag or argument is missing.'],
   ERR_UPSTREAM_UNREACHABLE: ['unavailable', 'No server above this one answers.'],
