@@ -16,7 +16,7 @@ interface Waiter {
 /** The least server of ECDS (state of the world) that a test can do with: what is put is what there is. */
 export class EcdsServer implements AsyncDisposable {
   readonly #server: Server = new Server();
-  readonly #values = new Map<string, { readonly version: string; readonly any: Buffer }>();
+  readonly #values = new Map<string, { readonly version: string; readonly config: Uint8Array }>();
   readonly #streams = new Map<string, Stream>();
   readonly #waiters = new Map<string, Waiter>();
   #version = 0;
@@ -42,11 +42,10 @@ export class EcdsServer implements AsyncDisposable {
     });
   }
 
-  /** Resolves once the Envoy that asks for the name has it in force. @throws what Envoy says of it */
-  async put(name: string, typeUrl: string, message: Uint8Array): Promise<void> {
+  /** `config`: a TypedExtensionConfig. Resolves once the Envoy that asks for the name has it in force. @throws what Envoy says of it */
+  async put(name: string, config: Uint8Array): Promise<void> {
     const version = String(++this.#version);
-    const any = writeField(2, [writeField(1, typeUrl), writeField(2, [message])]);
-    this.#values.set(name, { version, any: Buffer.concat([writeField(1, name), any]) });
+    this.#values.set(name, { version, config });
     const refusal = await new Promise<string | undefined>((settle) => {
       this.#waiters.set(name, { version, settle });
       this.#send(name);
@@ -84,7 +83,7 @@ export class EcdsServer implements AsyncDisposable {
     if (stream === undefined || value === undefined) return;
     const resource = writeField(2, [
       writeField(1, TYPED_EXTENSION_CONFIG),
-      writeField(2, [value.any]),
+      writeField(2, [value.config]),
     ]);
     const { version } = value;
     stream.write(

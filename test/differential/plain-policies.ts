@@ -2,24 +2,24 @@ import type { OperationDocument, PolicyDocument, RuleDocument } from './policy-d
 
 /** Of policies what an Envoy can decide alone; not of every rule all. */
 export function plainly(documents: readonly PolicyDocument[]): readonly PolicyDocument[] {
-  return documents.map(({ mode: _, request: __, rules, ...document }) => ({
-    ...document,
+  return documents.map(({ metadata, service, sets, rules }) => ({
+    metadata,
+    service,
+    ...(sets !== undefined && { sets }),
     rules: rules.map(plainRule),
   }));
 }
 
-function plainRule({ map: _, when, allow, deny, ...rule }: RuleDocument): RuleDocument {
-  const { time: __, ...conditions } = when ?? {};
+function plainRule({ id, from, when, allow, deny }: RuleDocument): RuleDocument {
   return {
-    ...rule,
+    id,
+    from,
     ...(allow !== undefined && { allow: allow.map(plainOperation) }),
     ...(deny !== undefined && { deny: deny.map(plainOperation) }),
-    ...(Object.keys(conditions).length > 0 && { when: conditions }),
+    ...(when !== undefined && when.time === undefined && { when }),
   };
 }
 
 function plainOperation(operation: OperationDocument): OperationDocument {
-  if (typeof operation === 'string') return operation;
-  const { query: _, ...rest } = operation;
-  return Object.keys(rest).length === 0 ? '/v1/**' : rest;
+  return typeof operation === 'string' || operation.query === undefined ? operation : '/v1/**';
 }

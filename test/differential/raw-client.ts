@@ -9,6 +9,8 @@ export interface RawAnswer {
 }
 
 export interface RawClientOptions {
+  /** Default: 127.0.0.1. */
+  readonly host?: string;
   readonly port: number;
   readonly localAddress: string;
   /** PEM; undefined: no certificate is shown. */
@@ -54,9 +56,9 @@ export class RawClient {
   }
 
   async #connect(): Promise<TLSSocket> {
-    const { port, localAddress, identity } = this.#options;
+    const { host = '127.0.0.1', port, localAddress, identity } = this.#options;
     const socket = connect({
-      socket: connectTcp({ host: '127.0.0.1', port, localAddress }),
+      socket: connectTcp({ host, port, localAddress }),
       ...identity,
       // Whom it calls is not in question.
       rejectUnauthorized: false,

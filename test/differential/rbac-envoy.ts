@@ -187,7 +187,9 @@ function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made)
         // Whoever is listed is believed, and nobody else: that is not for the proxy to say.
         forward_client_cert_details: 'FORWARD_ONLY',
         local_reply_config: {
-          mappers: [{ filter: { not_health_check_filter: {} }, headers_to_add: told }],
+          mappers: [
+            { filter: { not_health_check_filter: {} }, headers_to_add: [...told, toldOfDenial] },
+          ],
         },
         access_log: [accessLog(made.log)],
         http_filters: [
@@ -207,13 +209,25 @@ function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made)
   ]);
 }
 
+/** What RBAC may leave as metadata of a request. */
+export const rbacFields: readonly string[] = [
+  'tp_enforced_',
+  'tp_alone_shadow_',
+  'tp_draft_shadow_',
+].flatMap((prefix) => [`${prefix}effective_policy_id`, `${prefix}engine_result`]);
+
 const told = [
   ...['reason', 'policy', 'rule'].map((name) => [name, `envoy.filters.http.ext_authz:${name}`]),
-  ['rbac', 'envoy.filters.http.rbac'],
+  ...rbacFields.map((name) => [name, `envoy.filters.http.rbac:${name}`]),
 ].map(([name = '', from = '']) => ({
   header: { key: `x-said-${name}`, value: `%DYNAMIC_METADATA(${from})%` },
   append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
 }));
+/** A denial is answered before there is metadata of it. */
+const toldOfDenial = {
+  header: { key: 'x-said-details', value: '%RESPONSE_CODE_DETAILS%' },
+  append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+};
 
 function routeOf(name: string): object {
   return {

@@ -1,7 +1,11 @@
 import { X509Certificate } from 'node:crypto';
 import { policySchema } from '../../src/authz/index.ts';
-import type { MatchFacts } from '../../src/authz/rbac/evaluate-matcher.ts';
-import { type CompiledRbac, compileRbac, type RbacTerms } from '../../src/authz/rbac/index.ts';
+import {
+  type CompiledRbac,
+  compileRbac,
+  type MatchFacts,
+  type RbacTerms,
+} from '../../src/authz/rbac/index.ts';
 import { type CertificateShapes, urisOf } from './certificate-shapes.ts';
 import type { PolicyDocument } from './policy-document.ts';
 import { domains, gateway } from './random-policies.ts';

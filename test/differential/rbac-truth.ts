@@ -1,5 +1,5 @@
 import type { CompiledRbac, MatchAction } from '../../src/authz/rbac/index.ts';
-import { evaluate, findMatches, type Question, type Verdict } from './evaluate.ts';
+import { evaluate, findMatches, type Verdict } from './evaluate.ts';
 import type { PolicyDocument } from './policy-document.ts';
 import { gateway, revokedLongAgo } from './random-policies.ts';
 import type { Asked } from './random-questions.ts';
@@ -21,7 +21,10 @@ export function truthOf(
   question: Asked,
   share: Share,
 ): Truth {
-  const enforced = documents.map(({ mode: _, ...document }) => document);
+  const enforced = documents.map((document) => ({
+    ...document,
+    mode: { stage: 'enforce' } as const,
+  }));
   return {
     question,
     verdict: evaluate(documents, question, share),
@@ -108,20 +111,8 @@ export function isWhole({ shares }: CompiledRbac, question: Asked): boolean {
 }
 
 /** Without what only requests have. */
-export function asConnection({
-  http: _,
-  claims: __,
-  token: ___,
-  shows: ____,
-  ...rest
-}: Asked): Asked {
-  return { ...rest, sent: { octets: 0, how: 'none' } };
-}
-
-/** Where a request arrives. */
-export function arrivedAt<Arrived extends Question>(
-  asked: Arrived,
-  destinationIp: string,
-): Arrived {
-  return { ...asked, destinationIp };
+export function asConnection(asked: Asked): Asked {
+  const { as, service, caller, sourceIp, destinationIp, port, now } = asked;
+  const sent = { octets: 0, how: 'none' } as const;
+  return { as, service, caller, sourceIp, destinationIp, port, now, sent };
 }

@@ -1,5 +1,4 @@
-import { evaluateMatcher } from '../../src/authz/rbac/evaluate-matcher.ts';
-import type { CompiledRbac, Matcher } from '../../src/authz/rbac/index.ts';
+import { type CompiledRbac, evaluateMatcher, type Matcher } from '../../src/authz/rbac/index.ts';
 import { createSeededRandom } from '../programs/seeded-random.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
 import { Engine } from './engine.ts';

@@ -1,12 +1,9 @@
 import { expect, it } from 'vitest';
-import {
-  type CertificateShapes,
-  makeCertificateShapes,
-} from '../differential/certificate-shapes.ts';
+import { makeCertificateShapes } from '../differential/certificate-shapes.ts';
 import { Engine } from '../differential/engine.ts';
 import { evaluate, type Verdict } from '../differential/evaluate.ts';
+import { isRightAnswer, reachedAs, reachedBy } from '../differential/judge-answer.ts';
 import { type JudgedListener, launchJudgedEnvoy } from '../differential/judged-envoy.ts';
-import { tokenOf } from '../differential/judged-parts.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import {
   domains,
@@ -17,7 +14,8 @@ import {
 } from '../differential/random-policies.ts';
 import { type Asked, QuestionMaker } from '../differential/random-questions.ts';
 import { type RawAnswer, RawClient } from '../differential/raw-client.ts';
-import { createShare, meaningOf } from '../differential/run-differential.ts';
+import { requestOf } from '../differential/raw-request.ts';
+import { createShare } from '../differential/run-differential.ts';
 import { freePorts } from '../programs/free-ports.ts';
 import { createSeededRandom } from '../programs/seeded-random.ts';
 
@@ -32,8 +30,6 @@ const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const AT_ONCE = 24;
 /** So many cases are of services that are known by their certificates. */
 const SERVICES = 4;
-/** What Envoy makes of a status. */
-const grpcStatuses: Readonly<Record<number, number>> = { 401: 16, 403: 7, 429: 14, 503: 14 };
 
 /** Policies of one service: by the name that routes have, or by the SPIFFE ID of its certificate. */
 interface Case {
@@ -105,7 +101,14 @@ it(`${DECISIONS} decisions through an Envoy are those of an evaluator of other m
         const seen = port === joined ? withJoinedLines(asked) : asked;
         const expected = evaluate(documents, { ...seen, now: now + 1 }, share);
         if (asked.http === undefined) await judgeConnection(tally, one, asked, expected, client);
-        else judge(tally, one, asked, expected, await client.ask(requestOf(one, asked, shapes)));
+        else
+          judge(
+            tally,
+            one,
+            asked,
+            expected,
+            await client.ask(requestOf(`c${one.number}`, asked, shapes)),
+          );
       }
       client.close();
     }
@@ -181,29 +184,6 @@ function withJoinedLines(asked: Asked): Asked {
   return { ...asked, http: { ...asked.http, lines } };
 }
 
-function requestOf({ number }: Case, asked: Asked, { tokens }: CertificateShapes): string {
-  const { http, claims, shows = '', sent } = asked;
-  if (http === undefined) throw new Error('there is no request');
-  const { method, target, host, lines } = http;
-  const token = tokens.get(shows);
-  const headers = [
-    ['host', host],
-    ['x-case', `c${number}`],
-    ...(claims === undefined ? [] : [['x-token', tokenOf(claims)]]),
-    ...(token === undefined ? [] : [['authorization', `Bearer ${token}`]]),
-    ...(sent.how === 'chunked' ? [['transfer-encoding', 'chunked']] : []),
-    ...lines,
-  ];
-  const head = `${method} ${target} HTTP/1.1\r\n${headers.map((line) => line.join(': ')).join('\r\n')}\r\n\r\n`;
-  return `${head}${bodyOf(sent)}`;
-}
-
-function bodyOf({ octets, how }: Asked['sent']): string {
-  const body = 'x'.repeat(octets);
-  if (how !== 'chunked') return how === 'none' ? '' : body;
-  return `${octets === 0 ? '' : `${octets.toString(16)}\r\n${body}\r\n`}0\r\n\r\n`;
-}
-
 /** Whether it lasts until the application has answered is all that is seen of it. */
 async function judgeConnection(
   tally: Tally,
@@ -264,42 +244,4 @@ function judge(
     asked,
     policies: JSON.stringify(policies),
   });
-}
-
-/** A denied gRPC call is answered with 200 and a status of gRPC. */
-function isRightAnswer(
-  { status, headers, body }: RawAnswer,
-  expected: Verdict,
-  asked: Asked,
-): boolean {
-  const { reason, told } = expected;
-  if (reason === 'allowed_by_rule') return status === 200 && !headers.has('grpc-status');
-  const grpcStatus = headers.get('grpc-status');
-  if (grpcStatus === undefined) return status === told.status && (body !== '') === told.hasBody;
-  const isAsked = asked.http?.lines.some(
-    ([name, value]) => /^content-type$/iu.test(name) && value.startsWith('application/grpc'),
-  );
-  const isTold = headers.has('grpc-message') === told.hasBody;
-  return isAsked === true && isTold && grpcStatus === String(grpcStatuses[told.status]);
-}
-
-/** What the application saw of the headers that are the policies' own, in whatever spelling. */
-function reachedBy({ body }: RawAnswer, { owned }: Verdict): string {
-  const raw: readonly string[] = JSON.parse(body);
-  const names = new Set(owned.keys());
-  return raw
-    .flatMap((name, at) => {
-      const spelled = name.toLowerCase();
-      const isOwn = at % 2 === 0 && names.has(spelled.replaceAll('_', '-'));
-      return isOwn ? [`${spelled}: ${meaningOf(raw[at + 1] ?? '')}`] : [];
-    })
-    .toSorted()
-    .join('\n');
-}
-
-function reachedAs({ owned }: Verdict): string {
-  return [...owned]
-    .flatMap(([name, value]) => (value === undefined ? [] : [`${name}: ${value}`]))
-    .toSorted()
-    .join('\n');
 }
