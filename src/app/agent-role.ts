@@ -21,6 +21,7 @@ import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import { createAgentDebug } from './agent-debug.ts';
 import type { Config } from './config.ts';
+import type { HostAuthz, HostAuthzSources } from './host-authz.ts';
 import type { Completeness, DeliveredPolicies, RevocationList } from './host-facts.ts';
 import { openFacts } from './open-facts.ts';
 import { keepListening, type Process } from './process.ts';
@@ -45,6 +46,8 @@ export interface AgentSources {
   readonly onFactsReports?: (reports: readonly FactsReport[]) => void;
   /** Told what decides by the policies that are delivered has in force, after each change. */
   readonly onPolicyTaker?: (taker: PolicyTaker) => void;
+  /** The same of the Envoys that are given rules. */
+  readonly onEnvoys?: (takers: readonly PolicyTaker[]) => void;
   /** SVIDs of the last run. */
   readonly restored?: readonly RestoredSvid[];
   /** Told of each SVID that comes into use, and that one is not used again (undefined). */
@@ -113,6 +116,7 @@ export async function serveAgentRole(
     sources,
     sources.onFactsReports ?? (() => {}),
   );
+  const authz = await openAuthz(config, process, { ...sources, facts });
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
@@ -127,11 +131,19 @@ export async function serveAgentRole(
     clock,
   });
   keepListening(process, server);
-  if (config.authz !== undefined) {
-    const { openAuthz } = await import('./open-authz.ts');
-    await openAuthz(config.authz, config, process, { ...sources, feed: facts.feed });
-  }
+  await authz?.serve();
   return { workloads };
+}
+
+/** What decides requests is loaded where it is configured. */
+async function openAuthz(
+  config: Config,
+  process: Process,
+  sources: HostAuthzSources,
+): Promise<HostAuthz | undefined> {
+  if (config.authz === undefined) return undefined;
+  const { openHostAuthz } = await import('./host-authz.ts');
+  return openHostAuthz(config.authz, config, process, sources);
 }
 
 function createSources(

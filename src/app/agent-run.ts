@@ -115,6 +115,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     },
     onFactsReports: (reports) => takers.setOthers(reports),
     onPolicyTaker: (taker) => takers.setOwn(taker),
+    onEnvoys: (envoys) => takers.setEnvoys(envoys),
     restored: before?.svids ?? [],
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
     status: () => node.status(),

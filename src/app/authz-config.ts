@@ -3,10 +3,11 @@ import { type AuthzCallersConfig, buildAuthzCallers } from './authz-callers-conf
 import { type AuthzListenConfig, buildAuthzListen } from './authz-listen-config.ts';
 import type { AuthzFile, PolicyPlace } from './authz-schema.ts';
 import { buildDecisionLog, type DecisionLogConfig } from './decision-log-config.ts';
+import { buildRbac, type RbacConfig } from './rbac-schema.ts';
 
 /** How Envoy's questions about requests are answered. Plain values: it goes to another thread. */
 export interface AuthzConfig extends AuthzCallersConfig {
-  /** There is a socket, or `listen`, or both. */
+  /** Without it and `listen` nobody is asked, and there is `rbac`. */
   readonly socket: string | undefined;
   readonly listen: AuthzListenConfig | undefined;
   readonly transport: 'quick' | 'grpc-js';
@@ -18,6 +19,13 @@ export interface AuthzConfig extends AuthzCallersConfig {
   /** Where claims of verified tokens stand in the proxy's metadata. */
   readonly claims: { readonly namespace: string; readonly key: string };
   readonly decisionLog: DecisionLogConfig | undefined;
+  /** Undefined: Envoys are given no rules. */
+  readonly rbac: RbacConfig | undefined;
+}
+
+/** Somebody is asked about requests. */
+export function isAsked({ socket, listen }: Pick<AuthzConfig, 'socket' | 'listen'>): boolean {
+  return socket !== undefined || listen !== undefined;
 }
 
 /** Undefined: nobody is asked. @throws TrustplaneError ERR_CONFIG */
@@ -25,8 +33,12 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
   if (file === undefined) return undefined;
   const { socket, transport = 'quick', policies, requirePeerCertificate = true, jwt } = file;
   const listen = buildAuthzListen(file.listen);
-  if (socket === undefined && listen === undefined) {
-    throw new TrustplaneError('ERR_CONFIG', 'authz: expected socket, listen or both; got neither');
+  const rbac = buildRbac(file.rbac);
+  if (!isAsked({ socket, listen }) && rbac === undefined) {
+    throw new TrustplaneError(
+      'ERR_CONFIG',
+      'authz: expected socket, listen or rbac; got none of them',
+    );
   }
   const callers = buildAuthzCallers(file);
   const decisionLog = buildDecisionLog(file.decisionLog);
@@ -51,5 +63,6 @@ export function buildAuthz(file: AuthzFile | undefined): AuthzConfig | undefined
     factsMaxAgeMs: file.facts?.maxAge,
     claims,
     decisionLog,
+    rbac,
   };
 }

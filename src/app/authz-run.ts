@@ -7,9 +7,10 @@ import {
   LapsingFacts,
 } from '../facts/index.ts';
 import { type PolicyTaker, type TrustMapSource, TrustplaneError } from '../spiffe/index.ts';
-import type { AuthzConfig } from './authz-config.ts';
+import { type AuthzConfig, isAsked } from './authz-config.ts';
 import type { Config } from './config.ts';
 import { openAuthz } from './open-authz.ts';
+import { openPolicySource } from './open-policy-source.ts';
 import { createProcess, type Process } from './process.ts';
 import { type Running, runProcess } from './run-process.ts';
 import type { AuthzServer } from './start-authz.ts';
@@ -39,6 +40,9 @@ async function start(config: Config, process: Process): Promise<AuthzRun> {
   if (authz === undefined) {
     throw new TrustplaneError('ERR_CONFIG', 'expected a section authz; got none (--config)');
   }
+  if (!isAsked(authz)) {
+    throw new TrustplaneError('ERR_CONFIG', 'authz: expected socket, listen or both; got neither');
+  }
   const { clock, closing, log, metrics, readiness } = process;
   const view = new FactsView(trustDomain);
   const client = new FactsClient({ socket, view, clock, random: Math.random, log, metrics });
@@ -54,10 +58,11 @@ async function start(config: Config, process: Process): Promise<AuthzRun> {
     current: () => view.trust(),
     watch: (told) => view.watch(() => told(view.trust())),
   };
-  const policies = {
+  const delivered = {
     current: () => view.policies(),
     watch: (told: () => void) => view.watch(told),
   };
+  const policies = openPolicySource(authz.policies, process, delivered);
   const { socket: checks, listen } = authz;
   const name = `authz ${checks ?? `${listen?.host}:${listen?.port}`}`;
   const onPolicyTaker = (taker: PolicyTaker): void =>

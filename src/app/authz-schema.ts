@@ -4,6 +4,7 @@ import { type AuthzFactsFile, authzFactsSchema } from './authz-facts-schema.ts';
 import { type AuthzListenFile, authzListenSchema } from './authz-listen-schema.ts';
 import { absolutePath, option, type Section } from './config-values.ts';
 import { type DecisionLogFile, decisionLogSchema } from './decision-log-schema.ts';
+import { type RbacFile, rbacSchema } from './rbac-schema.ts';
 
 const name = z.string().min(1).max(256);
 
@@ -16,7 +17,7 @@ const policyPlace: z.ZodType<PolicyPlace> = z.union([
 export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
   socket: absolutePath.optional().meta({
     description:
-      'Unix socket on which Envoy asks about each request (ext_authz). Without the section nobody is asked.',
+      'Unix socket on which Envoy asks about each request (ext_authz). Without it and `listen` nobody is asked, and Envoys decide alone by what `rbac` gives them.',
     examples: ['/run/trustplane/authz.sock'],
   }),
   listen: authzListenSchema.optional(),
@@ -50,6 +51,7 @@ export const authzSchema: z.ZodType<AuthzFile> = z.strictObject({
       ),
     })
     .optional(),
+  rbac: rbacSchema.optional(),
   facts: authzFactsSchema.optional(),
   ...authzCallersSchemas,
   decisionLog: decisionLogSchema.optional(),
@@ -62,6 +64,7 @@ export interface AuthzFile
       listen: AuthzListenFile;
       transport: 'quick' | 'grpc-js';
       requirePeerCertificate: boolean;
+      rbac: RbacFile;
       facts: AuthzFactsFile;
       jwt: Section<{ metadataNamespace: string; payloadKey: string }>;
       decisionLog: DecisionLogFile;

@@ -1,4 +1,5 @@
 import type { Environment } from '../ops/index.ts';
+import { isAsked } from './authz-config.ts';
 import { type Config, readConfigDocument } from './config.ts';
 import { optionNames, valueAt } from './config-options.ts';
 import type { ConfigFile } from './config-schema.ts';
@@ -59,6 +60,10 @@ function notesFor(role: Role, said: ConfigFile, config: Config): string[] {
     .map((section) => `the section ${section} says nothing to the role ${role}`);
   if (role === 'authz' && config.authz === undefined)
     notes.push('authz is not set: `trustplane authz run` needs it');
+  if (role === 'authz' && config.authz !== undefined && !isAsked(config.authz))
+    notes.push('authz has neither socket nor listen: `trustplane authz run` needs one');
+  if (role === 'authz' && said.authz?.rbac !== undefined)
+    notes.push('authz.rbac says nothing to the role authz: Envoys have their rules from the agent');
   if (role !== 'authz' && said.authz?.facts !== undefined)
     notes.push(`authz.facts says nothing to the role ${role}: facts are in the same process`);
   if (role !== 'agent') return notes;

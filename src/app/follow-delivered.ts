@@ -131,7 +131,7 @@ class CompiledDelivery implements DeliveredSource {
 }
 
 /** What is in force, as it decides; see AuthzServer. */
-interface Deciding {
+export interface Deciding {
   inForce(): string | undefined;
   watch(listener: () => void): () => void;
 }

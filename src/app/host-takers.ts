@@ -14,10 +14,11 @@ function isDelivered(place: NonNullable<Config['authz']>['policies'] | undefined
   return typeof place === 'object';
 }
 
-/** Who decides by the policies of the control plane on this host: the own process, and programs that read its facts. */
+/** Who decides by the policies of the control plane on this host: the own process, programs that read its facts, and Envoys. */
 export class HostTakers {
   readonly #onTakers: (takers: readonly PolicyTaker[]) => void;
   #own: readonly PolicyTaker[] = [];
+  #envoys: readonly PolicyTaker[] = [];
   #others: readonly PolicyTaker[] = [];
 
   /** @param onTakers told of all, after each change */
@@ -27,6 +28,12 @@ export class HostTakers {
 
   setOwn(taker: PolicyTaker): void {
     this.#own = [taker];
+    this.#tell();
+  }
+
+  /** Those that decide by the rules that this process gives them. */
+  setEnvoys(takers: readonly PolicyTaker[]): void {
+    this.#envoys = takers;
     this.#tell();
   }
 
@@ -41,6 +48,6 @@ export class HostTakers {
   }
 
   #tell(): void {
-    this.#onTakers([...this.#own, ...this.#others]);
+    this.#onTakers([...this.#own, ...this.#others, ...this.#envoys]);
   }
 }

@@ -1,4 +1,9 @@
-import { createFactsService, FactsFeed, type FactsReport } from '../facts/index.ts';
+import {
+  createFactsService,
+  FactsFeed,
+  type FactsReport,
+  type FactsSource,
+} from '../facts/index.ts';
 import type { Config } from './config.ts';
 import { type HostFacts, joinFacts } from './host-facts.ts';
 import type { Process } from './process.ts';
@@ -6,6 +11,8 @@ import type { ServedService } from './served-service.ts';
 
 /** What this process tells others of what it knows. */
 export interface OpenFacts {
+  /** For whoever judges in this thread. */
+  readonly source: FactsSource;
   /** For whoever in this process judges requests on a thread of its own; policies are not in it. */
   readonly feed: FactsFeed;
   /** For the other programs of this host. */
@@ -27,5 +34,5 @@ export function openFacts(
   const { uids, gids } = factsReaders;
   const readers = { uids: [uid, ...uids], gids };
   const service = createFactsService({ feed: told, readers, onReports, log, metrics });
-  return { feed, service: { service, file: 'trustplane/agent/v1/facts.proto' } };
+  return { source, feed, service: { service, file: 'trustplane/agent/v1/facts.proto' } };
 }

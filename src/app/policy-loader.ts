@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { assertionLines } from '../authz/analysis/index.ts';
-import { packPlan, packPolicy, unpackPolicy } from '../authz/index.ts';
+import { type Policy, packPlan, packPolicy, unpackPolicy } from '../authz/index.ts';
 import type { LocatedYaml } from '../ops/index.ts';
 import { digestOf, findSharedNames, readPolicy } from '../policies/texts/index.ts';
 import { messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
@@ -8,6 +8,8 @@ import { readPolicyBytes } from './policy-files.ts';
 import type { PolicySet, PolicySources } from './policy-source.ts';
 
 const MAX_COMPLAINTS = 100;
+/** Files that change while they are read are read again, and the set before may be in force. */
+const MAX_SETS = 4;
 
 /** A policy that has no mistake of its own. */
 interface KnownPolicy {
@@ -33,6 +35,18 @@ interface Source {
 export class PolicyLoader {
   /** By file. */
   #known: ReadonlyMap<string, KnownPolicy> = new Map();
+  /** The latest good sets, packed, the last one last, by digest. */
+  readonly #sets = new Map<string, readonly string[]>();
+  /** The set that was asked for last, and whatever takes its place. */
+  #asked: { readonly digest: string; readonly policies: readonly Policy[] } | undefined;
+
+  /** The policies of one of the latest sets that were loaded. */
+  policiesOf(digest: string): readonly Policy[] | undefined {
+    if (this.#asked?.digest === digest) return this.#asked.policies;
+    const policies = this.#sets.get(digest)?.map(unpackPolicy);
+    if (policies !== undefined) this.#asked = { digest, policies };
+    return policies;
+  }
 
   /** @throws TrustplaneError ERR_POLICY: complaints as `name:line:column: message`, one on a line, at most 100 */
   async load(sources: PolicySources): Promise<PolicySet> {
@@ -46,7 +60,21 @@ export class PolicyLoader {
     complaints.throwIfAny();
     const policies = placed.map(({ policy }) => policy);
     const image = packPlan(policies, digestOf(policies));
+    this.#keep(image.digest, checked);
+    if (this.#asked !== undefined) this.#asked = { digest: image.digest, policies };
     return { digest: image.digest, image, rules: image.rules };
+  }
+
+  #keep(digest: string, checked: readonly KnownPolicy[]): void {
+    this.#sets.delete(digest);
+    this.#sets.set(
+      digest,
+      checked.map(({ packed }) => packed),
+    );
+    for (const oldest of this.#sets.keys()) {
+      if (this.#sets.size <= MAX_SETS) break;
+      this.#sets.delete(oldest);
+    }
   }
 
   async #checkAll(sources: readonly Source[], complaints: Complaints): Promise<Checked[]> {

@@ -15,6 +15,10 @@ export interface PolicySource {
   current(): PolicySet | undefined;
   /** Why what is there now is not in force, one complaint on a line; undefined when it is. */
   fault(): string | undefined;
+  /** The version of the control plane that `current` is of, by its hash; undefined: it is of none. */
+  version?(): string | undefined;
+  /** The version of the control plane that `fault` is of. */
+  refused?(): string | undefined;
   /** Calls back after each change of `current` or `fault`, until the returned function is called. */
   watch(listener: () => void): () => void;
 }

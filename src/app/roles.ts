@@ -46,6 +46,7 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     policies: role.policies,
     onFactsReports: (reports) => takers.setOthers(reports),
     onPolicyTaker: (taker) => takers.setOwn(taker),
+    onEnvoys: (envoys) => takers.setEnvoys(envoys),
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
     onBundleConfirmed: ({ bundleDigest, laggards }) =>
       role.evidence.onConfirmed(id, bundleDigest, laggards),

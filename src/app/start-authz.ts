@@ -6,7 +6,8 @@ import type { Log } from '../ops/index.ts';
 import { messageOf, type TrustDomain } from '../spiffe/index.ts';
 import type { AuthzConfig } from './authz-config.ts';
 import { AuthzThread } from './authz-thread.ts';
-import type { PolicySet, PolicySource } from './policy-source.ts';
+import { showPolicies } from './policy-health.ts';
+import type { PolicySource } from './policy-source.ts';
 import { keepListening, type Process } from './process.ts';
 
 /** So many lives in this time are too many: the process ends, and what supervises it begins anew. */
@@ -47,13 +48,8 @@ export async function startAuthz(options: AuthzOptions): Promise<AuthzServer> {
   const server = new LastingAuthz({ ...options, assertionKeys });
   keepListening(process, server);
   process.readiness.require('authz', () => server.fault());
-  process.readiness.observe('policies', () =>
-    policies.current() === undefined
-      ? `everything is denied: ${policies.fault() ?? 'there are no policies yet'}`
-      : (policies.fault() ?? emptiness(policies.current(), config)),
-  );
   process.readiness.describe('authz', () => describeListeners(config));
-  process.readiness.describe('policies', () => describePolicies(config, policies, server));
+  showPolicies(process, config.policies, policies, () => server.inForce());
   if (config.listen?.tls !== undefined)
     process.readiness.observe('authz-tls', () => server.tlsFault());
   await server.start();
@@ -64,24 +60,6 @@ function describeListeners({ socket, listen }: AuthzConfig): string {
   const address = listen && `${listen.host}:${listen.port}`;
   const unix = socket === undefined ? undefined : `unix://${socket}`;
   return [unix, address].filter((one) => one !== undefined).join(', ');
-}
-
-function describePolicies(
-  { policies: place }: AuthzConfig,
-  policies: PolicySource,
-  server: AuthzServer,
-): string {
-  const from = typeof place === 'string' ? place : 'the control plane';
-  const set = policies.current();
-  if (set === undefined) return `none of ${from}`;
-  const said = `${set.rules} rules of ${from}, digest ${set.digest}`;
-  return server.inForce() === set.digest ? said : `${said}, not in force yet`;
-}
-
-function emptiness(set: PolicySet | undefined, { policies }: AuthzConfig): string | undefined {
-  if (set === undefined || set.rules > 0) return undefined;
-  const where = typeof policies === 'string' ? policies : 'the control plane';
-  return `everything is denied: ${where} has no rules`;
 }
 
 /** What signs assertions; the public keys are on the page with metrics and health. */
