@@ -10,6 +10,7 @@ import { backupCommand } from './backup-command.ts';
 import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
+import { envoyCommand } from './envoy-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { Finished, type Io, type OutputFormat, reportFailure } from './io.ts';
@@ -67,6 +68,7 @@ export function createProgram(io: Io): Command {
     statusCommand,
     healthcheckCommand,
     policyCommand,
+    envoyCommand,
     logLevelCommand,
     configCommand,
     keysCommand,

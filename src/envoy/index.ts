@@ -11,3 +11,13 @@ export {
   httpAccessLogFormat,
   tcpAccessLogFormat,
 } from './access-log-format.ts';
+export { type BootstrapFlags, parseBootstrapFlags } from './bootstrap/parse-flags.ts';
+export { writeBootstrapJson, writeBootstrapYaml } from './bootstrap/write-bootstrap.ts';
+export {
+  type ConfigText,
+  type EnvoyLint,
+  type EnvoyLintFinding,
+  fixEnvoy,
+  lintEnvoy,
+} from './lint/lint-envoy.ts';
+export { type LintRule, type LintSeverity, lintRules } from './lint/lint-rules.ts';
