@@ -67,7 +67,7 @@ export function parseBootstrapFlags(flags: BootstrapFlags): BootstrapOptions {
   const spiffeId = workloadId('--spiffe-id', flags.spiffeId);
   return {
     spiffeId,
-    nodeId: text('--node-id', flags.nodeId ?? `${spiffeId}`, MAX_NODE_ID_CHARACTERS),
+    nodeId: text('--node-id', flags.nodeId ?? spiffeId.toString(), MAX_NODE_ID_CHARACTERS),
     trust: parseTrust(flags.trust ?? (isAuthorized(inbound) ? 'ALL' : 'ROOTCA')),
     isTcp: flags.tcp === true,
     agentSocket: parseSocket('--agent-socket', flags.agentSocket).path,

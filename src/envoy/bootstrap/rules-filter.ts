@@ -95,5 +95,5 @@ function kindOf({ isTcp }: BootstrapOptions, { check }: Inbound): Kind {
 }
 
 function resourceName(kind: Kind, { spiffeId }: BootstrapOptions, { policyName }: Inbound): string {
-  return `trustplane.${kind}:${spiffeId}${policyName === undefined ? '' : `?policy=${policyName}`}`;
+  return `trustplane.${kind}:${spiffeId.toString()}${policyName === undefined ? '' : `?policy=${policyName}`}`;
 }

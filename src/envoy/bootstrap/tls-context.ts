@@ -87,7 +87,10 @@ export function webTls(host: string): TreeMap {
 
 function ownSvid({ spiffeId }: BootstrapOptions, source: Shared): Tree {
   return [
-    note('The SVID to present, by its SPIFFE ID.', { name: `${spiffeId}`, sds_config: source }),
+    note('The SVID to present, by its SPIFFE ID.', {
+      name: spiffeId.toString(),
+      sds_config: source,
+    }),
   ];
 }
 
@@ -97,7 +100,7 @@ function peers(why: string, ids: readonly SpiffeId[], trust: string, source: Sha
       default_validation_context: {
         match_typed_subject_alt_names: note(
           why,
-          ids.map((id) => ({ san_type: 'URI', matcher: { exact: `${id}` } })),
+          ids.map((id) => ({ san_type: 'URI', matcher: { exact: id.toString() } })),
         ),
       },
       validation_context_sds_secret_config: note(meaningOf(trust), {

@@ -53,7 +53,7 @@ function needsOf({ spiffeId, inbound }: BootstrapOptions): string {
       ? []
       : [inbound.check.place.kind === 'socket' ? '`authz.socket`' : '`authz.listen`']),
   ];
-  const entry = `It needs an entry that gives ${spiffeId} to this Envoy`;
+  const entry = `It needs an entry that gives ${spiffeId.toString()} to this Envoy`;
   if (sections.length === 0) return `${entry}.`;
   return `${entry}, and ${sections.join(' and ')} in the configuration of who decides.`;
 }
