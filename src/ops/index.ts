@@ -19,7 +19,12 @@ export { pause } from './pause.ts';
 export { readStartTime } from './process-stat.ts';
 export { readBytes } from './read-bytes.ts';
 export { type HealthCheck, type ProcessHealth, Readiness } from './readiness.ts';
-export { type LocatedYaml, type Position, parseStrictYaml } from './strict-yaml.ts';
+export {
+  type LocatedYaml,
+  type Position,
+  parseStrictYaml,
+  refuseYamlDepth,
+} from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';
 export { yaml } from './yaml-library.ts';
 export { keepYoungGenerationSmall } from './young-generation.ts';

@@ -39,7 +39,7 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
       `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
     );
   }
-  refuseDepth(text, file);
+  refuseYamlDepth(text, file);
   const lines = new (yaml().LineCounter)();
   const document = yaml().parseDocument(text, {
     lineCounter: lines,
@@ -95,8 +95,8 @@ function checkKeys(
   }
 }
 
-/** What is nested more deeply takes a parser seconds before it gives up. */
-function refuseDepth(text: string, file: string): void {
+/** What is nested more deeply takes a parser seconds before it gives up. @throws TrustplaneError ERR_YAML */
+export function refuseYamlDepth(text: string, file: string): void {
   const { tokenType } = yaml().CST;
   let [offset, depth, dashes, isScalar] = [0, 0, 0, false];
   for (const lexeme of new (yaml().Lexer)().lex(text)) {

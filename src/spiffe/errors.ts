@@ -361,6 +361,7 @@ export const errorCodes = {
     'exhausted',
     'Policies overlap in too many ways for a question about all requests to be answered.',
   ],
+  ERR_RBAC_ENVOY: ['invalid', 'An Envoy is too old to run rules.'],
   ERR_POLICY_TEST: ['precondition', 'A test of a policy came out otherwise than it says.'],
   // policies: versions of the policies in the control plane
   ERR_POLICY_SET: ['invalid', 'The files, author or reason of a version are out of bounds.'],
@@ -375,6 +376,12 @@ export const errorCodes = {
   ERR_POLICY_CLOSED: ['unavailable', 'The registry of policies is closed.'],
   // ecds
   ERR_ECDS_NAME: ['invalid', 'No extension configuration is called this.'],
+  // xds: extension configurations, and several types on one stream
+  ERR_XDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
+  ERR_XDS_TYPE_URL: ['invalid', 'The discovery request is about another type than is served.'],
+  ERR_XDS_LIMIT: ['exhausted', 'The discovery request asks for more than one stream may.'],
+  ERR_XDS_NOT_FOUND: ['not-found', 'The caller may have nothing of what it asked for.'],
+  ERR_XDS_CALLER_GONE: ['permission', 'The process that opened the stream is no longer attested.'],
   // sds
   ERR_SDS_REQUEST: ['invalid', 'The discovery request is not a valid message.'],
   ERR_SDS_TYPE_URL: ['invalid', 'SDS was asked for a resource type that is not a secret.'],
@@ -404,6 +411,7 @@ export const errorCodes = {
   ERR_TLS_SERVER_ID: ['unauthenticated', 'The server is another than the one that was expected.'],
   ERR_SHUTTING_DOWN: ['unavailable', 'The server is shutting down.'],
   // envoy
+  ERR_ENVOY_CONFIG: ['invalid', 'The file holds no configuration of Envoy.'],
   ERR_ACCESS_LOG: [
     'invalid',
     'The text is no line of an access log of Envoy, or there are too many.',
