@@ -8,6 +8,7 @@ import { domains1000Update } from './domains-1000.ts';
 import { entries100kMemory, entries100kReady } from './entries-100k.ts';
 import { entryToStream } from './entry-to-stream.ts';
 import { envoyCheckCpu } from './envoy-check.ts';
+import { rbacBenches } from './envoy-rbac.ts';
 import { fleetDeleteToStream } from './fleet-delete-to-stream.ts';
 import { fleetEntryToStream } from './fleet-entry-to-stream.ts';
 import { jwtMint } from './jwt-mint.ts';
@@ -46,6 +47,7 @@ export const benchmarks: readonly Benchmark[] = [
   policyWorst,
   ...checkBenches,
   envoyCheckCpu,
+  ...rbacBenches,
   authzBack,
   jwtMint,
   batchIssue,

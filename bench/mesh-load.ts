@@ -16,6 +16,8 @@ export interface MeshOrder {
   readonly requests: number;
   /** Offered, at even distances. */
   readonly perSecond: number;
+  /** So many different ones are asked for, of `/v1/items/N/state`. */
+  readonly paths: number;
 }
 export interface MeshReport {
   readonly p50Ms: number;
@@ -25,7 +27,8 @@ export interface MeshReport {
 }
 
 const CONNECTIONS = 16;
-const PATHS = 1_000;
+/** Without a factor in common with counts of paths. */
+const STRIDE = 7919;
 const END_OF_HEAD = '\r\n\r\n';
 const ANSWER = Buffer.from('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
 /** Says when the next is due; timers of the main thread are too coarse, and asking the time all along takes a processor. */
@@ -66,7 +69,7 @@ function answerAll(socket: NodeJS.ReadWriteStream): void {
   socket.on('error', () => {});
 }
 
-async function offer({ socket, requests, perSecond }: MeshOrder): Promise<MeshReport> {
+async function offer({ socket, requests, perSecond, paths }: MeshOrder): Promise<MeshReport> {
   const opening = callersOf.get(socket) ?? openCallers(socket);
   callersOf.set(socket, opening);
   const free = [...(await opening)];
@@ -80,7 +83,7 @@ async function offer({ socket, requests, perSecond }: MeshOrder): Promise<MeshRe
       const due = waiting.shift();
       if (due === undefined) return void free.push(caller);
       const by = caller;
-      by.ask(`/v1/items/${(begun++ * 7) % PATHS}/state`, (isGood) => {
+      by.ask(`/v1/items/${(begun++ * STRIDE) % paths}/state`, (isGood) => {
         // Each is timed from when it was due: whoever is late is late for all that wait.
         times.push(performance.timeOrigin + performance.now() - due);
         if (!isGood) failed++;
