@@ -120,6 +120,8 @@ export class MeshGround implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Before the connections that it has are closed.
+    this.#load.stop();
     await this.#stack.disposeAsync();
   }
 
