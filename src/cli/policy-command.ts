@@ -7,6 +7,7 @@ import { whatCanCommand, whoCanCommand } from './policy-access-command.ts';
 import { applyCommand, rollbackCommand } from './policy-apply-command.ts';
 import { diffCommand } from './policy-diff-command.ts';
 import { explainCommand } from './policy-explain-command.ts';
+import { exportCommand } from './policy-export-command.ts';
 import { formatCommand } from './policy-format-command.ts';
 import { lintCommand } from './policy-lint-command.ts';
 import {
@@ -62,6 +63,7 @@ export function policyCommand(io: Io): Command {
         .action((files: string[], options: OutputOptions) => test(io, files, options)),
     )
     .addCommand(explainCommand(io))
+    .addCommand(exportCommand(io))
     .addCommand(formatCommand(io))
     .addCommand(lintCommand(io))
     .addCommand(diffCommand(io))

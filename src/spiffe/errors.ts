@@ -363,6 +363,7 @@ export const errorCodes = {
   ],
   ERR_RBAC_ENVOY: ['invalid', 'An Envoy is too old to run rules.'],
   ERR_POLICY_TEST: ['precondition', 'A test of a policy came out otherwise than it says.'],
+  ERR_RBAC_LIMIT: ['exhausted', 'The rules of a service come to more than an Envoy is given.'],
   // policies: versions of the policies in the control plane
   ERR_POLICY_SET: ['invalid', 'The files, author or reason of a version are out of bounds.'],
   ERR_POLICY_CONFLICT: ['aborted', 'The policies are at another version than was expected.'],

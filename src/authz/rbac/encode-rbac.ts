@@ -1,7 +1,7 @@
 import { encodeInput, writePredicate } from './encode-predicate.ts';
 import type { MatchAction, Matcher, MatchInput, MatchList, MatchMap } from './matcher.ts';
 import { MessageWriter } from './message-writer.ts';
-import { type RbacMessage, rootOf } from './rbac-message.ts';
+import type { RbacMessage } from './rbac-message.ts';
 import { typeUrls } from './type-urls.ts';
 
 const fields = {
@@ -32,11 +32,11 @@ function writeRbac(out: MessageWriter, message: RbacMessage): void {
   const tree = new TreeWriter(out, target);
   if (message.perRuleStats && target === 'http') out.number(PER_RULE_STATS, 1);
   if (shadow !== undefined) {
-    out.message(field.shadow, () => tree.matcher(rootOf(shadow)));
+    out.message(field.shadow, () => tree.root(shadow));
     out.text(field.shadowStatPrefix, message.shadowStatPrefix);
   }
   out.text(field.statPrefix, message.statPrefix);
-  out.message(field.matcher, () => tree.matcher(rootOf(matcher)));
+  out.message(field.matcher, () => tree.root(matcher));
 }
 
 class TreeWriter {
@@ -50,8 +50,14 @@ class TreeWriter {
     this.#target = target;
   }
 
+  /** Of an action alone, a tree that has nothing but what is otherwise. */
+  root(matcher: Matcher): void {
+    if (matcher.kind === 'action') this.#out.message(3, () => this.#onMatch(matcher));
+    else this.#matcher(matcher);
+  }
+
   /** @throws RangeError for one without entries, which Envoy would refuse */
-  matcher(matcher: MatchList | MatchMap): void {
+  #matcher(matcher: MatchList | MatchMap): void {
     const out = this.#out;
     const { otherwise } = matcher;
     if (otherwise !== undefined) out.message(3, () => this.#onMatch(otherwise));
@@ -84,7 +90,7 @@ class TreeWriter {
 
   #onMatch(matcher: Matcher): void {
     if (matcher.kind === 'action') this.#out.message(2, () => writeAction(this.#out, matcher));
-    else this.#out.message(1, () => this.matcher(matcher));
+    else this.#out.message(1, () => this.#matcher(matcher));
   }
 
   readonly #input = (input: MatchInput): Uint8Array => {

@@ -2,6 +2,7 @@
 
 export { compileRbac } from './compile-rbac.ts';
 export { encodeRbac, encodeRbacExtension } from './encode-rbac.ts';
+export { layoutFor } from './envoy-versions.ts';
 export { evaluateMatcher, type MatchFacts } from './evaluate-matcher.ts';
 export type {
   MatchAction,
@@ -15,4 +16,10 @@ export type {
 export { rbacJson } from './rbac-json.ts';
 export { type RbacMessage, type RbacParts, rbacMessage } from './rbac-message.ts';
 export type { CompiledRbac, RbacOptions, RbacTerms, RuleShare } from './rbac-options.ts';
+export {
+  askUnlessAllowed,
+  messageFor,
+  type RbacMode,
+  staticFilters,
+} from './static-filters.ts';
 export { type RbacTarget, typeUrls } from './type-urls.ts';

@@ -1,6 +1,6 @@
 import { formatAddress } from './format-address.ts';
 import type { Matcher, MatchInput, MatchList, MatchMap, Predicate, ValueMatch } from './matcher.ts';
-import { type RbacMessage, rootOf } from './rbac-message.ts';
+import type { RbacMessage } from './rbac-message.ts';
 import { inputType, type RbacTarget, typeUrls } from './type-urls.ts';
 
 type TextMatch = Exclude<ValueMatch, { kind: 'ip' }>;
@@ -14,9 +14,15 @@ export function rbacJson(message: RbacMessage): object {
     [target === 'http' ? 'rules_stat_prefix' : 'stat_prefix']: statPrefix,
     ...(shadow !== undefined && { shadow_rules_stat_prefix: shadowStatPrefix }),
     ...(perRuleStats && target === 'http' && { track_per_rule_stats: true }),
-    matcher: matcherJson(rootOf(matcher), target),
-    ...(shadow !== undefined && { shadow_matcher: matcherJson(rootOf(shadow), target) }),
+    matcher: rootJson(matcher, target),
+    ...(shadow !== undefined && { shadow_matcher: rootJson(shadow, target) }),
   };
+}
+
+/** Of an action alone, a tree that has nothing but what is otherwise. */
+function rootJson(matcher: Matcher, target: RbacTarget): object {
+  if (matcher.kind !== 'action') return matcherJson(matcher, target);
+  return { on_no_match: onMatchJson(matcher, target) };
 }
 
 function matcherJson(matcher: MatchList | MatchMap, target: RbacTarget): object {

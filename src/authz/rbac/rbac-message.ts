@@ -1,4 +1,4 @@
-import type { Matcher, MatchList, MatchMap } from './matcher.ts';
+import type { Matcher } from './matcher.ts';
 import type { RbacTarget } from './type-urls.ts';
 
 /** A configuration of Envoy's RBAC filter, of HTTP or of connections. */
@@ -31,15 +31,4 @@ export function rbacMessage(parts: RbacParts): RbacMessage {
   const { target, matcher, shadow, perRuleStats = false } = parts;
   const { statPrefix = 'tp_', shadowStatPrefix = 'tp_draft_' } = parts;
   return { target, matcher, shadow, statPrefix, shadowStatPrefix, perRuleStats };
-}
-
-/** A tree as the root of a message, where Envoy takes no bare action. */
-export function rootOf(matcher: Matcher): MatchList | MatchMap {
-  if (matcher.kind !== 'action') return matcher;
-  const when = {
-    kind: 'value',
-    input: { kind: 'uri-san' },
-    match: { kind: 'exact', text: 'any' },
-  } as const;
-  return { kind: 'list', entries: [{ when, then: matcher }], otherwise: matcher };
 }

@@ -1,0 +1,24 @@
+import { expect, it } from 'vitest';
+import { layoutFor } from './envoy-versions.ts';
+
+it('gives an Envoy the best layout that it reads', () => {
+  expect(
+    [
+      [1, 34],
+      [1, 35],
+      [1, 40],
+      [2, 0],
+    ].map(([major = 0, minor = 0]) => layoutFor([major, minor])),
+  ).toEqual(['flat-denies', 'nested', 'nested', 'nested']);
+  expect(layoutFor([1, 40], 'flat-denies')).toBe('flat-denies');
+});
+
+it('refuses an Envoy that is too old, and says why', () => {
+  expect(() => layoutFor([1, 33])).toThrow(
+    expect.objectContaining({
+      code: 'ERR_RBAC_ENVOY',
+      message: expect.stringContaining('%PATH(NQ:PATH)%'),
+    }),
+  );
+  expect(() => layoutFor([1, 34], 'nested')).toThrow(/1\.34 is too old .*expected 1\.35 or later/u);
+});

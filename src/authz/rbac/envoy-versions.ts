@@ -1,0 +1,43 @@
+import { TrustplaneError } from '../../spiffe/errors.ts';
+import type { RbacOptions } from './rbac-options.ts';
+
+type Layout = RbacOptions['layout'];
+type EnvoyVersion = readonly [major: number, minor: number];
+
+interface LayoutTerms {
+  /** The first Envoy that reads it as it is meant. */
+  readonly since: EnvoyVersion;
+  /** What is older has not. */
+  readonly needs: string;
+}
+
+/** By the release notes of Envoy; `nested` was run on 1.36 to 1.40. */
+const layouts: Readonly<Record<Layout, LayoutTerms>> = {
+  nested: {
+    since: [1, 35],
+    needs: 'prefix maps that go on to shorter prefixes where a longer one comes to nothing',
+  },
+  'flat-denies': {
+    since: [1, 34],
+    needs: '%PATH(NQ:PATH)%, so that rules would see paths with their queries',
+  },
+};
+
+/**
+ * The form of trees for an Envoy: the wanted one, else the best that it reads.
+ * @throws TrustplaneError ERR_RBAC_ENVOY for an Envoy that is too old
+ */
+export function layoutFor(version: EnvoyVersion, wanted?: Layout): Layout {
+  const best = isBefore(version, layouts.nested.since) ? 'flat-denies' : 'nested';
+  const layout = wanted ?? best;
+  const { since, needs } = layouts[layout];
+  if (!isBefore(version, since)) return layout;
+  throw new TrustplaneError(
+    'ERR_RBAC_ENVOY',
+    `Envoy ${version.join('.')} is too old for rules in the layout ${layout}: expected ${since.join('.')} or later; it has no ${needs}`,
+  );
+}
+
+function isBefore(one: EnvoyVersion, other: EnvoyVersion): boolean {
+  return one[0] < other[0] || (one[0] === other[0] && one[1] < other[1]);
+}
