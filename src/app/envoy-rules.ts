@@ -40,6 +40,7 @@ export class EnvoyRules {
   readonly #options: EnvoyRulesOptions;
   readonly #pooled: PooledRbac | undefined;
   readonly #listener = (): void => this.#look();
+  /** Or told of. */
   #resolved: ExtensionConfig | undefined;
   /** The version that it has in force, and what that stood for then. */
   #acked: { readonly version: string; readonly mark: PolicyMark | undefined } | undefined;
@@ -108,7 +109,11 @@ export class EnvoyRules {
 
   #look(): void {
     const { onChange, onState } = this.#options;
-    if (this.#pooled?.built?.config !== this.#resolved) onChange();
+    const config = this.#pooled?.built?.config;
+    if (config !== this.#resolved) {
+      this.#resolved = config;
+      onChange();
+    }
     onState();
   }
 }

@@ -55,10 +55,9 @@ function shows(refusal: string, text: string): boolean {
   return text.length >= MIN_CHARS && refusal.includes(text);
 }
 
-/** As a word of its own: names are short. */
+/** In quotes: names are words. */
 function isNamed(name: string, refusal: string): boolean {
-  const at = refusal.indexOf(name);
-  if (at === -1) return false;
-  const around = `${refusal[at - 1] ?? ' '}${refusal[at + name.length] ?? ' '}`;
-  return /^["'[( ].*["'\])., ]$/u.test(around);
+  return ['""', "''", '``', '[]'].some(([open, close]) =>
+    refusal.includes(`${open}${name}${close}`),
+  );
 }

@@ -7,8 +7,9 @@ import { createMetrics, silentLog } from '../ops/index.ts';
 import { type PolicyTaker, type PolicyTexts, TrustplaneError } from '../spiffe/index.ts';
 import { followDelivered, watchTaker } from './follow-delivered.ts';
 import { startPolicyCompiler } from './policy-compiler.ts';
+import type { PolicyCompiler } from './policy-source.ts';
 
-function open(compiler = startPolicyCompiler()) {
+function open(compiler: PolicyCompiler = startPolicyCompiler()) {
   const listeners = new Set<() => void>();
   let current: PolicyTexts | undefined;
   onTestFinished(() => compiler.close());

@@ -48,7 +48,7 @@ export function openRbac(
   closing.defer(source.watch(() => takers.note()));
   readiness.observe('rbac', () => firstFault(takers.list()));
   readiness.describe('rbac', () => describe(takers.list(), source.current()?.digest));
-  return createRbacSource({ pool, takers, log });
+  return createRbacSource({ pool, takers });
 }
 
 function firstFault(takers: readonly PolicyTaker[]): string | undefined {

@@ -5,7 +5,6 @@ import type {
   ExtensionView,
   ResourceName,
 } from '../ecds/index.ts';
-import type { Log } from '../ops/index.ts';
 import { EnvoyRules } from './envoy-rules.ts';
 import type { RbacTarget } from './rbac-export.ts';
 import type { RbacPool } from './rbac-pool.ts';
@@ -14,7 +13,6 @@ import type { RbacTakers } from './rbac-takers.ts';
 export interface RbacSourceOptions {
   readonly pool: RbacPool;
   readonly takers: RbacTakers;
-  readonly log: Log;
 }
 
 /** The tree goes on after a miss in a prefix map from then on. */
@@ -60,6 +58,7 @@ class RbacView implements ExtensionView {
   #open(name: ResourceName): EnvoyRules {
     const { pool, takers } = this.#options;
     const target = targetOf(name, this.#client);
+    if (typeof target === 'string') takers.onNone(this.#client, name.text, target);
     const rules = new EnvoyRules({
       name: name.text,
       target,

@@ -35,7 +35,7 @@ const MAX_NOTED = 256;
 export class RbacTakers {
   readonly #options: RbacTakersOptions;
   readonly #envoys = new Map<string, Taking>();
-  /** Refusals that were logged. */
+  /** What was logged. */
   readonly #noted = new Set<string>();
   readonly #nacks;
   #timer: Timer | undefined;
@@ -105,15 +105,26 @@ export class RbacTakers {
     return takers.sort((a, b) => Number(this.#isBehind(b)) - Number(this.#isBehind(a)));
   }
 
+  /** It asks for rules that it cannot be given. */
+  onNone(client: ExtensionClient, name: string, fault: string): void {
+    const fields = { envoy: nameOf(client), name, fault };
+    if (this.#isNew(`${client.nodeId} ${name} ${fault}`))
+      this.#options.log.error(fields, 'an Envoy is given no rules, and denies everything');
+  }
+
   /** Logged once, whichever Envoys refuse it. */
   onNack(client: ExtensionClient, nack: RbacNack): void {
     this.#nacks.inc();
     const { name, refusal, built } = nack;
-    const key = `${name} ${built.config.version} ${refusal}`;
-    const isNew = !this.#noted.has(key);
-    if (this.#noted.size >= MAX_NOTED) this.#noted.clear();
-    this.#noted.add(key);
+    const isNew = this.#isNew(`${name} ${built.config.version} ${refusal}`);
     void this.#blame(nameOf(client), nack, isNew);
+  }
+
+  #isNew(what: string): boolean {
+    if (this.#noted.has(what)) return false;
+    if (this.#noted.size >= MAX_NOTED) this.#noted.clear();
+    this.#noted.add(what);
+    return true;
   }
 
   close(): void {
