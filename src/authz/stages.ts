@@ -23,7 +23,12 @@ export function isEnforced(
   const { mode } = policy;
   if (mode === undefined || !isStaged(plan, policy)) return true;
   if (mode.stage === 'observe' || callerId === undefined) return false;
-  return hashOf(callerId, 0, callerId.length) % 100 < (mode.percent ?? 0);
+  return isInShare(callerId, mode.percent ?? 0);
+}
+
+/** Whether a caller is among so many of 100. */
+export function isInShare(callerId: string, percent: number): boolean {
+  return hashOf(callerId, 0, callerId.length) % 100 < percent;
 }
 
 /** True if a policy is tried: observed, or enforced for some callers. */

@@ -1,21 +1,144 @@
-import type { MatchAction } from './matcher.ts';
+import { Pattern } from '../pattern.ts';
+import type { Policy } from '../policy.ts';
+import { joinTerms } from '../service-terms.ts';
+import { buildList, buildTree } from './build-tree.ts';
+import type { Clause } from './clause.ts';
+import {
+  askCheck,
+  cautiousGuards,
+  certainGuards,
+  denial,
+  type GuardOptions,
+  proxyGuards,
+} from './guards.ts';
+import { inTurn } from './in-turn.ts';
+import type { MatchAction, Matcher } from './matcher.ts';
+import { nameRules } from './name-rules.ts';
 import type { CompiledRbac, RbacOptions } from './rbac-options.ts';
+import { clausesOf, type NamedRule, needsHttp } from './rule-clauses.ts';
+import { type SharedRule, shareRules } from './share-rules.ts';
 
 /**
  * Compiles the policies of one service to matcher trees of Envoy's RBAC.
- * @throws TrustplaneError ERR_RBAC_LIMIT when the trees are larger than an Envoy should be given
+ * @throws TrustplaneError ERR_RBAC_LIMIT when a tree is larger than an Envoy should be given
  */
 export function compileRbac(options: RbacOptions): CompiledRbac {
-  const leaveToCheck: MatchAction = { kind: 'action', name: 'ask_check', action: 'ALLOW' };
-  const denyAll: MatchAction = { kind: 'action', name: 'no_rule_matched', action: 'DENY' };
-  const shares = options.policies.flatMap(({ metadata, rules }) =>
-    rules.map(({ id, allow }) => ({
-      policy: metadata.name,
-      rule: id,
-      effect: allow === undefined ? ('deny' as const) : ('allow' as const),
-      decidedBy: 'check' as const,
-      why: undefined,
-    })),
+  const policies = options.policies.filter((policy) => isFor(policy, options.service));
+  if (policies.length === 0) {
+    const missing = denial('policy_missing');
+    return {
+      alone: missing,
+      beforeCheck: missing,
+      draft: undefined,
+      shares: [],
+      names: new Map(),
+    };
+  }
+  return new ServiceCompiler(options, policies).compile();
+}
+
+/** As findServices finds them. */
+function isFor(
+  { service }: Policy,
+  { spiffeId, contextExtension }: RbacOptions['service'],
+): boolean {
+  return service instanceof Pattern
+    ? spiffeId !== undefined && service.matches(spiffeId)
+    : service.contextExtension === contextExtension;
+}
+
+class ServiceCompiler {
+  readonly #options: RbacOptions;
+  readonly #guards: GuardOptions;
+  readonly #rules: readonly NamedRule[];
+  readonly #isStaged: boolean;
+  /** Why Envoy allows nothing. */
+  readonly #blocked: string | undefined;
+
+  constructor(options: RbacOptions, policies: readonly Policy[]) {
+    this.#options = options;
+    const terms = joinTerms(policies);
+    const { allowMatrixParameters } = terms;
+    this.#guards = { ...options, allowMatrixParameters };
+    this.#rules = nameRules(policies);
+    this.#isStaged = policies.some(({ mode }) => (mode?.stage ?? 'enforce') !== 'enforce');
+    this.#blocked = options.terms.isBlind
+      ? 'something is revoked that Envoy cannot tell'
+      : this.#blockedBy(terms.maxBodyBytes);
+  }
+
+  compile(): CompiledRbac {
+    const rules = this.#compileRules(false);
+    const drafted = this.#isStaged ? this.#compileRules(true) : undefined;
+    return {
+      alone: this.#alone(rules),
+      beforeCheck: this.#beforeCheck(rules),
+      draft: drafted && this.#alone(drafted),
+      shares: shareRules(rules, this.#blocked),
+      names: new Map(
+        this.#rules.map(({ name, policy, rule }) => [
+          name,
+          { policy: policy.metadata.name, rule: rule.id },
+        ]),
+      ),
+    };
+  }
+
+  #compileRules(asEnforced: boolean): readonly SharedRule[] {
+    return this.#rules.map((named) => ({
+      named,
+      clauses: clausesOf(named, this.#options, asEnforced),
+    }));
+  }
+
+  #alone(rules: readonly SharedRule[]): Matcher {
+    const denies = this.#build(clausesIn(rules, 'deny', 'maybe'), 'DENY');
+    const allows =
+      this.#blocked === undefined
+        ? buildTree(clausesIn(rules, 'allow', 'sure'), 'ALLOW')
+        : undefined;
+    const rest = this.#blocked === undefined ? denial('no_rule_matched') : askCheck.deny;
+    return inTurnOf([cautiousGuards(this.#guards), denies, allows], rest);
+  }
+
+  #beforeCheck(rules: readonly SharedRule[]): Matcher {
+    const denies = this.#build(clausesIn(rules, 'deny', 'sure'), 'DENY');
+    return inTurnOf(
+      [certainGuards(this.#guards), proxyGuards(this.#guards), denies],
+      askCheck.allow,
+    );
+  }
+
+  #build(clauses: readonly Clause[], action: MatchAction['action']): Matcher | undefined {
+    return this.#options.layout === 'nested'
+      ? buildTree(clauses, action)
+      : buildList(clauses, action);
+  }
+
+  #blockedBy(maxBodyBytes: number | undefined): string | undefined {
+    const isHttp = this.#options.target === 'http';
+    const maps = this.#rules.some(
+      ({ rule }) =>
+        rule.map !== undefined &&
+        (isHttp || rule.allow?.some((operation) => !needsHttp(operation, rule)) === true),
+    );
+    if (maps) return 'the service has rules with map, whose headers Check writes and removes';
+    return isHttp && maxBodyBytes !== undefined
+      ? 'the service has request.body.maxBytes, which Check looks at'
+      : undefined;
+  }
+}
+
+function clausesIn(
+  rules: readonly SharedRule[],
+  effect: 'allow' | 'deny',
+  bound: 'sure' | 'maybe',
+): Clause[] {
+  return rules.flatMap(({ named, clauses }) =>
+    named.rule[effect] === undefined ? [] : clauses[bound],
   );
-  return { alone: denyAll, beforeCheck: leaveToCheck, draft: undefined, shares, names: new Map() };
+}
+
+function inTurnOf(parts: readonly (Matcher | undefined)[], last: MatchAction): Matcher {
+  return parts.reduceRight<Matcher>((rest, part) => inTurn(part, rest) ?? rest, last);
 }
