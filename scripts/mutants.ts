@@ -1,4 +1,4 @@
-/** `npm run mutants`: whether the differential test finds mistakes that were planted in the engine. */
+/** `npm run mutants`: whether the differential test finds mistakes that were planted in the engine, and in what of it is put into Envoy. */
 import { spawnSync } from 'node:child_process';
 import { cpSync, globSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,8 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const USAGE = `Plants each mistake of test/mutants in a copy of the engine, and has the differential test judge it.
+const USAGE = `Plants each mistake of test/mutants in a copy of the engine, and has the differential test judge it; those named rbac-*
+are of the compiler of Envoy's RBAC, which has a differential test of its own.
 
   npm run mutants                        all of them
   npm run mutants -- --only NAME         one
@@ -36,15 +37,17 @@ function main(): number {
   const patches = globSync('test/mutants/*.patch', { cwd: root }).toSorted();
   const chosen = patches.filter((file) => flags.only === undefined || nameOf(file) === flags.only);
   if (chosen.length === 0) return print(`there is no mutant ${flags.only ?? ''}`) + 1;
-  const sound = judge();
-  if (sound.isFound) return print(`the engine itself is found wrong: ${sound.said}`) + 1;
+  for (const judgeFile of new Set(chosen.map(judgeOf))) {
+    const sound = judge(judgeFile);
+    if (sound.isFound) return print(`what is not changed is found wrong: ${sound.said}`) + 1;
+  }
   const lost = chosen.filter((file) => !isFound(file));
   print(`${chosen.length - lost.length} passed, ${lost.length} failed`);
   return lost.length === 0 ? 0 : 1;
 }
 
 function isFound(file: string): boolean {
-  const { isFound: isKilled, said } = judge(path.join(root, file));
+  const { isFound: isKilled, said } = judge(judgeOf(file), path.join(root, file));
   print(`${isKilled ? 'found   ' : 'SURVIVED'} ${nameOf(file)}: ${said}`);
   return isKilled;
 }
@@ -54,8 +57,12 @@ interface Judgement {
   readonly said: string;
 }
 
+function judgeOf(file: string): string {
+  return nameOf(file).startsWith('rbac-') ? 'judge-rbac.ts' : 'judge-engine.ts';
+}
+
 /** In a copy, with the patch if there is one. */
-function judge(patch?: string): Judgement {
+function judge(judgeFile: string, patch?: string): Judgement {
   const copy = mkdtempSync(path.join(tmpdir(), 'mutant-'));
   try {
     for (const folder of folders)
@@ -66,7 +73,7 @@ function judge(patch?: string): Judgement {
       const applied = run('git', ['apply', '--unidiff-zero', patch], copy);
       if (applied.code !== 0) return { isFound: false, said: `does not apply: ${applied.output}` };
     }
-    const args = [path.join(copy, 'test/differential/judge-engine.ts'), flags.seed];
+    const args = [path.join(copy, 'test/differential', judgeFile), flags.seed];
     const { code, output } = run(process.execPath, args, copy);
     // Whatever else ends it is no judgement.
     if (code !== 0 && code !== 1) throw new Error(`ended with ${code}: ${output}`);

@@ -6,6 +6,7 @@ import {
   makeAuthority,
   makeCertificate,
   type TestCertificate,
+  type TestCertificateOptions,
 } from '../fakes/test-certificates.ts';
 import { makeTokenKey } from '../fakes/test-tokens.ts';
 import { accepted, callers, domains, gateway, revoked, revokedLongAgo } from './random-policies.ts';
@@ -35,7 +36,8 @@ const strange = {
   'domain-id': { uris: [`spiffe://${domains.own}`] },
 } as const satisfies Record<
   (typeof strangeCallers)[number],
-  { readonly uris: readonly string[] } | undefined
+  | (Pick<TestCertificateOptions, 'subject' | 'dns'> & { readonly uris: readonly string[] })
+  | undefined
 >;
 
 /** The URI SANs of whoever calls. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { type CompiledRbac, encodeRbacExtension, rbacMessage } from '../../src/authz/rbac/index.ts';
 import { adminSocketOf, launchEnvoy } from '../programs/launch-envoy.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
@@ -58,6 +59,8 @@ export interface RbacEnvoyOptions {
   readonly cases: readonly string[];
   readonly documents: readonly PolicyDocument[];
   readonly shapes: CertificateShapes;
+  /** Of its connection managers beside what they are judged by. Default: nothing is normalized. */
+  readonly manager?: object;
 }
 
 /** The name of what a lane has one of its judges decide by. */
@@ -69,6 +72,39 @@ export const rbacTypes = {
   http: `${TYPES}.filters.http.rbac.v3.RBAC`,
   network: `${TYPES}.filters.network.rbac.v3.RBAC`,
 } as const;
+
+/** What is compiled for requests and for connections. */
+export interface RbacTrees {
+  readonly http: CompiledRbac;
+  readonly network: CompiledRbac;
+}
+
+/** Has a lane decide by other rules: they are in force when it resolves. */
+export async function pushRules(
+  { ecds }: RbacEnvoy,
+  lane: number,
+  { http, network }: RbacTrees,
+): Promise<void> {
+  const aloneParts = { target: 'http', matcher: http.alone, shadow: http.draft } as const;
+  const bothParts = {
+    target: 'http',
+    matcher: http.beforeCheck,
+    shadow: http.alone,
+    shadowStatPrefix: 'tp_alone_',
+  } as const;
+  const networkParts = { target: 'network', matcher: network.alone } as const;
+  const all = [
+    ['alone', aloneParts],
+    ['both', bothParts],
+    ['network', networkParts],
+  ] as const;
+  await Promise.all(
+    all.map(async ([judge, parts]) => {
+      const name = extensionName(lane, judge);
+      await ecds.put(name, encodeRbacExtension(name, rbacMessage(parts)));
+    }),
+  );
+}
 
 /** One Envoy with all lanes, our server of Checks, and a server of extension configurations. */
 export async function launchRbacEnvoy(options: RbacEnvoyOptions): Promise<RbacEnvoy> {
@@ -173,7 +209,6 @@ function networkListener(lane: Lane, { tls }: Made): object {
   ]);
 }
 
-/** Nothing is normalized on the way: what is asked is what was sent. */
 function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made): object {
   const rbac = discovered(extensionName(lane.number, judge), rbacTypes.http);
   return listener(lane, judge, made.tls, [
@@ -204,6 +239,7 @@ function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made)
           response_headers_to_add: told,
           virtual_hosts: [{ name: 'all', domains: ['*'], routes: made.cases.map(routeOf) }],
         },
+        ...made.manager,
       },
     },
   ]);
@@ -263,8 +299,7 @@ function state(key: string, format: string): object {
   return {
     object_key: key,
     factory_key: 'envoy.string',
-    format_string: { text_format_source: { inline_string: format }, omit_empty_values: true },
-    skip_if_empty: true,
+    format_string: { text_format_source: { inline_string: format } },
   };
 }
 

@@ -11,6 +11,7 @@ import {
   judges,
   type LoggedRequest,
   type RbacEnvoy,
+  type RbacTrees,
   rbacFields,
 } from './rbac-envoy.ts';
 import {
@@ -31,11 +32,6 @@ export interface RbacCase {
   readonly policies: readonly PolicyDocument[];
   readonly asked: readonly { readonly asked: Asked; readonly isHttp2: boolean }[];
   readonly replay: string;
-}
-
-export interface RbacTrees {
-  readonly http: CompiledRbac;
-  readonly network: CompiledRbac;
 }
 
 interface Tally {
@@ -93,9 +89,11 @@ export class RbacInterview {
         }),
       ),
     );
-    for (const [at, { asked }] of one.asked.entries())
-      if (asked.http === undefined || at % 10 === 0)
-        await this.#askConnection(one, trees.network, asConnection(asked));
+    for (const [at, { asked }] of one.asked.entries()) {
+      const connection =
+        asked.http === undefined || at % 10 === 0 ? asConnection(asked) : undefined;
+      if (connection !== undefined) await this.#askConnection(one, trees.network, connection);
+    }
   }
 
   /** Lines of the access log that say something else than their answers. */

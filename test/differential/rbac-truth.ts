@@ -1,4 +1,5 @@
 import type { CompiledRbac, MatchAction } from '../../src/authz/rbac/index.ts';
+import { urisOf } from './certificate-shapes.ts';
 import { evaluate, findMatches, type Verdict } from './evaluate.ts';
 import type { PolicyDocument } from './policy-document.ts';
 import { gateway, revokedLongAgo } from './random-policies.ts';
@@ -29,8 +30,18 @@ export function truthOf(
     question,
     verdict: evaluate(documents, question, share),
     draft: evaluate(enforced, question, share),
-    matches: findMatches(documents, question),
+    matches: new Set([
+      ...findMatches(documents, question),
+      ...findMatches(documents, asCertified(question)),
+    ]),
   };
+}
+
+/** Rules match, or do not, whether the caller is refused or not. */
+function asCertified(question: Asked): Asked {
+  const [uri, ...others] = urisOf(question.as);
+  const isOne = uri !== undefined && others.length === 0;
+  return isOne ? { ...question, caller: { id: uri } } : question;
 }
 
 /** Refusals that are made before any rule is asked. */
@@ -110,9 +121,10 @@ export function isWhole({ shares }: CompiledRbac, question: Asked): boolean {
   );
 }
 
-/** Without what only requests have. */
-export function asConnection(asked: Asked): Asked {
+/** Without what only requests have; undefined of a proxy that speaks for others, which it cannot by a connection. */
+export function asConnection(asked: Asked): Asked | undefined {
   const { as, service, caller, sourceIp, destinationIp, port, now } = asked;
+  if (as === gateway) return undefined;
   const sent = { octets: 0, how: 'none' } as const;
   return { as, service, caller, sourceIp, destinationIp, port, now, sent };
 }

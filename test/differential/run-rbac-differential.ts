@@ -75,7 +75,8 @@ export function runRbacDifferential(options: RbacDifferentialOptions): RbacOutco
     const compiled = { http: compile('http'), network: compile('network') };
     for (let count = 0; count < questions; count++) {
       const asked = ask.make(policies, place);
-      const all: readonly Asked[] = count % 8 === 0 ? [asked, asConnection(asked)] : [asked];
+      const connection = count % 8 === 0 ? asConnection(asked) : undefined;
+      const all: readonly Asked[] = connection === undefined ? [asked] : [asked, connection];
       for (const one of all) {
         const truth = truthOf(policies, one, share);
         const trees = one.http === undefined ? compiled.network : compiled.http;

@@ -1,16 +1,10 @@
 import { expect, it } from 'vitest';
-import { encodeRbacExtension, rbacMessage } from '../../src/authz/rbac/index.ts';
 import { makeCertificateShapes } from '../differential/certificate-shapes.ts';
 import { Engine } from '../differential/engine.ts';
 import { plainly } from '../differential/plain-policies.ts';
 import { domains, PolicyMaker, sources, type World } from '../differential/random-policies.ts';
 import { type Asked, QuestionMaker } from '../differential/random-questions.ts';
-import {
-  extensionName,
-  type Lane,
-  launchRbacEnvoy,
-  type RbacEnvoy,
-} from '../differential/rbac-envoy.ts';
+import { type Lane, launchRbacEnvoy, pushRules } from '../differential/rbac-envoy.ts';
 import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
 import { type RbacCase, RbacInterview } from '../differential/rbac-interview.ts';
 import { createShare } from '../differential/run-differential.ts';
@@ -57,7 +51,7 @@ it(`${DECISIONS} decisions by RBAC in an Envoy, with and without Check, are thos
       const compile = (target: 'http' | 'network') =>
         compileDocuments(one.policies, one.service, terms, { target, layout });
       const compiled = { http: compile('http'), network: compile('network') };
-      await push(envoy, number, compiled);
+      await pushRules(envoy, number, compiled);
       await interview.ask(number, one, compiled);
     }
   };
@@ -74,33 +68,6 @@ it(`${DECISIONS} decisions by RBAC in an Envoy, with and without Check, are thos
   expect(tally.unchecked).toBeGreaterThan(tally.decisions / 100);
   expect(tally.whole).toBeGreaterThan(tally.decisions / 100);
 });
-
-/** In force when it resolves. */
-async function push(
-  { ecds }: RbacEnvoy,
-  lane: number,
-  { http, network }: Parameters<RbacInterview['ask']>[2],
-): Promise<void> {
-  const aloneParts = { target: 'http', matcher: http.alone, shadow: http.draft } as const;
-  const bothParts = {
-    target: 'http',
-    matcher: http.beforeCheck,
-    shadow: http.alone,
-    shadowStatPrefix: 'tp_alone_',
-  } as const;
-  const networkParts = { target: 'network', matcher: network.alone } as const;
-  const all = [
-    ['alone', aloneParts],
-    ['both', bothParts],
-    ['network', networkParts],
-  ] as const;
-  await Promise.all(
-    all.map(async ([judge, parts]) => {
-      const name = extensionName(lane, judge);
-      await ecds.put(name, encodeRbacExtension(name, rbacMessage(parts)));
-    }),
-  );
-}
 
 /** Routes name its policies. */
 function makeCase(number: number, ports: readonly number[], now: number): RbacCase {
