@@ -92,13 +92,14 @@ class ServiceCompiler {
   }
 
   #alone(rules: readonly SharedRule[]): Matcher {
-    const denies = this.#build(clausesIn(rules, 'deny', 'maybe'), 'DENY');
+    const denies = this.#build(clausesIn(rules, 'deny', 'sure'), 'DENY');
+    const doubts = this.#build(doubtsIn(rules), 'DENY');
     const allows =
       this.#blocked === undefined
         ? buildTree(clausesIn(rules, 'allow', 'sure'), 'ALLOW')
         : undefined;
     const rest = this.#blocked === undefined ? denial('no_rule_matched') : askCheck.deny;
-    return inTurnOf([cautiousGuards(this.#guards), denies, allows], rest);
+    return inTurnOf([cautiousGuards(this.#guards), denies, doubts, allows], rest);
   }
 
   #beforeCheck(rules: readonly SharedRule[]): Matcher {
@@ -137,6 +138,15 @@ function clausesIn(
   return rules.flatMap(({ named, clauses }) =>
     named.rule[effect] === undefined ? [] : clauses[bound],
   );
+}
+
+/** What denies may take beside what they do for certain; which of them does is not said. */
+function doubtsIn(rules: readonly SharedRule[]): Clause[] {
+  const doubtful = rules.filter(({ clauses }) => clauses.whys.size > 0);
+  return clausesIn(doubtful, 'deny', 'maybe').map((clause) => ({
+    ...clause,
+    name: askCheck.deny.name,
+  }));
 }
 
 function inTurnOf(parts: readonly (Matcher | undefined)[], last: MatchAction): Matcher {
