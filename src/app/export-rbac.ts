@@ -4,15 +4,19 @@ import {
   type CompiledRbac,
   compileRbac,
   encodeRbacExtension,
-  type Matcher,
+  messageFor,
   type RbacTerms,
   type RuleShare,
-  rbacMessage,
 } from '../authz/rbac/index.ts';
 import { IdScope, TrustDomain } from '../spiffe/index.ts';
 import { findBlamed } from './find-blamed.ts';
 import type { ExportedRbac, PlainTerms, RbacOrder } from './rbac-export.ts';
 
+const modes = {
+  rbac: 'alone',
+  'rbac-before-check': 'before-check',
+  'network-rbac': 'network',
+} as const;
 const MAX_LEFT = 20;
 const MAX_BLAMED = 8;
 const VERSION_DIGITS = 32;
@@ -20,9 +24,7 @@ const VERSION_DIGITS = 32;
 /** Compiles and encodes the rules of a service. @throws TrustplaneError ERR_RBAC_* */
 export function exportRbac(policies: readonly Policy[], order: RbacOrder): ExportedRbac {
   const compiled = compileOrder(policies, order);
-  const target = targetOf(order);
-  const { perRuleStats } = order;
-  const message = rbacMessage({ ...treesOf(compiled, order), perRuleStats, target });
+  const message = messageFor(modes[order.kind], compiled, order.perRuleStats);
   const encoded = encodeRbacExtension(order.name, message);
   // Of its own buffer, which then goes to another thread.
   const bytes = new Uint8Array(encoded);
@@ -45,8 +47,8 @@ export function blameRules(
   refusal: string,
 ): readonly string[] {
   const compiled = compileOrder(policies, order);
-  const { matcher, shadow } = treesOf(compiled, order);
-  const names = findBlamed([matcher, ...(shadow === undefined ? [] : [shadow])], refusal);
+  const { matcher, shadow } = messageFor(modes[order.kind], compiled, false);
+  const names = findBlamed(shadow === undefined ? [matcher] : [matcher, shadow], refusal);
   const rules = [...names].map((name) => {
     const rule = compiled.names.get(name);
     return rule === undefined ? name : `${rule.policy}/${rule.rule}`;
@@ -55,33 +57,9 @@ export function blameRules(
 }
 
 function compileOrder(policies: readonly Policy[], order: RbacOrder): CompiledRbac {
-  const { service, layout, terms } = order;
-  const target = targetOf(order);
+  const { service, kind, layout, terms } = order;
+  const target = kind === 'network-rbac' ? 'network' : 'http';
   return compileRbac({ policies, service, target, layout, terms: richTerms(terms) });
-}
-
-/** What decides, and what is only counted. */
-interface Trees {
-  readonly matcher: Matcher;
-  readonly shadow?: Matcher;
-  readonly statPrefix: string;
-  readonly shadowStatPrefix?: string;
-}
-
-function treesOf({ alone, beforeCheck, draft }: CompiledRbac, { kind }: RbacOrder): Trees {
-  if (kind === 'rbac-before-check')
-    return {
-      matcher: beforeCheck,
-      shadow: alone,
-      statPrefix: 'tp_',
-      shadowStatPrefix: 'tp_alone_',
-    };
-  const shown = { matcher: alone, statPrefix: 'tp_' };
-  return draft === undefined ? shown : { ...shown, shadow: draft, shadowStatPrefix: 'tp_draft_' };
-}
-
-function targetOf({ kind }: RbacOrder): 'http' | 'network' {
-  return kind === 'network-rbac' ? 'network' : 'http';
 }
 
 function richTerms({ trusted, ...terms }: PlainTerms): RbacTerms {

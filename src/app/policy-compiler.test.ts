@@ -1,12 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { openPlan } from '../authz/index.ts';
 import { messageOf } from '../spiffe/index.ts';
 import { startPolicyCompiler } from './policy-compiler.ts';
 import { PolicyLoader } from './policy-loader.ts';
 import type { PolicyCompiler, PolicyText } from './policy-source.ts';
+import type { RbacCompiler, RbacOrder } from './rbac-export.ts';
 
 const policy = (name: string, path = '/x', more = '') => `apiVersion: trustplane/v1
 kind: Policy
@@ -20,7 +21,7 @@ const text = (name: string, content = policy(name)): PolicyText => ({
   text: content,
 });
 
-function start(): PolicyCompiler {
+function start(): PolicyCompiler & RbacCompiler {
   const compiler = startPolicyCompiler();
   onTestFinished(() => compiler.close());
   return compiler;
@@ -98,4 +99,66 @@ it('reads no more than a bounded number of bytes in all', async () => {
   expect(await complaintsOf(texts)).toBe(
     'p33.yaml: with it the policies have over 33554432 bytes, the most that are read',
   );
+});
+
+describe('rules for Envoy', () => {
+  const order: Omit<RbacOrder, 'digest'> = {
+    name: 'trustplane.rbac',
+    service: { spiffeId: 'spiffe://prod.example/api', contextExtension: undefined },
+    kind: 'rbac',
+    layout: 'nested',
+    terms: {
+      trusted: [{ trustDomain: 'prod.example', accept: ['spiffe://prod.example/ns/**'] }],
+      revokedIds: [],
+      revokedSerials: [],
+      isBlind: false,
+      tokenHeaders: [],
+      proxies: [],
+      jwt: { namespace: 'n', payloadKey: 'k' },
+    },
+    perRuleStats: false,
+  };
+
+  it('are compiled of the policies of a digest, the same to the same bytes', async () => {
+    const compiler = start();
+    const { digest } = await compiler.compile({ texts: [text('a')] });
+    const one = await compiler.exportRbac({ ...order, digest });
+    expect(Buffer.from(one.bytes).includes('/x')).toBe(true);
+    expect(Buffer.from(one.bytes).includes('envoy.extensions.filters.http.rbac.v3.RBAC')).toBe(
+      true,
+    );
+    expect(one.shares).toEqual({ envoy: 1, check: 0, both: 0 });
+    const other = await compiler.compile({ texts: [text('a', policy('a', '/y'))] });
+    const [first, second, network] = await Promise.all([
+      compiler.exportRbac({ ...order, digest }),
+      compiler.exportRbac({ ...order, digest: other.digest }),
+      compiler.exportRbac({ ...order, digest, kind: 'network-rbac' }),
+    ]);
+    expect(first.version).toBe(one.version);
+    expect(second.version).not.toBe(one.version);
+    expect(Buffer.from(second.bytes).includes('/y')).toBe(true);
+    expect(Buffer.from(network.bytes).includes('filters.network.rbac.v3.RBAC')).toBe(true);
+  });
+
+  it('are not of policies that are forgotten, and are where a thread took the place of another', async () => {
+    const compiler = start();
+    const { digest } = await compiler.compile({ texts: [text('a')] });
+    await compiler.close();
+    expect(await compiler.exportRbac({ ...order, digest })).toMatchObject({ left: [] });
+    for (const at of ['1', '2', '3', '4'])
+      await compiler.compile({ texts: [text('a', policy('a', `/${at}`))] });
+    await expect(compiler.exportRbac({ ...order, digest: 'none' })).rejects.toMatchObject({
+      code: 'ERR_POLICY',
+    });
+  });
+
+  it('name the rule that a refusal is about', async () => {
+    const compiler = start();
+    const { digest } = await compiler.compile({ texts: [text('a', policy('a', '/pay/a*b/x'))] });
+    const { bytes } = await compiler.exportRbac({ ...order, digest });
+    const regex = /\/pay\/a[^\n"]*?b\/x/u.exec(Buffer.from(bytes).toString('latin1'))?.[0];
+    const refusal = `regex '${regex}' RE2 program size of 200 > max program size of 100`;
+    expect(await compiler.blame({ ...order, digest }, refusal)).toEqual(['a/read']);
+    expect(await compiler.blame({ ...order, digest }, 'something else')).toEqual([]);
+  });
 });

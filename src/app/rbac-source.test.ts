@@ -25,7 +25,7 @@ describe('rules for an Envoy', () => {
   it.each([
     [[1, 35], 'one,spiffe://a.test/api,nested'],
     [[1, 34], 'one,spiffe://a.test/api,flat-denies'],
-    [[1, 28], 'refused'],
+    [[1, 33], 'refused'],
     [undefined, 'refused'],
   ] as const)('are laid out for Envoy %j', async (version, expected) => {
     const ground = new RbacGround();

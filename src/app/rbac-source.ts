@@ -1,3 +1,4 @@
+import { layoutFor } from '../authz/rbac/index.ts';
 import type {
   ExtensionClient,
   ExtensionConfig,
@@ -5,6 +6,7 @@ import type {
   ExtensionView,
   ResourceName,
 } from '../ecds/index.ts';
+import { messageOf } from '../spiffe/index.ts';
 import { EnvoyRules } from './envoy-rules.ts';
 import type { RbacTarget } from './rbac-export.ts';
 import type { RbacPool } from './rbac-pool.ts';
@@ -14,11 +16,6 @@ export interface RbacSourceOptions {
   readonly pool: RbacPool;
   readonly takers: RbacTakers;
 }
-
-/** The tree goes on after a miss in a prefix map from then on. */
-const NESTED_SINCE = [1, 35] as const;
-/** What the trees are made of is there from then on. */
-const OLDEST = [1, 29] as const;
 
 /** Gives each Envoy the rules of its services. */
 export function createRbacSource(options: RbacSourceOptions): ExtensionSource {
@@ -84,19 +81,14 @@ function targetOf(
     return 'it asks for the rules of a service that it is not';
   if (version === undefined)
     return 'it does not say that it is Envoy, and which one (node.user_agent_build_version)';
-  if (isBefore(version, OLDEST))
-    return `Envoy ${version.join('.')} is too old for rules: have it ask (ext_authz), or take ${OLDEST.join('.')} or later`;
-  return {
-    name: text,
-    service: { spiffeId: id.toString(), contextExtension: policy },
-    kind,
-    layout: isBefore(version, NESTED_SINCE) ? 'flat-denies' : 'nested',
-  };
-}
-
-function isBefore(
-  [major, minor]: readonly [number, number],
-  [thenMajor, thenMinor]: readonly [number, number],
-): boolean {
-  return major < thenMajor || (major === thenMajor && minor < thenMinor);
+  try {
+    return {
+      name: text,
+      service: { spiffeId: id.toString(), contextExtension: policy },
+      kind,
+      layout: layoutFor(version),
+    };
+  } catch (error) {
+    return `${messageOf(error)}; it may ask about each request instead (ext_authz)`;
+  }
 }
