@@ -1,5 +1,11 @@
 import { type ConfigNode, fieldName } from './config-node.ts';
-import { type EnvoyView, type Filter, filtersOf, isAuthorization } from './envoy-view.ts';
+import {
+  type EnvoyView,
+  type Filter,
+  filtersOf,
+  isAskedAfter,
+  isAuthorization,
+} from './envoy-view.ts';
 import type { Part } from './find-parts.ts';
 import type { LintReport } from './lint-report.ts';
 import { isForeignName, isOpenId } from './open-pattern.ts';
@@ -28,11 +34,7 @@ function checkEffect({ node, scope }: Part, report: LintReport): void {
     return;
   }
   if (letsAllIn(node)) return report.add('rbac-allows-all', node);
-  const place = filters.findIndex(({ config }) => config === node);
-  const isAsked = filters
-    .slice(place + 1)
-    .some((one) => one.kind === 'ext-authz' && !one.isDisabled);
-  if (owner !== undefined && !isAsked && allowsOtherwise(node.get('matcher')))
+  if (owner !== undefined && !isAskedAfter(scope) && allowsOtherwise(node.get('matcher')))
     report.add('rbac-allows-the-rest', node.get('matcher', 'on_no_match') ?? node);
 }
 

@@ -1,6 +1,12 @@
 import { type ConfigNode, fieldName } from './config-node.ts';
-import { type EnvoyView, endpointAddresses, httpOptions, isLoopback } from './envoy-view.ts';
-import { kindOfType } from './find-parts.ts';
+import {
+  type EnvoyView,
+  endpointAddresses,
+  httpOptions,
+  isAskedAfter,
+  isLoopback,
+} from './envoy-view.ts';
+import { kindOfType, type Part } from './find-parts.ts';
 import type { LintReport } from './lint-report.ts';
 import { allowsOtherwise, letsAllIn, RBAC_ACTIONS } from './rbac-effect.ts';
 
@@ -27,7 +33,7 @@ export function checkSources(envoy: EnvoyView, report: LintReport): void {
   ];
   for (const stream of streams) checkBackOff(stream, report);
   checkAgents(envoy, streams, report);
-  for (const one of extensions) checkDefault(one, report);
+  for (const part of envoy.of('extension-discovery')) checkDefault(part, report);
 }
 
 function checkVersion(source: ConfigNode, report: LintReport): void {
@@ -128,13 +134,15 @@ function clusterNames(owners: readonly ConfigNode[]): readonly string[] {
 }
 
 /** A filter that decides, and comes over the wire: what decides until it is there. */
-function checkDefault(discovery: ConfigNode, report: LintReport): void {
+function checkDefault({ node: discovery, scope }: Part, report: LintReport): void {
   const kinds = discovery.list('type_urls').map((url) => kindOfType(url.text() ?? ''));
   if (!kinds.some((kind) => kind === 'rbac' || kind === 'ext-authz')) return;
   const fallback = discovery.get('default_config');
   if (fallback === undefined) return report.add('extension-without-default', discovery);
   const kind = kindOfType(fallback.typeName ?? '');
   if (kind === 'ext-authz') return;
+  // What goes on is asked about.
+  if (isAskedAfter(scope)) return;
   if (kind !== 'rbac' || letsSomethingIn(fallback))
     report.add('extension-default-allows', fallback);
 }

@@ -71,10 +71,10 @@ function checkServers({ node, scope }: Part, envoy: EnvoyView, report: LintRepor
   if (node.number('max_session_keys') !== 0)
     report.want('upstream-session-cache', node, ['max_session_keys'], 0);
   const options = cluster === undefined ? undefined : httpOptions(cluster);
-  const isTcp = options === undefined && envoy.of('tcp-proxy').length > 0;
   const age = options?.seconds('common_http_protocol_options', 'max_connection_duration');
-  if (cluster !== undefined && !isTcp && age === undefined)
-    report.add('upstream-connection-age-unbounded', cluster);
+  // Without options it may be TCP.
+  if (options !== undefined && envoy.isRouted(cluster?.text('name')) && (age ?? 0) <= 0)
+    report.add('upstream-connection-age-unbounded', options);
 }
 
 function matchesSni(cluster: ConfigNode | undefined): boolean {

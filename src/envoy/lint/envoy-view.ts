@@ -1,21 +1,29 @@
 import type { ConfigNode } from './config-node.ts';
-import { kindOfType, type Part, type PartKind } from './find-parts.ts';
+import { kindOfType, type Part, type PartKind, type Scope } from './find-parts.ts';
 import { letsAllIn } from './rbac-effect.ts';
 
 /** One Envoy: what its files hold together, and the questions that several checks ask of it. */
 export class EnvoyView {
-  readonly parts: readonly Part[];
+  readonly #byKind = new Map<PartKind, Part[]>();
+  readonly #clusters = new Map<string, ConfigNode>();
+  #routed: ReadonlySet<string> | undefined;
 
   constructor(parts: readonly Part[]) {
-    this.parts = parts;
+    for (const part of parts) {
+      const known = this.#byKind.get(part.kind);
+      if (known === undefined) this.#byKind.set(part.kind, [part]);
+      else known.push(part);
+      const name = part.kind === 'cluster' ? part.node.text('name') : undefined;
+      if (name !== undefined) this.#clusters.set(name, part.node);
+    }
   }
 
   of(...kinds: readonly PartKind[]): readonly Part[] {
-    return this.parts.filter(({ kind }) => kinds.includes(kind));
+    return kinds.flatMap((kind) => this.#byKind.get(kind) ?? []);
   }
 
   cluster(name: string | undefined): ConfigNode | undefined {
-    return this.of('cluster').find(({ node }) => node.text('name') === name)?.node;
+    return name === undefined ? undefined : this.#clusters.get(name);
   }
 
   /** The routes of a connection manager: its own, or those of a file with the name it asks for. */
@@ -23,6 +31,14 @@ export class EnvoyView {
     const name = hcm.text('rds', 'route_config_name');
     const named = this.of('route-config').find(({ node }) => node.text('name') === name);
     return hcm.get('route_config') ?? (name === undefined ? undefined : named?.node);
+  }
+
+  /** Whether some listener sends requests or connections to a cluster. */
+  isRouted(cluster: string | undefined): boolean {
+    this.#routed ??= new Set(
+      this.of('filter-chain').flatMap(({ node }) => [...this.clustersOf(node)]),
+    );
+    return cluster !== undefined && this.#routed.has(cluster);
   }
 
   /** The clusters that requests and connections of a filter chain go to. */
@@ -80,6 +96,15 @@ export function isAuthorization({ kind, isDisabled, config }: Filter): boolean {
   if (isDisabled) return false;
   if (kind === 'ext-authz' || kind === 'network-ext-authz') return true;
   return kind === 'rbac' && (config === undefined || !letsAllIn(config));
+}
+
+/** Whether requests are asked about by ext_authz after the filter that something is in. */
+export function isAskedAfter({ hcm, 'http-filter': filter }: Scope): boolean {
+  const filters = hcm === undefined ? [] : filtersOf(hcm, 'http_filters');
+  const place = filters.findIndex(({ node }) => node === filter);
+  return filters
+    .slice(place + 1)
+    .some(({ kind, isDisabled }) => kind === 'ext-authz' && !isDisabled);
 }
 
 /** Whether a filter chain has a filter that decides, for connections or for requests. */
