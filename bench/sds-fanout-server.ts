@@ -1,7 +1,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { createMetrics, silentLog, systemClock } from '../src/ops/index.ts';
-import { createSds, defaultSdsNames } from '../src/sds/index.ts';
+import { createSds, createSecretType, defaultSdsNames } from '../src/sds/index.ts';
 import type { WorkloadUpdate } from '../src/spiffe/index.ts';
 import { type GrpcService, messageType, type PeerProcess, serveUnix } from '../src/wire/index.ts';
 import { FakeWorkloadSource } from '../test/fakes/fake-workload-source.ts';
@@ -16,23 +16,20 @@ const [path = ''] = process.argv.slice(2);
 const source = new FakeWorkloadSource<PeerProcess>(updateOf(0));
 const calls = new Set<ServerDuplexStream<Buffer, Buffer>>();
 
+const common = { source, clock: systemClock, log: silentLog, metrics: createMetrics() };
+const secrets = createSecretType({
+  ...common,
+  names: defaultSdsNames,
+  disableSpiffeCertValidation: false,
+  unmatchableCa: Buffer.from('nothing'),
+});
+
 await serveUnix({
   path,
   mode: 0o600,
   log: silentLog,
   metrics: createMetrics(),
-  services: [
-    createSds({
-      source,
-      names: defaultSdsNames,
-      disableSpiffeCertValidation: false,
-      unmatchableCa: Buffer.from('nothing'),
-      clock: systemClock,
-      log: silentLog,
-      metrics: createMetrics(),
-    }),
-    bareBroadcast(),
-  ],
+  services: [createSds(secrets, common), bareBroadcast()],
 });
 report({ kind: 'ready' });
 

@@ -2,7 +2,7 @@ import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.t
 import type { FactsReport } from '../facts/index.ts';
 import type { NodeStatus } from '../node/index.ts';
 import { limitLog } from '../ops/index.ts';
-import { createSds } from '../sds/index.ts';
+import { createSds, createSecretType } from '../sds/index.ts';
 import type { PolicyTaker, TrustMapSource } from '../spiffe/index.ts';
 import {
   createTokenSource,
@@ -101,13 +101,14 @@ export async function serveAgentRole(
     }),
     file: 'workload.proto',
   };
+  const secrets = createSecretType({
+    ...common,
+    names: config.sdsNames,
+    disableSpiffeCertValidation: config.disableSpiffeCertValidation,
+    unmatchableCa: sources.unmatchableCa,
+  });
   const sds: ServedService = {
-    service: createSds({
-      ...common,
-      names: config.sdsNames,
-      disableSpiffeCertValidation: config.disableSpiffeCertValidation,
-      unmatchableCa: sources.unmatchableCa,
-    }),
+    service: createSds(secrets, common),
     file: 'envoy/service/secret/v3/sds.proto',
   };
   const facts = openFacts(

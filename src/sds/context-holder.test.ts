@@ -9,7 +9,7 @@ import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-upda
 import { createMetrics, silentLog } from '../ops/index.ts';
 import type { Bundle } from '../spiffe/index.ts';
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
-import { createSds, defaultSdsNames } from './index.ts';
+import { createSds, createSecretType, defaultSdsNames } from './index.ts';
 
 const first = textBundle('a.test', ['one']);
 const second = textBundle('a.test', ['one', 'two']);
@@ -37,15 +37,14 @@ async function open() {
   };
   const folder = mkdtempSync(join(tmpdir(), 'sds-'));
   const common = { log: silentLog, metrics: createMetrics() };
-  const sds = createSds({
+  const secrets = createSecretType({
     ...common,
-    source,
     names: defaultSdsNames,
     disableSpiffeCertValidation: false,
     unmatchableCa: Buffer.from('nothing'),
     audience,
-    clock: new FakeClock(),
   });
+  const sds = createSds(secrets, { ...common, source, clock: new FakeClock() });
   const path = join(folder, 'sds.sock');
   const server = await serveUnix({ path, mode: 0o600, services: [sds], ...common });
   const client = new SdsClient(path);

@@ -1,8 +1,11 @@
 import type { Bundle } from '../spiffe/index.ts';
-import { printable } from './discovery-request.ts';
-import type { Secret } from './secret.ts';
-import type { SecretView } from './secret-view.ts';
-import type { StreamState, Verdict } from './stream-state.ts';
+import {
+  printable,
+  type ResourceRef,
+  type ResourceView,
+  type StreamState,
+  type Verdict,
+} from '../xds/index.ts';
 
 /** Where it is noted which clients have the own trust domain's bundle. */
 export interface BundleAudience {
@@ -41,7 +44,7 @@ export class ContextHolder {
     this.#join = join;
   }
 
-  send(secrets: readonly Secret[]): void {
+  send(secrets: readonly ResourceRef[]): void {
     for (const { name, kind, version } of secrets) {
       if (kind !== 'validation_context') continue;
       this.#sent.set(name, { version, refusal: undefined });
@@ -59,7 +62,7 @@ export class ContextHolder {
   }
 
   /** Tells what has come of it, now that nothing more is due for this view, made with this bundle. */
-  report(state: StreamState, view: SecretView, bundle: Bundle, now: number): void {
+  report(state: StreamState, view: ResourceView, bundle: Bundle, now: number): void {
     const { names, wildcard } = state;
     if (this.#bundle === bundle || this.#sent.size === 0) return;
     for (const name of this.#sent.keys()) {
@@ -80,7 +83,7 @@ export class ContextHolder {
     this.#sent.clear();
   }
 
-  #faultIn({ declined }: StreamState, view: SecretView, now: number): string | undefined {
+  #faultIn({ declined }: StreamState, view: ResourceView, now: number): string | undefined {
     for (const [name, { version, refusal }] of this.#sent) {
       const shown = printable(name, MAX_NAME_CHARS);
       if (refusal === undefined) return `has not answered ${shown}`;

@@ -1,17 +1,23 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { textBundle, textIdentity } from '../../test/fakes/test-updates.ts';
 import { type EnvoyMessages, loadEnvoyMessages } from '../../test/oracles/envoy-messages.ts';
-import { parseDeltaRequest, parseSotwRequest } from './discovery-request.ts';
-import { createResponseEncoder } from './discovery-response.ts';
-import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
+import { loadDiscoveryMessages } from '../xds/discovery-messages.ts';
+import { createResponseEncoder } from '../xds/discovery-response.ts';
 import { createSecretEncoder } from './secret.ts';
+import { loadSecretMessages, SECRET_TYPE_URL } from './secret-messages.ts';
 
 // Envoy's own definitions, as grpc-js-xds carries them, against ours.
 const TLS = 'envoy.extensions.transport_sockets.tls.v3';
 const DISCOVERY = 'envoy.service.discovery.v3';
-const messages = loadSdsMessages();
+const messages = loadSecretMessages();
 const secrets = createSecretEncoder(messages, Buffer.from('nothing'), () => {});
-const responses = createResponseEncoder(messages);
+const responses = createResponseEncoder(loadDiscoveryMessages());
+const plainResponse = {
+  typeUrl: SECRET_TYPE_URL,
+  removed: [],
+  heartbeats: [],
+  versionInfo: undefined,
+};
 let envoy: EnvoyMessages;
 
 beforeAll(async () => {
@@ -31,7 +37,7 @@ describe("Envoy's definitions", () => {
   it('read our certificates in a SotW response', () => {
     const identity = textIdentity('/web', 1, { certificateChain: [Buffer.from('leaf')] });
     const secret = secrets.certificate('default', identity);
-    const bytes = responses.sotw({ nonce: '7', secrets: [secret], removed: [] });
+    const bytes = responses.sotw({ ...plainResponse, nonce: '7', resources: [secret] });
     const response = envoy.read(`${DISCOVERY}.DiscoveryResponse`, bytes);
     expect(response).toMatchObject({
       nonce: '7',
@@ -61,7 +67,12 @@ describe("Envoy's definitions", () => {
     const plain = secrets.validation('ROOTCA', { mode: 'plain', scopes: 'listed' }, [
       { bundle: a, accept: undefined },
     ]);
-    const bytes = responses.delta({ nonce: '1', secrets: [spiffe, plain], removed: ['gone'] });
+    const bytes = responses.delta({
+      ...plainResponse,
+      nonce: '1',
+      resources: [spiffe, plain],
+      removed: ['gone'],
+    });
     const response = envoy.read(`${DISCOVERY}.DeltaDiscoveryResponse`, bytes);
     expect(response).toMatchObject({
       nonce: '1',
@@ -93,52 +104,6 @@ describe("Envoy's definitions", () => {
       match_typed_subject_alt_names: [
         { san_type: 'URI', matcher: { match_pattern: 'prefix', prefix: 'spiffe://a.test/' } },
       ],
-    });
-  });
-
-  it('write SotW requests that we read, fields that ours lack included', () => {
-    const bytes = envoy.write(`${DISCOVERY}.DiscoveryRequest`, {
-      version_info: 'v',
-      node: {
-        id: 'envoy-1',
-        metadata: { fields: { disable_spiffe_cert_validation: { stringValue: 'true' } } },
-        locality: { zone: 'z' },
-        user_agent_name: 'envoy',
-        user_agent_build_version: { version: { major_number: 1, minor_number: 40 } },
-        extensions: [{ name: 'envoy.filters.http.router', category: 'envoy.filters.http' }],
-        listening_addresses: [{ pipe: { path: '/x' } }],
-        dynamic_parameters: { x: { params: { y: 'z' } } },
-      },
-      resource_names: ['default', 'ALL'],
-      resource_locators: [{ name: 'x' }],
-      type_url: SECRET_TYPE_URL,
-      response_nonce: '3',
-      error_detail: { code: 13, message: 'no', details: [{ type_url: 'x', value: 'eA==' }] },
-    });
-    expect(parseSotwRequest(messages.sotwRequest, bytes)).toEqual({
-      names: ['default', 'ALL'],
-      versionInfo: 'v',
-      nonce: '3',
-      refusal: 'no',
-      node: { id: 'envoy-1', disableSpiffeCertValidation: true },
-    });
-  });
-
-  it('write delta requests that we read', () => {
-    const bytes = envoy.write(`${DISCOVERY}.DeltaDiscoveryRequest`, {
-      type_url: SECRET_TYPE_URL,
-      resource_names_subscribe: ['a', 'b'],
-      resource_names_unsubscribe: ['c'],
-      initial_resource_versions: { a: '1' },
-      response_nonce: '4',
-    });
-    expect(parseDeltaRequest(messages.deltaRequest, bytes)).toEqual({
-      subscribe: ['a', 'b'],
-      unsubscribe: ['c'],
-      initialVersions: new Map([['a', '1']]),
-      nonce: '4',
-      refusal: undefined,
-      node: undefined,
     });
   });
 

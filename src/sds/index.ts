@@ -1,3 +1,3 @@
-/** Speaks Envoy SDS: stream state machine, WorkloadUpdate → Secret bytes, made once per version. */
+/** Speaks Envoy SDS: which secrets each caller may have, WorkloadUpdate → Secret bytes, made once per version. */
 export { defaultSdsNames, type SdsNames } from './names.ts';
-export { createSds, type SdsOptions } from './sds-server.ts';
+export { createSds, createSecretType, type SecretOptions } from './secret-type.ts';

@@ -29,11 +29,8 @@ export type Meaning =
   | { readonly kind: 'certificate'; readonly identity: X509Identity }
   | { readonly kind: 'validation'; readonly domains: readonly [TrustedDomain, ...TrustedDomain[]] };
 
-/**
- * Why a name stands for nothing: `refused`, the caller is known and may not have it (or it does not
- * exist, which looks the same); `pending`, it may still come.
- */
-export type Absence = 'refused' | 'pending';
+/** Why a name stands for nothing. */
+export type NoMeaning = 'refused' | 'pending';
 
 /**
  * Refuses names that could mean two things.
@@ -54,7 +51,7 @@ export function resolveName(
   name: string,
   update: WorkloadUpdate,
   names: SdsNames,
-): Meaning | Absence {
+): Meaning | NoMeaning {
   const [first] = update.identities;
   if (first === undefined) return 'pending';
   if (name === names.defaultSvid) return { kind: 'certificate', identity: first };
@@ -90,12 +87,12 @@ export function trustDomainOf(
   return id?.isTrustDomainId === true ? id.trustDomain.name : undefined;
 }
 
-function resolveIdentity(id: SpiffeId, update: WorkloadUpdate): Meaning | Absence {
+function resolveIdentity(id: SpiffeId, update: WorkloadUpdate): Meaning | NoMeaning {
   const identity = update.identities.find((candidate) => candidate.spiffeId.equals(id));
   return identity === undefined ? 'refused' : { kind: 'certificate', identity };
 }
 
-function resolveBundle(id: SpiffeId, update: WorkloadUpdate): Meaning | Absence {
+function resolveBundle(id: SpiffeId, update: WorkloadUpdate): Meaning | NoMeaning {
   if (update.bundle.trustDomain.equals(id.trustDomain)) return validation(update, update.bundle);
   const federated = update.federatedBundles.get(id.trustDomain.name);
   if (federated !== undefined) return validation(update, federated);

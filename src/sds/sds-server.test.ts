@@ -10,8 +10,8 @@ import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-upda
 import { createLog, createMetrics, type Metrics } from '../ops/index.ts';
 import { TrustDomain } from '../spiffe/index.ts';
 import { type PeerProcess, serveUnix, type UnixServer } from '../wire/index.ts';
-import { createSds, defaultSdsNames } from './index.ts';
-import { SECRET_TYPE_URL } from './sds-messages.ts';
+import { createSds, createSecretType, defaultSdsNames } from './index.ts';
+import { SECRET_TYPE_URL } from './secret-messages.ts';
 
 const a = textBundle('a.test', ['ca a']);
 const b = textBundle('b.test', ['ca b']);
@@ -33,15 +33,14 @@ async function serve(disableSpiffeCertValidation: boolean = false): Promise<void
   logged = [];
   const destination = { write: (line: string) => void logged.push(JSON.parse(line)) };
   const log = createLog({ level: 'info', destination });
-  const sds = createSds({
-    source,
+  const secrets = createSecretType({
     names: defaultSdsNames,
     disableSpiffeCertValidation,
     unmatchableCa: Buffer.from('nothing'),
-    clock,
     log,
     metrics,
   });
+  const sds = createSds(secrets, { source, clock, log, metrics });
   const path = join(folder, 'sds.sock');
   server = await serveUnix({ path, mode: 0o600, services: [sds], log, metrics });
 }

@@ -1,32 +1,26 @@
 import type { WorkloadUpdate } from '../spiffe/index.ts';
-import { type Absence, entitledNames, resolveName, type SdsNames, trustDomainOf } from './names.ts';
+import type { ResourceView } from '../xds/index.ts';
+import {
+  entitledNames,
+  type NoMeaning,
+  resolveName,
+  type SdsNames,
+  trustDomainOf,
+} from './names.ts';
 import type { Secret, SecretEncoder, ValidationStyle } from './secret.ts';
 import type { ValidationMode } from './validation.ts';
 
-/** What one caller may see at one moment. */
-export interface SecretView {
-  /** What a wildcard stands for. */
-  readonly names: readonly string[];
-  /**
-   * The secret of that name, or why there is none; `expired`: the one there is must not be sent, and
-   * the one the client holds is no worse. `isDeclined`: the client refuses a list of SPIFFE IDs.
-   */
-  resolve(name: string, now: number, isDeclined: boolean): Secret | Absence | 'expired';
-  /**
-   * What takes a name back from a client that lost it: a validation context that nothing matches.
-   * undefined for a certificate, which cannot be taken back.
-   */
-  withdrawal(name: string): Secret | undefined;
-}
-
-/** A function that returns the one view all streams share per update and mode. */
+/**
+ * A function that returns the one view all streams share per update and mode. What takes a name back is
+ * a validation context that nothing matches; a certificate cannot be taken back.
+ */
 export function createSecretViews(
   encoder: SecretEncoder,
   names: SdsNames,
-): (update: WorkloadUpdate, mode: ValidationMode) => SecretView {
+): (update: WorkloadUpdate, mode: ValidationMode) => ResourceView {
   const views = {
-    spiffe: new WeakMap<WorkloadUpdate, SecretView>(),
-    plain: new WeakMap<WorkloadUpdate, SecretView>(),
+    spiffe: new WeakMap<WorkloadUpdate, ResourceView>(),
+    plain: new WeakMap<WorkloadUpdate, ResourceView>(),
   };
   return (update, mode) => {
     const known = views[mode].get(update);
@@ -48,12 +42,12 @@ function createView(
   names: SdsNames,
   update: WorkloadUpdate,
   mode: ValidationMode,
-): SecretView {
+): ResourceView {
   // Only names that stand for something are kept, so clients cannot make them grow.
   const taken = new Map<string, Sealed>();
   const declined = new Map<string, Sealed>();
 
-  const seal = (name: string, style: ValidationStyle): Sealed | Absence => {
+  const seal = (name: string, style: ValidationStyle): Sealed | NoMeaning => {
     const meaning = resolveName(name, update, names);
     if (typeof meaning === 'string') return meaning;
     return meaning.kind === 'certificate'
@@ -75,7 +69,8 @@ function createView(
       const sealed = found.get(name) ?? seal(name, { mode, scopes });
       if (typeof sealed === 'string') return sealed;
       found.set(name, sealed);
-      return sealed.expiresAt > now ? sealed.secret : 'expired';
+      // What the client holds is no worse than one that has expired.
+      return sealed.expiresAt > now ? sealed.secret : 'withheld';
     },
     withdrawal(name) {
       const trustDomain = trustDomainOf(name, update, names);

@@ -3,12 +3,14 @@ import { describe, expect, it } from 'vitest';
 import { textBundle, textIdentity, textUpdate } from '../../test/fakes/test-updates.ts';
 import { type Bundle, IdScope } from '../spiffe/index.ts';
 import { type messageType, toBuffer } from '../wire/index.ts';
+import { loadDiscoveryMessages, type Resource } from '../xds/index.ts';
 import { defaultSdsNames, type TrustedDomain } from './names.ts';
-import { loadSdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
-import { createSecretEncoder, type Secret } from './secret.ts';
+import { createSecretEncoder } from './secret.ts';
+import { loadSecretMessages, SECRET_TYPE_URL } from './secret-messages.ts';
 import { createSecretViews } from './secret-view.ts';
 
-const messages = loadSdsMessages();
+const messages = loadSecretMessages();
+const { sotwResponse, deltaResponse } = loadDiscoveryMessages();
 const newEncoder = () => createSecretEncoder(messages, Buffer.from('nothing'), () => {});
 const encoder = newEncoder();
 
@@ -21,8 +23,8 @@ const trust = (bundle: Bundle, ...paths: readonly string[]): TrustedDomain => {
 };
 
 /** What a client reads out of a SotW response that holds the secret. */
-function read(secret: Secret) {
-  const [any] = decode(messages.sotwResponse, toBuffer(secret.sotw)).resources;
+function read(secret: Resource) {
+  const [any] = decode(sotwResponse, toBuffer(secret.sotw)).resources;
   expect(any.type_url).toBe(SECRET_TYPE_URL);
   return decode(messages.secret, any.value);
 }
@@ -31,9 +33,9 @@ function decode(type: ReturnType<typeof messageType>, bytes: Uint8Array) {
   return type.toObject(type.decode(bytes), { bytes: Buffer, enums: String });
 }
 
-function readSpiffe(secret: Secret) {
+function readSpiffe(secret: Resource) {
   const { custom_validator_config: config, ...rest } = read(secret).validation_context;
-  expect(Object.keys(rest)).toEqual(secret.isScoped ? ['match_subject_alt_names'] : []);
+  expect(Object.keys(rest)).toEqual(secret.isReducible ? ['match_subject_alt_names'] : []);
   expect(config.name).toBe('envoy.tls.cert_validator.spiffe');
   const { trust_domains: list } = decode(messages.spiffeValidator, config.typed_config.value);
   return list.map((one: { name: string; trust_bundle: { inline_bytes: Buffer } }) => [
@@ -42,7 +44,7 @@ function readSpiffe(secret: Secret) {
   ]);
 }
 
-const readDomains = (secret: Secret): string[] =>
+const readDomains = (secret: Resource): string[] =>
   readSpiffe(secret).map(([name]: [string]) => name);
 
 const pem = (...texts: string[]): string =>
@@ -70,16 +72,14 @@ describe('certificates', () => {
 
   it('are the same resource in delta, with name and version', () => {
     const secret = encoder.certificate('default', textIdentity('/web'));
-    const [resource] = decode(messages.deltaResponse, toBuffer(secret.delta)).resources;
+    const [resource] = decode(deltaResponse, toBuffer(secret.delta)).resources;
     expect(resource).toMatchObject({ name: 'default', version: secret.version });
-    expect(resource.resource).toEqual(
-      decode(messages.sotwResponse, toBuffer(secret.sotw)).resources[0],
-    );
+    expect(resource.resource).toEqual(decode(sotwResponse, toBuffer(secret.sotw)).resources[0]);
   });
 
   it('carry no TTL and nothing but what is served (SDS-14)', () => {
     const secret = encoder.certificate('default', textIdentity('/web'));
-    const [resource] = decode(messages.deltaResponse, toBuffer(secret.delta)).resources;
+    const [resource] = decode(deltaResponse, toBuffer(secret.delta)).resources;
     expect(Object.keys(resource).sort()).toEqual(['name', 'resource', 'version']);
   });
 });
@@ -183,7 +183,7 @@ describe('validation contexts of a trust domain that is accepted in part', () =>
   const a = textBundle('a.test', ['ca a']);
   const b = textBundle('b.test', ['ca b']);
   const c = textBundle('c.test', ['ca c']);
-  const listed = (secret: Secret) => {
+  const listed = (secret: Resource) => {
     const context = read(secret).validation_context;
     expect(context.match_typed_subject_alt_names).toBeUndefined();
     return context.match_subject_alt_names;
@@ -199,7 +199,7 @@ describe('validation contexts of a trust domain that is accepted in part', () =>
   it('list exactly what is accepted', () => {
     const secret = encoder.validation('spiffe://b.test', spiffeStyle, [part]);
     expect(listed(secret)).toEqual(payments);
-    expect(secret.isScoped).toBe(true);
+    expect(secret.isReducible).toBe(true);
   });
 
   it('list all of every other trust domain beside it', () => {
@@ -215,7 +215,7 @@ describe('validation contexts of a trust domain that is accepted in part', () =>
     const gone = trust(textBundle('b.test', []), '/payments/**');
     for (const domains of [[trust(a)], [trust(a), trust(c)], [trust(a), gone]] as const) {
       const secret = encoder.validation('ALL', spiffeStyle, domains);
-      expect([secret.isScoped, listed(secret)]).toEqual([false, undefined]);
+      expect([secret.isReducible, listed(secret)]).toEqual([false, undefined]);
     }
   });
 
@@ -232,7 +232,7 @@ describe('validation contexts of a trust domain that is accepted in part', () =>
     expect(readDomains(all)).toEqual(['a.test', 'c.test']);
     const alone = encoder.validation('spiffe://b.test', withheld, [part]);
     expect(readSpiffe(alone)).toEqual([['b.test', pem('nothing')]]);
-    expect([all.isScoped, alone.isScoped]).toEqual([false, false]);
+    expect([all.isReducible, alone.isReducible]).toEqual([false, false]);
   });
 
   it('have another version with other scopes, and the same with equal ones', () => {
@@ -253,7 +253,7 @@ describe('validation contexts of a trust domain that is accepted in part', () =>
     const update = textUpdate([textIdentity('/web')], [a, b], new Map([['b.test', accept]]));
     const shown = (isDeclined: boolean) => {
       const found = viewOf(update, 'spiffe').resolve('ALL', 0, isDeclined);
-      return typeof found === 'object' && [readDomains(found), found.isScoped];
+      return typeof found === 'object' && [readDomains(found), found.isReducible];
     };
     expect(shown(false)).toEqual([['a.test', 'b.test'], true]);
     expect(shown(true)).toEqual([['a.test'], false]);
@@ -266,7 +266,7 @@ describe('views', () => {
   it('never show an expired SVID (SDS-20)', () => {
     const view = viewOf(textUpdate([textIdentity('/web', 1, { expiresAt: 1000 })]), 'spiffe');
     expect(view.resolve('default', 999, false)).toMatchObject({ name: 'default' });
-    expect(view.resolve('default', 1000, false)).toBe('expired');
+    expect(view.resolve('default', 1000, false)).toBe('withheld');
     expect(view.resolve('ROOTCA', 1000, false)).toMatchObject({ name: 'ROOTCA' });
   });
 

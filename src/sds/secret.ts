@@ -7,34 +7,22 @@ import {
   TrustDomain,
   type X509Identity,
 } from '../spiffe/index.ts';
-import { type Encoded, encodeField, encodeMessage, toBuffer } from '../wire/index.ts';
+import { type Encoded, encodeField, encodeMessage } from '../wire/index.ts';
+import { loadDiscoveryMessages, type Resource, sealResource } from '../xds/index.ts';
 import { fitNames } from './fit-names.ts';
 import type { TrustedDomain } from './names.ts';
-import { type SdsMessages, SECRET_TYPE_URL } from './sds-messages.ts';
+import { SECRET_TYPE_URL, type SecretMessages } from './secret-messages.ts';
 import { createValidationEncoder, type ValidationMode } from './validation.ts';
 
 export type SecretKind = 'tls_certificate' | 'validation_context';
 
-/** Which content a name has; small enough to remember per stream, and shared by all of them. */
-export interface SecretRef {
-  readonly name: string;
+/**
+ * One encoded secret. Its version is 128 bits of SHA-256 over its parts, hex; it is reducible where it
+ * is a validation context that lists SPIFFE IDs, which a client may be unable to take.
+ */
+export interface Secret extends Resource {
   readonly kind: SecretKind;
-  /** 128 bits of SHA-256 over the secret's parts, hex: equal exactly when the content is. */
-  readonly version: string;
-  /** A validation context that lists SPIFFE IDs, which a client may be unable to take. */
-  readonly isScoped: boolean;
 }
-
-/** One encoded secret, shared by all streams. */
-export interface Secret extends SecretRef {
-  readonly ref: SecretRef;
-  /** An encoded DiscoveryResponse that holds only this resource. */
-  readonly sotw: Encoded;
-  /** An encoded DeltaDiscoveryResponse that holds only this resource. */
-  readonly delta: Encoded;
-}
-
-const MAX_JOINED_BYTES = 65_536;
 
 /** How a validation context is made. */
 export interface ValidationStyle {
@@ -64,7 +52,7 @@ export interface SecretEncoder {
  * trust domains that have no room in a validation context.
  */
 export function createSecretEncoder(
-  messages: SdsMessages,
+  messages: SecretMessages,
   unmatchableCa: Uint8Array,
   onOmitted: (name: string, omitted: readonly string[]) => void,
 ): SecretEncoder {
@@ -80,7 +68,7 @@ export function createSecretEncoder(
     sealSecret(messages, encodeValidation(mode, domains), {
       name,
       kind: 'validation_context',
-      isScoped: domains.some(({ accept }) => accept !== undefined),
+      isReducible: domains.some(({ accept }) => accept !== undefined),
     });
   const nothingOf = (trustDomain: TrustDomain): TrustedDomain => {
     const x509Authorities = [{ certificate: unmatchableCa, tainted: false }];
@@ -94,7 +82,7 @@ export function createSecretEncoder(
         sealSecret(messages, encodeCertificate(messages, identity), {
           name,
           kind: 'tls_certificate',
-          isScoped: false,
+          isReducible: false,
         }),
       );
     },
@@ -128,7 +116,7 @@ function isUsable({ bundle, accept }: TrustedDomain, scopes: ValidationStyle['sc
   return bundle.x509Authorities.length > 0 && !isWithheld;
 }
 
-function encodeCertificate({ tlsCertificate }: SdsMessages, identity: X509Identity): Encoded {
+function encodeCertificate({ tlsCertificate }: SecretMessages, identity: X509Identity): Encoded {
   const chain = identity.certificateChain.map((der) => encodePem('CERTIFICATE', der));
   return encodeMessage(tlsCertificate, {
     certificate_chain: { inline_bytes: Buffer.from(chain.join('')) },
@@ -136,34 +124,18 @@ function encodeCertificate({ tlsCertificate }: SdsMessages, identity: X509Identi
   });
 }
 
+const discovery = loadDiscoveryMessages();
+
 /** `content` is of the field that is called as the kind. */
 function sealSecret(
-  { secret, any, resource, sotwResponse, deltaResponse }: SdsMessages,
+  { secret }: SecretMessages,
   content: Encoded,
-  more: Omit<SecretRef, 'version'>,
+  more: Pick<Secret, 'name' | 'kind' | 'isReducible'>,
 ): Secret {
   const { name, kind } = more;
   const value = encodeMessage(secret, { name }, encodeField(secret, kind, content));
   const version = versionOf(value);
-  const typed = encodeMessage(any, { type_url: SECRET_TYPE_URL }, encodeField(any, 'value', value));
-  const ref: SecretRef = { ...more, version };
-  const named = encodeMessage(
-    resource,
-    { name, version },
-    encodeField(resource, 'resource', typed),
-  );
-  return {
-    ...ref,
-    ref,
-    sotw: joinSmall(encodeField(sotwResponse, 'resources', typed)),
-    delta: joinSmall(encodeField(deltaResponse, 'resources', named)),
-  };
-}
-
-/** What is large is copied with each response in any case, and kept in parts until then. */
-function joinSmall(encoded: Encoded): Encoded {
-  if (encoded.bytes > MAX_JOINED_BYTES) return encoded;
-  return { parts: [toBuffer(encoded)], bytes: encoded.bytes };
+  return { ...sealResource(discovery, SECRET_TYPE_URL, value, { ...more, version }), kind };
 }
 
 const digests = new WeakMap<Uint8Array, Buffer>();

@@ -1,7 +1,7 @@
 import { type Bundle, encodePem } from '../spiffe/index.ts';
 import { type Encoded, encodeField, encodeMessage } from '../wire/index.ts';
 import type { TrustedDomain } from './names.ts';
-import { type SdsMessages, SPIFFE_VALIDATOR_TYPE_URL } from './sds-messages.ts';
+import { type SecretMessages, SPIFFE_VALIDATOR_TYPE_URL } from './secret-messages.ts';
 
 /**
  * How a validation context is written: for Envoy's SPIFFE validator, which keeps trust domains
@@ -15,7 +15,7 @@ export type ValidationEncoder = (
   domains: readonly TrustedDomain[],
 ) => Encoded;
 
-export function createValidationEncoder(messages: SdsMessages): ValidationEncoder {
+export function createValidationEncoder(messages: SecretMessages): ValidationEncoder {
   // Once for each bundle: of thousands in one context one changes.
   const encodedDomains = new WeakMap<Bundle, Encoded>();
   const encodedOf = ({ bundle }: TrustedDomain): Encoded => {
@@ -37,7 +37,7 @@ export function createValidationEncoder(messages: SdsMessages): ValidationEncode
 
 /** Each trust domain once, by its bare name: Envoy refuses the whole secret otherwise. */
 function encodeSpiffeValidator(
-  { any, typedExtension, spiffeValidator }: SdsMessages,
+  { any, typedExtension, spiffeValidator }: SecretMessages,
   domains: readonly Encoded[],
 ): Encoded {
   const config = encodeMessage(spiffeValidator, {}, ...domains);
@@ -52,7 +52,7 @@ function encodeSpiffeValidator(
 }
 
 /** An encoded SPIFFECertValidatorConfig of one trust domain. */
-function encodeTrustDomain({ spiffeValidator }: SdsMessages, bundle: Bundle): Encoded {
+function encodeTrustDomain({ spiffeValidator }: SecretMessages, bundle: Bundle): Encoded {
   const trust_bundle = { inline_bytes: pemOf(bundle) };
   const { name } = bundle.trustDomain;
   return encodeMessage(spiffeValidator, { trust_domains: [{ name, trust_bundle }] });

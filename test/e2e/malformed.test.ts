@@ -4,7 +4,7 @@ import { Client, Metadata, type ServiceDefinition, type StatusObject, status } f
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWorkloadApiClient } from '../../src/client/index.ts';
 import { systemClock } from '../../src/ops/index.ts';
-import { SECRET_TYPE_URL } from '../../src/sds/sds-messages.ts';
+import { SECRET_TYPE_URL } from '../../src/sds/secret-messages.ts';
 import { dialUnix, loadService } from '../../src/wire/index.ts';
 import { SdsClient } from '../fakes/sds-client.ts';
 import { launchTrustplane, type RunningTrustplane } from '../programs/launch-trustplane.ts';

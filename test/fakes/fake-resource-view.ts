@@ -1,15 +1,20 @@
-import type { Secret } from '../../src/sds/secret.ts';
-import type { SecretView } from '../../src/sds/secret-view.ts';
+import type { Resource } from '../../src/xds/resource.ts';
+import type { Absence, ResourceView } from '../../src/xds/resource-view.ts';
 
-type Absence = 'refused' | 'pending' | 'expired';
+const absences: ReadonlySet<string> = new Set<Absence>([
+  'refused',
+  'pending',
+  'absent',
+  'withheld',
+]);
 
-/** A secret that is only a name and a version. Names with a colon are bundles, the others certificates. */
-function fakeSecret(name: string, version: string, bytes: number = 10): Secret {
+/** A resource that is only a name and a version. Names with a colon are bundles, the others certificates. */
+function fakeResource(name: string, version: string, bytes: number = 10): Resource {
   const ref = {
     name,
     version,
     kind: name.includes(':') ? 'validation_context' : 'tls_certificate',
-    isScoped: version.startsWith(SCOPED),
+    isReducible: version.startsWith(SCOPED),
   } as const;
   const encoded = { parts: [Buffer.alloc(bytes)], bytes };
   return { ...ref, ref, sotw: encoded, delta: encoded };
@@ -27,18 +32,17 @@ export const WITHDRAWN = 'withdrawn';
  */
 export function fakeView(
   content: Readonly<Record<string, string>>,
-  bytesPerSecret: number = 10,
-): SecretView {
+  bytesPerResource: number = 10,
+): ResourceView {
   const given = new Map(Object.entries(content));
-  const isAbsence = (text: string): text is Absence =>
-    text === 'refused' || text === 'pending' || text === 'expired';
+  const isAbsence = (text: string): text is Absence => absences.has(text);
   return {
     names: [...given].filter(([, text]) => !isAbsence(text)).map(([name]) => name),
     resolve(name, _, isDeclined) {
       const whole = given.get(name) ?? 'refused';
       const text = isDeclined ? whole.replace(SCOPED, '') : whole;
-      return isAbsence(text) ? text : fakeSecret(name, text, bytesPerSecret);
+      return isAbsence(text) ? text : fakeResource(name, text, bytesPerResource);
     },
-    withdrawal: (name) => (name.includes(':') ? fakeSecret(name, WITHDRAWN) : undefined),
+    withdrawal: (name) => (name.includes(':') ? fakeResource(name, WITHDRAWN) : undefined),
   };
 }

@@ -1,10 +1,11 @@
 import { Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
 import type { Type } from 'protobufjs';
-import { loadSdsMessages } from '../../src/sds/sds-messages.ts';
+import { loadSecretMessages } from '../../src/sds/secret-messages.ts';
 import { dialUnix } from '../../src/wire/index.ts';
+import { loadDiscoveryMessages } from '../../src/xds/index.ts';
 
 const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
-const messages = loadSdsMessages();
+const messages = { ...loadSecretMessages(), ...loadDiscoveryMessages() };
 
 /** A secret as a client reads it. */
 export interface ReceivedSecret {

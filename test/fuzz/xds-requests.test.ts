@@ -1,18 +1,19 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { modeOf } from '../../src/sds/node-mode.ts';
+import { TrustplaneError } from '../../src/spiffe/index.ts';
+import { loadDiscoveryMessages } from '../../src/xds/discovery-messages.ts';
 import {
   parseDeltaRequest,
   parseSotwRequest,
   printable,
-  sdsLimits,
-} from '../../src/sds/discovery-request.ts';
-import { loadSdsMessages } from '../../src/sds/sds-messages.ts';
-import { TrustplaneError } from '../../src/spiffe/index.ts';
+  xdsLimits,
+} from '../../src/xds/discovery-request.ts';
 
-const messages = loadSdsMessages();
+const messages = loadDiscoveryMessages();
 const parsers = {
-  sotw: (bytes: Uint8Array) => parseSotwRequest(messages.sotwRequest, bytes),
-  delta: (bytes: Uint8Array) => parseDeltaRequest(messages.deltaRequest, bytes),
+  sotw: (bytes: Uint8Array) => modeOf(parseSotwRequest(messages.sotwRequest, bytes, 'SDS').node),
+  delta: (bytes: Uint8Array) => modeOf(parseDeltaRequest(messages.deltaRequest, bytes, 'SDS').node),
 };
 
 /** The code of the error `parse` throws; anything but a code of ours escapes. */
@@ -100,7 +101,7 @@ describe('text of clients in logs', () => {
         expect(shown.length).toBeLessThanOrEqual(9 * (max + 1));
       }),
     );
-    expect(printable('plain text, ünïcode', sdsLimits.maxNameBytes)).toBe('plain text, ünïcode');
+    expect(printable('plain text, ünïcode', xdsLimits.maxNameBytes)).toBe('plain text, ünïcode');
   });
 });
 

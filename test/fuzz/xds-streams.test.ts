@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { receiveDelta } from '../../src/sds/delta-stream.ts';
-import { respond, type SecretResponse } from '../../src/sds/respond.ts';
-import { receiveSotw, respondSotw } from '../../src/sds/sotw-stream.ts';
-import { initialStreamState, type StreamState } from '../../src/sds/stream-state.ts';
-import { fakeView, SCOPED, WITHDRAWN } from '../fakes/fake-secret-view.ts';
+import { receiveDelta } from '../../src/xds/delta-stream.ts';
+import { type Response, respond } from '../../src/xds/respond.ts';
+import { receiveSotw, respondSotw } from '../../src/xds/sotw-stream.ts';
+import { initialStreamState, type StreamState } from '../../src/xds/stream-state.ts';
+import { fakeView, SCOPED, WITHDRAWN } from '../fakes/fake-resource-view.ts';
 
 /**
  * A server's stream and a client, with a queue of messages on the way in each direction; the order in
@@ -17,7 +17,7 @@ abstract class Exchange<Request> {
   readonly wanted = new Set<string>();
   readonly held = new Map<string, string>();
   readonly toServer: Request[] = [];
-  readonly toClient: SecretResponse[] = [];
+  readonly toClient: Response[] = [];
   lastNonce = '';
   takesLists = true;
   /** What was refused alone since its content last changed or its name was last asked for. */
@@ -29,7 +29,7 @@ abstract class Exchange<Request> {
 
   abstract send(more: { refusal?: string; subscribe?: string[]; unsubscribe?: string[] }): void;
   abstract receive(request: Request): StreamState;
-  abstract next(): { state: StreamState; response: SecretResponse | undefined };
+  abstract next(): { state: StreamState; response: Response | undefined };
 
   setContent(name: string, version: string): void {
     if (this.content[name] !== version) this.refused.delete(name);
@@ -59,10 +59,10 @@ abstract class Exchange<Request> {
     const { state, response } = this.next();
     this.state = state;
     if (response === undefined) return false;
-    const names = [...response.secrets.map(({ name }) => name), ...response.removed];
+    const names = [...response.resources.map(({ name }) => name), ...response.removed];
     if (new Set(names).size < names.length) this.faults.push(`${names.join()}: a name twice`);
     if (names.length === 0) this.faults.push('an empty response');
-    for (const { name, version } of response.secrets) {
+    for (const { name, version } of response.resources) {
       if (this.refused.has(`${name}=${version}`)) this.faults.push(`${name}=${version}: echoed`);
     }
     this.toClient.push(response);
@@ -73,9 +73,9 @@ abstract class Exchange<Request> {
     const response = this.toClient.shift();
     if (response === undefined) return;
     this.lastNonce = response.nonce;
-    const bad = response.secrets.filter(({ version }) => this.refuses(version));
+    const bad = response.resources.filter(({ version }) => this.refuses(version));
     if (bad.length === 0) {
-      for (const { name, version } of response.secrets) {
+      for (const { name, version } of response.resources) {
         if (this.wanted.has(name)) this.held.set(name, version);
       }
       for (const name of response.removed) this.held.delete(name);
@@ -107,6 +107,7 @@ class Sotw extends Exchange<Parameters<typeof receiveSotw>[1]> {
       nonce: this.lastNonce,
       refusal,
       node: undefined,
+      typeUrl: '',
     });
   }
   receive(request: Parameters<typeof receiveSotw>[1]): StreamState {
@@ -127,6 +128,7 @@ class Delta extends Exchange<Parameters<typeof receiveDelta>[1]> {
       nonce: answers ? this.lastNonce : '',
       refusal: more.refusal,
       node: undefined,
+      typeUrl: '',
     });
   }
   receive(request: Parameters<typeof receiveDelta>[1]): StreamState {

@@ -7,7 +7,7 @@
 
 import { createWorkloadApiClient } from '../../src/client/index.ts';
 import { systemClock } from '../../src/ops/system-clock.ts';
-import { SECRET_TYPE_URL } from '../../src/sds/sds-messages.ts';
+import { SECRET_TYPE_URL } from '../../src/sds/secret-messages.ts';
 import { SdsClient } from '../fakes/sds-client.ts';
 
 const [path, count] = process.argv.slice(2);

@@ -9,7 +9,7 @@ import {
   silentLog,
   systemClock,
 } from '../../src/ops/index.ts';
-import { createSds, defaultSdsNames } from '../../src/sds/index.ts';
+import { createSds, createSecretType, defaultSdsNames } from '../../src/sds/index.ts';
 import {
   encodePem,
   SpiffeId,
@@ -138,21 +138,19 @@ export class SdsGround {
 
   async serve(): Promise<void> {
     this.#metrics = createMetrics();
-    const sds = createSds({
-      source: this.source,
+    const common = { log: this.log, metrics: this.#metrics };
+    const secrets = createSecretType({
+      ...common,
       names: defaultSdsNames,
       disableSpiffeCertValidation: false,
       unmatchableCa,
-      clock: systemClock,
-      log: this.log,
-      metrics: this.#metrics,
     });
+    const sds = createSds(secrets, { ...common, source: this.source, clock: systemClock });
     this.#server = await serveUnix({
       path: path.join(this.folder.path, 'agent.sock'),
       mode: 0o600,
       services: [sds],
-      log: this.log,
-      metrics: this.#metrics,
+      ...common,
     });
   }
 

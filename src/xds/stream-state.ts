@@ -1,6 +1,7 @@
-import type { SecretRef } from './secret.ts';
+import { type Heartbeat, type Leases, noLeases, takeLeases, withoutLeases } from './leases.ts';
+import { type ResourceRef, versionOf } from './resource.ts';
 
-/** What one stream has asked for, was sent and has answered. Immutable. */
+/** What one stream has asked for of one type, was sent and has answered. Immutable. */
 export interface StreamState {
   /** Whether a request has come: nothing is sent before. */
   readonly started: boolean;
@@ -20,19 +21,26 @@ export interface StreamState {
   readonly claimed: ReadonlySet<string>;
   /** Names of a refused response that held several: sent one by one, to tell the bad from the good. */
   readonly alone: ReadonlySet<string>;
-  /** Names of validation contexts that the client refuses with a list of SPIFFE IDs in them. */
+  /** Names of which the client refuses the whole form. */
   readonly declined: ReadonlySet<string>;
   /** Names that a stale request left out: if the next one has them, they count as new (SotW). */
   readonly dropped: ReadonlySet<string>;
+  /** Names of which the client was told that there is nothing. */
+  readonly told: ReadonlySet<string>;
+  /** What the client drops unless it hears of it, by name. */
+  readonly leases: Leases;
+  /** The version of the last response that was taken (SotW). */
+  readonly accepted: string;
   /** Responses not yet answered, oldest first. */
   readonly flights: readonly Flight[];
 }
 
 interface Flight {
   readonly nonce: number;
-  readonly refs: readonly SecretRef[];
+  readonly refs: readonly ResourceRef[];
   /** Those of its names the client had no version of before. */
   readonly fresh: readonly string[];
+  readonly heartbeats: readonly Heartbeat[];
   /** Milliseconds since the epoch. */
   readonly sentAt: number;
 }
@@ -53,21 +61,25 @@ export const initialStreamState: StreamState = {
   alone: none,
   declined: none,
   dropped: none,
+  told: none,
+  leases: noLeases,
+  accepted: '',
   flights: [],
 };
 
 /** A client's answer to a response: what it held, and whether the client took it. */
 export interface Verdict {
   readonly accepted: boolean;
-  readonly refs: readonly SecretRef[];
+  readonly refs: readonly ResourceRef[];
   /** Milliseconds since the epoch. */
   readonly sentAt: number;
 }
 
 /**
- * Notes the answer to the response with that nonce. A refused secret is not sent again until its
+ * Notes the answer to the response with that nonce. A refused resource is not sent again until its
  * content changes; if it was refused together with others, each of them is sent once more, alone. One
- * that lists SPIFFE IDs is followed by one that does without.
+ * that has a lesser form is followed by that; a heartbeat by the whole. There is no verdict on a
+ * heartbeat.
  */
 export function settle(
   state: StreamState,
@@ -77,22 +89,27 @@ export function settle(
   const index = state.flights.findIndex((flight) => String(flight.nonce) === nonce);
   const flight = state.flights[index];
   if (flight === undefined) return { state, verdict: undefined };
-  const { refs, fresh, sentAt } = flight;
+  const { refs, fresh, heartbeats, sentAt } = flight;
   const settled = { ...state, flights: state.flights.slice(index + 1) };
+  if (heartbeats.length > 0) {
+    return { state: accepted ? settled : forget(settled, heartbeats), verdict: undefined };
+  }
   return {
     state: accepted
-      ? accept(settled, refs)
+      ? accept(settled, refs, sentAt)
       : refuse({ ...settled, holds: without(settled.holds, fresh) }, refs),
     verdict: { accepted, refs, sentAt },
   };
 }
 
-function accept(state: StreamState, refs: readonly SecretRef[]): StreamState {
+function accept(state: StreamState, refs: readonly ResourceRef[], sentAt: number): StreamState {
   const names = refs.map(({ name }) => name).filter((name) => state.served.has(name));
   return {
     ...state,
     alone: without(state.alone, names),
     holds: withAll(state.holds, names),
+    leases: takeLeases(state.leases, refs, sentAt),
+    accepted: refs.length === 0 ? state.accepted : versionOf(refs),
     flights: state.flights.map((flight) => ({
       ...flight,
       fresh: flight.fresh.filter((name) => !names.includes(name)),
@@ -100,10 +117,12 @@ function accept(state: StreamState, refs: readonly SecretRef[]): StreamState {
   };
 }
 
-function refuse(state: StreamState, refs: readonly SecretRef[]): StreamState {
+function refuse(state: StreamState, refs: readonly ResourceRef[]): StreamState {
   const [first] = refs;
   if (first !== undefined && refs.length === 1) {
-    return first.isScoped ? { ...state, declined: withAll(state.declined, [first.name]) } : state;
+    return first.isReducible
+      ? { ...state, declined: withAll(state.declined, [first.name]) }
+      : state;
   }
   const alone = new Set(state.alone);
   const served = new Map(state.served);
@@ -113,6 +132,16 @@ function refuse(state: StreamState, refs: readonly SecretRef[]): StreamState {
     alone.add(name);
   }
   return { ...state, served, alone };
+}
+
+/** The client has dropped what it was to keep. */
+function forget(state: StreamState, heartbeats: readonly Heartbeat[]): StreamState {
+  const served = new Map(state.served);
+  for (const { name, version } of heartbeats) {
+    if (served.get(name) === version) served.set(name, UNSURE);
+  }
+  const names = heartbeats.map(({ name }) => name);
+  return { ...state, served, leases: withoutLeases(state.leases, names) };
 }
 
 /** How many names the client waits for. */

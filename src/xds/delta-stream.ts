@@ -1,4 +1,5 @@
 import type { DeltaRequest } from './discovery-request.ts';
+import { withoutLeases } from './leases.ts';
 import { type StreamState, settle, UNSURE, type Verdict, without } from './stream-state.ts';
 
 /**
@@ -47,6 +48,8 @@ function unsubscribe(state: StreamState, request: DeltaRequest): StreamState {
     // A wildcard may still cover the name; if it does not, the client is told so.
     holds: wildcard === 'none' ? without(state.holds, left) : state.holds,
     alone: without(state.alone, left),
+    told: without(state.told, left),
+    leases: withoutLeases(state.leases, left),
   };
 }
 
@@ -60,6 +63,7 @@ function subscribe(state: StreamState, request: DeltaRequest): StreamState {
     names,
     served: unsure(state.served, [...request.subscribe, ...covered]),
     holds: without(state.holds, request.subscribe),
+    told: without(state.told, request.subscribe),
   };
 }
 

@@ -1,16 +1,17 @@
 import type { Log } from '../ops/index.ts';
 import { printable } from './discovery-request.ts';
-import type { SecretRef } from './secret.ts';
+import type { ResourceRef } from './resource.ts';
 
 const MAX_REMEMBERED = 1024;
 const MAX_TEXT_CHARS = 500;
 
-/** Logs why clients refuse secrets: once per name and version, however many streams refuse it. */
+/** Logs why clients refuse resources: once per name and version, however many streams refuse it. */
 export interface NackLog {
-  note(refs: readonly SecretRef[], text: string, client: { pid: number; node: string }): void;
+  note(refs: readonly ResourceRef[], text: string, client: { pid: number; node: string }): void;
 }
 
-export function createNackLog(log: Log): NackLog {
+/** `one`: what is refused, as in `a secret`. */
+export function createNackLog(log: Log, one: string): NackLog {
   const logged = new Set<string>();
   return {
     note(refs, text, client) {
@@ -22,7 +23,7 @@ export function createNackLog(log: Log): NackLog {
         const reason = printable(text, MAX_TEXT_CHARS);
         log.warn(
           { ...client, resourceName: printable(name, 256), resource: kind, version, reason },
-          'a client refused a secret and keeps the one it had',
+          `a client refused ${one} and keeps the one it had`,
         );
       }
     },

@@ -1,7 +1,8 @@
 import type { SotwRequest } from './discovery-request.ts';
-import { respond, type SecretResponse } from './respond.ts';
-import type { SecretView } from './secret-view.ts';
-import { type StreamState, settle, UNSURE, type Verdict } from './stream-state.ts';
+import { withoutLeases } from './leases.ts';
+import type { ResourceView } from './resource-view.ts';
+import { type Response, respond } from './respond.ts';
+import { type StreamState, settle, UNSURE, type Verdict, without } from './stream-state.ts';
 
 /** Where a stream stands after a request, and what the request said of an earlier response. */
 export interface Received {
@@ -20,16 +21,16 @@ export function receiveSotw(state: StreamState, request: SotwRequest): Received 
   return { ...settled, state: take(settled.state, request) };
 }
 
-/** The next response that is due. A lost certificate is forgotten in silence: SotW cannot remove it. */
+/** The next response that is due. What is lost is forgotten in silence: SotW cannot remove it. */
 export function respondSotw(
   state: StreamState,
-  view: SecretView,
+  view: ResourceView,
   now: number,
-): { readonly state: StreamState; readonly response: SecretResponse | undefined } {
+): { readonly state: StreamState; readonly response: Response | undefined } {
   const next = respond(state, view, now);
   if (next.response === undefined || next.response.removed.length === 0) return next;
-  const { served, claimed } = next.state;
-  return respond({ ...state, served, claimed }, view, now);
+  const { served, claimed, told, leases } = next.state;
+  return respond({ ...state, served, claimed, told, leases }, view, now);
 }
 
 function subscribe(state: StreamState, request: SotwRequest): StreamState {
@@ -55,6 +56,14 @@ function subscribe(state: StreamState, request: SotwRequest): StreamState {
     claimed: new Set([...state.claimed].filter((name) => names.has(name))),
     alone: new Set([...state.alone].filter(isOld)),
     dropped: new Set(),
+    told: without(
+      state.told,
+      [...state.told].filter((name) => !names.has(name)),
+    ),
+    leases: withoutLeases(
+      state.leases,
+      [...state.leases.keys()].filter((name) => !names.has(name)),
+    ),
   };
 }
 

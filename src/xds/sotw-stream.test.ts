@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fakeView, WITHDRAWN } from '../../test/fakes/fake-secret-view.ts';
+import { fakeView, WITHDRAWN } from '../../test/fakes/fake-resource-view.ts';
 import type { SotwRequest } from './discovery-request.ts';
-import type { SecretView } from './secret-view.ts';
+import type { ResourceView } from './resource-view.ts';
 import { receiveSotw, respondSotw } from './sotw-stream.ts';
 import { countWaiting, initialStreamState, type Verdict } from './stream-state.ts';
 
@@ -9,14 +9,21 @@ import { countWaiting, initialStreamState, type Verdict } from './stream-state.t
 class Stream {
   state = initialStreamState;
   verdict: Verdict | undefined;
-  view: SecretView;
+  view: ResourceView;
 
   constructor(content: Record<string, string>) {
     this.view = fakeView(content);
   }
 
   request(names: readonly string[], more: Partial<SotwRequest> = {}): string[] {
-    const request = { names, versionInfo: '', nonce: '', refusal: undefined, node: undefined };
+    const request = {
+      names,
+      versionInfo: '',
+      nonce: '',
+      refusal: undefined,
+      node: undefined,
+      typeUrl: '',
+    };
     const received = receiveSotw(this.state, { ...request, ...more });
     this.state = received.state;
     this.verdict = received.verdict;
@@ -43,7 +50,7 @@ class Stream {
       const { state, response } = respondSotw(this.state, this.view, 1000);
       this.state = state;
       if (response === undefined) return sent;
-      const list = response.secrets.map(({ name, version }) => `${name}=${version}`);
+      const list = response.resources.map(({ name, version }) => `${name}=${version}`);
       sent.push(`${response.nonce}: ${list.join(' ')}`);
     }
   }
@@ -216,7 +223,7 @@ describe('a SotW stream', () => {
   it('keeps silent about an expired SVID and serves the next one (SDS-20)', () => {
     const stream = new Stream({ web: '1' });
     stream.request(['web']);
-    expect(stream.update({ web: 'expired' })).toEqual([]);
+    expect(stream.update({ web: 'withheld' })).toEqual([]);
     expect(stream.update({ web: '2' })).toEqual(['2: web=2']);
   });
 

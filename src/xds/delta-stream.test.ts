@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { fakeView, WITHDRAWN } from '../../test/fakes/fake-secret-view.ts';
+import { fakeView, WITHDRAWN } from '../../test/fakes/fake-resource-view.ts';
 import { receiveDelta } from './delta-stream.ts';
+import type { ResourceView } from './resource-view.ts';
 import { respond } from './respond.ts';
-import type { SecretView } from './secret-view.ts';
 import { initialStreamState, type Verdict } from './stream-state.ts';
 
 interface Ask {
@@ -17,7 +17,7 @@ interface Ask {
 class Stream {
   state = initialStreamState;
   verdict: Verdict | undefined;
-  view: SecretView;
+  view: ResourceView;
 
   constructor(content: Record<string, string>) {
     this.view = fakeView(content);
@@ -31,6 +31,7 @@ class Stream {
       nonce: ask.nonce ?? '',
       refusal: ask.refusal,
       node: undefined,
+      typeUrl: '',
     });
     this.state = received.state;
     this.verdict = received.verdict;
@@ -49,7 +50,7 @@ class Stream {
       this.state = state;
       if (response === undefined) return sent;
       const list = [
-        ...response.secrets.map(({ name, version }) => `${name}=${version}`),
+        ...response.resources.map(({ name, version }) => `${name}=${version}`),
         ...response.removed.map((name) => `-${name}`),
       ];
       sent.push(`${response.nonce}: ${list.join(' ')}`);
