@@ -22,4 +22,4 @@ export {
   type RbacMode,
   staticFilters,
 } from './static-filters.ts';
-export { type RbacTarget, typeUrls } from './type-urls.ts';
+export type { RbacTarget } from './type-urls.ts';
