@@ -118,7 +118,7 @@ export class RandomTrees {
       case 3:
         return { kind: 'regex', regex: `${escape(part)}[^/,]*` };
       default:
-        return { kind: 'regex', regex: `${escape(part)}|${escape(this.#oneOf(values))}` || 'x' };
+        return { kind: 'regex', regex: `${escape(part)}|${escape(this.#oneOf(values))}` };
     }
   }
 
