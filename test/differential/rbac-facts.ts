@@ -67,7 +67,7 @@ export class FactsReader {
     return {
       isMtls: as !== 'nobody',
       uriSan: as === 'nobody' || uris.length === 0 ? undefined : uris.join(','),
-      serial: this.#serials.get(as),
+      serial: this.#serials.get(as) ?? '-',
       sourceIp,
       destinationIp,
       destinationPort: port,

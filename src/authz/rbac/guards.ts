@@ -26,6 +26,12 @@ const callerInput = keyInputs.id;
 const pathInput = keyInputs.path;
 const hostInput: MatchInput = { kind: 'header', name: ':authority' };
 const serialInput: MatchInput = { kind: 'serial' };
+/** Of a connection, of which Envoy's RBAC is told no more. */
+const noSerial: Predicate = {
+  kind: 'value',
+  input: serialInput,
+  match: { kind: 'exact', text: '-' },
+};
 /** So many names of trust domains make one regex. */
 const MAX_NAMES = 256;
 
@@ -42,7 +48,7 @@ export const askCheck: Readonly<Record<'allow' | 'deny', MatchAction>> = {
 /** Denies what the engine denies whatever the rules say. */
 export function certainGuards({ target, terms, allowMatrixParameters }: GuardOptions): Matcher {
   return listOf([
-    svidGuard(terms.trusted),
+    svidGuard(terms.trusted, target),
     ...(target === 'http' ? [pathGuard(allowMatrixParameters), hostGuard] : []),
   ]);
 }
@@ -89,13 +95,13 @@ function listOf(entries: readonly Entry[]): Matcher {
  * Nobody is a caller without certificate, or one with the ID of a workload in it. Most have one that is trusted, so
  * that one regex is tried, and why others are not is asked then.
  */
-function svidGuard(trusted: RbacTerms['trusted']): Entry {
+function svidGuard(trusted: RbacTerms['trusted'], target: RbacOptions['target']): Entry {
   const isFit = (ids: readonly Predicate[]): Predicate =>
     anyOf([
       ...(ids.length === 0
         ? []
         : [allOf([anyOf(ids), { kind: 'not', of: regexValue(callerInput, overlongId) } as const])]),
-      { kind: 'no-client-certificate' },
+      target === 'http' ? { kind: 'no-client-certificate' } : noSerial,
     ]);
   const isValid = isFit([regexValue(callerInput, validId)]);
   if (trusted === undefined)
