@@ -56,7 +56,7 @@ const rbacCompile: Benchmark = {
         `${rules} rules: ${(length / KIB).toFixed(1)} KiB, ${(length / rules).toFixed(0)} octets each`,
       );
     }
-    return against('rbac_compile_10k_ms', median(times), 'ms', 600);
+    return against('rbac_compile_10k_ms', median(times), 'ms', 500);
   },
 };
 

@@ -23,8 +23,8 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ['non_canonical_host', 'the host has a spelling that servers read in several ways'],
   ['unauthenticated', 'the caller showed no certificate, and no rule is for anyone'],
   ['no_rule_matched', 'no rule that Envoy may decide by alone allows it'],
-  ['policy_missing', 'there is no policy for the service'],
-  ['ask_check', 'nothing denies it for certain, and Check is to decide'],
+  ['policy_missing', 'Envoy has no rules: none came yet, or there is no policy for the service'],
+  ['ask_check', 'it is for Check to decide'],
 ]);
 const ofFacts = new Set(['unknown_trust_domain', 'revoked']);
 
@@ -43,8 +43,7 @@ export function envoyAnswer(entry: AccessLogEntry): EnvoyAnswer {
 function rbacAnswer(isAllowed: boolean, name: string | undefined): EnvoyAnswer {
   const known = name === undefined ? undefined : meanings.get(name);
   if (known !== undefined) return answer('rbac', isAllowed, name, known);
-  if (name === undefined || name.includes('default-deny'))
-    return answer('rbac', isAllowed, name, 'Envoy has no rules yet, or they were too old');
+  if (name === undefined) return answer('rbac', isAllowed, name, 'by no rule that it names');
   const means = isAllowed ? 'the rule allows it' : 'the rule denies it';
   return { ...answer('rbac', isAllowed, name, means), isRule: true };
 }

@@ -198,6 +198,8 @@ function compare(
   if (envoy.isOfFacts) return unknown('who is trusted or revoked is not in the policies');
   if (engine.unknown.length > 0) return unknown(`not known: ${engine.unknown.join(', ')}`);
   const differs = (why: string) => ({ agreement: 'differs', why }) as const;
+  if (envoy.by === 'rbac' && envoy.name === 'policy_missing')
+    return differs('Envoy had no rules then');
   if (envoy.isRule && envoy.rule === undefined)
     return differs(`these policies have no rule ${envoy.name ?? ''}: Envoy had others`);
   const left = engine.isAllowed && envoy.by === 'rbac' ? engine.left() : undefined;

@@ -91,6 +91,8 @@ agreement  same
     expect(out).toMatch(/agreement +differs\nwhy +these policies have no rule gone/u);
     const stale = await ask({ rbac: allowed('read'), path: '/v3' });
     expect(stale.out).toMatch(/agreement +differs\nwhy +Envoy had other policies then/u);
+    const early = await ask({ rbac: denied('policy_missing') });
+    expect(early.out).toMatch(/means +Envoy has no rules.*\n(?:.*\n)+why +Envoy had no rules/u);
   });
 
   it('explains metadata alone, with a request from flags', async () => {
