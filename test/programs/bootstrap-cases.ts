@@ -65,8 +65,11 @@ export function bootstrapCases(jwksFile: string): readonly BootstrapFlags[] {
     product([layers, streams, ...(role === 'client' ? [] : [ways, policyNames, tokens])])
       .filter(isGood)
       .map((shape) => ({
-        ...{ role, spiffeId: server, agentSocket: '/run/trustplane/agent.sock' },
-        ...{ admin: '127.0.0.1:9901', maxConnectionDuration: '1h' },
+        role,
+        spiffeId: server,
+        agentSocket: '/run/trustplane/agent.sock',
+        admin: '127.0.0.1:9901',
+        maxConnectionDuration: '1h',
         ...shape,
         ...turns.next(values),
         ...(role === 'client' ? {} : turns.next(inboundValues)),

@@ -14,12 +14,12 @@ export function httpCheck({ hasRules, jwtProviders }: Inbound): TreeMap {
       '@type': 'type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz',
       transport_api_version: 'V3',
       failure_mode_allow: note('Whatever goes wrong, nobody gets in.', false),
-      status_on_error: { code: 'ServiceUnavailable' },
+      status_on_error: note('Tells a failure from a refusal.', { code: 'ServiceUnavailable' }),
       clear_route_cache: note(
         'What callers send cannot choose another route after it was authorized.',
         false,
       ),
-      validate_mutations: true,
+      validate_mutations: note('An answer with an impossible header is a failure.', true),
       include_peer_certificate: note(
         'The certificate itself, which is parsed again, and headers line by line.',
         true,

@@ -22,7 +22,10 @@ function inboundListener(options: BootstrapOptions, inbound: Inbound, source: Sh
   return {
     name: 'inbound',
     address: addressOf(inbound.listen),
-    per_connection_buffer_limit_bytes: BUFFER_BYTES,
+    per_connection_buffer_limit_bytes: note(
+      'What one caller may make this Envoy hold in memory.',
+      BUFFER_BYTES,
+    ),
     filter_chains: [
       {
         transport_socket_connect_timeout: note(
@@ -94,7 +97,10 @@ function inboundManager(options: BootstrapOptions, inbound: Inbound, source: Sha
           ),
           set_current_client_cert_details: { uri: true },
         }),
-    use_remote_address: true,
+    use_remote_address: note(
+      'The address of a caller is that of the connection; what it says itself in headers is removed.',
+      true,
+    ),
     strip_any_host_port: note(
       'One spelling of a host and of a path, so that the application and the rules see the same one.',
       true,
@@ -103,7 +109,7 @@ function inboundManager(options: BootstrapOptions, inbound: Inbound, source: Sha
     normalize_path: true,
     merge_slashes: true,
     path_with_escaped_slashes_action: 'REJECT_REQUEST',
-    request_headers_timeout: '10s',
+    request_headers_timeout: note('A caller that goes silent goes away.', '10s'),
     stream_idle_timeout: '300s',
     common_http_protocol_options: {
       idle_timeout: '900s',
@@ -117,7 +123,7 @@ function inboundManager(options: BootstrapOptions, inbound: Inbound, source: Sha
       ),
     },
     http2_protocol_options: {
-      max_concurrent_streams: note('What one caller may make this Envoy hold in memory.', 100),
+      max_concurrent_streams: note('The same for HTTP/2, whose own defaults are generous.', 100),
       initial_stream_window_size: 65_536,
       initial_connection_window_size: 1_048_576,
     },

@@ -2,10 +2,13 @@ import type { SpiffeId } from '../../spiffe/index.ts';
 import type { BootstrapOptions, Inbound } from './bootstrap-options.ts';
 import { note, type Shared, type Tree, type TreeMap } from './commented-tree.ts';
 
-const versions: TreeMap = {
-  tls_minimum_protocol_version: 'TLSv1_2',
-  tls_maximum_protocol_version: 'TLSv1_3',
-};
+const versions: Tree = note(
+  'Older versions are broken; what no one says here may change with Envoy.',
+  {
+    tls_minimum_protocol_version: 'TLSv1_2',
+    tls_maximum_protocol_version: 'TLSv1_3',
+  },
+);
 
 /** Of the listener that the mesh reaches. */
 export function callerTls(options: BootstrapOptions, inbound: Inbound, source: Shared): TreeMap {
