@@ -15,7 +15,7 @@ import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { policyApply } from './policy-apply.ts';
-import { policyEdit } from './policy-edit.ts';
+import { policyEdit, policyEditToEnvoy } from './policy-edit.ts';
 import { policyCompile, policyDecide, policyMemory, policyWorst } from './policy-plan.ts';
 import { rootToForeignEnvoy, rootToForeignStream } from './root-to-foreign.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
@@ -41,6 +41,7 @@ export const benchmarks: readonly Benchmark[] = [
   leafIssue,
   policyApply,
   policyEdit,
+  policyEditToEnvoy,
   policyDecide,
   policyCompile,
   policyMemory,

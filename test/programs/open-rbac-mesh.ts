@@ -1,20 +1,19 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
-import type { Agent } from 'node:http';
+import { type Agent, createServer } from 'node:http';
 import path from 'node:path';
-import type { RunningEnvoy } from './launch-envoy.ts';
+import { parseBootstrapFlags, writeBootstrapJson } from '../../src/envoy/index.ts';
+import { cluster, http2Options } from '../differential/judged-parts.ts';
+import { eventually } from './eventually.ts';
+import { adminSocketOf, launchEnvoy, type RunningEnvoy } from './launch-envoy.ts';
 import { launchTrustplane, type RunningTrustplane } from './launch-trustplane.ts';
 import { createRunFolder } from './run-folder.ts';
-import { launchSidecars } from './sidecar-pair.ts';
 import { type HttpAnswer, requestUnix } from './unix-http.ts';
 
 const CLIENT = 'spiffe://example.org/client';
 /** Whose rules the server's Envoy asks for. */
 export const rbacService = 'spiffe://example.org/server';
 /** The name of the filter, and of what it is given. */
-export const rbacName = 'trustplane.rbac';
-const FILTER = /^ +- name: envoy\.filters\.http\.ext_authz\n(?: {20}.*\n)+/mu;
-const TYPES = 'type.googleapis.com/envoy';
-
+export const rbacName = `trustplane.rbac:${rbacService}`;
 /** Two Envoys, one of which decides by the RBAC that it is given over ECDS. */
 export interface RbacMesh {
   readonly trustplane: RunningTrustplane;
@@ -25,6 +24,8 @@ export interface RbacMesh {
   save(rules: readonly object[]): void;
   /** The client asks, as in `GET /a`; `agent` keeps the connection. */
   ask(line: string, agent?: Agent): Promise<HttpAnswer>;
+  /** Resolves when the rules that allow this have come. */
+  untilAllowed(line: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -62,35 +63,40 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
   writeFileSync(config, JSON.stringify(authz));
   const trustplane = await launchTrustplane(folder.path, '--config', config);
   stack.defer(async () => void (await trustplane.stop()));
-  const ecds = (await ecdsSocket?.(folder.path)) ?? trustplane.socket;
-  const pair = await launchSidecars({
-    folder: folder.path,
-    agentSocket: trustplane.socket,
-    clientId: CLIENT,
-    serverId: rbacService,
-    protocol: 'sotw',
-    authzSocket: '/nowhere',
-    editServer: (bootstrap) => withRbac(bootstrap, ecds),
-    connectionDuration: '3600s',
+  const application = createServer((_, response) => void response.end('ok'));
+  stack.defer(() => {
+    application.close();
+    application.closeAllConnections();
   });
-  stack.defer(async () => await pair.stop());
+  application.listen(path.join(folder.path, 'application.sock'));
+  const ecds = await ecdsSocket?.(folder.path);
+  const server = await launchSidecar(folder.path, 'server', trustplane.socket, (text) =>
+    ecds === undefined ? text : withRulesOf(ecds, text),
+  );
+  stack.defer(async () => await server.stop());
+  const client = await launchSidecar(folder.path, 'client', trustplane.socket);
+  stack.defer(async () => await client.stop());
   await trustplane.createEntry(CLIENT);
   await trustplane.createEntry(rbacService);
-  await Promise.all([pair.client.waitReady(), pair.server.waitReady()]);
+  await Promise.all([client.waitReady(), server.waitReady()]);
+  const ask = async (line: string, agent?: Agent): Promise<HttpAnswer> => {
+    const [method = '', target = ''] = line.split(' ');
+    const how = { socketPath: path.join(folder.path, 'egress.sock'), method, path: target };
+    return await requestUnix({ ...how, ...(agent && { agent }) });
+  };
   const moved = stack.move();
   return {
     trustplane,
-    server: pair.server,
+    server,
     restartTrustplane: async () => {
       const up = await launchTrustplane(folder.path, '--config', config);
       moved.defer(async () => void (await up.stop()));
       return up;
     },
     save: (changed) => writePolicy(policies, changed),
-    ask: async (line, agent) => {
-      const [method = '', target = ''] = line.split(' ');
-      const how = { socketPath: pair.outboundSocket, method, path: target };
-      return await requestUnix({ ...how, ...(agent && { agent }) });
+    ask,
+    untilAllowed: async (line) => {
+      await eventually(line, async () => (await ask(line)).status === 200, { timeoutMs: 60_000 });
     },
     close: async () => await moved.disposeAsync(),
   };
@@ -101,69 +107,47 @@ function writePolicy(folder: string, rules: readonly object[]): void {
   renameSync(path.join(folder, '.new'), path.join(folder, 'p.yaml'));
 }
 
-/** The sidecar that asks, deciding by what it is given instead. */
-function withRbac(bootstrap: string, ecdsSocket: string): string {
-  const lines = [attributes, discoveredRbac].map((filter) => JSON.stringify(filter));
-  const items = lines.map((line) => `                  - ${line}\n`).join('');
-  const cluster = /pipe: \{ path: \/nowhere \}/u;
-  const changed = bootstrap
-    .replace(FILTER, () => items)
-    .replace(cluster, () => `pipe: { path: ${ecdsSocket} }`);
-  if (!changed.includes(rbacName) || cluster.test(changed))
-    throw new Error('the bootstrap has no filter that asks');
-  return changed;
+/** As `trustplane envoy bootstrap` writes it. */
+async function launchSidecar(
+  folder: string,
+  role: 'server' | 'client',
+  agentSocket: string,
+  edit: (bootstrap: string) => string = (text) => text,
+): Promise<RunningEnvoy> {
+  const at = (name: string): string => path.join(folder, `${name}.sock`);
+  const common = { agentSocket, admin: adminSocketOf(folder, role), maxConnectionDuration: '2h' };
+  const options = parseBootstrapFlags(
+    role === 'server'
+      ? {
+          ...common,
+          role,
+          spiffeId: rbacService,
+          listen: at('inbound'),
+          upstream: at('application'),
+          sotw: true,
+          accessLog: path.join(folder, 'access.jsonl'),
+        }
+      : {
+          ...common,
+          role,
+          spiffeId: CLIENT,
+          egress: at('egress'),
+          peer: at('inbound'),
+          peerId: [rbacService],
+        },
+  );
+  return await launchEnvoy({ folder, name: role, bootstrap: edit(writeBootstrapJson(options)) });
 }
 
-const attributes = {
-  name: 'tp-attrs',
-  typed_config: {
-    '@type': `${TYPES}.extensions.filters.http.set_filter_state.v3.Config`,
-    on_request_headers: [
-      ['tp.path', '%PATH(NQ:PATH)%'],
-      ['tp.serial', '%DOWNSTREAM_PEER_SERIAL%'],
-    ].map(([key, format]) => ({
-      object_key: key,
-      factory_key: 'envoy.string',
-      format_string: { text_format_source: { inline_string: format }, omit_empty_values: true },
-      skip_if_empty: true,
-    })),
-  },
-};
-
-const denyAll = {
-  name: 'no_rules_yet',
-  typed_config: {
-    '@type': `${TYPES}.config.rbac.v3.Action`,
-    name: 'no_rules_yet',
-    action: 'DENY',
-  },
-};
-
-/** Denies everything until the rules are there, and back within a second where it cannot ask. */
-const discoveredRbac = {
-  name: rbacName,
-  config_discovery: {
-    type_urls: [`${TYPES}.extensions.filters.http.rbac.v3.RBAC`],
-    apply_default_config_without_warming: true,
-    default_config: {
-      '@type': `${TYPES}.extensions.filters.http.rbac.v3.RBAC`,
-      matcher: { on_no_match: { action: denyAll } },
+/** The same with rules that are asked for elsewhere. */
+function withRulesOf(socket: string, bootstrap: string): string {
+  const config: { static_resources: { clusters: object[] } } = JSON.parse(
+    bootstrap,
+    (key, value) => {
+      if (key !== 'config_discovery') return value;
+      return JSON.parse(JSON.stringify(value).replaceAll('trustplane_agent', 'ecds'));
     },
-    config_source: {
-      resource_api_version: 'V3',
-      initial_fetch_timeout: '15s',
-      api_config_source: {
-        api_type: 'GRPC',
-        transport_api_version: 'V3',
-        grpc_services: [
-          {
-            envoy_grpc: {
-              cluster_name: 'trustplane_authz',
-              retry_policy: { retry_back_off: { base_interval: '0.1s', max_interval: '1s' } },
-            },
-          },
-        ],
-      },
-    },
-  },
-};
+  );
+  config.static_resources.clusters.push(cluster('ecds', socket, http2Options));
+  return JSON.stringify(config);
+}

@@ -12,6 +12,8 @@ export interface EditReport {
   readonly wrong: readonly string[];
 }
 
+type EditedMesh = Pick<AuthorizedMesh, 'ask' | 'save'>;
+
 const CLIENTS = 8;
 const PAUSE_MS = 2;
 /** Edits come at all times between two looks at the files. */
@@ -20,13 +22,17 @@ const MAX_DISTANCE_MS = 60;
 const ALWAYS = 'GET /always';
 const NEVER = 'GET /never';
 
-/** The rules before the first edit. */
-export function rulesOf(edit: number): readonly object[] {
-  return [{ allow: [ALWAYS, lineOf(edit)] }];
+/** The rules after an edit; 0: before the first. `others`: what is there besides and never edited. */
+export function rulesOf(edit: number, others: readonly object[] = []): readonly object[] {
+  return [{ allow: [ALWAYS, lineOf(edit)] }, ...others];
 }
 
 /** Edits the policy so often while clients ask: each time it allows another path, and no more the one before. */
-export async function editUnderLoad(mesh: AuthorizedMesh, edits: number): Promise<EditReport> {
+export async function editUnderLoad(
+  mesh: EditedMesh,
+  edits: number,
+  others: readonly object[] = [],
+): Promise<EditReport> {
   const wrong: string[] = [];
   const over = new AbortController();
   const load = Array.from(
@@ -40,7 +46,7 @@ export async function editUnderLoad(mesh: AuthorizedMesh, edits: number): Promis
       await delay((edit * 37) % MAX_DISTANCE_MS);
       await expectStatus(mesh, agent, lineOf(edit), 403, wrong);
       const savedAt = performance.now();
-      mesh.save(rulesOf(edit));
+      mesh.save(rulesOf(edit, others));
       while (await isDenied(mesh, agent, lineOf(edit), wrong));
       timesMs.push(performance.now() - savedAt);
       await expectStatus(mesh, agent, lineOf(edit - 1), 403, wrong);
@@ -58,11 +64,7 @@ function lineOf(edit: number): string {
 }
 
 /** Resolves with how many answers came. */
-async function keepAsking(
-  mesh: AuthorizedMesh,
-  over: AbortSignal,
-  wrong: string[],
-): Promise<number> {
+async function keepAsking(mesh: EditedMesh, over: AbortSignal, wrong: string[]): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let answers = 0;
   for (; !over.aborted; answers++) {
@@ -75,7 +77,7 @@ async function keepAsking(
 }
 
 async function isDenied(
-  mesh: AuthorizedMesh,
+  mesh: EditedMesh,
   agent: Agent,
   line: string,
   wrong: string[],
@@ -86,7 +88,7 @@ async function isDenied(
 }
 
 async function expectStatus(
-  mesh: AuthorizedMesh,
+  mesh: EditedMesh,
   agent: Agent,
   line: string,
   expected: number,
@@ -97,11 +99,7 @@ async function expectStatus(
 }
 
 /** Or why there is none. */
-async function statusOf(
-  mesh: AuthorizedMesh,
-  agent: Agent,
-  line: string,
-): Promise<number | string> {
+async function statusOf(mesh: EditedMesh, agent: Agent, line: string): Promise<number | string> {
   try {
     return (await mesh.ask(line, agent)).status;
   } catch (error) {

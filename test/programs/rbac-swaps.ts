@@ -28,11 +28,14 @@ export function swappedRules(version: number, count: number): readonly object[] 
   return [{ allow: [ALWAYS] }, { allow: [flipping(version)] }, ...others];
 }
 
-/** `swap` resolves when Envoy has acknowledged the version; the first is 1, and 0 is in force. */
+/**
+ * `swap` resolves when the version is in force for certain: where nobody says so, when its `first` request was decided.
+ * The first version is 1, and 0 is in force.
+ */
 export async function swapUnderLoad(
   mesh: Pick<RbacMesh, 'ask'>,
   swaps: number,
-  swap: (version: number) => Promise<void>,
+  swap: (version: number, first: Promise<unknown>) => Promise<void>,
 ): Promise<SwapReport> {
   const load = new SwapLoad(mesh);
   const timesMs: number[] = [];
@@ -42,7 +45,7 @@ export async function swapUnderLoad(
       load.begun = version;
       const start = performance.now();
       const first = load.firstBy(version).then(() => timesMs.push(performance.now() - start));
-      await swap(version);
+      await swap(version, first);
       load.acknowledged = version;
       await first;
     }
