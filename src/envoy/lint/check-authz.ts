@@ -132,5 +132,5 @@ function checkRoutes(envoy: EnvoyView, report: LintReport): void {
     }
   for (const { node } of envoy.of('filter-config'))
     if (node.isTrue('disabled') && names.has(String(node.path.at(-1))))
-      report.want('authz-disabled', node, ['disabled'], false);
+      report.add('authz-disabled', node.get('disabled') ?? node);
 }

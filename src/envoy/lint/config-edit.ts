@@ -82,7 +82,9 @@ function insert(map: ConfigNode, key: string, value: Written): ConfigEdit | unde
 function write(value: Written, isJson: boolean): string {
   if (isJson) return JSON.stringify(value);
   if (typeof value === 'string')
-    return /^[A-Za-z][\w.:/-]*$|^\d[\d.]*s$/u.test(value) ? value : JSON.stringify(value);
+    return /^[A-Za-z][\w.:/-]*$|^\d[\d.]*s$|^\d+(?:\.\d+){3}$/u.test(value)
+      ? value
+      : JSON.stringify(value);
   if (value === null || typeof value !== 'object') return String(value);
   const pairs = Object.entries(value).map(([key, one]) => `${key}: ${write(one, false)}`);
   return `{ ${pairs.join(', ')} }`;
