@@ -68,10 +68,12 @@ class TreeBuilder {
   leaf(clauses: readonly Clause[], keys: readonly KeyName[]): Matcher | undefined {
     const entries: Entry[] = [];
     for (const clause of clauses) {
-      const conditions = [
-        ...keys.flatMap((key) => keyPredicates(clause, key)),
-        ...clause.conditions,
-      ];
+      const conditions: Predicate[] = [];
+      for (const key of keys) {
+        const matches = clause[key];
+        if (matches !== undefined) conditions.push(keyPredicate(keyInputs[key], matches));
+      }
+      conditions.push(...clause.conditions);
       const then = this.#actionOf(clause);
       if (conditions.length === 0) return then;
       entries.push({ when: allOf(conditions), then });
@@ -80,7 +82,7 @@ class TreeBuilder {
   }
 
   #byKeys(clauses: readonly Clause[], keys: readonly KeyName[]): Matcher | undefined {
-    const [best] = clauses.length <= FEW_CLAUSES ? [] : byLoad(clauses, keys);
+    const best = clauses.length <= FEW_CLAUSES ? undefined : bestKey(clauses, keys);
     if (best === undefined) return this.leaf(clauses, keys);
     const { exact, below, any } = divideClauses(clauses, best.key);
     const input = keyInputs[best.key];
@@ -119,7 +121,7 @@ class TreeBuilder {
       const glob = regexValue(input, parts.join(''));
       return some.map((clause) => ({ ...clause, conditions: [glob, ...clause.conditions] }));
     });
-    const [other] = byLoad(clauses, rest);
+    const other = bestKey(clauses, rest);
     return gate(
       other !== undefined && other.load <= Math.max(FEW_CLAUSES, globs.length * GOOD_KEY)
         ? this.#byKeys(clauses, rest)
@@ -202,20 +204,18 @@ function sizeOf(predicate: Predicate): number {
   }
 }
 
-function keyPredicates(clause: Clause, key: KeyName): Predicate[] {
-  const matches = clause[key];
-  return matches === undefined ? [] : [keyPredicate(keyInputs[key], matches)];
+interface LoadedKey {
+  readonly key: KeyName;
+  readonly load: number;
 }
 
-/** Keys by how few clauses are left when they are known. */
-function byLoad(
-  clauses: readonly Clause[],
-  keys: readonly KeyName[],
-): { readonly key: KeyName; readonly load: number }[] {
-  return keys
-    .flatMap((key) => {
-      const load = loadOf(clauses, key);
-      return load === undefined ? [] : [{ key, load }];
-    })
-    .sort((one, other) => one.load - other.load);
+/** The key by which the fewest clauses are left; one that leaves few is as good as any. */
+function bestKey(clauses: readonly Clause[], keys: readonly KeyName[]): LoadedKey | undefined {
+  let best: LoadedKey | undefined;
+  for (const key of keys) {
+    const load = loadOf(clauses, key);
+    if (load !== undefined && load < (best?.load ?? Number.POSITIVE_INFINITY)) best = { key, load };
+    if (best !== undefined && best.load <= FEW_CLAUSES) break;
+  }
+  return best;
 }

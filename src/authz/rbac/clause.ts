@@ -56,6 +56,9 @@ function keyMatchOf(pattern: Pattern): KeyMatch[] {
 
 /** True of a value that one of them matches; there is at least one. */
 export function keyPredicate(input: MatchInput, matches: readonly KeyMatch[]): Predicate {
+  const [only, ...others] = matches;
+  if (only !== undefined && only.kind !== 'glob' && others.length === 0)
+    return { kind: 'value', input, match: only };
   const regexes = matches.length > FEW ? matches : matches.filter(({ kind }) => kind === 'glob');
   const texts = matches.length > FEW ? [] : matches;
   const values = texts.flatMap((match): Predicate[] =>

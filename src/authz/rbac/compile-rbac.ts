@@ -17,10 +17,11 @@ import { nameRules } from './name-rules.ts';
 import type { CompiledRbac, RbacOptions } from './rbac-options.ts';
 import { clausesOf, type NamedRule, needsHttp } from './rule-clauses.ts';
 import { type SharedRule, shareRules } from './share-rules.ts';
+import { checkRuleCount } from './tree-budget.ts';
 
 /**
  * Compiles the policies of one service to matcher trees of Envoy's RBAC.
- * @throws TrustplaneError ERR_RBAC_LIMIT when a tree is larger than an Envoy should be given
+ * @throws TrustplaneError ERR_RBAC_LIMIT for more than 50,000 rules, or a tree of more than about 24 MB
  */
 export function compileRbac(options: RbacOptions): CompiledRbac {
   const policies = options.policies.filter((policy) => isFor(policy, options.service));
@@ -61,6 +62,7 @@ class ServiceCompiler {
     const { allowMatrixParameters } = terms;
     this.#guards = { ...options, allowMatrixParameters };
     this.#rules = nameRules(policies);
+    checkRuleCount(this.#rules.length);
     this.#isStaged = policies.some(({ mode }) => (mode?.stage ?? 'enforce') !== 'enforce');
     this.#blocked = options.terms.isBlind
       ? 'something is revoked that Envoy cannot tell'
@@ -70,10 +72,11 @@ class ServiceCompiler {
   compile(): CompiledRbac {
     const rules = this.#compileRules(false);
     const drafted = this.#isStaged ? this.#compileRules(true) : undefined;
+    const denies = this.#denies(rules);
     return {
-      alone: this.#alone(rules),
-      beforeCheck: this.#beforeCheck(rules),
-      draft: drafted && this.#alone(drafted),
+      alone: this.#alone(rules, denies),
+      beforeCheck: this.#beforeCheck(denies),
+      draft: drafted && this.#alone(drafted, this.#denies(drafted)),
       shares: shareRules(rules, this.#blocked),
       names: new Map(
         this.#rules.map(({ name, policy, rule }) => [
@@ -91,23 +94,23 @@ class ServiceCompiler {
     }));
   }
 
-  #alone(rules: readonly SharedRule[]): Matcher {
-    const denies = this.#build(clausesIn(rules, 'deny', 'sure'), 'DENY');
+  #alone(rules: readonly SharedRule[], denies: Matcher | undefined): Matcher {
+    const isBlocked = this.#blocked !== undefined;
     const doubts = this.#build(doubtsIn(rules), 'DENY');
-    const allows =
-      this.#blocked === undefined
-        ? buildTree(clausesIn(rules, 'allow', 'sure'), 'ALLOW')
-        : undefined;
-    const rest = this.#blocked === undefined ? denial('no_rule_matched') : askCheck.deny;
+    const allows = isBlocked ? undefined : buildTree(certainIn(rules, 'allow'), 'ALLOW');
+    const rest = isBlocked ? askCheck.deny : denial('no_rule_matched');
     return inTurnOf([cautiousGuards(this.#guards), denies, doubts, allows], rest);
   }
 
-  #beforeCheck(rules: readonly SharedRule[]): Matcher {
-    const denies = this.#build(clausesIn(rules, 'deny', 'sure'), 'DENY');
+  #beforeCheck(denies: Matcher | undefined): Matcher {
     return inTurnOf(
       [certainGuards(this.#guards), proxyGuards(this.#guards), denies],
       askCheck.allow,
     );
+  }
+
+  #denies(rules: readonly SharedRule[]): Matcher | undefined {
+    return this.#build(certainIn(rules, 'deny'), 'DENY');
   }
 
   #build(clauses: readonly Clause[], action: MatchAction['action']): Matcher | undefined {
@@ -130,23 +133,16 @@ class ServiceCompiler {
   }
 }
 
-function clausesIn(
-  rules: readonly SharedRule[],
-  effect: 'allow' | 'deny',
-  bound: 'sure' | 'maybe',
-): Clause[] {
+function certainIn(rules: readonly SharedRule[], effect: 'allow' | 'deny'): Clause[] {
   return rules.flatMap(({ named, clauses }) =>
-    named.rule[effect] === undefined ? [] : clauses[bound],
+    named.rule[effect] === undefined ? [] : clauses.sure,
   );
 }
 
 /** What denies may take beside what they do for certain; which of them does is not said. */
 function doubtsIn(rules: readonly SharedRule[]): Clause[] {
-  const doubtful = rules.filter(({ clauses }) => clauses.whys.size > 0);
-  return clausesIn(doubtful, 'deny', 'maybe').map((clause) => ({
-    ...clause,
-    name: askCheck.deny.name,
-  }));
+  const { name } = askCheck.deny;
+  return rules.flatMap(({ clauses }) => clauses.maybe.map((clause) => ({ ...clause, name })));
 }
 
 function inTurnOf(parts: readonly (Matcher | undefined)[], last: MatchAction): Matcher {

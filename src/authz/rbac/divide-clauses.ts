@@ -26,25 +26,27 @@ export function divideClauses(clauses: readonly Clause[], key: KeyName): Divisio
   const below = new Map<string, Bucket>();
   for (const clause of clauses)
     for (const match of clause[key] ?? [])
-      if (match.kind === 'exact') listAt(exact, match.text).push(clause);
+      if (match.kind === 'exact') addAt(exact, match.text, clause);
       else addTo(bucketAt(below, match.text), match, clause);
   return { exact, below, any: clauses.filter((clause) => clause[key] === undefined) };
 }
 
 /** About how many clauses are left when a value of the key is known; undefined: it says nothing. */
 export function loadOf(clauses: readonly Clause[], key: KeyName): number | undefined {
-  const counts = new Map<string, number>();
+  const exact = new Map<string, number>();
+  const below = new Map<string, number>();
   let most = 0;
   let any = 0;
   for (const clause of clauses) {
     const matches = clause[key];
     if (matches === undefined) any++;
-    for (const { kind, text } of matches ?? []) {
-      const place = `${kind === 'exact' ? '=' : '~'}${text}`;
-      const count = (counts.get(place) ?? 0) + 1;
-      counts.set(place, count);
-      if (count > most) most = count;
-    }
+    else
+      for (const { kind, text } of matches) {
+        const counts = kind === 'exact' ? exact : below;
+        const count = (counts.get(text) ?? 0) + 1;
+        counts.set(text, count);
+        if (count > most) most = count;
+      }
   }
   return any === clauses.length ? undefined : any + most;
 }
@@ -62,13 +64,15 @@ function addTo(bucket: Bucket, match: KeyMatch, clause: Clause): void {
 }
 
 function bucketAt(below: Map<string, Bucket>, text: string): Bucket {
-  const bucket = below.get(text) ?? { open: [], globs: new Map<string, Glob>() };
+  const known = below.get(text);
+  if (known !== undefined) return known;
+  const bucket = { open: [], globs: new Map<string, Glob>() };
   below.set(text, bucket);
   return bucket;
 }
 
-function listAt(lists: Map<string, Clause[]>, text: string): Clause[] {
-  const list = lists.get(text) ?? [];
-  lists.set(text, list);
-  return list;
+function addAt(lists: Map<string, Clause[]>, text: string, clause: Clause): void {
+  const list = lists.get(text);
+  if (list === undefined) lists.set(text, [clause]);
+  else list.push(clause);
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { layoutFor } from './envoy-versions.ts';
+import { hasConnectionState, layoutFor } from './envoy-versions.ts';
 
 it('gives an Envoy the best layout that it reads', () => {
   expect(
@@ -21,4 +21,12 @@ it('refuses an Envoy that is too old, and says why', () => {
     }),
   );
   expect(() => layoutFor([1, 34], 'nested')).toThrow(/1\.34 is too old .*expected 1\.35 or later/u);
+});
+
+it('knows which Envoy can tell who has shown no certificate on a connection', () => {
+  expect([
+    hasConnectionState([1, 36]),
+    hasConnectionState([1, 37]),
+    hasConnectionState(undefined),
+  ]).toEqual([false, true, true]);
 });

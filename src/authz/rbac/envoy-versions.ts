@@ -23,6 +23,14 @@ const layouts: Readonly<Record<Layout, LayoutTerms>> = {
   },
 };
 
+/** The first Envoy that tells of a connection what its certificate is (`on_downstream_tls_handshake`). */
+const CONNECTION_STATE_SINCE: EnvoyVersion = [1, 37];
+
+/** Whether an Envoy can tell who has shown no certificate on a connection; one of a version that is not said can. */
+export function hasConnectionState(version: EnvoyVersion | undefined): boolean {
+  return version === undefined || !isBefore(version, CONNECTION_STATE_SINCE);
+}
+
 /**
  * The form of trees for an Envoy: the wanted one, else the best that it reads.
  * @throws TrustplaneError ERR_RBAC_ENVOY for an Envoy that is too old

@@ -2,7 +2,7 @@
 
 export { compileRbac } from './compile-rbac.ts';
 export { encodeRbac, encodeRbacExtension } from './encode-rbac.ts';
-export { layoutFor } from './envoy-versions.ts';
+export { hasConnectionState, layoutFor } from './envoy-versions.ts';
 export { evaluateMatcher, type MatchFacts } from './evaluate-matcher.ts';
 export type {
   MatchAction,

@@ -14,9 +14,11 @@ export interface NamedRule {
   readonly rule: PolicyRule;
 }
 
-/** The ways to match a rule in Envoy's terms: those of `sure` only if it matches, those of `maybe` whenever it does. */
+/** The ways to match a rule in Envoy's terms. */
 export interface RuleClauses {
+  /** They hold only if it matches. */
   readonly sure: readonly Clause[];
+  /** Of a deny for which they are not the same: they hold whenever it matches. */
   readonly maybe: readonly Clause[];
   /** Why they are not the same. */
   readonly whys: ReadonlySet<string>;
@@ -52,7 +54,7 @@ class RuleCompiler {
     if (why !== undefined) this.#whys.add(why);
     return {
       sure: this.#clauses(sure, true),
-      maybe: this.#clauses(maybe, false),
+      maybe: this.#isAllow || this.#whys.size === 0 ? [] : this.#clauses(maybe, false),
       whys: this.#whys,
     };
   }

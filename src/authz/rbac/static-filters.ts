@@ -19,10 +19,19 @@ export function messageFor(
   return rbacMessage({ target, perRuleStats, ...parts });
 }
 
-/** Filters that run the rules, in their order, for a configuration of Envoy that is written by hand. */
-export function staticFilters(mode: RbacMode, name: string, message: RbacMessage): object[] {
+/**
+ * Filters that run the rules, in their order, for a configuration of Envoy that is written by hand.
+ * `hasState`: the Envoy can tell the serial number of a connection.
+ */
+export function staticFilters(
+  mode: RbacMode,
+  name: string,
+  message: RbacMessage,
+  hasState = true,
+): object[] {
   const rules = { name, typed_config: rbacJson(message) };
-  return mode === 'network' ? [rules] : [attributesFilter, rules];
+  if (mode !== 'network') return [requestAttributes, rules];
+  return hasState ? [connectionAttributes, rules] : [rules];
 }
 
 /** What ext_authz behind the rules has beside its own: it asks unless Envoy's own rules allow for certain. */
@@ -35,17 +44,16 @@ export const askUnlessAllowed: object = {
   },
 };
 
-/** Without `:PATH` Envoy takes x-envoy-original-path, which callers may send. */
-const attributesFilter = {
-  name: 'tp-attrs',
-  typed_config: {
-    '@type': 'type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config',
-    on_request_headers: [
-      state('tp.path', '%PATH(NQ:PATH)%'),
-      state('tp.serial', '%DOWNSTREAM_PEER_SERIAL%'),
-    ],
-  },
-};
+const serial = state('tp.serial', '%DOWNSTREAM_PEER_SERIAL%');
+/** Without `:PATH` in it Envoy takes x-envoy-original-path, which callers may send. */
+const path = state('tp.path', '%PATH(NQ:PATH)%');
+const requestAttributes = attributes('http', { on_request_headers: [path, serial] });
+const connectionAttributes = attributes('network', { on_downstream_tls_handshake: [serial] });
+
+function attributes(layer: 'http' | 'network', states: object): object {
+  const type = `type.googleapis.com/envoy.extensions.filters.${layer}.set_filter_state.v3.Config`;
+  return { name: 'tp-attrs', typed_config: { '@type': type, ...states } };
+}
 
 function state(key: string, format: string): object {
   return {

@@ -27,15 +27,16 @@ export function canonicalPath(allowMatrixParameters: boolean): string {
   const other = `(?:${noDot}|${escape})`;
   const name = `(?:${other}${any}*|\\.${other}${any}*|\\.\\.${any}+)`;
   const segment = allowMatrixParameters ? `${name}(?:;(?:${any}|;)*)?` : name;
-  return `/(?:${segment}(?:/${segment})*/?)?`;
+  return `(?:/|(?:/${segment})+/?)`;
 }
 
-/** What may stand behind `%`: by the first digit the second ones. */
+/** What may stand behind `%`: first digits and, for all of them, second ones. */
 function escapes(): string[] {
-  return [...NIBBLES].flatMap((high) => {
-    const low = [...NIBBLES].filter((digit) => isCanonicalPath(`/%${high}${digit}`, false));
-    return low.length === 0 ? [] : [`${digitsOf([high])}${digitsOf(low)}`];
-  });
+  const seconds = [...NIBBLES].map((first) =>
+    [...NIBBLES].filter((digit) => isCanonicalPath(`/%${first}${digit}`, false)).join(''),
+  );
+  const groups = Map.groupBy(NIBBLES, (first) => seconds[Number.parseInt(first, 16)] ?? '');
+  return Array.from(groups, ([second, firsts]) => `${digitsOf(firsts)}${digitsOf([...second])}`);
 }
 
 /** Digits in either case. */
