@@ -68,8 +68,9 @@ export class RbacInterview {
   };
   readonly #options: RbacInterviewOptions;
   readonly #clients = new Map<string, RawClient | RawHttp2Client>();
+  #asked = 0;
   /** What answers said of RBAC, by the number that their requests had. */
-  readonly #told = new Map<string, string>();
+  readonly #told = new Map<string, Said>();
 
   constructor(options: RbacInterviewOptions) {
     this.#options = options;
@@ -100,8 +101,9 @@ export class RbacInterview {
   misread(log: readonly LoggedRequest[]): readonly unknown[] {
     const logged = new Map(log.map((line) => [line.ask, line]));
     return [...this.#told].flatMap(([ask, told]) => {
-      const { rbac } = logged.get(ask) ?? {};
-      return JSON.stringify(sorted(rbac ?? {})) === told ? [] : [{ ask, told, rbac }];
+      const { rbac = {} } = logged.get(ask) ?? {};
+      const isSame = Object.entries(told).every(([name, value]) => rbac[name] === value);
+      return isSame ? [] : [{ ask, told, rbac }];
     });
   }
 
@@ -120,8 +122,7 @@ export class RbacInterview {
     const { shapes, share } = this.#options;
     const arrived = { ...asked, destinationIp: judges[judge] };
     const truth = truthOf(one.policies, arrived, share);
-    const number = `${one.name}-${this.#told.size}-${judge}`;
-    this.#told.set(number, '');
+    const number = `${one.name}-${judge}-${++this.#asked}`;
     const more = [['x-ask', number]] as const;
     const client = this.#client(`${judge} ${line}`, judge, asked, isHttp2);
     const answer =
@@ -131,13 +132,12 @@ export class RbacInterview {
     const rbac = answer && saidOfRbac(answer);
     const reason = answer && said(answer, 'reason');
     if (answer === undefined || (rbac === undefined && reason === undefined)) {
-      this.#told.delete(number);
       this.tally.unasked++;
       const isRefusal = answer === undefined || answer.status === 400;
       if (!isRefusal) this.#differ(one, truth, judge, 'nobody was asked', answer);
       return;
     }
-    this.#told.set(number, JSON.stringify(sorted(rbac ?? {})));
+    this.#told.set(number, rbac ?? {});
     this.tally.decisions++;
     const fault =
       judge === 'check'
@@ -267,10 +267,6 @@ function saidOfRbac(answer: RawAnswer): Said | undefined {
     );
   }
   return fields.length === 0 ? undefined : Object.fromEntries(fields);
-}
-
-function sorted(fields: Said): Said {
-  return Object.fromEntries(Object.entries(fields).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 function actionOf(rbac: Said, prefix: string): MatchAction | undefined {
