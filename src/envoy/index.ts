@@ -6,11 +6,6 @@ export {
   parseAccessLogEntry,
   type RbacVerdict,
 } from './access-log-entry.ts';
-export {
-  type AccessLogFormat,
-  httpAccessLogFormat,
-  tcpAccessLogFormat,
-} from './access-log-format.ts';
 export { type BootstrapFlags, parseBootstrapFlags } from './bootstrap/parse-flags.ts';
 export { writeBootstrapJson, writeBootstrapYaml } from './bootstrap/write-bootstrap.ts';
 export {
