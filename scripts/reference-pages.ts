@@ -5,6 +5,7 @@ import { createProgram } from '../src/cli/program.ts';
 import { formatCommands } from './cli-reference.ts';
 import { formatExampleFile, formatOptionTable } from './config-reference.ts';
 import { formatErrors } from './error-reference.ts';
+import { formatLintRules } from './lint-reference.ts';
 import { replaceMarked } from './marked-text.ts';
 import { findMetrics, formatMetricTable } from './metric-reference.ts';
 
@@ -23,6 +24,7 @@ export async function buildPages(): Promise<ReadonlyMap<string, string>> {
     ['docs/reference/trustplane.yaml', formatExampleFile(schema)],
     marked('configuration.md', 'options', formatOptionTable(schema)),
     marked('cli.md', 'commands', formatCommands(createProgram(rootIo))),
+    marked('envoy-lint.md', 'codes', formatLintRules()),
     marked('errors.md', 'codes', formatErrors(readPage('src/spiffe/errors.ts'))),
     marked('metrics.md', 'metrics', formatMetricTable(await findMetrics())),
   ]);

@@ -6,7 +6,7 @@ import { buildPages, readPage } from './reference-pages.ts';
 const USAGE = `npm run reference [-- --check]
 
 Writes the pages of docs/reference that follow from the source: the configuration's options, JSON
-Schema and example file, the command line, the error codes, the metrics.
+Schema and example file, the command line, the error codes, the metrics, what the linter of Envoy knows.
 With --check it writes nothing and fails when a page is stale.`;
 
 const { values } = parseArgs({

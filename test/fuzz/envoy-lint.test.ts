@@ -19,8 +19,8 @@ function attempt(text: string): 'found' | 'refused' {
   try {
     lintEnvoy([{ file: 'envoy.yaml', text }]);
   } catch (error) {
-    expect(error).toBeInstanceOf(TrustplaneError);
-    return 'refused';
+    if (error instanceof TrustplaneError) return 'refused';
+    throw error;
   }
   const [fixed] = fixEnvoy([{ file: 'envoy.yaml', text }]).texts;
   const { findings } = lintEnvoy([fixed ?? { file: '', text: '' }]);
@@ -28,14 +28,16 @@ function attempt(text: string): 'found' | 'refused' {
   return 'found';
 }
 
-type Step = { readonly holder: Record<string, unknown> | unknown[]; readonly key: string };
+interface Step {
+  readonly holder: object;
+  readonly key: string;
+}
 
 /** Every place in a tree where another value could stand. */
 function placesIn(tree: unknown): Step[] {
   if (tree === null || typeof tree !== 'object') return [];
-  const holder = tree as Record<string, unknown> | unknown[];
   return Object.entries(tree).flatMap(([key, value]: [string, unknown]) => [
-    { holder, key },
+    { holder: tree, key },
     ...placesIn(value),
   ]);
 }
@@ -125,7 +127,7 @@ describe('configurations that are none', () => {
                   : some.map((l) => `  ${l}`);
             lines = [...lines.slice(0, at), ...put, ...lines.slice(at + count)];
           }
-          attempt(lines.join('\n'));
+          expect(['found', 'refused']).toContain(attempt(lines.join('\n')));
         },
       ),
       { numRuns: 300 },

@@ -114,7 +114,7 @@ function hasNot(node: ConfigNode): boolean {
 }
 
 /** Every input that a matcher reads. */
-export function inputsOf(matcher: ConfigNode): readonly ConfigNode[] {
+function inputsOf(matcher: ConfigNode): readonly ConfigNode[] {
   const found: ConfigNode[] = [];
   const walk = (node: ConfigNode): void => {
     if (node.content.kind === 'list') node.content.items.forEach(walk);

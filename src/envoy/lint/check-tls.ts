@@ -88,14 +88,12 @@ function isOfSpiffe({ written, secret }: Validation): boolean {
 }
 
 function namesSomebody({ written }: Validation): boolean {
-  return (
-    [
-      'match_typed_subject_alt_names',
-      'match_subject_alt_names',
-      'verify_certificate_spki',
-      'verify_certificate_hash',
-    ].some((field) => (written?.list(field).length ?? 0) > 0) === true
-  );
+  return [
+    'match_typed_subject_alt_names',
+    'match_subject_alt_names',
+    'verify_certificate_spki',
+    'verify_certificate_hash',
+  ].some((field) => (written?.list(field).length ?? 0) > 0);
 }
 
 function checkWritten(context: ConfigNode | undefined, report: LintReport): void {

@@ -75,9 +75,8 @@ export class ConfigNode {
 
   /** The field down there, by names with underscores; undefined where one is absent or null. */
   get(...names: readonly string[]): ConfigNode | undefined {
-    let node: ConfigNode | undefined = this;
-    for (const name of names) node = node === undefined ? undefined : node.#member(name);
-    return node;
+    const [first, ...rest] = names;
+    return first === undefined ? this : this.#member(first)?.get(...rest);
   }
 
   /** The items of a field; none where it is absent. */

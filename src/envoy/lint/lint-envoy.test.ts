@@ -33,8 +33,8 @@ describe('what is dangerous', () => {
       const found = lint(text);
       expect(found.every(({ isFixable }) => isFixable)).toBe(danger.isFixed ?? false);
       const after = fix(text);
-      if (danger.isFixed === true) expect(codes(after)).toEqual([]);
-      else expect(after).toBe(text);
+      expect(codes(after)).toEqual(danger.isFixed === true ? [] : [danger.code]);
+      expect(after === text).toBe(danger.isFixed !== true);
     });
 
   it('is shown for every code that there is', () => {

@@ -1,10 +1,16 @@
 import type * as Yaml from 'yaml';
 import { refuseYamlDepth, yaml } from '../../ops/index.ts';
 import { TrustplaneError } from '../../spiffe/index.ts';
-import { type ConfigContent, ConfigNode, type ConfigSource, type MapForm } from './config-node.ts';
+import {
+  type ConfigContent,
+  ConfigNode,
+  type ConfigSource,
+  type MapForm,
+  type Scalar,
+} from './config-node.ts';
 
 /** The most that is read of one configuration. */
-export const maxConfigBytes = 1_048_576;
+const MAX_BYTES = 1_048_576;
 const MAX_DEPTH = 200;
 /** With what aliases stand for. */
 const MAX_VALUES = 200_000;
@@ -17,10 +23,10 @@ type Path = readonly (string | number)[];
  * @throws TrustplaneError ERR_YAML with file:line:column
  */
 export function readConfig(text: string, file: string): ConfigNode {
-  if (Buffer.byteLength(text) > maxConfigBytes)
+  if (Buffer.byteLength(text) > MAX_BYTES)
     throw new TrustplaneError(
       'ERR_YAML',
-      `${file}: has ${Buffer.byteLength(text)} bytes; at most ${maxConfigBytes} are read`,
+      `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
     );
   refuseYamlDepth(text, file);
   const document = yaml().parseDocument(text, {
@@ -88,9 +94,7 @@ class Reader {
         kind: 'list',
         items: node.items.map((item, index) => this.read(item, [...path, index])),
       };
-    const { value } = node;
-    const isScalar = ['string', 'number', 'boolean'].includes(typeof value);
-    return { kind: 'scalar', value: isScalar ? (value as string | number | boolean) : null };
+    return { kind: 'scalar', value: isScalarValue(node.value) ? node.value : null };
   }
 
   #readAlias(node: Yaml.Alias, path: Path): ConfigNode {
@@ -137,4 +141,8 @@ function formOf(node: Yaml.YAMLMap, text: string): MapForm {
     firstKey: keys[0],
     lineAfter: isScalar(value) ? value.range?.[1] : undefined,
   };
+}
+
+function isScalarValue(value: unknown): value is Scalar {
+  return value === null || ['string', 'number', 'boolean'].includes(typeof value);
 }
