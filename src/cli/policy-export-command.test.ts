@@ -3,6 +3,10 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { PolicyFolder, runPolicy } from '../../test/fakes/policy-program.ts';
+import { askUnlessAllowed } from '../authz/rbac/index.ts';
+import { httpCheck } from '../envoy/bootstrap/check-filter.ts';
+import { plainTree } from '../envoy/bootstrap/commented-tree.ts';
+import { connectionAttributes, httpAttributes } from '../envoy/bootstrap/rules-filter.ts';
 
 const folder = new PolicyFolder();
 afterAll(() => folder[Symbol.dispose]());
@@ -49,11 +53,13 @@ describe('policy export', () => {
     expect(out).toContain('#     - key: tp_alone_shadow_engine_result');
   });
 
-  it('prints one filter for connections', async () => {
-    const { out } = await exportPolicy(payments, '--mode', 'network', '-o', 'json');
-    expect(JSON.parse(out)).toMatchObject([
-      { name: 'trustplane.network-rbac', typed_config: { stat_prefix: 'tp_' } },
-    ]);
+  it('prints filters of connections, of an older Envoy without what tells their serial numbers', async () => {
+    const rules = { name: 'trustplane.network-rbac', typed_config: { stat_prefix: 'tp_' } };
+    const args = ['--mode', 'network', '-o', 'json'];
+    const { out } = await exportPolicy(payments, ...args);
+    expect(JSON.parse(out)).toMatchObject([{ name: 'tp-attrs' }, rules]);
+    const older = await exportPolicy(payments, ...args, '--envoy-version', '1.36');
+    expect(JSON.parse(older.out)).toMatchObject([rules]);
   });
 
   it('writes a resource that Envoy reads from a file', async () => {
@@ -123,5 +129,23 @@ describe('policy export', () => {
   it('names a directory without policies', async () => {
     const { code, err } = await exportPolicy(import.meta.dirname);
     expect([code, err]).toEqual([2, expect.stringContaining('no policy files')]);
+  });
+
+  it('has rules see what they see in a sidecar that envoy bootstrap writes', async () => {
+    const attributes = async (mode: string): Promise<unknown> =>
+      JSON.parse((await exportPolicy(payments, '--mode', mode, '-o', 'json')).out)[0];
+    expect(await attributes('alone')).toEqual(plainTree(httpAttributes()));
+    expect(await attributes('network')).toEqual(plainTree(connectionAttributes()));
+    const place = { kind: 'socket', path: '/run/app.sock' } as const;
+    const check = httpCheck({
+      listen: place,
+      application: place,
+      callerIds: [],
+      hasRules: true,
+      check: undefined,
+      policyName: undefined,
+      jwtProviders: [],
+    });
+    expect(plainTree(check)).toMatchObject({ typed_config: askUnlessAllowed });
   });
 });

@@ -179,7 +179,9 @@ function termsOf(options: ExportOptions): RbacOptions['terms'] {
 }
 
 async function textOf(exported: Exported, options: ExportOptions): Promise<string> {
-  const { messageFor, rbacJson, staticFilters } = await import('../authz/rbac/index.ts');
+  const { hasConnectionState, messageFor, rbacJson, staticFilters } = await import(
+    '../authz/rbac/index.ts'
+  );
   const { mode, output } = options;
   const name = `trustplane.${kinds[mode]}`;
   const message = messageFor(mode, exported.compiled, options.perRuleStats === true);
@@ -191,7 +193,7 @@ async function textOf(exported: Exported, options: ExportOptions): Promise<strin
   const value =
     options.as === 'resource'
       ? { version_info: exported.digest, resources: [resource] }
-      : staticFilters(mode, name, message);
+      : staticFilters(mode, name, message, hasConnectionState(options.envoyVersion));
   return output === 'json' ? json(value) : await yamlOf(value, exported, mode);
 }
 
