@@ -62,6 +62,8 @@ export function faultOfAlone(
   const isAllowed = verdict.reason === 'allowed_by_rule';
   const isSaid = said?.action === 'ALLOW';
   if (isSaid && !isAllowed) return `allowed by ${said.name}`;
+  if (isSaid && question.http !== undefined && verdict.owned.size > 0)
+    return 'headers of policies are left as they came';
   if (isAllowed && !isSaid && isWhole(compiled, question))
     return `denied by ${said?.name ?? 'no match'}`;
   return faultOfName(compiled, said, matches);

@@ -73,6 +73,7 @@ export function runRbacDifferential(options: RbacDifferentialOptions): RbacOutco
     const compile = (target: RbacVariant['target']): CompiledRbac =>
       compileDocuments(policies, place, terms, { target, layout });
     const compiled = { http: compile('http'), network: compile('network') };
+    const isOld = layout === 'flat-denies';
     for (let count = 0; count < questions; count++) {
       const asked = ask.make(policies, place);
       const connection = count % 8 === 0 ? asConnection(asked) : undefined;
@@ -81,7 +82,7 @@ export function runRbacDifferential(options: RbacDifferentialOptions): RbacOutco
         const truth = truthOf(policies, one, share);
         const trees = one.http === undefined ? compiled.network : compiled.http;
         const facts = reader.read(one);
-        for (const fault of faultsOf(outcome, trees, facts, truth)) {
+        for (const fault of faultsOf(outcome, trees, facts, truth, isOld)) {
           outcome.differences.push({
             replay: `SEED=${seed} CASE=${number}`,
             fault,
@@ -101,6 +102,7 @@ function faultsOf(
   trees: CompiledRbac,
   facts: ReturnType<FactsReader['read']>,
   truth: Truth,
+  isOld: boolean,
 ): readonly string[] {
   const judged: readonly (readonly [Matcher | undefined, Fault])[] = [
     [trees.alone, faultOfAlone],
@@ -108,6 +110,9 @@ function faultsOf(
     [trees.draft, faultOfDraft],
   ];
   if (isWhole(trees, truth.question)) outcome.whole++;
+  const old = isOld ? evaluateWithoutResume(trees.alone, facts) : undefined;
+  if (old?.action === 'ALLOW' && truth.verdict.reason !== 'allowed_by_rule')
+    return [`allowed by ${old.name} of an old Envoy`];
   return judged.flatMap(([tree, faultOf]) => {
     if (tree === undefined) return [];
     const said = evaluateMatcher(tree, facts);
@@ -117,3 +122,40 @@ function faultsOf(
     return fault === undefined ? [] : [fault];
   });
 }
+
+/** As an Envoy before 1.35, which ends at the longest prefix whatever comes of it. */
+function evaluateWithoutResume(
+  matcher: Matcher,
+  facts: ReturnType<FactsReader['read']>,
+): ReturnType<typeof evaluateMatcher> {
+  if (matcher.kind === 'action') return matcher;
+  if (matcher.kind === 'list') {
+    const { entries, otherwise } = matcher;
+    for (const { when, then } of entries) {
+      const holds = {
+        kind: 'list',
+        entries: [{ when, then: found }],
+        otherwise: undefined,
+      } as const;
+      const result = evaluateMatcher(holds, facts) && evaluateWithoutResume(then, facts);
+      if (result !== undefined) return result;
+    }
+    return otherwise && evaluateWithoutResume(otherwise, facts);
+  }
+  const { by, input, entries, otherwise } = matcher;
+  const keys = [...entries.keys()].toSorted((a, b) => b.length - a.length);
+  const key = keys.find((text) => {
+    const only = {
+      kind: 'map',
+      by,
+      input,
+      entries: new Map([[text, found]]),
+      otherwise: undefined,
+    } as const;
+    return evaluateMatcher(only, facts) !== undefined;
+  });
+  const next = key === undefined ? otherwise : entries.get(key);
+  return next && evaluateWithoutResume(next, facts);
+}
+
+const found = { kind: 'action', name: 'found', action: 'ALLOW' } as const;
