@@ -16,7 +16,7 @@ export function checkRbac(envoy: EnvoyView, report: LintReport): void {
   for (const part of envoy.of('rbac')) {
     // What decides until a filter has come is looked at where it comes from.
     if (part.scope['extension-discovery'] !== undefined) continue;
-    checkEffect(part, report);
+    if (part.scope['rbac-per-route'] === undefined) checkEffect(part, report);
     checkRules(part.node, report);
   }
 }

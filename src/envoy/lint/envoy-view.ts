@@ -1,5 +1,5 @@
 import type { ConfigNode } from './config-node.ts';
-import { kindOfType, type Part, type PartKind, type Scope } from './find-parts.ts';
+import { kindOfType, messageOf, type Part, type PartKind, type Scope } from './find-parts.ts';
 import { letsAllIn } from './rbac-effect.ts';
 
 /** One Envoy: what its files hold together, and the questions that several checks ask of it. */
@@ -79,16 +79,25 @@ export function filtersOf(owner: ConfigNode, field: 'filters' | 'http_filters'):
   return owner.list(field).map((node) => {
     const config = node.get('typed_config');
     const [discovered] = node.list('config_discovery', 'type_urls');
-    const typeName = config?.typeName ?? discovered?.text();
+    const [type, message] = config === undefined ? [discovered?.text()] : unwrap(config);
     return {
       node,
       name: node.text('name') ?? '',
-      kind: typeName === undefined ? undefined : kindOfType(typeName),
-      typeName,
-      config,
+      kind: type === undefined ? undefined : kindOfType(type),
+      typeName: type,
+      config: message,
       isDisabled: node.isTrue('disabled'),
     };
   });
+}
+
+/** What is in a TypedStruct, and the filter that a matcher chooses when to use. */
+function unwrap(config: ConfigNode): readonly [type: string | undefined, message: ConfigNode] {
+  const [type, message] = messageOf(config);
+  const inner = message.get('extension_config', 'typed_config');
+  return inner !== undefined && type?.endsWith('.ExtensionWithMatcher') === true
+    ? messageOf(inner)
+    : [type, message];
 }
 
 /** Whether the filter lets in and refuses, by rules or by asking. */

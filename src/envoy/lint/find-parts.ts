@@ -81,6 +81,7 @@ const kindsByField: ReadonlyMap<string, PartKind> = new Map([
   ['lds_config', 'config-source'],
   ['listener', 'listener'],
   ['listeners', 'listener'],
+  ['rbac', 'rbac'],
   ['route_config', 'route-config'],
   ['sds_config', 'sds-config'],
   ['upstream_tls_context', 'upstream-tls'],
@@ -118,7 +119,9 @@ export function kindOfType(typeUrl: string): PartKind | undefined {
 }
 
 /** What a configuration says it is, looked through TypedStruct. */
-function messageOf(node: ConfigNode): readonly [type: string | undefined, message: ConfigNode] {
+export function messageOf(
+  node: ConfigNode,
+): readonly [type: string | undefined, message: ConfigNode] {
   const type = node.typeName;
   const inner = node.get('value');
   if (type?.endsWith('.TypedStruct') !== true || inner?.isMap !== true) return [type, node];

@@ -256,3 +256,31 @@ it('reads a dump of a running Envoy', () => {
       "transport_socket": { "name": "tls", "typed_config": { ${tls} } } } }] }] }`;
   expect(codes(text)).toEqual(['upstream-not-verified']);
 });
+
+it('looks into filters that a matcher chooses, and into those that a route has instead', () => {
+  const matched = baseOf('envoy/authorized-sidecar.yaml')
+    .replace('normalize_path: true', 'normalize_path: false')
+    .replace(
+      /( +)typed_config:\n( +"@type": \S+ext_authz\.v3\.ExtAuthz\n(?: +.*\n)+?)(?= +- name: envoy\.filters\.http\.router)/u,
+      (_all, indent: string, inner: string) =>
+        [
+          `${indent}typed_config:`,
+          `${indent}  "@type": type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher`,
+          `${indent}  extension_config:`,
+          `${indent}    name: asked`,
+          `${indent}    typed_config:`,
+          inner.replace(/^/gmu, '    ').trimEnd(),
+          '',
+        ].join('\n'),
+    );
+  expect(matched).toContain('ExtensionWithMatcher');
+  expect(codes(matched)).toEqual(['path-not-normalized']);
+  const route = `route: { cluster: api }
+                          typed_per_filter_config:
+                            envoy.filters.http.rbac:
+                              "@type": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute
+                              rbac: { rules: { policies: { a: { permissions: [{ any: true }], principals: [{ any: true }] } } } }`;
+  expect(codes(baseOf('spire-backend.yaml').replace('route: { cluster: api }', route))).toEqual([
+    'rbac-allows-anyone',
+  ]);
+});

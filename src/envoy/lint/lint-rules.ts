@@ -23,7 +23,7 @@ export const lintRules = {
   ),
   'client-certificate-not-verified': rule(
     'error',
-    'any certificate is taken, also one that the caller made itself: nothing says what to trust',
+    'any certificate is taken, also none at all: require_client_certificate does nothing where nothing says what to trust',
     'add a validation context, best over SDS (ROOTCA or ALL)',
   ),
   'untrusted-certificate-accepted': rule(
@@ -307,8 +307,8 @@ export const lintRules = {
     'let on_no_match deny, or put ext_authz after it',
   ),
   'rbac-any-authenticated': rule(
-    'warning',
-    'every peer with a certificate that verifies is allowed: no name is asked for',
+    'error',
+    'every caller over TLS is allowed, also one without a certificate: no name is asked for',
     'set principal_name: { exact: spiffe://... }',
   ),
   'rbac-not-a-spiffe-id': rule(
