@@ -20,6 +20,10 @@ const FEW_CLAUSES = 3;
 const FEW_REGEXES = 8;
 /** Another key is asked before regexes if it leaves this fraction of them. */
 const GOOD_KEY = 1 / 16;
+/** A value is shared if so many clauses have it on average. */
+const SHARED = 8;
+/** So many times the clauses may stand in a part that is divided by shared values. */
+const MAX_SPREAD = 1.25;
 
 /**
  * The tree that has an action where one of the clauses matches, and else no result; undefined for no clauses.
@@ -82,11 +86,11 @@ class TreeBuilder {
   }
 
   #byKeys(clauses: readonly Clause[], keys: readonly KeyName[]): Matcher | undefined {
-    const best = clauses.length <= FEW_CLAUSES ? undefined : bestKey(clauses, keys);
-    if (best === undefined) return this.leaf(clauses, keys);
-    const { exact, below, any } = divideClauses(clauses, best.key);
-    const input = keyInputs[best.key];
-    const rest = keys.filter((key) => key !== best.key);
+    const key = clauses.length <= FEW_CLAUSES ? onlyKey(clauses, keys) : nextKey(clauses, keys);
+    if (key === undefined) return this.leaf(clauses, keys);
+    const { exact, below, any } = divideClauses(clauses, key);
+    const input = keyInputs[key];
+    const rest = keys.filter((other) => other !== key);
     const texts = this.#map('exact', input, exact, (some) => this.#byKeys(some, rest));
     const starts = this.#map('prefix', input, below, (bucket) => this.#bucket(bucket, input, rest));
     return inTurn(inTurn(texts, starts), this.#byKeys(any, rest));
@@ -207,6 +211,34 @@ function sizeOf(predicate: Predicate): number {
 interface LoadedKey {
   readonly key: KeyName;
   readonly load: number;
+}
+
+/** The key that alone is left to ask for. */
+function onlyKey(clauses: readonly Clause[], keys: readonly KeyName[]): KeyName | undefined {
+  const left = keys.filter((key) => clauses.some((clause) => clause[key] !== undefined));
+  const isOnly = clauses.every(
+    (clause) =>
+      clause.conditions.length === 0 &&
+      left.every((key) => clause[key]?.every(({ kind }) => kind === 'exact') === true),
+  );
+  return left.length === 1 && isOnly ? left[0] : undefined;
+}
+
+/** One that most clauses share is asked once for all of them, else once for each. */
+function nextKey(clauses: readonly Clause[], keys: readonly KeyName[]): KeyName | undefined {
+  return keys.find((key) => isShared(clauses, key)) ?? bestKey(clauses, keys)?.key;
+}
+
+/** True where a key has few values, and asking for it first puts next to no clause into several places. */
+function isShared(clauses: readonly Clause[], key: KeyName): boolean {
+  const values = new Set<string>();
+  let places = 0;
+  for (const clause of clauses)
+    for (const { kind, text } of clause[key] ?? []) {
+      if (kind !== 'exact' || values.add(text).size > clauses.length / SHARED) return false;
+      places++;
+    }
+  return values.size > 0 && places <= clauses.length * MAX_SPREAD;
 }
 
 /** The key by which the fewest clauses are left; one that leaves few is as good as any. */
