@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { RandomTrees } from '../../../test/differential/random-trees.ts';
 import { treeOfAll, treeOfRules } from '../../../test/fakes/rbac-trees.ts';
+import { createSeededRandom } from '../../../test/programs/seeded-random.ts';
 import { decodeRbac } from '../../../test/suites/decode-rbac.ts';
 import { encodeRbac, encodeRbacExtension } from './encode-rbac.ts';
 import type { Matcher } from './matcher.ts';
@@ -38,6 +40,14 @@ describe('encodeRbac', () => {
     const message = rbacMessage(parts);
     const decoded = decodeRbac(typeUrls[message.target], encodeRbac(message));
     expect(decoded).toEqual(rbacJson(message));
+  });
+
+  it('writes random trees as JSON has them', () => {
+    const trees = new RandomTrees(createSeededRandom(Number(process.env['SEED'])));
+    for (let count = 0; count < 300; count++) {
+      const message = rbacMessage({ target: 'http', matcher: trees.next(5) });
+      expect(decodeRbac(typeUrls.http, encodeRbac(message))).toEqual(rbacJson(message));
+    }
   });
 
   it('writes the same bytes for the same message', () => {

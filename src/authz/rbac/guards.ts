@@ -32,6 +32,11 @@ const noSerial: Predicate = {
   input: serialInput,
   match: { kind: 'exact', text: '-' },
 };
+const isShortId: Predicate = { kind: 'not', of: regexValue(callerInput, overlongId) };
+const isShortPath: Predicate = { kind: 'not', of: regexValue(pathInput, overlongPath) };
+const isWorkload: Predicate = allOf([regexValue(callerInput, validId), isShortId]);
+const plainPathGuard = pathGuardOf(canonicalPath(false));
+const matrixPathGuard = pathGuardOf(canonicalPath(true));
 /** So many names of trust domains make one regex. */
 const MAX_NAMES = 256;
 
@@ -49,7 +54,9 @@ export const askCheck: Readonly<Record<'allow' | 'deny', MatchAction>> = {
 export function certainGuards({ target, terms, allowMatrixParameters }: GuardOptions): Matcher {
   return listOf([
     svidGuard(terms.trusted, target),
-    ...(target === 'http' ? [pathGuard(allowMatrixParameters), hostGuard] : []),
+    ...(target === 'http'
+      ? [allowMatrixParameters ? matrixPathGuard : plainPathGuard, hostGuard]
+      : []),
   ]);
 }
 
@@ -96,18 +103,14 @@ function listOf(entries: readonly Entry[]): Matcher {
  * that one regex is tried, and why others are not is asked then.
  */
 function svidGuard(trusted: RbacTerms['trusted'], target: RbacOptions['target']): Entry {
-  const isFit = (ids: readonly Predicate[]): Predicate =>
-    anyOf([
-      ...(ids.length === 0
-        ? []
-        : [allOf([anyOf(ids), { kind: 'not', of: regexValue(callerInput, overlongId) } as const])]),
-      target === 'http' ? { kind: 'no-client-certificate' } : noSerial,
-    ]);
-  const isValid = isFit([regexValue(callerInput, validId)]);
+  const isNobody: Predicate = target === 'http' ? { kind: 'no-client-certificate' } : noSerial;
+  const isValid = anyOf([isWorkload, isNobody]);
   if (trusted === undefined)
     return { when: { kind: 'not', of: isValid }, then: denial('bad_svid') };
+  const ids = trustedIds(trusted);
+  const isTrusted = ids.length === 0 ? [] : [allOf([anyOf(ids), isShortId])];
   return {
-    when: { kind: 'not', of: isFit(trustedIds(trusted)) },
+    when: { kind: 'not', of: anyOf([...isTrusted, isNobody]) },
     then: {
       kind: 'list',
       entries: [{ when: { kind: 'not', of: isValid }, then: denial('bad_svid') }],
@@ -138,11 +141,8 @@ function slices<T>(all: readonly T[], size: number): (readonly T[])[] {
   );
 }
 
-function pathGuard(allowMatrixParameters: boolean): Entry {
-  const isCanonical = allOf([
-    regexValue(pathInput, canonicalPath(allowMatrixParameters)),
-    { kind: 'not', of: regexValue(pathInput, overlongPath) },
-  ]);
+function pathGuardOf(regex: string): Entry {
+  const isCanonical = allOf([regexValue(pathInput, regex), isShortPath]);
   return { when: { kind: 'not', of: isCanonical }, then: denial('non_canonical_path') };
 }
 

@@ -1,6 +1,6 @@
 import { isCanonicalPath } from '../canonical-request.ts';
 
-const NIBBLES = '0123456789abcdef';
+const NIBBLES = '0123456789abcdef'.split('');
 
 /** A segment of a SPIFFE ID, which is neither `.` nor `..`. */
 const ID_SEGMENT =
@@ -32,11 +32,14 @@ export function canonicalPath(allowMatrixParameters: boolean): string {
 
 /** What may stand behind `%`: first digits and, for all of them, second ones. */
 function escapes(): string[] {
-  const seconds = [...NIBBLES].map((first) =>
-    [...NIBBLES].filter((digit) => isCanonicalPath(`/%${first}${digit}`, false)).join(''),
+  const seconds = NIBBLES.map((first) =>
+    NIBBLES.filter((digit) => isCanonicalPath(`/%${first}${digit}`, false)).join(''),
   );
-  const groups = Map.groupBy(NIBBLES, (first) => seconds[Number.parseInt(first, 16)] ?? '');
-  return Array.from(groups, ([second, firsts]) => `${digitsOf(firsts)}${digitsOf([...second])}`);
+  const groups = Map.groupBy(NIBBLES, (_, at) => seconds[at]);
+  return Array.from(
+    groups,
+    ([second, firsts]) => `${digitsOf(firsts)}${digitsOf(second?.split('') ?? [])}`,
+  );
 }
 
 /** Digits in either case. */
