@@ -37,16 +37,14 @@ function keep(bytes: Buffer, name: string): string {
   return `REPLAY=${file}`;
 }
 
-async function askAgain(file: string): Promise<void> {
+it.each(REPLAY === undefined ? [] : [REPLAY])('asks once more what was found: %s', async (file) => {
   const { handler, oracle, reason } = await openFuzzWorld();
   const bytes = readFileSync(file);
   handler.check(bytes);
   const told = { ours: reason(), theirs: oracle(bytes) };
   const others = expect.not.stringMatching(/^allowed_by_rule$/u);
   expect(told).not.toEqual({ ours: 'allowed_by_rule', theirs: others });
-}
-
-if (REPLAY !== undefined) it('asks once more what was found', () => askAgain(REPLAY));
+});
 
 it.skipIf(REPLAY !== undefined)(
   `changed checks of Envoy's are never a failure, and allowed only where another reader allows them (SEED=${SEED}; AUTHZ-2, AUTHZ-3, AUTHZ-6)`,
@@ -120,8 +118,14 @@ it.skipIf(REPLAY !== undefined)(
     await eventually('an answer', async () => (await isAllowed(client, allowed)) || undefined);
     const before = residentMib(authz.pid);
     const endsAt = performance.now() + HALF_MS;
-    let attackers = ATTACKERS;
-    const tally = { calls: 0, allowed: 0, connections: 0, served: 0, slowestMs: 0 };
+    const tally = {
+      attackers: ATTACKERS,
+      calls: 0,
+      allowed: 0,
+      connections: 0,
+      served: 0,
+      slowestMs: 0,
+    };
     const attack = async (number: number): Promise<void> => {
       const random = createSeededRandom(SEED + number);
       for (let round = 0; round < ROUNDS && performance.now() < endsAt; round++) {
@@ -143,10 +147,10 @@ it.skipIf(REPLAY !== undefined)(
         await sendFrames(authz.authzSocket, conversation, random);
         tally.connections += 2;
       }
-      attackers--;
+      tally.attackers--;
     };
     const serve = async (): Promise<void> => {
-      while (attackers > 0) {
+      while (tally.attackers > 0) {
         const from = performance.now();
         expect([await isAllowed(client, allowed), await isAllowed(client, denied)]).toEqual([
           true,
