@@ -32,6 +32,8 @@ export interface RbacMesh {
 export interface RbacMeshOptions {
   /** Of the policy that the agent has at first. */
   readonly rules: readonly object[];
+  /** Of further policies of the service, each a file, which are never edited. */
+  readonly others?: readonly (readonly object[])[];
   /** What `authz.rbac` says. */
   readonly rbac?: object;
   /** Who gives the rules; default the agent. */
@@ -39,11 +41,11 @@ export interface RbacMeshOptions {
 }
 
 /** A policy of these rules, each for the client unless it says otherwise. */
-export function rbacPolicy(rules: readonly object[]): object {
+export function rbacPolicy(rules: readonly object[], name: string = 'p'): object {
   return {
     apiVersion: 'trustplane/v1',
     kind: 'Policy',
-    metadata: { name: 'p' },
+    metadata: { name },
     service: rbacService,
     rules: rules.map((rule, at) => ({ id: `r${at}`, from: [CLIENT], ...rule })),
   };
@@ -52,12 +54,17 @@ export function rbacPolicy(rules: readonly object[]): object {
 /** Resolves when both Envoys have their certificates; that of the server may have no rules yet. */
 export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> {
   await using stack = new AsyncDisposableStack();
-  const { rules, rbac = {}, ecdsSocket } = options;
+  const { rules, others = [], rbac = {}, ecdsSocket } = options;
   const folder = createRunFolder();
   stack.defer(async () => await folder.remove());
   const policies = path.join(folder.path, 'policies');
   mkdirSync(policies);
   writePolicy(policies, rules);
+  for (const [at, some] of others.entries())
+    writeFileSync(
+      path.join(policies, `other-${at}.yaml`),
+      JSON.stringify(rbacPolicy(some, `other-${at}`)),
+    );
   const config = path.join(folder.path, 'up.yaml');
   const authz = ecdsSocket === undefined ? { authz: { policies, rbac } } : {};
   writeFileSync(config, JSON.stringify(authz));
