@@ -5,4 +5,5 @@ export type {
   ExtensionSource,
   ExtensionView,
 } from './extension-source.ts';
+export { createEcds, createExtensionType, type ExtensionOptions } from './extension-type.ts';
 export { type ExtensionKind, parseResourceName, type ResourceName } from './resource-name.ts';

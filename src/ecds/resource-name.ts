@@ -1,7 +1,10 @@
 import { quote, SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 
-/** What Envoy is to run: RBAC alone, RBAC in front of Check, or RBAC of TCP connections. */
-export type ExtensionKind = 'rbac' | 'rbac-before-check' | 'network-rbac';
+/** RBAC alone, RBAC in front of Check, or RBAC of TCP connections. */
+export const extensionKinds = ['rbac', 'rbac-before-check', 'network-rbac'] as const;
+
+/** What Envoy is to run. */
+export type ExtensionKind = (typeof extensionKinds)[number];
 
 /** The name of an extension configuration, and of the filter in Envoy that asks for it. */
 export interface ResourceName {
@@ -18,7 +21,7 @@ const PREFIX = 'trustplane.';
 const POLICY = '?policy=';
 const MAX_POLICY_CHARS = 1024;
 const kinds: ReadonlyMap<string, ExtensionKind> = new Map(
-  (['rbac', 'rbac-before-check', 'network-rbac'] as const).map((kind) => [kind, kind]),
+  extensionKinds.map((kind) => [kind, kind]),
 );
 
 /**

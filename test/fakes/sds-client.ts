@@ -1,8 +1,9 @@
-import { Client, type ClientDuplexStream, type ServiceError, status } from '@grpc/grpc-js';
+import { Client } from '@grpc/grpc-js';
 import type { Type } from 'protobufjs';
 import { loadSecretMessages } from '../../src/sds/secret-messages.ts';
 import { dialUnix } from '../../src/wire/index.ts';
 import { loadDiscoveryMessages } from '../../src/xds/index.ts';
+import { encodeRequest, TestStream } from './test-stream.ts';
 
 const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
 const messages = { ...loadSecretMessages(), ...loadDiscoveryMessages() };
@@ -23,6 +24,8 @@ export interface ReceivedResponse {
   readonly secrets: readonly ReceivedSecret[];
   readonly removed: readonly string[];
 }
+
+export type SdsTestStream = TestStream<ReceivedResponse>;
 
 /** A client of the Secret Discovery Service on a Unix socket, with a connection of its own. */
 export class SdsClient {
@@ -70,67 +73,8 @@ export class SdsClient {
       (bytes: Buffer) => bytes,
       read,
     );
-    return new SdsTestStream(call, requestType);
+    return new TestStream(call, requestType);
   }
-}
-
-/** One stream; responses are kept until asked for. */
-export class SdsTestStream {
-  readonly call: ClientDuplexStream<Buffer, ReceivedResponse>;
-  /** How the stream ended. */
-  readonly ended: Promise<ServiceError | undefined>;
-  readonly #requestType: Type;
-  readonly #received: ReceivedResponse[] = [];
-  #wake: (() => void) | undefined;
-  #error: ServiceError | undefined;
-
-  constructor(call: ClientDuplexStream<Buffer, ReceivedResponse>, requestType: Type) {
-    this.call = call;
-    this.#requestType = requestType;
-    call.on('data', (response: ReceivedResponse) => {
-      this.#received.push(response);
-      this.#wake?.();
-    });
-    this.ended = new Promise((resolve) => {
-      call.on('error', (error: ServiceError) => {
-        resolve(error);
-        this.#error = error;
-        this.#wake?.();
-      });
-      call.on('status', ({ code }) => {
-        if (code === status.OK) resolve(undefined);
-      });
-    });
-  }
-
-  /** Responses that came and were not asked for. */
-  get pending(): number {
-    return this.#received.length;
-  }
-
-  send(request: object): void {
-    this.call.write(encodeRequest(this.#requestType, request));
-  }
-
-  sendBytes(bytes: Buffer): void {
-    this.call.write(bytes);
-  }
-
-  /** The next response, as soon as there is one; throws when the stream fails first. */
-  async next(): Promise<ReceivedResponse> {
-    for (;;) {
-      const response = this.#received.shift();
-      if (response !== undefined) return response;
-      if (this.#error !== undefined) throw this.#error;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-}
-
-function encodeRequest(type: Type, request: object): Buffer {
-  return Buffer.from(type.encode(type.fromObject(request)).finish());
 }
 
 function readSotw(bytes: Buffer): ReceivedResponse {
