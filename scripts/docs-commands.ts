@@ -1,5 +1,5 @@
 /**
- * `npm run docs:commands`: runs what README.md and the guides show, against a fresh trustplane; with
+ * `npm run docs:commands`: runs what README.md, the guides and the reference show, against a fresh trustplane; with
  * `-- docs/guides/jwt-svids.md` that page alone.
  */
 import { globSync, readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const named = process.argv.slice(2);
-  const all = ['README.md', ...globSync('docs/guides/*.md', { cwd: root }).sort()];
+  const all = ['README.md', ...globSync('docs/{guides,reference}/*.md', { cwd: root }).sort()];
   const files = named.length > 0 ? named : all;
   let passed = 0;
   let failed = 0;
