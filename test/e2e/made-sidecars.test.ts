@@ -5,40 +5,64 @@ import { connect, createServer as createTcpServer, type Server } from 'node:net'
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { BootstrapFlags } from '../../src/envoy/index.ts';
+import { eventually } from '../programs/eventually.ts';
+import { freePorts } from '../programs/free-ports.ts';
 import { launchTrustplane, type RunningTrustplane } from '../programs/launch-trustplane.ts';
 import { launchMadeSidecars, type MadeSidecars, madeIds } from '../programs/made-sidecars.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
 import { requestUnix } from '../programs/unix-http.ts';
 
-let ground: RunFolder;
-let trustplane: RunningTrustplane;
-let authzSocket: string;
-beforeAll(async () => {
-  ground = createRunFolder();
-  authzSocket = path.join(ground.path, 'authz.sock');
-  const policies = path.join(ground.path, 'policies');
+/** An agent, and who is asked there. */
+interface Ground {
+  readonly folder: RunFolder;
+  readonly trustplane: RunningTrustplane;
+  readonly authzSocket: string;
+}
+
+async function openGround(rbac: object, port: number): Promise<Ground> {
+  const folder = createRunFolder();
+  const authzSocket = path.join(folder.path, 'authz.sock');
+  const policies = path.join(folder.path, 'policies');
   mkdirSync(policies);
+  const from = [madeIds.client];
+  const rules = [
+    { id: 'reads', from, allow: ['GET /items/**'] },
+    { id: 'asks', from, allow: [{ methods: ['GET'], paths: ['/search'], query: { q: ['a'] } }] },
+    { id: 'connects', from, allow: [{ port }] },
+  ];
   const policy = {
-    apiVersion: 'trustplane/v1',
-    kind: 'Policy',
-    metadata: { name: 'server' },
-    service: madeIds.server,
-    rules: [{ id: 'reads', from: [madeIds.client], allow: ['GET /items/**'] }],
+    ...{ apiVersion: 'trustplane/v1', kind: 'Policy', metadata: { name: 'server' } },
+    ...{ service: madeIds.server, rules },
   };
   writeFileSync(path.join(policies, 'server.yaml'), JSON.stringify(policy));
-  const config = path.join(ground.path, 'trustplane.yaml');
-  writeFileSync(config, JSON.stringify({ authz: { socket: authzSocket, policies } }));
-  trustplane = await launchTrustplane(ground.path, '--config', config);
+  const config = path.join(folder.path, 'trustplane.yaml');
+  writeFileSync(config, JSON.stringify({ authz: { socket: authzSocket, policies, rbac } }));
+  const trustplane = await launchTrustplane(folder.path, '--config', config);
   for (const id of Object.values(madeIds)) await trustplane.createEntry(id);
+  return { folder, trustplane, authzSocket };
+}
+
+let withRules: Ground;
+let withoutRules: Ground;
+let port: number;
+beforeAll(async () => {
+  [port = 0] = await freePorts(1);
+  withRules = await openGround({}, port);
+  withoutRules = await openGround({ enabled: false }, port);
 });
 afterAll(async () => {
-  await trustplane.stop();
-  await ground.remove();
+  for (const { folder, trustplane } of [withRules, withoutRules]) {
+    await trustplane.stop();
+    await folder.remove();
+  }
 });
 
 type Flags = Partial<BootstrapFlags>;
 
-async function launch(flags: { both?: Flags; server?: Flags }): Promise<MadeSidecars> {
+async function launch(
+  { trustplane }: Ground,
+  flags: { both?: Flags; server?: Flags; client?: Flags },
+): Promise<MadeSidecars> {
   const folder = createRunFolder();
   onTestFinished(async () => await folder.remove());
   const pair = await launchMadeSidecars(folder.path, trustplane.socket, flags);
@@ -54,8 +78,8 @@ async function listen(server: Server, socketPath: string): Promise<void> {
 }
 
 /** HTTP, before an application that answers with what it saw of the caller. */
-async function launchHttp(server: Flags, both: Flags = {}): Promise<MadeSidecars> {
-  const pair = await launch({ server, both });
+async function launchHttp(ground: Ground, server: Flags, both: Flags = {}): Promise<MadeSidecars> {
+  const pair = await launch(ground, { server, both });
   await listen(
     createServer((request, response) =>
       response.end(String(request.headers['x-forwarded-client-cert'])),
@@ -78,7 +102,7 @@ async function logged({ server, accessLog }: MadeSidecars): Promise<readonly unk
 
 describe('sidecars that envoy bootstrap made', () => {
   it('let those in who are named, where nobody decides', async () => {
-    const pair = await launchHttp({ authz: 'none', callerId: [madeIds.client] });
+    const pair = await launchHttp(withRules, { authz: 'none', callerId: [madeIds.client] });
     const { body } = await requestUnix({ socketPath: pair.egress, path: '/' });
     expect(body).toContain(`URI=${madeIds.client}`);
     const [line] = await logged(pair);
@@ -91,14 +115,16 @@ describe('sidecars that envoy bootstrap made', () => {
   });
 
   it('let nobody else in', async () => {
-    const pair = await launchHttp({ authz: 'none', callerId: ['spiffe://example.org/other'] });
+    const callerId = ['spiffe://example.org/other'];
+    const pair = await launchHttp(withRules, { authz: 'none', callerId });
     expect(await status(pair, '/')).toBe(503);
     const [refused] = (await pair.server.stats('ssl.fail_verify_san')).values();
     expect(refused).toBeGreaterThan(0);
   });
 
   it('do as Check says', async () => {
-    const pair = await launchHttp({ authz: 'check', authzSocket }, { sotw: true });
+    const { authzSocket } = withRules;
+    const pair = await launchHttp(withRules, { authz: 'check', authzSocket }, { sotw: true });
     expect(await status(pair, '/items/1')).toBe(200);
     expect(await status(pair, '/others/1')).toBe(403);
     expect(await logged(pair)).toMatchObject([
@@ -107,8 +133,45 @@ describe('sidecars that envoy bootstrap made', () => {
     ]);
   });
 
+  it.each<Flags>([{}, { sotw: true }, { ads: true }, { ads: true, sotw: true }])(
+    'decide by rules, and deny what they are not sure of, with %j',
+    async (both) => {
+      const pair = await launchHttp(withRules, {}, both);
+      await eventually('rules', async () => (await status(pair, '/items/1')) === 200);
+      expect(await status(pair, '/items/1?a=b')).toBe(200);
+      expect(await status(pair, '/others/1', { 'x-envoy-original-path': '/items/1' })).toBe(403);
+      expect(await status(pair, '/search?q=a')).toBe(403);
+      const denial = 'rbac_access_denied_matched_policy[no_rule_matched]';
+      expect((await logged(pair)).slice(-3)).toMatchObject([
+        { rbac: { tp_enforced_effective_policy_id: 'reads' }, extAuthz: null },
+        { details: denial },
+        { details: denial },
+      ]);
+    },
+  );
+
+  it.each<Flags>([{}, { ads: true }])(
+    'ask about what rules leave open, and only that, with %j',
+    async (both) => {
+      const { authzSocket } = withRules;
+      const pair = await launchHttp(withRules, { authzSocket }, both);
+      const rules = async (): Promise<boolean> =>
+        [...(await pair.server.stats('rbac.*config_reload')).values()].some((count) => count > 0);
+      await eventually('rules', rules);
+      expect(await status(pair, '/items/1')).toBe(200);
+      expect(await status(pair, '/search?q=a')).toBe(200);
+      expect(await status(pair, '/search?q=b')).toBe(403);
+      expect(await logged(pair)).toMatchObject([
+        { rbac: { tp_alone_shadow_effective_policy_id: 'reads' }, extAuthz: null },
+        { extAuthz: { rule: 'asks' } },
+        { extAuthz: { reason: 'no_rule_matched' }, details: 'ext_authz_denied' },
+      ]);
+    },
+  );
+
   it('leave all to Check while there are no rules in Envoy', async () => {
-    const pair = await launchHttp({ authzSocket });
+    const { authzSocket } = withoutRules;
+    const pair = await launchHttp(withoutRules, { authzSocket });
     expect(await status(pair, '/items/1')).toBe(200);
     expect(await status(pair, '/others/1')).toBe(403);
     expect(await logged(pair)).toMatchObject([
@@ -118,8 +181,8 @@ describe('sidecars that envoy bootstrap made', () => {
   });
 
   it('let nobody in while there are no rules in Envoy and nobody to ask', async () => {
-    const pair = await launchHttp({});
-    expect(await status(pair, '/items/1', { 'x-envoy-original-path': '/items/1' })).toBe(403);
+    const pair = await launchHttp(withoutRules, {});
+    expect(await status(pair, '/items/1')).toBe(403);
     expect(await logged(pair)).toMatchObject([
       { status: 403, details: 'rbac_access_denied_matched_policy[policy_missing]' },
     ]);
@@ -144,8 +207,20 @@ async function hear(pair: MadeSidecars, say: string): Promise<string> {
   return heard;
 }
 
-async function launchTcp(server: Flags): Promise<MadeSidecars & { readonly met: () => number }> {
-  const pair = await launch({ both: { tcp: true }, server });
+interface TcpSidecars extends MadeSidecars {
+  /** Connections that the application has had. */
+  readonly met: () => number;
+}
+
+/** mTLS goes over a port, which rules go by. */
+async function launchTcp(ground: Ground, server: Flags, listenPort: number): Promise<TcpSidecars> {
+  const at = `127.0.0.1:${listenPort}`;
+  const both = { tcp: true };
+  const pair = await launch(ground, {
+    both,
+    server: { listen: at, ...server },
+    client: { peer: at },
+  });
   let met = 0;
   const application = createTcpServer((socket) => {
     met += 1;
@@ -159,14 +234,25 @@ async function launchTcp(server: Flags): Promise<MadeSidecars & { readonly met: 
 
 describe('sidecars of TCP that envoy bootstrap made', () => {
   it('carry bytes of those who are named', async () => {
-    const pair = await launchTcp({ authz: 'none', callerId: [madeIds.client] });
+    const server = { authz: 'none', callerId: [madeIds.client] } as const;
+    const pair = await launchTcp(withRules, server, port);
     expect(await hear(pair, 'x!')).toBe('greeting echo x!');
   });
 
-  it.each([[{}], [{ authz: 'check', authzSocket: '/nowhere.sock' } as const]])(
-    'tell those who are denied nothing of what the application says first, with %j',
-    async (server) => {
-      const pair = await launchTcp(server);
+  it.each(['rbac', 'check'] as const)('carry bytes of those who may, by %s', async (authz) => {
+    const { authzSocket } = withRules;
+    const asked = authz === 'check' ? { authzSocket } : {};
+    const pair = await launchTcp(withRules, { authz, ...asked }, port);
+    await eventually('rules', async () => (await hear(pair, 'x!')) === 'greeting echo x!');
+  });
+
+  it.each(['rbac', 'check'] as const)(
+    'tell those who may not nothing of what the application says first, by %s',
+    async (authz) => {
+      const { authzSocket } = withRules;
+      const [other = 0] = await freePorts(1);
+      const asked = authz === 'check' ? { authzSocket } : {};
+      const pair = await launchTcp(withRules, { authz, ...asked }, other);
       expect(await hear(pair, 'x!')).toBe('');
       expect(pair.met()).toBe(0);
     },

@@ -28,7 +28,11 @@ export interface MadeSidecars {
 export async function launchMadeSidecars(
   folder: string,
   agentSocket: string,
-  flags: { readonly both?: Partial<BootstrapFlags>; readonly server?: Partial<BootstrapFlags> },
+  flags: {
+    readonly both?: Partial<BootstrapFlags>;
+    readonly server?: Partial<BootstrapFlags>;
+    readonly client?: Partial<BootstrapFlags>;
+  },
 ): Promise<MadeSidecars> {
   const place = (name: string): string => path.join(folder, name);
   const shared = { agentSocket, maxConnectionDuration: '60s', ...flags.both };
@@ -50,6 +54,7 @@ export async function launchMadeSidecars(
     egress: place('out.sock'),
     peer: place('in.sock'),
     peerId: [madeIds.server],
+    ...flags.client,
   });
   return {
     client,

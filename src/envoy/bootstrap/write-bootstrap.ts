@@ -48,12 +48,12 @@ function rulesOf(inbound: BootstrapOptions['inbound']): string {
 
 function needsOf({ spiffeId, inbound }: BootstrapOptions): string {
   const sections = [
-    ...(inbound?.hasRules === true ? ['`authz.rbac`'] : []),
+    ...(inbound?.hasRules === true ? ['`authz.policies`'] : []),
     ...(inbound?.check === undefined
       ? []
       : [inbound.check.place.kind === 'socket' ? '`authz.socket`' : '`authz.listen`']),
   ];
   const entry = `It needs an entry that gives ${spiffeId.toString()} to this Envoy`;
   if (sections.length === 0) return `${entry}.`;
-  return `${entry}, and ${sections.join(' and ')} in the configuration of who decides.`;
+  return `${entry}, and ${sections.join(' and ')} in the configuration of the agent, or of who is asked.`;
 }
