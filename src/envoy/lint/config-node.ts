@@ -4,6 +4,8 @@ export interface ConfigSource {
   readonly text: string;
   /** Whether it is JSON, and is to stay so. */
   readonly isJson: boolean;
+  /** The offset of each line. */
+  readonly lines: readonly number[];
 }
 
 /** How a map is written, for those who write into it. */

@@ -12,7 +12,7 @@ import { EnvoyView } from './envoy-view.ts';
 import { findParts } from './find-parts.ts';
 import { type Found, LintReport } from './lint-report.ts';
 import { type LintCode, type LintSeverity, lintRules } from './lint-rules.ts';
-import { positionIn, readConfig } from './read-config.ts';
+import { maxConfigBytes, positionIn, readConfig } from './read-config.ts';
 
 /** A dangerous setting: where it stands, what can happen, what to do. */
 export interface EnvoyLintFinding {
@@ -72,7 +72,7 @@ export function lintEnvoy(texts: readonly ConfigText[]): EnvoyLint {
   const unknown = roots.flatMap((root) =>
     [...findParts(root).unknown].map(([type, node]) => ({
       file: root.source.file,
-      ...positionIn(root.source.text, node.range[0]),
+      ...positionIn(root.source, node.range[0]),
       type,
     })),
   );
@@ -97,6 +97,8 @@ export function fixEnvoy(texts: readonly ConfigText[]): {
         edit === undefined || root !== index ? [] : [edit],
       );
       const fixed = applyEdits(text, edits);
+      // What would be too long to be read again stays as it is.
+      if (Buffer.byteLength(fixed.text) > maxConfigBytes) return { file, text };
       made += fixed.count;
       return { file, text: fixed.text };
     });
@@ -160,7 +162,7 @@ function describe({ code, node, path, edit }: Placed): EnvoyLintFinding {
   const { severity, danger, fix } = lintRules[code];
   return {
     file: node.source.file,
-    ...positionIn(node.source.text, node.range[0]),
+    ...positionIn(node.source, node.range[0]),
     path: path.join('.'),
     severity,
     code,

@@ -1,5 +1,5 @@
 import type * as Yaml from 'yaml';
-import { refuseYamlDepth, yaml } from '../../ops/index.ts';
+import { type Position, refuseYamlDepth, yaml } from '../../ops/index.ts';
 import { TrustplaneError } from '../../spiffe/index.ts';
 import {
   type ConfigContent,
@@ -10,7 +10,7 @@ import {
 } from './config-node.ts';
 
 /** The most that is read of one configuration. */
-const MAX_BYTES = 1_048_576;
+export const maxConfigBytes = 1_048_576;
 const MAX_DEPTH = 200;
 /** With what aliases stand for. */
 const MAX_VALUES = 200_000;
@@ -23,10 +23,10 @@ type Path = readonly (string | number)[];
  * @throws TrustplaneError ERR_YAML with file:line:column
  */
 export function readConfig(text: string, file: string): ConfigNode {
-  if (Buffer.byteLength(text) > MAX_BYTES)
+  if (Buffer.byteLength(text) > maxConfigBytes)
     throw new TrustplaneError(
       'ERR_YAML',
-      `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
+      `${file}: has ${Buffer.byteLength(text)} bytes; at most ${maxConfigBytes} are read`,
     );
   refuseYamlDepth(text, file);
   const document = yaml().parseDocument(text, {
@@ -37,7 +37,8 @@ export function readConfig(text: string, file: string): ConfigNode {
     prettyErrors: false,
     logLevel: 'error',
   });
-  const source = { file, text, isJson: /^\s*[[{]/u.test(text) };
+  const lines = [0, ...Array.from(text.matchAll(/\n/gu), ({ index }) => index + 1)];
+  const source = { file, text, isJson: /^\s*[[{]/u.test(text), lines };
   const [problem] = document.errors;
   if (problem?.code === 'MULTIPLE_DOCS')
     refuse(source, problem.pos[0], 'a second document begins here; a file has one');
@@ -46,16 +47,18 @@ export function readConfig(text: string, file: string): ConfigNode {
 }
 
 /** Where something stands; both count from 1. */
-export function positionIn(text: string, offset: number): { line: number; column: number } {
-  const start = text.lastIndexOf('\n', offset - 1) + 1;
-  let line = 1;
-  for (let at = text.indexOf('\n'); at !== -1 && at < start; at = text.indexOf('\n', at + 1))
-    line++;
-  return { line, column: offset - start + 1 };
+export function positionIn({ lines }: ConfigSource, offset: number): Position {
+  let [low, high] = [0, lines.length];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((lines[middle] ?? 0) <= offset) low = middle;
+    else high = middle;
+  }
+  return { line: low + 1, column: offset - (lines[low] ?? 0) + 1 };
 }
 
 function refuse(source: ConfigSource, offset: number, message: string): never {
-  const { line, column } = positionIn(source.text, offset);
+  const { line, column } = positionIn(source, offset);
   throw new TrustplaneError('ERR_YAML', `${source.file}:${line}:${column}: ${message}`);
 }
 
