@@ -1,12 +1,15 @@
 import type { OperationDocument, PolicyDocument, RuleDocument } from './policy-document.ts';
 
-/** Of policies what an Envoy can decide alone; not of every rule all. */
-export function plainly(documents: readonly PolicyDocument[]): readonly PolicyDocument[] {
+/** Of policies what an Envoy can decide alone; not of every rule all. `keepsDenies`: and denies as they are. */
+export function plainly(
+  documents: readonly PolicyDocument[],
+  keepsDenies: boolean = false,
+): readonly PolicyDocument[] {
   return documents.map(({ metadata, service, sets, rules }) => ({
     metadata,
     service,
     ...(sets !== undefined && { sets }),
-    rules: rules.map(plainRule),
+    rules: rules.map((rule) => (keepsDenies && rule.deny !== undefined ? rule : plainRule(rule))),
   }));
 }
 

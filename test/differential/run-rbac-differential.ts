@@ -1,10 +1,10 @@
 import { type CompiledRbac, evaluateMatcher, type Matcher } from '../../src/authz/rbac/index.ts';
-import { createSeededRandom } from '../programs/seeded-random.ts';
+import { createSeededRandom, type SeededRandom } from '../programs/seeded-random.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
 import { Engine } from './engine.ts';
 import { plainly } from './plain-policies.ts';
 import type { PolicyDocument } from './policy-document.ts';
-import { farSources, type World } from './random-policies.ts';
+import { farSources, PolicyMaker, type World } from './random-policies.ts';
 import { type Asked, QuestionMaker } from './random-questions.ts';
 import { compileDocuments, FactsReader, type RbacVariant, rbacTerms } from './rbac-facts.ts';
 import {
@@ -67,7 +67,9 @@ export function runRbacDifferential(options: RbacDifferentialOptions): RbacOutco
   const outcome: RbacOutcome = { decisions: 0, allowed: 0, whole: 0, differences: [] };
   for (let number = only ?? 0; number < (only === undefined ? cases : only + 1); number++) {
     const { random, policies: made, place } = makeCase(seed, number, world);
-    const policies = number % 2 === 0 ? made : plainly(made);
+    // Small sets are tried rule by rule; large ones have a tree.
+    const all = number % 8 === 7 ? manyPolicies(made, random, world) : made;
+    const policies = number % 2 === 0 ? all : plainly(all, number % 4 === 3);
     const ask = new QuestionMaker(random, world);
     const layout = createSeededRandom(number)(3) === 0 ? 'flat-denies' : 'nested';
     const compile = (target: RbacVariant['target']): CompiledRbac =>
@@ -95,6 +97,23 @@ export function runRbacDifferential(options: RbacDifferentialOptions): RbacOutco
     }
   }
   return outcome;
+}
+
+/** As many again, five times, for the services that are there. */
+function manyPolicies(
+  made: readonly PolicyDocument[],
+  random: SeededRandom,
+  world: World,
+): readonly PolicyDocument[] {
+  const maker = new PolicyMaker(random, world);
+  const { service = '' } = made[0] ?? {};
+  return [0, 1, 2, 3, 4].reduce<readonly PolicyDocument[]>((all, round) => {
+    const more = maker.make(service).map((policy) => ({
+      ...policy,
+      metadata: { name: `${policy.metadata.name}-${round}` },
+    }));
+    return [...all, ...more];
+  }, made);
 }
 
 function faultsOf(

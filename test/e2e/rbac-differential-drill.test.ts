@@ -77,7 +77,7 @@ function makeCase(number: number, ports: readonly number[], now: number): RbacCa
   const service = { id: SERVICE, extension: name };
   const made = new PolicyMaker(random, world).make({ contextExtension: name });
   // Of half of them an Envoy can decide most.
-  const policies = (number % 2 === 0 ? made : plainly(made)).map((policy) => ({
+  const policies = (number % 2 === 0 ? made : plainly(made, number % 4 === 3)).map((policy) => ({
     ...policy,
     metadata: { name: `${name}-${policy.metadata.name}` },
   }));
