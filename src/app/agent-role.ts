@@ -1,8 +1,9 @@
 import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.ts';
+import { createEcds, createExtensionType, type ExtensionSource } from '../ecds/index.ts';
 import type { FactsReport } from '../facts/index.ts';
 import type { NodeStatus } from '../node/index.ts';
 import { limitLog } from '../ops/index.ts';
-import { createSds, createSecretType } from '../sds/index.ts';
+import { createSds, createSecretType, type SecretOptions } from '../sds/index.ts';
 import type { PolicyTaker, TrustMapSource } from '../spiffe/index.ts';
 import {
   createTokenSource,
@@ -19,6 +20,7 @@ import {
 import { type BundleConfirmation, BundleConfirmations } from '../sync/index.ts';
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
+import { createAds, type DiscoveryGround } from '../xds/index.ts';
 import { createAgentDebug } from './agent-debug.ts';
 import type { Config } from './config.ts';
 import type { HostAuthz, HostAuthzSources } from './host-authz.ts';
@@ -29,6 +31,11 @@ import { type ServedService, withHealth } from './served-service.ts';
 
 /** Any local user may ask; Envoy's longest request, with a description of itself, has some 30 KB. */
 const MAX_REQUEST_BYTES = 262_144;
+
+/** Nobody gives Envoys rules here. */
+const noExtensions: ExtensionSource = {
+  open: () => ({ resolve: () => 'pending', onVerdict: () => {}, close: () => {} }),
+};
 
 /** What an agent needs from its server. */
 export interface AgentSources {
@@ -101,16 +108,6 @@ export async function serveAgentRole(
     }),
     file: 'workload.proto',
   };
-  const secrets = createSecretType({
-    ...common,
-    names: config.sdsNames,
-    disableSpiffeCertValidation: config.disableSpiffeCertValidation,
-    unmatchableCa: sources.unmatchableCa,
-  });
-  const sds: ServedService = {
-    service: createSds(secrets, common),
-    file: 'envoy/service/secret/v3/sds.proto',
-  };
   const facts = openFacts(
     config,
     { ...process, log },
@@ -118,11 +115,18 @@ export async function serveAgentRole(
     sources.onFactsReports ?? (() => {}),
   );
   const authz = await openAuthz(config, process, { ...sources, facts });
+  const discovery = serveDiscovery(config, common, sources.unmatchableCa, authz?.extensions);
   const server = await serveUnix({
     path: config.socket,
     mode: 0o777,
     services: withHealth(
-      [workloadApi, sds, debug.service(tokens), facts.service, ...(sources.services ?? [])],
+      [
+        workloadApi,
+        ...discovery,
+        debug.service(tokens),
+        facts.service,
+        ...(sources.services ?? []),
+      ],
       process,
     ),
     maxReceiveBytes: MAX_REQUEST_BYTES,
@@ -134,6 +138,33 @@ export async function serveAgentRole(
   keepListening(process, server);
   await authz?.serve();
   return { workloads };
+}
+
+/** What Envoys ask for: secrets, rules, and both on one stream. */
+function serveDiscovery(
+  { sdsNames: names, disableSpiffeCertValidation }: Config,
+  ground: DiscoveryGround & Pick<SecretOptions, 'audience'>,
+  unmatchableCa: Uint8Array,
+  extensions: ExtensionSource = noExtensions,
+): readonly ServedService[] {
+  const secrets = createSecretType({
+    ...ground,
+    names,
+    disableSpiffeCertValidation,
+    unmatchableCa,
+  });
+  const rules = createExtensionType({ ...ground, extensions });
+  return [
+    { service: createSds(secrets, ground), file: 'envoy/service/secret/v3/sds.proto' },
+    {
+      service: createEcds(rules, ground),
+      file: 'envoy/service/extension/v3/config_discovery.proto',
+    },
+    {
+      service: createAds([secrets, rules], ground),
+      file: 'envoy/service/discovery/v3/ads.proto',
+    },
+  ];
 }
 
 /** What decides requests is loaded where it is configured. */

@@ -5,7 +5,7 @@ import type { Config } from './config.ts';
 import type { DeliveredPolicies } from './host-facts.ts';
 import type { OpenFacts } from './open-facts.ts';
 import { type OpenPolicySource, openPolicySource } from './open-policy-source.ts';
-import { noRbac, openRbac } from './open-rbac.ts';
+import { openRbac } from './open-rbac.ts';
 import { showPolicies } from './policy-health.ts';
 import type { Process } from './process.ts';
 
@@ -23,8 +23,8 @@ export interface HostAuthzSources {
 
 /** Policies, and all that decides by them. */
 export interface HostAuthz {
-  /** What Envoys are given. */
-  readonly extensions: ExtensionSource;
+  /** What Envoys are given; undefined: nothing. */
+  readonly extensions: ExtensionSource | undefined;
   /** Begins to answer checks, where somebody is to ask; then the first policies were looked at. */
   serve(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export function openHostAuthz(
   const { rbac } = config;
   const extensions =
     rbac === undefined
-      ? noRbac
+      ? undefined
       : openRbac({ ...config, rbac }, process, { policies, facts: facts.source, onEnvoys });
   return {
     extensions,

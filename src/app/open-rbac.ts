@@ -22,11 +22,6 @@ export interface RbacSources {
 const MAX_SHOWN = 8;
 const DIGEST_DIGITS = 12;
 
-/** Nobody is given rules. */
-export const noRbac: ExtensionSource = {
-  open: () => ({ resolve: () => 'pending', onVerdict: () => {}, close: () => {} }),
-};
-
 /** Has the rules of the policies in force ready for the Envoys of this host; closed with `process`. */
 export function openRbac(
   { rbac, ...callers }: AuthzConfig & { readonly rbac: RbacConfig },

@@ -84,6 +84,7 @@ function authzFields({ details }: Pick<ServerStatus, 'details'>): [string, strin
   return [
     ['ext_authz', details['authz'] ?? ''],
     ['Policies', details['policies'] ?? ''],
+    ['Envoys', details['rbac'] ?? ''],
   ];
 }
 

@@ -10,7 +10,7 @@ import {
   type ExtensionView,
   parseResourceName,
 } from '../../src/ecds/index.ts';
-import { createMetrics, type Log, type Metrics } from '../../src/ops/index.ts';
+import { createMetrics, type Log, type Metrics, silentLog } from '../../src/ops/index.ts';
 import { type PolicyTaker, SpiffeId, TrustplaneError } from '../../src/spiffe/index.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeFacts, startFacts } from './fake-facts.ts';
@@ -32,7 +32,7 @@ export class RbacGround {
     const { clock, facts, metrics, compiler, policies } = this;
     const note = (fields: object, message: string): void =>
       void this.lines.push({ fields, message });
-    const log: Log = { trace: note, debug: () => {}, info: note, warn: note, error: note };
+    const log: Log = { ...silentLog, info: note, warn: note, error: note };
     const common = { clock, metrics, compiler, log };
     const claims = { namespace: 'jwt', key: 'payload' };
     const pool = new RbacPool({
