@@ -1,4 +1,4 @@
-import type { IdScope } from '../../spiffe/index.ts';
+import type { IdScope } from '../../spiffe/id-scope.ts';
 import { parseIdPattern } from '../parse-patterns.ts';
 import { keyInputs, keyMatchesOf, keyPredicate } from './clause.ts';
 import { inTurn } from './in-turn.ts';

@@ -1,4 +1,4 @@
-import type { IdScope } from '../../spiffe/index.ts';
+import type { IdScope } from '../../spiffe/id-scope.ts';
 import type { Policy } from '../policy.ts';
 import type { Matcher } from './matcher.ts';
 
