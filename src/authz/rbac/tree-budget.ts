@@ -1,6 +1,6 @@
 import { TrustplaneError } from '../../spiffe/errors.ts';
 
-/** Of one tree, about as it is encoded; an Envoy takes some ten times as much memory for it. */
+/** Of one tree, about as it is encoded; an Envoy takes some twenty times as much memory for it. */
 const MAX_BYTES = 24_000_000;
 
 /** Of one service. */
