@@ -16,7 +16,7 @@ import {
 import { enforceAll } from '../../src/authz/stages.ts';
 import { SpiffeId } from '../../src/spiffe/index.ts';
 import { testNow } from '../fakes/test-certificates.ts';
-import { createSeededRandom, type SeededRandom } from '../programs/seeded-random.ts';
+import type { SeededRandom } from '../programs/seeded-random.ts';
 import { plainly } from './plain-policies.ts';
 import { accepted, domains, farSources } from './random-policies.ts';
 import { type Asked, QuestionMaker } from './random-questions.ts';

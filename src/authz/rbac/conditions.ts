@@ -1,5 +1,5 @@
 import type { IpRange } from '../ip-range.ts';
-import { parseIpRange } from '../ip-range.ts';
+import { parseIpRange, rangeHolds } from '../ip-range.ts';
 import type { Pattern } from '../pattern.ts';
 import type { ClaimCondition, Conditions, Operation, ValueCondition } from '../policy.ts';
 import { hostRegex, inAnyCase, isWholeHostRegex } from './host-regex.ts';
@@ -86,6 +86,7 @@ function portCondition(ports: readonly number[]): Predicate {
 }
 
 const mapped = parseIpv4InIpv6();
+const linkLocal = parseIpRange('fe80::/10');
 
 /** Addresses in IPv4 are those in IPv6 that stand for them, and these are in no range of IPv6. */
 function addressCondition(
@@ -110,11 +111,16 @@ function addressCondition(
       : [allOf([within(long), { kind: 'not', of: within([mapped]) }])]),
   ];
   const sure = anyOf(all);
-  // Of a link-local address the zone is written behind, and Envoy takes it for none.
+  if (long?.some(meetsLinkLocal) !== true) return exactly(sure);
+  // The zone is written behind such an address, and Envoy takes it for none.
   const maybe = anyOf([...all, regexValue(input, '[^%]*%.*')]);
-  return long === undefined || long.length === 0
-    ? exactly(sure)
-    : { sure, maybe, why: 'link-local addresses with a zone are compared by Check' };
+  return { sure, maybe, why: 'link-local addresses with a zone are compared by Check' };
+}
+
+/** fe80::/10. */
+function meetsLinkLocal({ bytes, bits }: IpRange): boolean {
+  const { bytes: local } = linkLocal;
+  return rangeHolds({ text: '', bytes: local, bits: Math.min(bits, linkLocal.bits) }, bytes);
 }
 
 function parseIpv4InIpv6(): IpRange {
