@@ -126,6 +126,13 @@ describe('policy export', () => {
     expect(JSON.stringify(config.shadow_matcher)).toContain('ALLOW');
   });
 
+  it('trusts the trust domains that are named, and refuses what is none', async () => {
+    const { out } = await exportPolicy(payments, '--trust-domain', 'prod.example');
+    expect(out).toContain('name: unknown_trust_domain');
+    expect((await exportPolicy(payments)).out).not.toContain('unknown_trust_domain');
+    expect((await exportPolicy(payments, '--trust-domain', 'Prod.example')).code).toBe(2);
+  });
+
   it('names a directory without policies', async () => {
     const { code, err } = await exportPolicy(import.meta.dirname);
     expect([code, err]).toEqual([2, expect.stringContaining('no policy files')]);

@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { Policy } from '../authz/index.ts';
 import type { CompiledRbac, RbacMode, RbacOptions, RuleShare } from '../authz/rbac/index.ts';
-import { quote, TrustplaneError } from '../spiffe/index.ts';
+import { quote, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { Io } from './io.ts';
 import { loadNamedPolicies } from './named-policies.ts';
 import { collect } from './options.ts';
@@ -168,7 +168,10 @@ async function onlyService(policies: readonly Policy[]): Promise<RbacOptions['se
 function termsOf(options: ExportOptions): RbacOptions['terms'] {
   const { trustDomain, tokenHeader = [], proxy = [] } = options;
   return {
-    trusted: trustDomain?.map((name) => ({ trustDomain: name, accept: undefined })),
+    trusted: trustDomain?.map((name) => ({
+      trustDomain: TrustDomain.parse(name).name,
+      accept: undefined,
+    })),
     revokedIds: [],
     revokedSerials: [],
     isBlind: false,
