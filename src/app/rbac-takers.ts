@@ -37,17 +37,12 @@ export class RbacTakers {
   readonly #envoys = new Map<string, Taking>();
   /** What was logged. */
   readonly #noted = new Set<string>();
-  readonly #nacks;
   #timer: Timer | undefined;
   #told = '';
 
   constructor(options: RbacTakersOptions) {
     this.#options = options;
     const { metrics, clock } = options;
-    this.#nacks = metrics.counter(
-      'trustplane_rbac_refusals_total',
-      'Configurations with rules that an Envoy refused.',
-    );
     metrics.readGauge(
       'trustplane_rbac_envoys_count',
       'Envoys that are given rules, by whether they decide by the present policies.',
@@ -114,7 +109,6 @@ export class RbacTakers {
 
   /** Logged once, whichever Envoys refuse it. */
   onNack(client: ExtensionClient, nack: RbacNack): void {
-    this.#nacks.inc();
     const { name, refusal, built } = nack;
     const isNew = this.#isNew(`${name} ${built.config.version} ${refusal}`);
     void this.#blame(nameOf(client), nack, isNew);

@@ -10,8 +10,8 @@ import { createRunFolder } from './run-folder.ts';
 import { launchSidecars, type SidecarPair } from './sidecar-pair.ts';
 import { requestUnix } from './unix-http.ts';
 
-export const clientId = 'spiffe://example.org/client';
-export const serverId = 'spiffe://example.org/server';
+const clientId = 'spiffe://example.org/client';
+const serverId = 'spiffe://example.org/server';
 
 export interface LiveMeshOptions {
   /** Of the one policy; each is for the client unless it says otherwise. */
