@@ -1,13 +1,14 @@
 import type { OperationDocument, PolicyDocument, RuleDocument } from './policy-document.ts';
 
-/** Of policies what an Envoy can decide alone; not of every rule all. `keepsDenies`: and denies as they are. */
+/** Of policies what an Envoy can decide alone; not of every rule all. `keepsDenies`: denies and stages as they are. */
 export function plainly(
   documents: readonly PolicyDocument[],
   keepsDenies: boolean = false,
 ): readonly PolicyDocument[] {
-  return documents.map(({ metadata, service, sets, rules }) => ({
+  return documents.map(({ metadata, service, mode, sets, rules }) => ({
     metadata,
     service,
+    ...(keepsDenies && mode !== undefined && { mode }),
     ...(sets !== undefined && { sets }),
     rules: rules.map((rule) => (keepsDenies && rule.deny !== undefined ? rule : plainRule(rule))),
   }));
