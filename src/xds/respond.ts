@@ -19,6 +19,9 @@ export interface Response {
   readonly versionInfo: string | undefined;
 }
 
+/** How what has a TTL is kept alive: by a heartbeat, or by sending the whole once more. */
+export type Renewal = 'heartbeat' | 'whole';
+
 /**
  * The next response that brings the client to `view`, if one is due. It depends on the state alone,
  * not on what led to it, so however many changes a slow stream sleeps through, it is sent the latest.
@@ -27,9 +30,10 @@ export function respond(
   state: StreamState,
   view: ResourceView,
   now: number,
+  renewal: Renewal = 'heartbeat',
 ): { readonly state: StreamState; readonly response: Response | undefined } {
   if (!state.started) return { state, response: undefined };
-  const choice = choose(findDue(state, view, now), state.alone);
+  const choice = choose(findDue(state, view, now, renewal), state.alone);
   const { resources, removed, heartbeats } = choice;
   if (resources.length + removed.length + heartbeats.length === 0) {
     return { state, response: undefined };
@@ -85,14 +89,14 @@ function choose(due: Due, alone: ReadonlySet<string>): Choice {
   return { ...nothing, heartbeats };
 }
 
-function findDue(state: StreamState, view: ResourceView, now: number): Due {
+function findDue(state: StreamState, view: ResourceView, now: number, how: Renewal): Due {
   const due: Due = { resources: [], removed: [], absent: [], heartbeats: [], withdrawn: undefined };
   const wildcard = state.wildcard !== 'none';
   const wanted = wildcard ? new Set([...state.names, ...view.names]) : state.names;
   for (const name of wanted) {
     const found = view.resolve(name, now, state.declined.has(name));
     if (found === 'withheld') continue;
-    if (typeof found === 'object') addFound(due, state, found, now);
+    if (typeof found === 'object') addFound(due, state, found, { now, how });
     else if (found === 'absent') addAbsent(due, state, view, name);
     else if (found === 'refused' || !state.claimed.has(name)) addLost(due, state, view, name);
   }
@@ -104,14 +108,21 @@ function findDue(state: StreamState, view: ResourceView, now: number): Due {
   return due;
 }
 
-function addFound(due: Due, state: StreamState, found: Resource, now: number): void {
+function addFound(
+  due: Due,
+  state: StreamState,
+  found: Resource,
+  { now, how }: { readonly now: number; readonly how: Renewal },
+): void {
   if (state.served.get(found.name) !== found.version) {
     due.resources.push(found);
     return;
   }
   const renewal = renewalOf(state, found, now);
-  if (renewal === 'whole') due.resources.push(found);
-  else if (renewal !== undefined) due.heartbeats.push(renewal);
+  if (renewal === undefined) return;
+  const isWhole = renewal === 'whole' || (how === 'whole' && renewal.version === found.version);
+  if (isWhole) due.resources.push(found);
+  else due.heartbeats.push(renewal);
 }
 
 /** Once, until it is asked for anew. */

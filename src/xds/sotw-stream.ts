@@ -27,7 +27,8 @@ export function respondSotw(
   view: ResourceView,
   now: number,
 ): { readonly state: StreamState; readonly response: Response | undefined } {
-  const next = respond(state, view, now);
+  // Envoy takes heartbeats out of a SotW response before it renews what they name.
+  const next = respond(state, view, now, 'whole');
   if (next.response === undefined || next.response.removed.length === 0) return next;
   const { served, claimed, told, leases } = next.state;
   return respond({ ...state, served, claimed, told, leases }, view, now);
