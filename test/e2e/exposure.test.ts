@@ -87,6 +87,8 @@ describe('trustplane up', () => {
       list_services_response: {
         service: expect.arrayContaining([
           { name: 'SpiffeWorkloadAPI' },
+          { name: 'envoy.service.discovery.v3.AggregatedDiscoveryService' },
+          { name: 'envoy.service.extension.v3.ExtensionConfigDiscoveryService' },
           { name: 'envoy.service.secret.v3.SecretDiscoveryService' },
           { name: 'grpc.health.v1.Health' },
         ]),
