@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import path from 'node:path';
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { BootstrapFlags } from '../../src/envoy/index.ts';
 import { eventually } from '../programs/eventually.ts';
@@ -11,6 +12,8 @@ import { launchTrustplane, type RunningTrustplane } from '../programs/launch-tru
 import { launchMadeSidecars, type MadeSidecars, madeIds } from '../programs/made-sidecars.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
 import { requestUnix } from '../programs/unix-http.ts';
+
+const ISSUER = 'https://login.example';
 
 /** An agent, and who is asked there. */
 interface Ground {
@@ -28,13 +31,29 @@ async function openGround(rbac: object, port: number): Promise<Ground> {
   const rules = [
     { id: 'reads', from, allow: ['GET /items/**'] },
     { id: 'asks', from, allow: [{ methods: ['GET'], paths: ['/search'], query: { q: ['a'] } }] },
+    {
+      id: 'works',
+      from,
+      allow: ['GET /desk'],
+      when: { jwt: { issuer: ISSUER, claims: { groups: { contains: 'staff' } } } },
+    },
     { id: 'connects', from, allow: [{ port }] },
   ];
   const policy = {
-    ...{ apiVersion: 'trustplane/v1', kind: 'Policy', metadata: { name: 'server' } },
-    ...{ service: madeIds.server, rules },
+    apiVersion: 'trustplane/v1',
+    kind: 'Policy',
+    metadata: { name: 'server' },
+    service: madeIds.server,
+    rules,
+  };
+  const tenant = {
+    ...policy,
+    metadata: { name: 'tenant' },
+    service: { contextExtension: 'tenant a' },
+    rules: [{ id: 'rents', from, allow: ['GET /rooms/**'] }],
   };
   writeFileSync(path.join(policies, 'server.yaml'), JSON.stringify(policy));
+  writeFileSync(path.join(policies, 'tenant.yaml'), JSON.stringify(tenant));
   const config = path.join(folder.path, 'trustplane.yaml');
   writeFileSync(config, JSON.stringify({ authz: { socket: authzSocket, policies, rbac } }));
   const trustplane = await launchTrustplane(folder.path, '--config', config);
@@ -98,6 +117,23 @@ async function logged({ server, accessLog }: MadeSidecars): Promise<readonly unk
   await server.stop();
   const lines = readFileSync(accessLog, 'utf8').trim().split('\n');
   return lines.map((line): unknown => JSON.parse(line));
+}
+
+/** A login service: the file of its keys, and tokens that it signs for the audience `shop`. */
+async function openLogin(folder: string): Promise<{
+  readonly file: string;
+  readonly sign: (claims: JWTPayload) => Promise<string>;
+}> {
+  const { publicKey, privateKey } = await generateKeyPair('ES256');
+  const file = path.join(folder, 'jwks.json');
+  const key = { ...(await exportJWK(publicKey)), kid: 'a', alg: 'ES256' };
+  writeFileSync(file, JSON.stringify({ keys: [key] }));
+  const sign = async (claims: JWTPayload): Promise<string> =>
+    await new SignJWT({ iss: ISSUER, sub: 'ann', aud: 'shop', ...claims })
+      .setProtectedHeader({ alg: 'ES256', kid: 'a' })
+      .setExpirationTime('1h')
+      .sign(privateKey);
+  return { file, sign };
 }
 
 describe('sidecars that envoy bootstrap made', () => {
@@ -166,6 +202,31 @@ describe('sidecars that envoy bootstrap made', () => {
         { extAuthz: { rule: 'asks' } },
         { extAuthz: { reason: 'no_rule_matched' }, details: 'ext_authz_denied' },
       ]);
+    },
+  );
+
+  it('know people by tokens that Envoy verified', async () => {
+    const { file, sign } = await openLogin(withRules.folder.path);
+    const jwtProvider = [`issuer=${ISSUER},audience=shop,jwks=${file}`];
+    const pair = await launchHttp(withRules, { jwtProvider });
+    await eventually('rules', async () => (await status(pair, '/items/1')) === 200);
+    const asked = async (token: string): Promise<number> =>
+      await status(pair, '/desk', { authorization: `Bearer ${token}` });
+    expect(await asked(await sign({ groups: ['staff'] }))).toBe(200);
+    expect(await asked(await sign({ groups: ['guests'] }))).toBe(403);
+    expect(await asked(await sign({ groups: ['staff'], aud: 'another' }))).toBe(403);
+    expect(await asked('no.token.atall')).toBe(401);
+    expect(await status(pair, '/desk')).toBe(403);
+  });
+
+  it.each<Flags>([{}, { authz: 'rbac+check' }])(
+    'go by the policies that are named, too, with %j',
+    async (server) => {
+      const asked = server.authz === undefined ? {} : { authzSocket: withRules.authzSocket };
+      const pair = await launchHttp(withRules, { policyName: 'tenant a', ...server, ...asked });
+      await eventually('rules', async () => (await status(pair, '/rooms/1')) === 200);
+      expect(await status(pair, '/items/1')).toBe(200);
+      expect(await status(pair, '/others')).toBe(403);
     },
   );
 
@@ -243,7 +304,8 @@ describe('sidecars of TCP that envoy bootstrap made', () => {
     const { authzSocket } = withRules;
     const asked = authz === 'check' ? { authzSocket } : {};
     const pair = await launchTcp(withRules, { authz, ...asked }, port);
-    await eventually('rules', async () => (await hear(pair, 'x!')) === 'greeting echo x!');
+    const heard = await eventually('rules', async () => (await hear(pair, 'x!')) || undefined);
+    expect(heard).toBe('greeting echo x!');
   });
 
   it.each(['rbac', 'check'] as const)(

@@ -3,7 +3,7 @@ import type { JwtProvider } from './bootstrap-options.ts';
 
 const HTTPS_PORT = 443;
 const FORM = 'issuer=<issuer>,audience=<audience>,jwks=<https URL or file>';
-const VALUE = /^[^\p{Cc}\s,]+$/u;
+const VALUE = /^[^\p{Cc}\p{Cs}\s,]+$/u;
 
 /**
  * Each `issuer=…,audience=…,jwks=…`; audience may come again.

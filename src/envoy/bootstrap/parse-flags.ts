@@ -50,7 +50,7 @@ const MIN_AGE_MS = 1_000;
 const MAX_AGE_MS = 86_400_000;
 const MAX_NODE_ID_CHARACTERS = 2_048;
 const MAX_POLICY_NAME_CHARACTERS = 1_024;
-const TEXT = /^[^\p{Cc}]+$/u;
+const TEXT = /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+$/u;
 
 /** @throws TrustplaneError ERR_USAGE, and what SPIFFE IDs and trust domains are refused with */
 export function parseBootstrapFlags(flags: BootstrapFlags): BootstrapOptions {

@@ -38,7 +38,7 @@ export function parseSocket(
   text: string,
 ): { readonly kind: 'socket'; readonly path: string } {
   const path = text.startsWith('unix://') ? text.slice('unix://'.length) : text;
-  if (!path.startsWith('/') || /[\p{Cc}]/u.test(path))
+  if (!path.startsWith('/') || /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(path))
     throw new TrustplaneError(
       'ERR_USAGE',
       `${flag} is the absolute path of a Unix socket; got ${quote(text)}`,
