@@ -64,11 +64,11 @@ export interface RbacEnvoyOptions {
 }
 
 /** The name of what a lane has one of its judges decide by. */
-export function extensionName(lane: number, judge: Judge): string {
+function extensionName(lane: number, judge: Judge): string {
   return `rbac-${lane}-${judge}`;
 }
 
-export const rbacTypes = {
+const rbacTypes = {
   http: `${TYPES}.filters.http.rbac.v3.RBAC`,
   network: `${TYPES}.filters.network.rbac.v3.RBAC`,
 } as const;
