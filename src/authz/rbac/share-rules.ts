@@ -1,4 +1,4 @@
-import { waysOf } from '../analysis/build-branches.ts';
+import { type Way, waysOf } from '../analysis/build-branches.ts';
 import { mayMeet } from '../analysis/may-meet.ts';
 import type { RuleShare } from './rbac-options.ts';
 import type { NamedRule, RuleClauses } from './rule-clauses.ts';
@@ -9,44 +9,63 @@ export interface SharedRule {
   readonly clauses: RuleClauses;
 }
 
-/** So many pairs of an allow and a deny are held against each other; of more it is not told which deny is why. */
-const MAX_PAIRS = 1_000_000;
+/** So many pairs of patterns are held against each other; of the rest it is not told which deny is why. */
+const MAX_PAIRS = 3_000_000;
 
 /** Who decides by each rule. `blocked`: why Envoy allows nothing. */
 export function shareRules(rules: readonly SharedRule[], blocked: string | undefined): RuleShare[] {
   const masks = rules.filter(
     ({ named, clauses }) => named.rule.deny !== undefined && clauses.whys.size > 0,
   );
-  const isTooMany = masks.length * rules.length > MAX_PAIRS;
-  const denies = isTooMany ? [] : masks.map(({ named }) => waysFor(named));
+  const search = new MaskSearch(masks.map(({ named }) => waysFor(named)));
   return rules.map(({ named, clauses }) => {
     const isAllow = named.rule.allow !== undefined;
     const share = { policy: named.policy.metadata.name, rule: named.rule.id } as const;
     if (!isAllow) return { ...share, effect: 'deny', ...decidedBy(clauses, undefined) };
     if (blocked !== undefined)
       return { ...share, effect: 'allow', decidedBy: 'check', why: blocked };
-    const mask = clauses.whys.size > 0 ? undefined : maskOf(named, denies);
-    const unknown = isTooMany && masks.length > 0 ? 'denies that Check decides may overlap' : mask;
-    return { ...share, effect: 'allow', ...decidedBy(clauses, mask ?? unknown) };
+    const mask = clauses.whys.size > 0 ? undefined : search.maskOf(named);
+    return { ...share, effect: 'allow', ...decidedBy(clauses, mask) };
   });
 }
 
 interface Mask {
   readonly name: string;
-  readonly ways: ReturnType<typeof waysOf>;
+  readonly ways: readonly Way[];
 }
 
 function waysFor({ policy, rule }: NamedRule): Mask {
   return { name: `${policy.metadata.name}/${rule.id}`, ways: waysOf(rule, policy.sets) };
 }
 
-function maskOf(named: NamedRule, denies: readonly Mask[]): string | undefined {
-  if (denies.length === 0) return undefined;
-  const { ways } = waysFor(named);
-  const mask = denies.find((deny) =>
-    deny.ways.some((other) => ways.some((way) => mayMeet(way, other))),
-  );
-  return mask && `what the deny ${mask.name} may take of it is decided by Check`;
+/** Finds the denies that Check decides and that may take a part of an allow. */
+class MaskSearch {
+  readonly #denies: readonly Mask[];
+  #pairs = 0;
+
+  constructor(denies: readonly Mask[]) {
+    this.#denies = denies;
+  }
+
+  maskOf(allow: NamedRule): string | undefined {
+    if (this.#denies.length === 0) return undefined;
+    if (this.#pairs > MAX_PAIRS) return 'there are denies that Check decides';
+    const { ways } = waysFor(allow);
+    const deny = this.#denies.find((one) =>
+      one.ways.some((other) => ways.some((way) => this.#meet(way, other))),
+    );
+    return deny && `what the deny ${deny.name} may take of it is decided by Check`;
+  }
+
+  #meet(way: Way, other: Way): boolean {
+    this.#pairs += 1 + countOf(way.caller?.ids) * countOf(other.caller?.ids);
+    this.#pairs += countOf(way.paths) * countOf(other.paths);
+    return mayMeet(way, other);
+  }
+}
+
+function countOf(patterns: readonly unknown[] | undefined): number {
+  return patterns?.length ?? 0;
 }
 
 function decidedBy(
