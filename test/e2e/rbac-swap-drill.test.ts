@@ -83,20 +83,25 @@ it('goes on by the last rules while the agent is away, and by new ones soon afte
   if (AWAY_SECONDS >= LONG_AWAY_SECONDS) expect(elapsedMs).toBeLessThan(BACK_WITHIN_MS);
 });
 
-it('denies everything when rules are older than they may be, until the agent is back', async () => {
-  const mesh = await launch({ rules: swappedRules(0, 10), rbac: { ttl: `${TTL_SECONDS}s` } });
-  await mesh.untilAllowed('GET /always');
-  const longer = performance.now() + 1.5 * TTL_SECONDS * 1_000;
-  while (performance.now() < longer) expect(await statusOf(mesh, 'GET /always')).toBe(200);
-  mesh.trustplane.kill('SIGKILL');
-  await mesh.trustplane.ended;
-  const gone = performance.now();
-  expect(await statusOf(mesh, 'GET /always')).toBe(200);
-  await eventually('expiry', async () => (await statusOf(mesh, 'GET /always')) === 403);
-  show(`rules may be ${TTL_SECONDS} s old, denied after`, [performance.now() - gone]);
-  await mesh.restartTrustplane();
-  await mesh.untilAllowed('GET /always');
-});
+it.each(['delta', 'sotw'])(
+  'denies everything when rules are older than they may be, until the agent is back: %s',
+  async (protocol) => {
+    const isSotw = protocol === 'sotw';
+    const ttl = `${TTL_SECONDS}s`;
+    const mesh = await launch({ rules: swappedRules(0, 10), rbac: { ttl }, isSotw });
+    await mesh.untilAllowed('GET /always');
+    const longer = performance.now() + 1.5 * TTL_SECONDS * 1_000;
+    while (performance.now() < longer) expect(await statusOf(mesh, 'GET /always')).toBe(200);
+    mesh.trustplane.kill('SIGKILL');
+    await mesh.trustplane.ended;
+    const gone = performance.now();
+    expect(await statusOf(mesh, 'GET /always')).toBe(200);
+    await eventually('expiry', async () => (await statusOf(mesh, 'GET /always')) === 403);
+    show(`rules may be ${TTL_SECONDS} s old, denied after`, [performance.now() - gone]);
+    await mesh.restartTrustplane();
+    await mesh.untilAllowed('GET /always');
+  },
+);
 
 async function statusOf(mesh: RbacMesh, line: string): Promise<number> {
   return (await mesh.ask(line)).status;

@@ -36,7 +36,9 @@ export interface RbacMeshOptions {
   readonly others?: readonly (readonly object[])[];
   /** What `authz.rbac` says. */
   readonly rbac?: object;
-  /** Who gives the rules; default the agent. */
+  /** State of the world instead of delta. */
+  readonly isSotw?: boolean;
+  /** Who gives the rules, as the state of the world; default the agent. */
   readonly ecdsSocket?: (folder: string) => Promise<string>;
 }
 
@@ -55,6 +57,7 @@ export function rbacPolicy(rules: readonly object[], name: string = 'p'): object
 export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> {
   await using stack = new AsyncDisposableStack();
   const { rules, others = [], rbac = {}, ecdsSocket } = options;
+  const { isSotw = ecdsSocket !== undefined } = options;
   const folder = createRunFolder();
   stack.defer(async () => await folder.remove());
   const policies = path.join(folder.path, 'policies');
@@ -77,11 +80,13 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
   });
   application.listen(path.join(folder.path, 'application.sock'));
   const ecds = await ecdsSocket?.(folder.path);
-  const server = await launchSidecar(folder.path, 'server', trustplane.socket, (text) =>
-    ecds === undefined ? text : withRulesOf(ecds, text),
-  );
+  const server = await launchSidecar(folder.path, 'server', {
+    agentSocket: trustplane.socket,
+    isSotw,
+    edit: (text) => (ecds === undefined ? text : withRulesOf(ecds, text)),
+  });
   stack.defer(async () => await server.stop());
-  const client = await launchSidecar(folder.path, 'client', trustplane.socket);
+  const client = await launchSidecar(folder.path, 'client', { agentSocket: trustplane.socket });
   stack.defer(async () => await client.stop());
   await trustplane.createEntry(CLIENT);
   await trustplane.createEntry(rbacService);
@@ -114,12 +119,17 @@ function writePolicy(folder: string, rules: readonly object[]): void {
   renameSync(path.join(folder, '.new'), path.join(folder, 'p.yaml'));
 }
 
+interface SidecarOptions {
+  readonly agentSocket: string;
+  readonly isSotw?: boolean;
+  readonly edit?: (bootstrap: string) => string;
+}
+
 /** As `trustplane envoy bootstrap` writes it. */
 async function launchSidecar(
   folder: string,
   role: 'server' | 'client',
-  agentSocket: string,
-  edit: (bootstrap: string) => string = (text) => text,
+  { agentSocket, isSotw = false, edit = (text) => text }: SidecarOptions,
 ): Promise<RunningEnvoy> {
   const at = (name: string): string => path.join(folder, `${name}.sock`);
   const common = { agentSocket, admin: adminSocketOf(folder, role), maxConnectionDuration: '2h' };
@@ -131,7 +141,7 @@ async function launchSidecar(
           spiffeId: rbacService,
           listen: at('inbound'),
           upstream: at('application'),
-          sotw: true,
+          sotw: isSotw,
           accessLog: path.join(folder, 'access.jsonl'),
         }
       : {
