@@ -77,8 +77,10 @@ function judge(judgeFile: string, patch?: string): Judgement {
     const { code, output } = run(process.execPath, args, copy);
     // Whatever else ends it is no judgement.
     if (code !== 0 && code !== 1) throw new Error(`ended with ${code}: ${output}`);
+    const isFound = code === 1 && /became|canary/u.test(output);
+    if (patch === undefined && code !== 0 && !isFound) throw new Error(`no judgement: ${output}`);
     return {
-      isFound: code === 1 && /became|canary/u.test(output),
+      isFound,
       said: output || 'no difference',
     };
   } finally {
