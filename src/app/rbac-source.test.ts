@@ -103,6 +103,13 @@ describe('rules for an Envoy', () => {
     expect(ground.compiler.orders.map(({ digest }) => digest)).toEqual(['one', 'two', 'five']);
   });
 
+  it('are used for no longer than is configured', async () => {
+    const ground = new RbacGround(60_000);
+    ground.policies.set('one');
+    const envoy = await ground.ask({}, RBAC);
+    expect(envoy.look()).toMatchObject([{ name: RBAC, ttlMs: 60_000 }]);
+  });
+
   it('tell at once who is revoked', async () => {
     const ground = new RbacGround();
     ground.policies.set('one');
