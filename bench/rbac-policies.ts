@@ -15,7 +15,7 @@ export function allowingOf(rules: number): number {
  * Rules of one service: the client may `GET /v1/items/N/state` by rule N, mostly together with another caller. So
  * many percent of them have a glob, in the ID, the path or both; of the others every other allows all below a path.
  */
-export function rbacDocument(rules: number, globPercent: number): object {
+function rbacDocument(rules: number, globPercent: number): object {
   const allows = Array.from({ length: allowingOf(rules) }, (_, at) => allowOf(at, globPercent));
   const denies = Array.from({ length: rules - allows.length }, (_, at) => ({
     id: `no-export-${at}`,
