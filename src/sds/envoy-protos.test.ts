@@ -16,7 +16,6 @@ const plainResponse = {
   typeUrl: SECRET_TYPE_URL,
   removed: [],
   heartbeats: [],
-  versionInfo: undefined,
 };
 let envoy: EnvoyMessages;
 

@@ -24,15 +24,19 @@ class Stream {
   }
 
   request(ask: Ask): string[] {
-    const received = receiveDelta(this.state, {
-      subscribe: ask.subscribe ?? [],
-      unsubscribe: ask.unsubscribe ?? [],
-      initialVersions: new Map(Object.entries(ask.initial ?? {})),
-      nonce: ask.nonce ?? '',
-      refusal: ask.refusal,
-      node: undefined,
-      typeUrl: '',
-    });
+    const received = receiveDelta(
+      this.state,
+      {
+        subscribe: ask.subscribe ?? [],
+        unsubscribe: ask.unsubscribe ?? [],
+        initialVersions: new Map(Object.entries(ask.initial ?? {})),
+        nonce: ask.nonce ?? '',
+        refusal: ask.refusal,
+        node: undefined,
+        typeUrl: '',
+      },
+      1000,
+    );
     this.state = received.state;
     this.verdict = received.verdict;
     return this.flush();
@@ -46,7 +50,7 @@ class Stream {
   flush(): string[] {
     const sent: string[] = [];
     for (;;) {
-      const { state, response } = respond(this.state, this.view, 1000);
+      const { state, response } = respond(this.state, this.view, 1000, 'heartbeat');
       this.state = state;
       if (response === undefined) return sent;
       const list = [

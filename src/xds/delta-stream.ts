@@ -9,8 +9,9 @@ import { type StreamState, settle, UNSURE, type Verdict, without } from './strea
 export function receiveDelta(
   state: StreamState,
   request: DeltaRequest,
+  now: number,
 ): { readonly state: StreamState; readonly verdict: Verdict | undefined } {
-  const settled = settle(state, request.nonce, request.refusal === undefined);
+  const settled = settle(state, request.nonce, request.refusal === undefined, now);
   if (!state.started) return { ...settled, state: start(settled.state, request) };
   if (request.subscribe.length === 0 && request.unsubscribe.length === 0) return settled;
   return { ...settled, state: subscribe(unsubscribe(settled.state, request), request) };

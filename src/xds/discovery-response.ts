@@ -1,4 +1,4 @@
-import { type DiscoveryMessages, durationOf, RESOURCE_TYPE_URL } from './discovery-messages.ts';
+import { type DiscoveryMessages, durationOf } from './discovery-messages.ts';
 import type { Heartbeat } from './leases.ts';
 import { versionOf } from './resource.ts';
 import type { Response } from './respond.ts';
@@ -18,16 +18,10 @@ export interface ResponseEncoder {
 }
 
 export function createResponseEncoder(messages: DiscoveryMessages): ResponseEncoder {
-  const { resource, sotwResponse, deltaResponse } = messages;
-  const wrapped = (beat: Heartbeat): object => ({
-    type_url: RESOURCE_TYPE_URL,
-    value: resource.encode(withoutBody(beat)).finish(),
-  });
+  const { sotwResponse, deltaResponse } = messages;
   return {
-    sotw({ typeUrl, nonce, resources, heartbeats, versionInfo }) {
-      const version_info = versionInfo ?? versionOf(resources);
-      const beats = heartbeats.length === 0 ? {} : { resources: heartbeats.map(wrapped) };
-      const envelope = { version_info, type_url: typeUrl, nonce, ...beats };
+    sotw({ typeUrl, nonce, resources }) {
+      const envelope = { version_info: versionOf(resources), type_url: typeUrl, nonce };
       const head = sotwResponse.encode(envelope).finish();
       return Buffer.concat([head, ...resources.flatMap(({ sotw }) => sotw.parts)]);
     },

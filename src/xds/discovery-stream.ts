@@ -117,7 +117,11 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
     if (this.#subscriptions.length === 0) this.#meet(request.node);
     const subscription = this.#subscriptions.find((one) => one.type === type);
     if (subscription === undefined) return;
-    const { state, verdict } = this.#protocol.receive(subscription.state, request);
+    const { state, verdict } = this.#protocol.receive(
+      subscription.state,
+      request,
+      this.#context.clock.now(),
+    );
     this.#takeNames(subscription, state);
     subscription.state = state;
     if (verdict !== undefined) this.#settle(subscription, verdict, request.refusal);

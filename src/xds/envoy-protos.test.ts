@@ -35,7 +35,6 @@ const envelope = {
   resources: [],
   removed: [],
   heartbeats: [],
-  versionInfo: undefined,
 };
 const typed = { type_url: TYPE_URL, value: Buffer.from('the bytes') };
 
@@ -77,18 +76,10 @@ describe("Envoy's definitions", () => {
   it('read our heartbeats as resources without a body', () => {
     const heartbeats = [{ name: 'n', version: 'v1', ttlMs: 2000 }];
     const beat = { name: 'n', version: 'v1', ttl: { seconds: new Long(2, 0, false) } };
-    const delta = responses.delta({ ...envelope, heartbeats, versionInfo: 'taken' });
+    const delta = responses.delta({ ...envelope, heartbeats });
     expect(envoy.read(`${DISCOVERY}.DeltaDiscoveryResponse`, delta)).toMatchObject({
       resources: [beat],
     });
-    const sotw = responses.sotw({ ...envelope, heartbeats, versionInfo: 'taken' });
-    const response = envoy.read(`${DISCOVERY}.DiscoveryResponse`, sotw);
-    expect(response['version_info']).toBe('taken');
-    const [wrapped] = response['resources'];
-    expect(wrapped.type_url).toBe(RESOURCE_URL);
-    const read = envoy.read(`${DISCOVERY}.Resource`, wrapped.value);
-    expect(read).toMatchObject(beat);
-    expect(read['resource'] ?? null).toBeNull();
   });
 
   it('keep what is large in parts until it is written', () => {

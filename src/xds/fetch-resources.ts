@@ -74,6 +74,8 @@ function firstResponse(
   const view = session.view(update);
   // What it would refuse it cannot say.
   const declined = new Set([...request.names, ...view.names]);
-  const asked = receiveSotw({ ...initialStreamState, declined }, { ...request, versionInfo: '' });
-  return respondSotw(asked.state, view, clock.now()).response;
+  const now = clock.now();
+  const fresh = { ...initialStreamState, declined };
+  const asked = receiveSotw(fresh, { ...request, versionInfo: '' }, now);
+  return respondSotw(asked.state, view, now).response;
 }

@@ -1,10 +1,7 @@
-import type { Heartbeat } from './leases.ts';
+import { type Heartbeat, heartbeatInterval, isDue } from './leases.ts';
 import type { ResourceRef } from './resource.ts';
 import type { ResourceView } from './resource-view.ts';
 import type { StreamState } from './stream-state.ts';
-
-/** Three in a TTL, so that one may be lost. */
-const BEATS_PER_TTL = 3;
 
 /**
  * What keeps a resource that was sent alive: nothing yet, a heartbeat, or, where the last one is so
@@ -20,10 +17,10 @@ export function renewalOf(
   if (ttlMs === undefined || flights.length > 0) return undefined;
   const lease = leases.get(name);
   if (lease === undefined) return claimed.has(name) ? { name, version, ttlMs } : undefined;
-  const beats = Math.floor(((now - lease.renewedAt) * BEATS_PER_TTL) / ttlMs);
-  if (beats === 0) return undefined;
-  // The clock was set back.
-  if (beats < 0 || beats === 1) return { name, version: lease.version, ttlMs };
+  const elapsedMs = now - lease.renewedAt;
+  if (elapsedMs >= 0 && !isDue(elapsedMs, ttlMs)) return undefined;
+  // Below 0 the clock was set back.
+  if (elapsedMs < 2 * heartbeatInterval(ttlMs)) return { name, version: lease.version, ttlMs };
   return lease.version === version ? 'whole' : undefined;
 }
 
@@ -38,7 +35,7 @@ export function nextHeartbeat(
   for (const [name, { renewedAt }] of state.leases) {
     const found = view.resolve(name, now, state.declined.has(name));
     if (typeof found !== 'object' || found.ttlMs === undefined) continue;
-    const at = renewedAt + Math.ceil(found.ttlMs / BEATS_PER_TTL);
+    const at = renewedAt + heartbeatInterval(found.ttlMs);
     if (at > now && (next === undefined || at < next)) next = at;
   }
   return next;

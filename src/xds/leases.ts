@@ -17,6 +17,18 @@ export interface Heartbeat {
   readonly ttlMs: number;
 }
 
+/** Three in a TTL, so that one may be lost. */
+const HEARTBEATS_PER_TTL = 3;
+
+/** How long after one heartbeat the next is due, in milliseconds. */
+export function heartbeatInterval(ttlMs: number): number {
+  return Math.ceil(ttlMs / HEARTBEATS_PER_TTL);
+}
+
+export function isDue(elapsedMs: number, ttlMs: number): boolean {
+  return elapsedMs >= heartbeatInterval(ttlMs);
+}
+
 export const noLeases: Leases = new Map();
 
 /** The client has taken these, which were sent at that time. */

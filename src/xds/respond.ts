@@ -14,9 +14,8 @@ export interface Response {
   readonly resources: readonly Resource[];
   /** Names the client had and lost, or waits for in vain; delta alone can say so. */
   readonly removed: readonly string[];
+  /** Delta alone. */
   readonly heartbeats: readonly Heartbeat[];
-  /** Of a heartbeat: the version of the last response that was taken (SotW). Undefined: that of the resources. */
-  readonly versionInfo: string | undefined;
 }
 
 /** How what has a TTL is kept alive: by a heartbeat, or by sending the whole once more. */
@@ -30,7 +29,7 @@ export function respond(
   state: StreamState,
   view: ResourceView,
   now: number,
-  renewal: Renewal = 'heartbeat',
+  renewal: Renewal,
 ): { readonly state: StreamState; readonly response: Response | undefined } {
   if (!state.started) return { state, response: undefined };
   const choice = choose(findDue(state, view, now, renewal), state.alone);
@@ -41,7 +40,6 @@ export function respond(
   const nonce = state.nonce + 1;
   const refs = resources.map(({ ref }) => ref);
   const fresh = refs.map(({ name }) => name).filter((name) => !state.holds.has(name));
-  const versionInfo = heartbeats.length === 0 ? undefined : state.accepted;
   return {
     state: {
       ...state,
@@ -51,7 +49,7 @@ export function respond(
         -MAX_FLIGHTS,
       ),
     },
-    response: { nonce: String(nonce), resources, removed, heartbeats, versionInfo },
+    response: { nonce: String(nonce), resources, removed, heartbeats },
   };
 }
 
@@ -120,9 +118,8 @@ function addFound(
   }
   const renewal = renewalOf(state, found, now);
   if (renewal === undefined) return;
-  const isWhole = renewal === 'whole' || (how === 'whole' && renewal.version === found.version);
-  if (isWhole) due.resources.push(found);
-  else due.heartbeats.push(renewal);
+  if (renewal !== 'whole' && how === 'heartbeat') due.heartbeats.push(renewal);
+  else if (renewal === 'whole' || renewal.version === found.version) due.resources.push(found);
 }
 
 /** Once, until it is asked for anew. */

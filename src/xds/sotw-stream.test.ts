@@ -24,7 +24,7 @@ class Stream {
       node: undefined,
       typeUrl: '',
     };
-    const received = receiveSotw(this.state, { ...request, ...more });
+    const received = receiveSotw(this.state, { ...request, ...more }, 1000);
     this.state = received.state;
     this.verdict = received.verdict;
     return this.flush();

@@ -14,8 +14,8 @@ export interface Received {
  * Takes a request in. One that answers anything but the latest response changes no subscription: the
  * client had not seen that response yet, and will name what it wants when it answers it.
  */
-export function receiveSotw(state: StreamState, request: SotwRequest): Received {
-  const settled = settle(state, request.nonce, request.refusal === undefined);
+export function receiveSotw(state: StreamState, request: SotwRequest, now: number): Received {
+  const settled = settle(state, request.nonce, request.refusal === undefined, now);
   const stale = state.nonce > 0 && request.nonce !== String(state.nonce);
   const take = stale ? noteDropped : subscribe;
   return { ...settled, state: take(settled.state, request) };
@@ -27,11 +27,11 @@ export function respondSotw(
   view: ResourceView,
   now: number,
 ): { readonly state: StreamState; readonly response: Response | undefined } {
-  // Envoy takes heartbeats out of a SotW response before it renews what they name.
+  // Envoy puts heartbeats aside in a SotW response, and renews nothing.
   const next = respond(state, view, now, 'whole');
   if (next.response === undefined || next.response.removed.length === 0) return next;
   const { served, claimed, told, leases } = next.state;
-  return respond({ ...state, served, claimed, told, leases }, view, now);
+  return respond({ ...state, served, claimed, told, leases }, view, now, 'whole');
 }
 
 function subscribe(state: StreamState, request: SotwRequest): StreamState {

@@ -28,6 +28,7 @@ export interface StreamProtocol<Request extends DiscoveryRequest> {
   readonly receive: (
     state: StreamState,
     request: Request,
+    now: number,
   ) => { readonly state: StreamState; readonly verdict: Verdict | undefined };
   readonly respond: Respond;
 }
@@ -52,6 +53,6 @@ export function deltaProtocol(
     kind: 'delta',
     parse: (bytes) => parseDeltaRequest(deltaRequest, bytes, codes),
     receive: receiveDelta,
-    respond,
+    respond: (state, view, now) => respond(state, view, now, 'heartbeat'),
   };
 }

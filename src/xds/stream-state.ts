@@ -1,5 +1,12 @@
-import { type Heartbeat, type Leases, noLeases, takeLeases, withoutLeases } from './leases.ts';
-import { type ResourceRef, versionOf } from './resource.ts';
+import {
+  type Heartbeat,
+  isDue,
+  type Leases,
+  noLeases,
+  takeLeases,
+  withoutLeases,
+} from './leases.ts';
+import type { ResourceRef } from './resource.ts';
 
 /** What one stream has asked for of one type, was sent and has answered. Immutable. */
 export interface StreamState {
@@ -29,8 +36,6 @@ export interface StreamState {
   readonly told: ReadonlySet<string>;
   /** What the client drops unless it hears of it, by name. */
   readonly leases: Leases;
-  /** The version of the last response that was taken (SotW). */
-  readonly accepted: string;
   /** Responses not yet answered, oldest first. */
   readonly flights: readonly Flight[];
 }
@@ -63,7 +68,6 @@ export const initialStreamState: StreamState = {
   dropped: none,
   told: none,
   leases: noLeases,
-  accepted: '',
   flights: [],
 };
 
@@ -78,13 +82,14 @@ export interface Verdict {
 /**
  * Notes the answer to the response with that nonce. A refused resource is not sent again until its
  * content changes; if it was refused together with others, each of them is sent once more, alone. One
- * that has a lesser form is followed by that; a heartbeat by the whole. There is no verdict on a
- * heartbeat.
+ * that has a lesser form is followed by that. A heartbeat that is refused, or answered so late that what
+ * it kept may have been dropped before it came, is followed by the whole; there is no verdict on it.
  */
 export function settle(
   state: StreamState,
   nonce: string,
   accepted: boolean,
+  now: number,
 ): { readonly state: StreamState; readonly verdict: Verdict | undefined } {
   const index = state.flights.findIndex((flight) => String(flight.nonce) === nonce);
   const flight = state.flights[index];
@@ -92,7 +97,9 @@ export function settle(
   const { refs, fresh, heartbeats, sentAt } = flight;
   const settled = { ...state, flights: state.flights.slice(index + 1) };
   if (heartbeats.length > 0) {
-    return { state: accepted ? settled : forget(settled, heartbeats), verdict: undefined };
+    const isLate = ({ ttlMs }: Heartbeat): boolean => isDue(now - sentAt, ttlMs);
+    const dropped = accepted ? heartbeats.filter(isLate) : heartbeats;
+    return { state: forget(settled, dropped), verdict: undefined };
   }
   return {
     state: accepted
@@ -109,7 +116,6 @@ function accept(state: StreamState, refs: readonly ResourceRef[], sentAt: number
     alone: without(state.alone, names),
     holds: withAll(state.holds, names),
     leases: takeLeases(state.leases, refs, sentAt),
-    accepted: refs.length === 0 ? state.accepted : versionOf(refs),
     flights: state.flights.map((flight) => ({
       ...flight,
       fresh: flight.fresh.filter((name) => !names.includes(name)),
@@ -117,7 +123,11 @@ function accept(state: StreamState, refs: readonly ResourceRef[], sentAt: number
   };
 }
 
-function refuse(state: StreamState, refs: readonly ResourceRef[]): StreamState {
+function refuse(before: StreamState, refs: readonly ResourceRef[]): StreamState {
+  // What is refused now is not kept alive, though it was taken once.
+  const lost = refs.filter(({ name, version }) => before.leases.get(name)?.version === version);
+  const names = lost.map(({ name }) => name);
+  const state = { ...before, leases: withoutLeases(before.leases, names) };
   const [first] = refs;
   if (first !== undefined && refs.length === 1) {
     return first.isReducible
@@ -134,8 +144,9 @@ function refuse(state: StreamState, refs: readonly ResourceRef[]): StreamState {
   return { ...state, served, alone };
 }
 
-/** The client has dropped what it was to keep. */
+/** The client may have dropped what it was to keep. */
 function forget(state: StreamState, heartbeats: readonly Heartbeat[]): StreamState {
+  if (heartbeats.length === 0) return state;
   const served = new Map(state.served);
   for (const { name, version } of heartbeats) {
     if (served.get(name) === version) served.set(name, UNSURE);

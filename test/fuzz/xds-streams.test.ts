@@ -111,7 +111,7 @@ class Sotw extends Exchange<Parameters<typeof receiveSotw>[1]> {
     });
   }
   receive(request: Parameters<typeof receiveSotw>[1]): StreamState {
-    return receiveSotw(this.state, request).state;
+    return receiveSotw(this.state, request, 0).state;
   }
   next() {
     return respondSotw(this.state, fakeView(this.content), 0);
@@ -132,10 +132,10 @@ class Delta extends Exchange<Parameters<typeof receiveDelta>[1]> {
     });
   }
   receive(request: Parameters<typeof receiveDelta>[1]): StreamState {
-    return receiveDelta(this.state, request).state;
+    return receiveDelta(this.state, request, 0).state;
   }
   next() {
-    return respond(this.state, fakeView(this.content), 0);
+    return respond(this.state, fakeView(this.content), 0, 'heartbeat');
   }
 }
 
