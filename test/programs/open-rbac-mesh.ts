@@ -18,6 +18,10 @@ export const rbacName = `trustplane.rbac:${rbacService}`;
 export interface RbacMesh {
   readonly trustplane: RunningTrustplane;
   readonly server: RunningEnvoy;
+  /** Of the server's Envoy. */
+  readonly accessLog: string;
+  /** The directory of policies. */
+  readonly policies: string;
   /** Starts the same server and agent once more, after they have ended. */
   restartTrustplane(): Promise<RunningTrustplane>;
   /** Puts a policy of these rules, each for the client unless it says otherwise, in the place of the one there is. */
@@ -100,6 +104,8 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
   return {
     trustplane,
     server,
+    accessLog: path.join(folder.path, 'access.jsonl'),
+    policies,
     restartTrustplane: async () => {
       const up = await launchTrustplane(folder.path, '--config', config);
       moved.defer(async () => void (await up.stop()));
