@@ -53,6 +53,20 @@ describe('policy export', () => {
     expect(out).toContain('#     - key: tp_alone_shadow_engine_result');
   });
 
+  it('says what tells the rules where connections come from, where they ask', async () => {
+    const without = await exportPolicy(payments);
+    expect(without.out).not.toContain('tp.source');
+    const near = folder.write(
+      'near.yaml',
+      `service: ${API}`,
+      'rules:',
+      '  - { id: near, from: anyone, allow: [GET /v1], when: { source.ip: [10.0.0.0/8] } }',
+    );
+    const { out } = await exportPolicy(near);
+    expect(out).toContain('# - name: tp-attrs');
+    expect(out).toContain('#       - object_key: tp.source');
+  });
+
   it('prints filters of connections, of an older Envoy without what tells their serial numbers', async () => {
     const rules = { name: 'trustplane.network-rbac', typed_config: { stat_prefix: 'tp_' } };
     const args = ['--mode', 'network', '-o', 'json'];

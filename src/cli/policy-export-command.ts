@@ -202,13 +202,19 @@ async function textOf(exported: Exported, options: ExportOptions): Promise<strin
 
 async function yamlOf(value: object, exported: Exported, mode: RbacMode): Promise<string> {
   const { stringify } = await import('yaml');
-  const { askUnlessAllowed } = await import('../authz/rbac/index.ts');
+  const { askUnlessAllowed, sourceOfConnection } = await import('../authz/rbac/index.ts');
   const print = (one: object): string =>
     stringify(one, { lineWidth: 0, aliasDuplicateObjects: false });
   const head = comment(summary(exported));
-  if (mode !== 'before-check') return head + print(value);
+  const filters = print(value);
+  const front = `this stands before the connection manager, as the rules ask where connections come from:\n${print([sourceOfConnection])}`;
   const behind = `ext_authz stands behind these, with these fields beside its own:\n${print(askUnlessAllowed)}`;
-  return head + print(value) + comment(behind);
+  return [
+    head,
+    filters,
+    filters.includes('key: tp.source\n') ? comment(front) : '',
+    mode === 'before-check' ? comment(behind) : '',
+  ].join('');
 }
 
 function comment(text: string): string {

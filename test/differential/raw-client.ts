@@ -15,6 +15,8 @@ export interface RawClientOptions {
   readonly localAddress: string;
   /** PEM; undefined: no certificate is shown. */
   readonly identity: { readonly cert: string; readonly key: string } | undefined;
+  /** Sent before TLS begins. */
+  readonly preface?: string;
 }
 
 const TIMEOUT_MS = 20_000;
@@ -56,9 +58,11 @@ export class RawClient {
   }
 
   async #connect(): Promise<TLSSocket> {
-    const { host = '127.0.0.1', port, localAddress, identity } = this.#options;
+    const { host = '127.0.0.1', port, localAddress, identity, preface = '' } = this.#options;
+    const connection = connectTcp({ host, port, localAddress });
+    if (preface !== '') connection.write(preface);
     const socket = connect({
-      socket: connectTcp({ host, port, localAddress }),
+      socket: connection,
       ...identity,
       // Whom it calls is not in question.
       rejectUnauthorized: false,

@@ -1,6 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type CompiledRbac, encodeRbacExtension, rbacMessage } from '../../src/authz/rbac/index.ts';
+import {
+  type CompiledRbac,
+  encodeRbacExtension,
+  rbacMessage,
+  sourceOfConnection,
+} from '../../src/authz/rbac/index.ts';
 import { adminSocketOf, launchEnvoy } from '../programs/launch-envoy.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 import type { CertificateShapes } from './certificate-shapes.ts';
@@ -61,6 +66,10 @@ export interface RbacEnvoyOptions {
   readonly shapes: CertificateShapes;
   /** Of its connection managers beside what they are judged by. Default: nothing is normalized. */
   readonly manager?: object;
+  /** Of its listeners. */
+  readonly listenerFilters?: readonly object[];
+  /** In front of those of the cases. */
+  readonly routes?: readonly object[];
 }
 
 /** The name of what a lane has one of its judges decide by. */
@@ -180,7 +189,7 @@ interface Made extends RbacEnvoyOptions {
 function listener(
   { number, ports }: Lane,
   judge: Judge,
-  tls: Tls,
+  { tls, listenerFilters = [] }: Made,
   filters: readonly object[],
 ): object {
   const [first, ...more] = ports.map((port) => ({
@@ -190,12 +199,13 @@ function listener(
     name: extensionName(number, judge),
     address: first,
     additional_addresses: more.map((address) => ({ address })),
+    listener_filters: listenerFilters,
     filter_chains: [{ transport_socket: transportSocket(tls, ['h2', 'http/1.1']), filters }],
   };
 }
 
-function networkListener(lane: Lane, { tls }: Made): object {
-  return listener(lane, 'network', tls, [
+function networkListener(lane: Lane, made: Made): object {
+  return listener(lane, 'network', made, [
     serialOfConnection,
     discovered(extensionName(lane.number, 'network'), rbacTypes.network),
     {
@@ -211,7 +221,8 @@ function networkListener(lane: Lane, { tls }: Made): object {
 
 function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made): object {
   const rbac = discovered(extensionName(lane.number, judge), rbacTypes.http);
-  return listener(lane, judge, made.tls, [
+  return listener(lane, judge, made, [
+    sourceOfConnection,
     {
       name: 'envoy.filters.network.http_connection_manager',
       typed_config: {
@@ -237,7 +248,13 @@ function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made)
         ],
         route_config: {
           response_headers_to_add: told,
-          virtual_hosts: [{ name: 'all', domains: ['*'], routes: made.cases.map(routeOf) }],
+          virtual_hosts: [
+            {
+              name: 'all',
+              domains: ['*'],
+              routes: [...(made.routes ?? []), ...made.cases.map(routeOf)],
+            },
+          ],
         },
         ...made.manager,
       },

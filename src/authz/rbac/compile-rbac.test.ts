@@ -301,6 +301,11 @@ describe('a deny', () => {
     expect(said(compiled, { sourceIp: 'fe80::1' })).toEqual(['d', 'd']);
     expect(said(compiled, { sourceIp: '10.0.0.1' })).toEqual(['all', 'ask_check']);
   });
+
+  it('holds where an Envoy does not tell where connections come from', () => {
+    const compiled = compile(deny({ deny: ['/**'], when: { 'source.ip': ['10.0.0.0/8'] } }));
+    expect(said(compiled, {})).toEqual(['ask_check', 'ask_check']);
+  });
 });
 
 describe('stages', () => {

@@ -60,8 +60,11 @@ class ServiceCompiler {
     this.#options = options;
     const terms = joinTerms(policies);
     const { allowMatrixParameters } = terms;
-    this.#guards = { ...options, allowMatrixParameters };
     this.#rules = nameRules(policies);
+    const asksForSource = this.#rules.some(
+      ({ rule: { deny, when } }) => deny !== undefined && when?.['source.ip'] !== undefined,
+    );
+    this.#guards = { ...options, allowMatrixParameters, asksForSource };
     checkRuleCount(this.#rules.length);
     this.#isStaged = policies.some(({ mode }) => (mode?.stage ?? 'enforce') !== 'enforce');
     this.#blocked = options.terms.isBlind

@@ -20,6 +20,8 @@ type Entry = MatchList['entries'][number];
 
 export interface GuardOptions extends Pick<RbacOptions, 'target' | 'terms'> {
   readonly allowMatrixParameters: boolean;
+  /** Something is denied by where it comes from. */
+  readonly asksForSource: boolean;
 }
 
 const callerInput = keyInputs.id;
@@ -32,6 +34,7 @@ const noSerial: Predicate = {
   input: serialInput,
   match: { kind: 'exact', text: '-' },
 };
+const sourceInput: MatchInput = { kind: 'source-ip' };
 const isShortId: Predicate = { kind: 'not', of: regexValue(callerInput, overlongId) };
 const isShortPath: Predicate = { kind: 'not', of: regexValue(pathInput, overlongPath) };
 const isWorkload: Predicate = allOf([regexValue(callerInput, validId), isShortId]);
@@ -62,7 +65,7 @@ export function certainGuards({ target, terms, allowMatrixParameters }: GuardOpt
 
 /** Denies besides what the engine may deny, or decide by what Envoy cannot see. */
 export function cautiousGuards(options: GuardOptions): Matcher {
-  const { target, terms, allowMatrixParameters } = options;
+  const { target, terms, allowMatrixParameters, asksForSource } = options;
   const { revokedIds, revokedSerials, tokenHeaders } = terms;
   const tokens = tokenHeaders.map(
     (name): Entry => ({
@@ -74,6 +77,7 @@ export function cautiousGuards(options: GuardOptions): Matcher {
   const entries = [
     ...(revokedSerials.length === 0 ? [] : [serialGuard]),
     ...(target === 'http' && allowMatrixParameters ? [matrix] : []),
+    ...(target === 'http' && asksForSource ? [sourceGuard] : []),
     ...(target === 'http' ? [...tokens, ...proxyEntries(terms, askCheck.deny)] : []),
   ];
   return [
@@ -161,6 +165,12 @@ const serialGuard: Entry = {
     { kind: 'value', input: callerInput, match: { kind: 'prefix', text: 'spiffe://' } },
     { kind: 'not', of: regexValue(serialInput, '[0-9a-f]+') },
   ]),
+  then: askCheck.deny,
+};
+
+/** A listener that does not tell where its connections come from cannot be asked about it. */
+const sourceGuard: Entry = {
+  when: { kind: 'not', of: regexValue(sourceInput, anyText) },
   then: askCheck.deny,
 };
 

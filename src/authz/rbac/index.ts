@@ -20,6 +20,7 @@ export {
   askUnlessAllowed,
   messageFor,
   type RbacMode,
+  sourceOfConnection,
   staticFilters,
 } from './static-filters.ts';
 export type { RbacTarget } from './type-urls.ts';

@@ -10,6 +10,7 @@ export type MatchInput =
   | { readonly kind: 'serial' }
   /** Several lines are joined by commas. Also `:method` and `:authority`. */
   | { readonly kind: 'header'; readonly name: string }
+  /** Of requests filter state tp.source of the connection, `%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%`. */
   | { readonly kind: 'source-ip' }
   | { readonly kind: 'destination-ip' }
   | { readonly kind: 'destination-port' };

@@ -44,6 +44,14 @@ export const askUnlessAllowed: object = {
   },
 };
 
+/**
+ * A filter of connections that stands before the manager of HTTP and tells rules where they come from: what rules
+ * of requests see by themselves is what x-forwarded-for says, or who sends the PROXY protocol.
+ */
+export const sourceOfConnection: object = attributes('network', {
+  on_new_connection: [state('tp.source', '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%')],
+});
+
 const serial = state('tp.serial', '%DOWNSTREAM_PEER_SERIAL%');
 /** Without `:PATH` in it Envoy takes x-envoy-original-path, which callers may send. */
 const path = state('tp.path', '%PATH(NQ:PATH)%');

@@ -39,9 +39,10 @@ export function inputType(input: MatchInput, target: RbacTarget): InputType {
         field: { name: 'header_name', text: input.name },
       };
     case 'source-ip':
-      return {
-        typeUrl: `${NETWORK_INPUTS}.${target === 'http' ? 'DirectSourceIPInput' : 'SourceIPInput'}`,
-      };
+      // What Envoy has for requests is what x-forwarded-for says, or who sends the PROXY protocol.
+      return target === 'http'
+        ? filterState('tp.source')
+        : { typeUrl: `${NETWORK_INPUTS}.SourceIPInput` };
     case 'destination-ip':
       return { typeUrl: `${NETWORK_INPUTS}.DestinationIPInput` };
     default:

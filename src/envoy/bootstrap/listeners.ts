@@ -4,7 +4,12 @@ import { connectionCheck, httpCheck, policyOfRoute } from './check-filter.ts';
 import { applicationCluster, serverCluster } from './clusters.ts';
 import { note, type Shared, type Tree, type TreeMap } from './commented-tree.ts';
 import { addressOf } from './place.ts';
-import { connectionAttributes, httpAttributes, rulesFilter } from './rules-filter.ts';
+import {
+  connectionAttributes,
+  httpAttributes,
+  rulesFilter,
+  sourceAttributes,
+} from './rules-filter.ts';
 import { callerTls } from './tls-context.ts';
 import { tokenFilter } from './token-filter.ts';
 
@@ -35,7 +40,10 @@ function inboundListener(options: BootstrapOptions, inbound: Inbound, source: Sh
         transport_socket: callerTls(options, inbound, source),
         filters: options.isTcp
           ? connectionFilters(options, inbound, source)
-          : [inboundManager(options, inbound, source)],
+          : [
+              ...(inbound.hasRules ? [sourceAttributes()] : []),
+              inboundManager(options, inbound, source),
+            ],
       },
     ],
   };

@@ -32,6 +32,20 @@ export function httpAttributes(): TreeMap {
   return attributes('http', { on_request_headers: [path, serial].map(stateOf) });
 }
 
+/**
+ * In front of HTTP too: of a request Envoy's own matchers see what x-forwarded-for says, or who sends the PROXY
+ * protocol, and not where the connection comes from, which Check is told.
+ */
+const source: FilterState = {
+  key: 'tp.source',
+  format: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%',
+  why: 'Where the connection comes from, whatever its requests say.',
+};
+
+export function sourceAttributes(): TreeMap {
+  return attributes('network', { on_new_connection: [stateOf(source)] });
+}
+
 export function connectionAttributes(): TreeMap {
   return attributes('network', { on_downstream_tls_handshake: [stateOf(serial)] });
 }

@@ -1,0 +1,115 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type CertificateShapes,
+  makeCertificateShapes,
+} from '../differential/certificate-shapes.ts';
+import { TYPES } from '../differential/judged-parts.ts';
+import type { PolicyDocument } from '../differential/policy-document.ts';
+import { domains } from '../differential/random-policies.ts';
+import { RawClient } from '../differential/raw-client.ts';
+import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
+import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
+import { freePorts } from '../programs/free-ports.ts';
+
+const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
+const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
+const near = { 'source.ip': ['10.1.0.0/16', '2001:db8::/32'] };
+const peer = { 'source.ip': ['127.0.0.0/8'] };
+
+const policy: PolicyDocument = {
+  metadata: { name: 'p' },
+  service: { contextExtension: 'c' },
+  rules: [
+    { id: 'near', from: [WEB], allow: ['GET /near'], when: near },
+    { id: 'peer', from: [WEB], allow: ['GET /peer'], when: peer },
+    { id: 'all', from: [WEB], allow: ['GET /all'] },
+    { id: 'not-bad', from: 'anyone', deny: ['/all'], when: { 'source.ip': ['10.66.0.0/16'] } },
+  ],
+};
+const proxyProtocol = {
+  name: 'envoy.filters.listener.proxy_protocol',
+  typed_config: {
+    '@type': `${TYPES}.filters.listener.proxy_protocol.v3.ProxyProtocol`,
+    allow_requests_without_proxy_protocol: true,
+  },
+};
+
+/** Who is believed about x-forwarded-for. */
+const managers = [
+  ['the last address of x-forwarded-for', { use_remote_address: false }],
+  ['nobody', { use_remote_address: true }],
+  ['one proxy', { use_remote_address: true, xff_num_trusted_hops: 1 }],
+] as const;
+
+describe.each(managers)('source.ip in an Envoy that believes %s', (_, manager) => {
+  let shapes: CertificateShapes;
+  let envoy: RbacEnvoy;
+  let port: number;
+
+  beforeAll(async () => {
+    [port = 0] = await freePorts(1);
+    shapes = await makeCertificateShapes(Date.now());
+    envoy = await launchRbacEnvoy({
+      lanes: [{ number: 0, ports: [port] }],
+      service: SERVICE,
+      cases: ['c'],
+      documents: [policy],
+      shapes,
+      manager,
+      listenerFilters: [proxyProtocol],
+    });
+    const place = { id: SERVICE, extension: 'c' };
+    const compile = (target: 'http' | 'network') =>
+      compileDocuments([policy], place, rbacTerms(shapes), { target, layout: 'nested' });
+    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+  });
+  afterAll(async () => await envoy[Symbol.asyncDispose]());
+
+  /** What Check alone, RBAC alone, and RBAC before Check come to. */
+  async function outcomes(path: string, said: { proxied?: string; forwarded?: string }) {
+    const { proxied, forwarded } = said;
+    const lines = forwarded === undefined ? [] : [`x-forwarded-for: ${forwarded}`];
+    const head = [`GET ${path} HTTP/1.1`, 'host: api.example', 'x-case: c', ...lines, '', ''];
+    const family = proxied?.includes(':') === true ? 'TCP6' : 'TCP4';
+    const own = family === 'TCP6' ? '::1' : '127.0.0.1';
+    const preface = proxied === undefined ? '' : `PROXY ${family} ${proxied} ${own} 1 2\r\n`;
+    return await Promise.all(
+      (['check', 'alone', 'both'] as const).map(async (judge) => {
+        const identity = envoy.identityOf(WEB);
+        const options = { host: judges[judge], port, localAddress: '127.0.0.1', identity };
+        const client = new RawClient({ ...options, preface });
+        const { status } = await client.ask(head.join('\r\n'));
+        client.close();
+        return status;
+      }),
+    );
+  }
+
+  const allowed = [200, 200, 200];
+  const denied = [403, 403, 403];
+
+  it.each([undefined, '10.1.0.1', '10.9.9.9, 10.1.0.1', '2001:db8::1'])(
+    'is that of the connection, whatever x-forwarded-for: %s says',
+    async (forwarded) => {
+      const said = forwarded === undefined ? {} : { forwarded };
+      expect(await outcomes('/peer', said)).toEqual(allowed);
+      expect(await outcomes('/near', said)).toEqual(denied);
+    },
+  );
+
+  it.each(['10.1.0.1', '2001:db8::1'])('is what the PROXY protocol says: %s', async (proxied) => {
+    expect(await outcomes('/near', { proxied })).toEqual(allowed);
+    expect(await outcomes('/near', { proxied, forwarded: '10.66.0.1' })).toEqual(allowed);
+    expect(await outcomes('/peer', { proxied })).toEqual(denied);
+    expect(await outcomes('/peer', { proxied, forwarded: '127.0.0.1' })).toEqual(denied);
+  });
+
+  it('denies by it, and nobody gets around that by x-forwarded-for', async () => {
+    expect(await outcomes('/all', {})).toEqual(allowed);
+    expect(await outcomes('/all', { proxied: '10.66.0.1' })).toEqual(denied);
+    expect(await outcomes('/all', { proxied: '10.66.0.1', forwarded: '10.1.0.1' })).toEqual(denied);
+    expect(await outcomes('/all', { proxied: '10.1.0.1', forwarded: '10.66.0.1' })).toEqual(
+      allowed,
+    );
+  });
+});
