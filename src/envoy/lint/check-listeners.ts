@@ -1,7 +1,21 @@
 import { setField } from './config-edit.ts';
-import { callerTls, type EnvoyView, isLocal, verifiesCallers } from './envoy-view.ts';
+import type { ConfigNode } from './config-node.ts';
+import {
+  callerTls,
+  type EnvoyView,
+  filtersOf,
+  isAuthorization,
+  isLocal,
+  verifiesCallers,
+} from './envoy-view.ts';
 import type { Part } from './find-parts.ts';
 import type { LintReport } from './lint-report.ts';
+
+const CONNECT_MODES: readonly string[] = [
+  'IMMEDIATE',
+  'ON_DOWNSTREAM_DATA',
+  'ON_DOWNSTREAM_TLS_HANDSHAKE',
+];
 
 /** What can be reached, and how. */
 export function checkListeners(envoy: EnvoyView, report: LintReport): void {
@@ -16,8 +30,16 @@ export function checkListeners(envoy: EnvoyView, report: LintReport): void {
     const age = ['max_downstream_connection_duration'];
     if (verifiesCallers(scope['filter-chain']) && (node.seconds(...age) ?? 0) <= 0)
       report.want('connection-age-unbounded', node, age, '3600s');
+    checkConnect(node, scope['filter-chain'], report);
   }
   checkPlaintext(envoy, report);
+}
+
+/** Filters of connections decide when the first bytes come. */
+function checkConnect(proxy: ConfigNode, chain: ConfigNode | undefined, report: LintReport): void {
+  if (chain === undefined || !filtersOf(chain, 'filters').some(isAuthorization)) return;
+  if (proxy.choice(CONNECT_MODES, 'upstream_connect_mode') !== 'ON_DOWNSTREAM_DATA')
+    report.add('connected-before-authz', proxy.get('upstream_connect_mode') ?? proxy);
 }
 
 /** What mTLS protects at one chain must not be open at another. */

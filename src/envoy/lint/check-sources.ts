@@ -24,6 +24,7 @@ export function checkSources(envoy: EnvoyView, report: LintReport): void {
     checkVersion(node, report);
   for (const node of ads) checkTransportVersion(node, report);
   for (const node of secrets) checkFetchTimeout(node, report);
+  for (const part of envoy.of('sds-config')) checkAds(part, report);
   checkSame(secrets, report);
   const fromAgent = [...secrets, ...sources];
   const usesAds = fromAgent.some((one) => one.get('ads') !== undefined);
@@ -51,6 +52,12 @@ function checkFetchTimeout(source: ConfigNode, report: LintReport): void {
   const isWire = source.get('api_config_source') ?? source.get('ads');
   if (isWire !== undefined && source.seconds('initial_fetch_timeout') !== 0)
     report.want('sds-fetch-timeout', source, ['initial_fetch_timeout'], '0s');
+}
+
+/** Clusters of the bootstrap, of any type, begin before there is an ADS stream; those that come over CDS do not. */
+function checkAds({ node, scope: { cluster } }: Part, report: LintReport): void {
+  const isOfBootstrap = fieldName(String(cluster?.path[0] ?? '')) === 'static_resources';
+  if (isOfBootstrap && node.get('ads') !== undefined) report.add('cluster-secret-over-ads', node);
 }
 
 /** Of each agent all sources of secrets must be alike. */

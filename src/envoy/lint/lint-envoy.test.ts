@@ -96,6 +96,28 @@ describe('what is sound', () => {
   });
 });
 
+describe('secrets over ADS', () => {
+  const cluster = `
+    name: server
+    type: STATIC
+    transport_socket:
+      name: envoy.transport_sockets.tls
+      typed_config:
+        '@type': type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        common_tls_context:
+          tls_certificate_sds_secret_configs:
+            - { name: default, sds_config: { ads: {}, resource_api_version: V3 } }
+`;
+
+  it('are found in clusters of the bootstrap alone', () => {
+    const type = "'@type': type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    expect(codes(`staticResources:\n  clusters:\n  -${cluster}`)).toContain(
+      'cluster-secret-over-ads',
+    );
+    expect(codes(`resources:\n  - ${type}${cluster}`)).not.toContain('cluster-secret-over-ads');
+  });
+});
+
 describe('published examples that are not sound', () => {
   // As in spiffe/spire-tutorials, k8s/envoy-x509: no certificate is demanded of callers, sessions are resumed, the
   // list of names is the deprecated one, and the listener opens without a certificate after 15 s.

@@ -123,6 +123,11 @@ export const lintRules = {
     'Envoy takes each for a source of its own, and loses a secret whose source changes while it runs',
     'write one sds_config for all secrets of the agent, byte for byte (a YAML anchor)',
   ),
+  'cluster-secret-over-ads': rule(
+    'error',
+    'Envoy crashes at its start (envoyproxy/envoy#15517): clusters of the bootstrap ask for their secrets before there is an ADS stream',
+    'write api_config_source in the sds_config of these clusters; listeners may stay with ads',
+  ),
   'sds-fetch-timeout': rule(
     'warning',
     'when no secret has come in that time (by default 15 s) the listener opens without a certificate and resets every connection',
@@ -274,6 +279,11 @@ export const lintRules = {
     'warning',
     'requests on this way are let in without a decision, whatever else routes there',
     'remove it, and allow in a policy what anyone may ask for',
+  ),
+  'connected-before-authz': rule(
+    'warning',
+    'the application is connected before the decision, which comes with the first bytes: what it says first reaches callers who are then denied, and who stays silent is never decided about',
+    'set upstream_connect_mode: ON_DOWNSTREAM_DATA and max_early_data_bytes where clients speak first; else list the callers in match_typed_subject_alt_names, without a filter',
   ),
   'authz-too-late': rule(
     'error',
