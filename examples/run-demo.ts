@@ -1,5 +1,5 @@
 import { ProgramMissingError } from '../test/programs/pip.ts';
-import type { DemoOptions } from './options.ts';
+import type { DemoOptions, OptionsOfDemo } from './options.ts';
 import { parseOptions } from './options.ts';
 import type { Drawing, View } from './view.ts';
 import { createLines, createScreen } from './view.ts';
@@ -7,6 +7,7 @@ import { createLines, createScreen } from './view.ts';
 /** A program that shows something for a while and judges how it went. */
 export interface Demo<State, Summary extends { readonly passed: boolean }> {
   readonly usage: string;
+  readonly options?: OptionsOfDemo;
   readonly drawing: Drawing<State>;
   /** Ends early when `stopped` aborts. */
   run(options: DemoOptions, view: View<State>, stopped: AbortSignal): Promise<Summary>;
@@ -21,7 +22,7 @@ export async function runDemo<State, Summary extends { readonly passed: boolean 
 ): Promise<number> {
   let options: DemoOptions | 'help';
   try {
-    options = parseOptions(args);
+    options = parseOptions(args, demo.options ?? {});
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     process.stderr.write(`${problem}\n\n${demo.usage}\n`);

@@ -1,6 +1,6 @@
 /**
- * `npm run docs:commands`: runs what README.md, the guides and the reference show, against a fresh trustplane; with
- * `-- docs/guides/jwt-svids.md` that page alone.
+ * `npm run docs:commands`: runs what README.md, the guides, the reference and the examples show, against a fresh
+ * trustplane; with `-- docs/guides/jwt-svids.md` that page alone.
  */
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -22,7 +22,8 @@ process.exitCode = await main();
 
 async function main(): Promise<number> {
   const named = process.argv.slice(2);
-  const all = ['README.md', ...globSync('docs/{guides,reference}/*.md', { cwd: root }).sort()];
+  const pages = '{docs/{guides,reference}/*.md,examples/*/README.md}';
+  const all = ['README.md', ...globSync(pages, { cwd: root }).sort()];
   const files = named.length > 0 ? named : all;
   let passed = 0;
   let failed = 0;

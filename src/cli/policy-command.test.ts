@@ -12,7 +12,10 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { PolicyFolder, runPolicy } from '../../test/fakes/policy-program.ts';
 
 const examples = globSync(
-  path.join(import.meta.dirname, '../../examples/{policies,user-mapping/policies}/*.yaml'),
+  path.join(
+    import.meta.dirname,
+    '../../examples/{policies,user-mapping/policies,rbac-in-envoy/*}/*.yaml',
+  ),
 ).sort();
 const payments = examples.find((file) => file.endsWith('payments.yaml')) ?? '';
 const CHECKOUT = 'spiffe://prod.example/ns/shop/sa/checkout';
@@ -21,10 +24,10 @@ afterAll(() => folder[Symbol.dispose]());
 const write = folder.write.bind(folder);
 
 it('passes the tests of the examples', async () => {
-  expect(examples.length).toBe(4);
+  expect(examples.length).toBe(6);
   expect(await runPolicy('test', ...examples)).toEqual({
     code: 0,
-    out: '21 passed, 0 failed\n',
+    out: '28 passed, 0 failed\n',
     err: '',
   });
 });
@@ -34,7 +37,7 @@ it('shows what policies come to, the digest the same in any order', async () => 
     await runPolicy('check', ...examples, '-o', 'json'),
     await runPolicy('check', ...examples.toReversed(), '-o', 'json'),
   ];
-  expect(JSON.parse(one.out).policies.length).toBe(4);
+  expect(JSON.parse(one.out).policies.length).toBe(6);
   expect(JSON.parse(one.out).policyDigest).toMatch(/^[0-9a-f]{64}$/u);
   expect(JSON.parse(other.out).policyDigest).toBe(JSON.parse(one.out).policyDigest);
 });
