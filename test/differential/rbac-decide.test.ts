@@ -23,7 +23,7 @@ import { type Asked, QuestionMaker } from './random-questions.ts';
 import { makeCase } from './run-differential.ts';
 
 const SEED = Number(process.env['SEED']);
-const CASES = Number(process.env['CASES'] ?? 280);
+const CASES = Number(process.env['CASES'] ?? 100);
 const QUESTIONS = 200;
 const world = { ports: [8443, 9443], now: testNow, sources: farSources, destinations: farSources };
 const trustDomains = [domains.own, domains.federated, domains.unknown];

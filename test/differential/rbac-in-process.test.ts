@@ -5,7 +5,7 @@ import { rbacWorld, runRbacDifferential } from './run-rbac-differential.ts';
 
 /** `SEED=7 CASE=12` asks one case again; `CASES` is how many there are. */
 const SEED = Number(process.env['SEED']);
-const CASES = Number(process.env['CASES'] ?? 150);
+const CASES = Number(process.env['CASES'] ?? 100);
 const ONLY = process.env['CASE'];
 
 it(`puts nothing into Envoy that an evaluator of other make decides otherwise, in ${CASES} policies (SEED=${SEED})`, async () => {
