@@ -55,6 +55,6 @@ function longerThan(count: number): string {
   return `${whole}[!-~]{${least % 1_000}}[!-~]*`;
 }
 
-/** A host as it is sent: in any case, with a port and a final dot. */
+/** A host as it is sent: in any case, with a port and a final dot. An empty one is none. */
 export const canonicalHost: string =
-  '(?:[A-Za-z0-9_-]+(?:\\.[A-Za-z0-9_-]+)*|\\[[0-9A-Fa-f:.]+\\])\\.?(?::[0-9]*)?';
+  '(?:(?:[A-Za-z0-9_-]+(?:\\.[A-Za-z0-9_-]+)*|\\[[0-9A-Fa-f:.]+\\])\\.?(?::[0-9]*)?)?';

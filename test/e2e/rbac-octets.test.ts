@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type CertificateShapes,
+  makeCertificateShapes,
+} from '../differential/certificate-shapes.ts';
+import type { PolicyDocument } from '../differential/policy-document.ts';
+import { domains } from '../differential/random-policies.ts';
+import { RawClient } from '../differential/raw-client.ts';
+import { type Http2Request, RawHttp2Client } from '../differential/raw-http2-client.ts';
+import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
+import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
+import { freePorts } from '../programs/free-ports.ts';
+
+const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
+const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
+
+const policy: PolicyDocument = {
+  metadata: { name: 'p' },
+  service: { contextExtension: 'c' },
+  rules: [
+    { id: 'all', from: [WEB], allow: ['ANY /**'] },
+    { id: 'cookie', from: 'anyone', deny: ['/**'], when: { headers: { cookie: 'a=*' } } },
+    { id: 'role', from: 'anyone', deny: ['/**'], when: { headers: { 'x-role': 'b*' } } },
+    { id: 'host', from: 'anyone', deny: [{ hosts: ['bad.example'] }] },
+  ],
+};
+
+const managers = [
+  ['as it is', {}],
+  ['that takes HTTP/1.0', { accept_http_10: true, default_host_for_http_10: 'bad.example' }],
+] as const;
+
+describe.each(managers)('octets of requests in an Envoy %s', (_, http1) => {
+  let shapes: CertificateShapes;
+  let envoy: RbacEnvoy;
+  let port: number;
+
+  beforeAll(async () => {
+    [port = 0] = await freePorts(1);
+    shapes = await makeCertificateShapes(Date.now());
+    envoy = await launchRbacEnvoy({
+      lanes: [{ number: 0, ports: [port] }],
+      service: SERVICE,
+      cases: ['c'],
+      documents: [policy],
+      shapes,
+      manager: {
+        http_protocol_options: http1,
+        http2_protocol_options: { allow_connect: true },
+        upgrade_configs: [{ upgrade_type: 'websocket' }, { upgrade_type: 'CONNECT' }],
+      },
+    });
+    const place = { id: SERVICE, extension: 'c' };
+    const compile = (target: 'http' | 'network') =>
+      compileDocuments([policy], place, rbacTerms(shapes), { target, layout: 'nested' });
+    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+  });
+  afterAll(async () => await envoy[Symbol.asyncDispose]());
+
+  /** Whether Check alone, RBAC alone, and RBAC before Check let it through. */
+  async function passes(head: string | Partial<Http2Request>) {
+    const [check, alone, both] = await Promise.all(
+      (['check', 'alone', 'both'] as const).map(async (judge) => {
+        const identity = envoy.identityOf(WEB);
+        const options = { host: judges[judge], port, localAddress: '127.0.0.1', identity };
+        const lines = [['x-case', 'c'] as const];
+        const client =
+          typeof head === 'string' ? new RawClient(options) : new RawHttp2Client(options);
+        const asked =
+          client instanceof RawClient
+            ? client.ask(`${head}\r\nx-case: c\r\n\r\n`)
+            : client.ask({
+                ...{ method: 'GET', path: '/x', authority: 'a', body: '' },
+                ...(typeof head === 'object' && head),
+                lines: [...lines, ...((typeof head === 'object' && head.lines) || [])],
+              });
+        const status = await asked.then(
+          (answer) => answer.status,
+          () => 0,
+        );
+        client.close();
+        return status === 200;
+      }),
+    );
+    return { check, alone, both };
+  }
+
+  const everybody = { check: true, alone: true, both: true };
+  const nobody = { check: false, alone: false, both: false };
+
+  it('are let through and refused alike where nothing is odd', async () => {
+    expect(await passes('GET /x HTTP/1.1\r\nhost: a')).toEqual(everybody);
+    expect(await passes('GET /x HTTP/1.1\r\nhost: a\r\nx-role: bb')).toEqual(nobody);
+    expect(await passes('GET /x HTTP/1.1\r\nhost: a\r\ncookie: a=1')).toEqual(nobody);
+    expect(await passes({})).toEqual(everybody);
+    expect(await passes({ authority: 'BAD.example' })).toEqual(nobody);
+  });
+
+  /** What is allowed alone Check allows, and what stands before Check changes nothing. */
+  async function expectAgreement(head: string | Partial<Http2Request>): Promise<void> {
+    const { check, alone, both } = await passes(head);
+    expect({ head, both }).toEqual({ head, both: check });
+    expect({ head, alone }).toEqual({ head, alone: alone && check });
+  }
+
+  const values = [
+    ...['b\x80', 'b\xc3', 'b\xc3(', 'b\xed\xa0\x80', 'b\xf8\x80\x80\x80\x80', 'b\xff\xfe'],
+    ...['\x80b', 'b\xc0\x80', 'b\xf4\x90\x80\x80', 'b\xe2\x82', 'b\xe2\x80\xa8x', 'b\x85'],
+    ...['b,', ',b', 'b\tb', ' bb', 'bb ', 'B1', '', 'b"1', 'c\r\n b'],
+  ];
+  it.each(values)('in a value %j of a header: nothing gets by that Check denies', async (value) => {
+    await expectAgreement(`GET /x HTTP/1.1\r\nhost: a\r\nx-role: ${value}`);
+    await expectAgreement(`GET /x HTTP/1.1\r\nhost: a\r\nx-role: c\r\nX-Role: ${value}`);
+    await expectAgreement(`GET /x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer ${value}`);
+    if (!/[\r\n]/u.test(value)) await expectAgreement({ lines: [['x-role', value]] });
+  });
+
+  const hosts = ['', ':', ':80', '.', '..', 'bad.example:', 'BAD.example.', '[::1]', '[::1', 'é'];
+  const moreHosts = [
+    'bad.example:80',
+    'bad%2eexample',
+    'bad.example\xff',
+    'a b',
+    '*',
+    'bad_example',
+  ];
+  it.each([...hosts, ...moreHosts])('in a host %j', async (host) => {
+    await expectAgreement(`GET /x HTTP/1.1\r\nhost: ${host}`);
+    await expectAgreement({ authority: host });
+    await expectAgreement({ lines: [['host', host]] });
+  });
+
+  it.each([
+    'GET /x\xff HTTP/1.1\r\nhost: a',
+    'GET ?x HTTP/1.1\r\nhost: a',
+    'GET /x?? HTTP/1.1\r\nhost: a',
+    `GET /${'x'.repeat(8_191)} HTTP/1.1\r\nhost: a`,
+    `GET /${'x'.repeat(8_192)} HTTP/1.1\r\nhost: a`,
+    `GET /x?${'x'.repeat(9_000)} HTTP/1.1\r\nhost: a`,
+    'GET http://bad.example HTTP/1.1\r\nhost: a',
+    'GET http://a?x HTTP/1.1\r\nhost: bad.example',
+    'GET //bad.example/x HTTP/1.1\r\nhost: a',
+    'OPTIONS * HTTP/1.1\r\nhost: a',
+    'CONNECT a:80 HTTP/1.1\r\nhost: a:80',
+    'CONNECT bad.example:80 HTTP/1.1\r\nhost: a:80',
+    'GET /x HTTP/1.0',
+    'GET /x HTTP/1.0\r\nhost: a',
+    'GET /x HTTP/1.0\r\nhost: bad.example',
+    'GET /x HTTP/1.1\r\nhost: a\r\ncookie: b=2\r\ncookie: a=1',
+    'GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket',
+    'GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nx-role: bb',
+    'GET /x HTTP/1.1\r\nhost: a\r\nconnection: x-role\r\nx-role: bb',
+    'GET /x HTTP/1.1\r\nhost: a\r\nx-role : bb',
+    'GET /x HTTP/1.1\r\nhost: a\r\nX_Role: bb',
+    'POST /x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntrailer: x-role\r\ncontent-length: 0',
+    'get /x HTTP/1.1\r\nhost: a',
+  ])('of %j', async (head) => await expectAgreement(head));
+
+  it.each<Partial<Http2Request>>([
+    { path: '*', method: 'OPTIONS' },
+    { path: 'http://bad.example/x' },
+    { path: '?x' },
+    { path: '/x#/y' },
+    { path: '/\xff' },
+    { method: 'gEt' },
+    { method: 'G T' },
+    { method: 'CONNECT' },
+    {
+      lines: [
+        ['cookie', 'b=2'],
+        ['cookie', 'a=1'],
+      ],
+    },
+    {
+      lines: [
+        ['cookie', 'a=1'],
+        ['cookie', 'b=2'],
+      ],
+    },
+    { lines: [['te', 'trailers']] },
+    { lines: [['connection', 'x-role']] },
+  ])('of %j over HTTP/2', async (request) => await expectAgreement(request));
+});
