@@ -18,7 +18,7 @@ export function showPolicies(
   readiness.describe('policies', () => {
     const set = policies.current();
     if (set === undefined) return `none of ${from}`;
-    const said = `${set.rules} rules of ${from}, digest ${set.digest}`;
+    const said = `${set.rules} ${set.rules === 1 ? 'rule' : 'rules'} of ${from}, digest ${set.digest}`;
     return inForce() === set.digest ? said : `${said}, not in force yet`;
   });
 }

@@ -39,6 +39,10 @@ const SETTLE_MS = 20;
 /** It is longer where compiling takes long: a thread then has as much time for others. */
 const MAX_WAIT_MS = 2_000;
 const MAX_MARKS = 16;
+/** One is compiled while the other is on its way; policies that are new wait for no more. */
+const AT_ONCE = 2;
+/** All that one service is given. */
+const MAX_SERVICE_BYTES = 128 * 1024 * 1024;
 
 /** Has rules compiled for whoever wants them, each once, and again after each change of policies or facts. */
 export class RbacPool {
@@ -110,7 +114,11 @@ export class RbacPool {
     this.#isStale = false;
     const { clock } = this.#options;
     const startedAt = clock.now();
-    await Promise.all([...this.#pool.values()].map(async (pooled) => await this.#make(pooled)));
+    const queue = inTurns(this.#pool.values()).values();
+    const work = async (): Promise<void> => {
+      for (const pooled of queue) await this.#make(pooled);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
     const tookMs = Math.max(0, clock.now() - startedAt);
     this.#nextAt = clock.now() + Math.max(SETTLE_MS, tookMs);
   }
@@ -119,7 +127,7 @@ export class RbacPool {
     const mark = this.wanted();
     const known = this.#knownTerms();
     // Who has not been told everything allows nothing: the Envoy keeps what it has.
-    if (mark === undefined || known === undefined) return;
+    if (mark === undefined || known === undefined || pooled.listeners.size === 0) return;
     const madeOf = `${mark.digest} ${mark.hash} ${known.number}`;
     if (pooled.madeOf === madeOf) return;
     pooled.madeOf = madeOf;
@@ -127,11 +135,26 @@ export class RbacPool {
     const { perRuleStats } = config;
     const order = { ...pooled.target, digest: mark.digest, terms: known.terms, perRuleStats };
     try {
+      this.#checkRoom(pooled);
       this.#take(pooled, mark, await this.#export(order), order);
     } catch (error) {
       await this.#refuse(pooled, mark, order, error);
     }
     if (!this.#isClosed) for (const listener of pooled.listeners) listener();
+  }
+
+  /** @throws TrustplaneError ERR_RBAC_LIMIT */
+  #checkRoom(pooled: PooledRbac): void {
+    const { spiffeId } = pooled.target.service;
+    let bytes = 0;
+    for (const other of this.#pool.values())
+      if (other !== pooled && other.target.service.spiffeId === spiffeId)
+        bytes += other.built?.config.bytes.length ?? 0;
+    if (bytes < MAX_SERVICE_BYTES) return;
+    throw new TrustplaneError(
+      'ERR_RBAC_LIMIT',
+      `the Envoys of ${spiffeId} are given ${bytes} bytes of rules under other names; at most ${MAX_SERVICE_BYTES} are kept: have them name fewer policies`,
+    );
   }
 
   async #export(order: RbacOrder): Promise<ExportedRbac> {
@@ -170,9 +193,13 @@ export class RbacPool {
     const { name, service, kind } = pooled.target;
     const said = { name, service: service.spiffeId };
     log.debug({ ...said, version, bytes: bytes.length, ...shares }, 'rules are ready for Envoy');
-    const isNew = pooled.left !== left.join();
-    pooled.left = left.join();
-    if (kind === 'rbac-before-check' || left.length === 0 || !isNew) return;
+    const isMissing = shares.envoy + shares.both + shares.check === 0;
+    const told = isMissing ? 'nothing' : left.join();
+    const isNew = pooled.left !== told;
+    pooled.left = told;
+    if (!isNew) return;
+    if (isMissing) return log.warn(said, 'an Envoy denies everybody: no rule is for its service');
+    if (kind === 'rbac-before-check' || left.length === 0) return;
     log.warn(
       { ...said, count: shares.check, rules: left },
       'some rules allow nobody, since Envoy cannot decide by them and asks nobody else',
@@ -227,6 +254,18 @@ export class RbacPool {
     const number = (last?.number ?? 0) + 1;
     return (this.#terms = isSame ? { ...last, of } : { of, terms, text, number });
   }
+}
+
+/** Every service's first before any service's second, so that one with many holds up nobody else. */
+function inTurns(pool: Iterable<PooledRbac>): readonly PooledRbac[] {
+  const counts = new Map<string, number>();
+  const placed = [...pool].map((pooled) => {
+    const { spiffeId } = pooled.target.service;
+    const turn = counts.get(spiffeId) ?? 0;
+    counts.set(spiffeId, turn + 1);
+    return { pooled, turn };
+  });
+  return placed.sort((a, b) => a.turn - b.turn).map(({ pooled }) => pooled);
 }
 
 function keyOf({ name, service, layout }: RbacTarget): string {

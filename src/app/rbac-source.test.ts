@@ -46,6 +46,16 @@ describe('rules for an Envoy', () => {
     expect(ground.lines).toHaveLength(1);
   });
 
+  it('are none where no policy is for the service, which is said once', async () => {
+    const ground = new RbacGround();
+    ground.policies.set('no rules');
+    await ground.ask({}, RBAC);
+    await ground.ask({ pid: 8 }, RBAC);
+    expect(ground.lines).toMatchObject([
+      { message: expect.stringContaining('no rule is for its service') },
+    ]);
+  });
+
   it('wait for policies, and for all that is to be known of callers', async () => {
     const ground = new RbacGround();
     const envoy = await ground.ask({}, RBAC);

@@ -27,7 +27,7 @@ describe('the thread that answers checks', () => {
       expect.objectContaining({
         name: 'policies',
         fault: undefined,
-        detail: expect.stringMatching(/^1 rules of .+, digest first$/),
+        detail: expect.stringMatching(/^1 rule of .+, digest first$/),
       }),
     );
     expect(checks).toContainEqual(

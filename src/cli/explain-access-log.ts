@@ -12,6 +12,7 @@ import type { AccessLogEntry, RbacVerdict } from '../envoy/index.ts';
 import { SpiffeId } from '../spiffe/index.ts';
 import { type EnvoyAnswer, envoyAnswer } from './envoy-answer.ts';
 import { buildRequest, type RequestOptions } from './explained-request.ts';
+import { missingPolicy } from './missing-policy.ts';
 import { UnknownFacts } from './unknown-facts.ts';
 
 /** Where a rule stands. */
@@ -90,6 +91,7 @@ export class AccessLogExplainer {
       engine: { isAllowed, reason, rule },
       nearest,
       ...compare(envoy, { isAllowed, unknown, left }),
+      ...(reason === 'policy_missing' && { why: missingPolicy(request.service, this.#loaded) }),
       unknown,
     };
   }
@@ -192,6 +194,8 @@ function compare(
 ): Pick<EnvoyExplanation, 'agreement' | 'why'> {
   const unknown = (why: string) => ({ agreement: 'unknown', why }) as const;
   if (envoy.isAllowed === undefined) return unknown(envoy.means);
+  if (engine === undefined && envoy.isRule && envoy.rule === undefined)
+    return unknown(`these policies have no rule ${envoy.name ?? ''}, or several`);
   if (engine === undefined)
     return unknown('the line does not hold the request; say it with --as, --request and --service');
   if (envoy.isAllowed === engine.isAllowed) return { agreement: 'same', why: undefined };

@@ -4,6 +4,7 @@ import type { Explanation } from '../authz/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { buildRequest, type RequestOptions } from './explained-request.ts';
 import { Finished, type Io, print } from './io.ts';
+import { missingPolicy } from './missing-policy.ts';
 import { loadNamedPolicies } from './named-policies.ts';
 import { collect, count, instantSeconds, type OutputOptions, withOutput } from './options.ts';
 import { formatFields } from './table.ts';
@@ -71,10 +72,13 @@ async function run(io: Io, files: readonly string[], options: ExplainOptions): P
   if (options.accessLog !== undefined) return await runLog(io, loaded, options.accessLog, options);
   const { explain } = await import('../authz/index.ts');
   const asked = { ...(await loggedOptions(options)), ...options };
-  const explanation = explain(loaded.plan, await buildRequest(asked, loaded));
+  const request = await buildRequest(asked, loaded);
+  const explanation = explain(loaded.plan, request);
   const { decision, nearest } = explanation;
   const value = { ...decision, headers: Object.fromEntries(decision.headers), nearest };
-  print(io, options.output, value, formatExplanation(explanation));
+  const isMissing = decision.reason === 'policy_missing';
+  const why = isMissing ? missingPolicy(request.service, loaded) : '';
+  print(io, options.output, value, formatExplanation(explanation, why));
 }
 
 /** What Envoy did beside what the engine says; those that differ first. */
@@ -131,11 +135,12 @@ async function loggedOptions({ decision, log }: ExplainOptions): Promise<Partial
   };
 }
 
-function formatExplanation({ decision, nearest }: Explanation): string {
+function formatExplanation({ decision, nearest }: Explanation, why: string): string {
   const { isAllowed, reason, ruleId, policy, headers, removedHeaders, observed } = decision;
   const fields = formatFields([
     ['decision', isAllowed ? 'allow' : 'deny'],
     ['reason', reason],
+    ['why', why],
     ['rule', ruleId === undefined ? '' : `${policy ?? ''}/${ruleId}`],
     ['sets', [...headers].map(([name, value]) => `${name}: ${value}`).join('; ')],
     ['removes', removedHeaders.join(', ')],

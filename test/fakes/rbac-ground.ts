@@ -143,7 +143,8 @@ class FakeRbacCompiler implements RbacCompiler {
       Buffer.from([...said, ...(terms.isBlind ? ['blind'] : [])].join()),
     );
     const version = Buffer.from(bytes).toString('hex');
-    return { bytes, version, shares: { envoy: 1, check: 0, both: 0 }, left: [] };
+    const envoy = digest === 'no rules' ? 0 : 1;
+    return { bytes, version, shares: { envoy, check: 0, both: 0 }, left: [] };
   }
 
   async blame(_: RbacOrder, refusal: string): Promise<readonly string[]> {
