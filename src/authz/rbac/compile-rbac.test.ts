@@ -384,7 +384,7 @@ describe('guards', () => {
       ].map((path) => ({ path })),
     ],
     ['non_canonical_path', [{ path: undefined }]],
-    ['non_canonical_host', ['a,b', 'x@a', 'a:1:2', 'a..', '', '*'].map((host) => ({ host }))],
+    ['non_canonical_host', ['a,b', 'x@a', 'a:1:2', 'a..', ':80', '*'].map((host) => ({ host }))],
   ];
   it.each(cases)('%s', (reason, asked) => {
     for (const one of asked) expect(said(compile(all), one)).toEqual([reason, reason]);
@@ -394,6 +394,7 @@ describe('guards', () => {
     const fit = [
       { as: id(2048) },
       { as: 'nobody' },
+      { host: '' },
       ...['/', '/a/', '/...', '/.a', '/%C3%a9', `/${'a'.repeat(8191)}`].map((path) => ({ path })),
     ];
     for (const asked of fit) expect(said(compile(all), asked)).toEqual(['r', 'ask_check']);
