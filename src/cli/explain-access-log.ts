@@ -91,7 +91,9 @@ export class AccessLogExplainer {
       engine: { isAllowed, reason, rule },
       nearest,
       ...compare(envoy, { isAllowed, unknown, left }),
-      ...(reason === 'policy_missing' && { why: missingPolicy(request.service, this.#loaded) }),
+      ...(reason === 'policy_missing' && {
+        why: missingPolicy(request.service, this.#loaded.policies),
+      }),
       unknown,
     };
   }

@@ -1,12 +1,11 @@
-import type { LoadedPolicies } from '../app/load-policies.ts';
-import type { AccessRequest } from '../authz/index.ts';
+import type { AccessRequest, Policy } from '../authz/index.ts';
 
 const MAX_SHOWN = 4;
 
 /** Why there is no policy for a service: whom those are for that there are. */
 export function missingPolicy(
   { spiffeId, contextExtension }: AccessRequest['service'],
-  { policies }: Pick<LoadedPolicies, 'policies'>,
+  policies: readonly { readonly policy: Policy }[],
 ): string {
   const asked = [spiffeId, contextExtension].filter((one) => one !== undefined).join(' or ');
   const services = new Set(

@@ -77,7 +77,7 @@ async function run(io: Io, files: readonly string[], options: ExplainOptions): P
   const { decision, nearest } = explanation;
   const value = { ...decision, headers: Object.fromEntries(decision.headers), nearest };
   const isMissing = decision.reason === 'policy_missing';
-  const why = isMissing ? missingPolicy(request.service, loaded) : '';
+  const why = isMissing ? missingPolicy(request.service, loaded.policies) : '';
   print(io, options.output, value, formatExplanation(explanation, why));
 }
 

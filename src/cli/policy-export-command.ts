@@ -1,9 +1,11 @@
+import path from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { Policy } from '../authz/index.ts';
 import type { CompiledRbac, RbacMode, RbacOptions, RuleShare } from '../authz/rbac/index.ts';
 import { quote, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { Io } from './io.ts';
+import { missingPolicy } from './missing-policy.ts';
 import { loadNamedPolicies } from './named-policies.ts';
 import { collect } from './options.ts';
 import { formatTable } from './table.ts';
@@ -23,6 +25,8 @@ interface ExportOptions {
   readonly output: 'yaml' | 'json';
   readonly outputFile?: string;
 }
+
+const HEADER = /^[\w!#$%&'*+.^`|~-]{1,256}$/u;
 
 /** What Envoy gets, and of which policies. */
 interface Exported {
@@ -147,8 +151,11 @@ async function serviceOf(
       : service !== undefined && of.matches(service),
   );
   if (isAny) return named;
-  const what = [service, policyName].filter((one) => one !== undefined).join(' or ');
-  throw new TrustplaneError('ERR_USAGE', `there is nothing to export: no policy is for ${what}`);
+  const why = missingPolicy(
+    named,
+    policies.map((policy) => ({ policy })),
+  );
+  throw new TrustplaneError('ERR_USAGE', `there is nothing to export: ${why}`);
 }
 
 async function onlyService(policies: readonly Policy[]): Promise<RbacOptions['service']> {
@@ -175,18 +182,27 @@ function termsOf(options: ExportOptions): RbacOptions['terms'] {
     revokedIds: [],
     revokedSerials: [],
     isBlind: false,
-    tokenHeaders: tokenHeader.map((name) => name.toLowerCase()),
+    tokenHeaders: tokenHeader.map(headerName),
     proxies: proxy,
     jwt: { namespace: 'envoy.filters.http.jwt_authn', payloadKey: 'jwt_payload' },
   };
 }
 
+function headerName(name: string): string {
+  if (HEADER.test(name)) return name.toLowerCase();
+  throw new TrustplaneError(
+    'ERR_USAGE',
+    `--token-header is the name of a header; got ${quote(name)}`,
+  );
+}
+
 async function textOf(exported: Exported, options: ExportOptions): Promise<string> {
-  const { hasConnectionState, messageFor, rbacJson, staticFilters } = await import(
+  const { discoverFilters, hasConnectionState, messageFor, rbacJson, staticFilters } = await import(
     '../authz/rbac/index.ts'
   );
   const { mode, output } = options;
   const name = `trustplane.${kinds[mode]}`;
+  const hasState = hasConnectionState(options.envoyVersion);
   const message = messageFor(mode, exported.compiled, options.perRuleStats === true);
   const resource = {
     '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
@@ -196,21 +212,35 @@ async function textOf(exported: Exported, options: ExportOptions): Promise<strin
   const value =
     options.as === 'resource'
       ? { version_info: exported.digest, resources: [resource] }
-      : staticFilters(mode, name, message, hasConnectionState(options.envoyVersion));
-  return output === 'json' ? json(value) : await yamlOf(value, exported, mode);
+      : staticFilters(mode, name, message, hasState);
+  if (output === 'json') return json(value);
+  const use =
+    options.as === 'resource' ? discoverFilters(mode, name, fileOf(options), hasState) : undefined;
+  return await yamlOf(value, exported, mode, use);
 }
 
-async function yamlOf(value: object, exported: Exported, mode: RbacMode): Promise<string> {
+function fileOf({ outputFile = '/etc/envoy/rules.yaml' }: ExportOptions): string {
+  return path.resolve(outputFile);
+}
+
+async function yamlOf(
+  value: object,
+  exported: Exported,
+  mode: RbacMode,
+  use: readonly object[] | undefined,
+): Promise<string> {
   const { stringify } = await import('yaml');
   const { askUnlessAllowed, sourceOfConnection } = await import('../authz/rbac/index.ts');
   const print = (one: object): string =>
     stringify(one, { lineWidth: 0, aliasDuplicateObjects: false });
   const head = comment(summary(exported));
   const filters = print(value);
+  const taken = use && `these filters take it:\n${print(use)}`;
   const front = `this stands before the connection manager, as the rules ask where connections come from:\n${print([sourceOfConnection])}`;
   const behind = `ext_authz stands behind these, with these fields beside its own:\n${print(askUnlessAllowed)}`;
   return [
     head,
+    taken === undefined ? '' : comment(taken),
     filters,
     filters.includes('key: tp.source\n') ? comment(front) : '',
     mode === 'before-check' ? comment(behind) : '',

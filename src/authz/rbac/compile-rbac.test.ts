@@ -262,6 +262,22 @@ describe('an allow of which Envoy decides nothing, or a part', () => {
     expect(said(compiled, { headers: { 'x-role': 'ab,ac' } })[1]).toBe('ask_check');
   });
 
+  it('is said where nothing comes of it, whoever decides', () => {
+    const network = compile(
+      [ids(web), { ...ids(web), id: 's', allow: [{ port: 1 }] }],
+      {},
+      { target: 'network' },
+    );
+    expect(network.shares).toMatchObject([
+      { rule: 'r', decidedBy: 'envoy', why: expect.stringContaining('asks for HTTP') },
+      { rule: 's', decidedBy: 'envoy', why: undefined },
+    ]);
+    const observed = compile([ids(web)], { mode: { stage: 'observe' } });
+    expect(observed.shares).toMatchObject([
+      { decidedBy: 'envoy', why: expect.stringContaining('in the draft alone') },
+    ]);
+  });
+
   it('is masked by a deny that Check decides, by name', () => {
     const deny = { id: 'd', from: 'anyone', deny: [{ paths: ['/v1/**'], query: { q: 'x' } }] };
     const compiled = compile([ids(web), deny, { ...ids(web), id: 'other', allow: ['/v2'] }]);

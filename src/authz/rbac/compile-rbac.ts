@@ -80,7 +80,7 @@ class ServiceCompiler {
       alone: this.#alone(rules, denies),
       beforeCheck: this.#beforeCheck(denies),
       draft: drafted && this.#alone(drafted, this.#denies(drafted)),
-      shares: shareRules(rules, this.#blocked),
+      shares: shareRules(rules, this.#blocked, this.#options.target),
       names: new Map(
         this.#rules.map(({ name, policy, rule }) => [
           name,

@@ -18,6 +18,7 @@ export { type RbacMessage, type RbacParts, rbacMessage } from './rbac-message.ts
 export type { CompiledRbac, RbacOptions, RbacTerms, RuleShare } from './rbac-options.ts';
 export {
   askUnlessAllowed,
+  discoverFilters,
   messageFor,
   type RbacMode,
   sourceOfConnection,

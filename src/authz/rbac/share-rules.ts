@@ -1,7 +1,7 @@
 import { type Way, waysOf } from '../analysis/build-branches.ts';
 import { mayMeet } from '../analysis/may-meet.ts';
-import type { RuleShare } from './rbac-options.ts';
-import type { NamedRule, RuleClauses } from './rule-clauses.ts';
+import type { RbacOptions, RuleShare } from './rbac-options.ts';
+import { type NamedRule, needsHttp, type RuleClauses } from './rule-clauses.ts';
 
 /** A rule and what of it Envoy can decide. */
 export interface SharedRule {
@@ -13,7 +13,11 @@ export interface SharedRule {
 const MAX_PAIRS = 3_000_000;
 
 /** Who decides by each rule. `blocked`: why Envoy allows nothing. */
-export function shareRules(rules: readonly SharedRule[], blocked: string | undefined): RuleShare[] {
+export function shareRules(
+  rules: readonly SharedRule[],
+  blocked: string | undefined,
+  target: RbacOptions['target'],
+): RuleShare[] {
   const masks = rules.filter(
     ({ named, clauses }) => named.rule.deny !== undefined && clauses.whys.size > 0,
   );
@@ -21,12 +25,24 @@ export function shareRules(rules: readonly SharedRule[], blocked: string | undef
   return rules.map(({ named, clauses }) => {
     const isAllow = named.rule.allow !== undefined;
     const share = { policy: named.policy.metadata.name, rule: named.rule.id } as const;
+    const effect = isAllow ? 'allow' : 'deny';
+    const idle = clauses.whys.size > 0 ? undefined : whyIdle(named, target);
+    if (idle !== undefined) return { ...share, effect, decidedBy: 'envoy', why: idle };
     if (!isAllow) return { ...share, effect: 'deny', ...decidedBy(clauses, undefined) };
     if (blocked !== undefined)
       return { ...share, effect: 'allow', decidedBy: 'check', why: blocked };
     const mask = clauses.whys.size > 0 ? undefined : search.maskOf(named);
     return { ...share, effect: 'allow', ...decidedBy(clauses, mask) };
   });
+}
+
+/** Why nothing is decided by a rule, whoever is asked. */
+function whyIdle({ policy, rule }: NamedRule, target: RbacOptions['target']): string | undefined {
+  if (target === 'network' && (rule.allow ?? rule.deny ?? []).every((one) => needsHttp(one, rule)))
+    return 'asks for HTTP, which no connection matches';
+  return policy.mode?.stage === 'observe'
+    ? 'is observed, and decides in the draft alone'
+    : undefined;
 }
 
 interface Mask {

@@ -1,6 +1,7 @@
 import { rbacJson } from './rbac-json.ts';
 import { type RbacMessage, rbacMessage } from './rbac-message.ts';
 import type { CompiledRbac } from './rbac-options.ts';
+import { typeUrls } from './type-urls.ts';
 
 /** How the rules of a service run in Envoy. */
 export type RbacMode = 'alone' | 'before-check' | 'network';
@@ -29,9 +30,31 @@ export function staticFilters(
   message: RbacMessage,
   hasState = true,
 ): object[] {
-  const rules = { name, typed_config: rbacJson(message) };
-  if (mode !== 'network') return [requestAttributes, rules];
-  return hasState ? [connectionAttributes, rules] : [rules];
+  return [...attributesOf(mode, hasState), { name, typed_config: rbacJson(message) }];
+}
+
+/** The same where the rules are a file, which is replaced while Envoy runs; without one everybody is denied. */
+export function discoverFilters(
+  mode: RbacMode,
+  name: string,
+  file: string,
+  hasState = true,
+): object[] {
+  const isNetwork = mode === 'network';
+  const type = typeUrls[isNetwork ? 'network' : 'http'];
+  const denyAll = { '@type': type, ...(isNetwork && { stat_prefix: 'tp_' }), rules: {} };
+  const discovery = {
+    type_urls: [type],
+    default_config: denyAll,
+    apply_default_config_without_warming: true,
+    config_source: { resource_api_version: 'V3', path_config_source: { path: file } },
+  };
+  return [...attributesOf(mode, hasState), { name, config_discovery: discovery }];
+}
+
+function attributesOf(mode: RbacMode, hasState: boolean): object[] {
+  if (mode !== 'network') return [requestAttributes];
+  return hasState ? [connectionAttributes] : [];
 }
 
 /** What ext_authz behind the rules has beside its own: it asks unless Envoy's own rules allow for certain. */
