@@ -1,4 +1,4 @@
-import { messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { messageOf, printable, TrustplaneError } from '../spiffe/index.ts';
 
 export type OutputFormat = 'text' | 'json';
 
@@ -27,9 +27,13 @@ export const processIo: Io = {
   uid: process.getuid?.() ?? -1,
 };
 
-/** Prints `value` as JSON, or `text` for people. */
+/** Prints `value` as JSON, or `text` for people; what outside text in it would do to a terminal is shown instead. */
 export function print(io: Io, format: OutputFormat, value: object, text: string): void {
-  io.out(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : `${text}\n`);
+  io.out(format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : `${forTerminal(text)}\n`);
+}
+
+function forTerminal(text: string): string {
+  return text.replaceAll(/[^\n\t]+/gu, (part) => printable(part));
 }
 
 /** Reports a failed command on standard error and returns its exit code. */
@@ -39,7 +43,7 @@ export async function reportFailure(io: Io, format: OutputFormat, error: unknown
   io.err(
     format === 'json'
       ? `${JSON.stringify({ error: { code, message } })}\n`
-      : `trustplane: ${message} (${code})\n`,
+      : `trustplane: ${forTerminal(message)} (${code})\n`,
   );
   const { exitCodeOf } = await import('../wire/index.ts');
   return exitCodeOf(error);

@@ -171,6 +171,15 @@ agreement  same
     });
   });
 
+  it('shows what a terminal would obey', async () => {
+    const given = { path: '/v1\u001b[2J/x', peer: 'spiffe://a/w\r\nagreement  same' };
+    const one = await ask({ ...given, rbac: denied('no_rule_matched') });
+    expect(one.out).toContain('GET /v1\\u{1b}[2J/x\n');
+    expect(one.out).toContain('caller     spiffe://a/w\\u{d}\\u{a}agreement  same\n');
+    const text = await runPolicy('explain', policy, '--access-log', '\u001b[31m');
+    expect(text.err).not.toContain('\u001b');
+  });
+
   it('refuses what is no log', async () => {
     const explain = async (...args: readonly string[]) =>
       await runPolicy('explain', policy, '--access-log', ...args);

@@ -1,5 +1,5 @@
 import type { Log } from '../ops/index.ts';
-import { printable } from '../xds/index.ts';
+import { printable } from '../spiffe/index.ts';
 
 const MAX_REMEMBERED = 1024;
 const MAX_NAME_CHARS = 256;

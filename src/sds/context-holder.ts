@@ -1,6 +1,5 @@
-import type { Bundle } from '../spiffe/index.ts';
+import { type Bundle, printable } from '../spiffe/index.ts';
 import {
-  printable,
   type ResourceRef,
   type ResourceView,
   type StreamState,

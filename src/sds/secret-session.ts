@@ -1,7 +1,6 @@
 import type { Log } from '../ops/index.ts';
-import type { WorkloadUpdate } from '../spiffe/index.ts';
+import { printable, type WorkloadUpdate } from '../spiffe/index.ts';
 import {
-  printable,
   type ResourceSession,
   type ResourceView,
   type Response,

@@ -80,6 +80,7 @@ export {
   policyFile,
   policyTextLimits,
 } from './policy-texts.ts';
+export { printable } from './printable.ts';
 export { type PublicKeyInfo, type PublicKeyType, parsePublicKey } from './public-key.ts';
 export { quote } from './quote.ts';
 export { compareAge, isCurrent, type RegistrationEntry } from './registration-entry.ts';

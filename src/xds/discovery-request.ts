@@ -1,5 +1,5 @@
 import type { Type } from 'protobufjs';
-import { TrustplaneError } from '../spiffe/index.ts';
+import { printable, TrustplaneError } from '../spiffe/index.ts';
 import { strictBytes } from '../wire/index.ts';
 
 /** What one client may ask of one stream. */
@@ -86,15 +86,6 @@ export function checkNameCount(count: number, codes: CodeFamily): void {
   throw new TrustplaneError(
     `ERR_${codes}_LIMIT`,
     `${count} resource names were asked for; at most ${xdsLimits.maxNames} are allowed on one stream`,
-  );
-}
-
-/** Client text for a log line: bounded, with control characters escaped. */
-export function printable(text: string, maxChars: number): string {
-  const cut = text.length > maxChars ? `${text.slice(0, maxChars)}…` : text;
-  return cut.replaceAll(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`,
   );
 }
 

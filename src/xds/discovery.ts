@@ -1,9 +1,9 @@
 import type { ServerUnaryCall, ServiceDefinition, sendUnaryData } from '@grpc/grpc-js';
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, TrustplaneError, type WorkloadSource } from '../spiffe/index.ts';
+import { type Clock, printable, TrustplaneError, type WorkloadSource } from '../spiffe/index.ts';
 import { type GrpcService, loadService, type PeerProcess, peerOf } from '../wire/index.ts';
 import { loadDiscoveryMessages } from './discovery-messages.ts';
-import { type CodeFamily, printable } from './discovery-request.ts';
+import type { CodeFamily } from './discovery-request.ts';
 import {
   createResponseEncoder,
   type ResponseEncoder,

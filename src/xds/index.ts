@@ -6,7 +6,7 @@ export {
   serveType,
 } from './discovery.ts';
 export { loadDiscoveryMessages } from './discovery-messages.ts';
-export { type ClientNode, printable } from './discovery-request.ts';
+export type { ClientNode } from './discovery-request.ts';
 export { createNackLog } from './nack-log.ts';
 export { type Resource, type ResourceRef, sealResource } from './resource.ts';
 export type { ResourceSession, ResourceType, XdsClient } from './resource-type.ts';

@@ -1,5 +1,5 @@
 import type { Log } from '../ops/index.ts';
-import { printable } from './discovery-request.ts';
+import { printable } from '../spiffe/index.ts';
 import type { ResourceRef } from './resource.ts';
 
 const MAX_REMEMBERED = 1024;

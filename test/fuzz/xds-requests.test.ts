@@ -1,14 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { modeOf } from '../../src/sds/node-mode.ts';
-import { TrustplaneError } from '../../src/spiffe/index.ts';
+import { printable, TrustplaneError } from '../../src/spiffe/index.ts';
 import { loadDiscoveryMessages } from '../../src/xds/discovery-messages.ts';
-import {
-  parseDeltaRequest,
-  parseSotwRequest,
-  printable,
-  xdsLimits,
-} from '../../src/xds/discovery-request.ts';
+import { parseDeltaRequest, parseSotwRequest, xdsLimits } from '../../src/xds/discovery-request.ts';
 
 const messages = loadDiscoveryMessages();
 const parsers = {
