@@ -32,6 +32,7 @@ it('tells revocations as those who answer checks know them', () => {
   const revocations = [
     revoked('serial', '00ABC'),
     revoked('serial', '0f0e'),
+    revoked('serial', '00'),
     revoked('spiffe-id', 'spiffe://b.test/z'),
     revoked('spiffe-id', 'spiffe://b.test/a'),
     revoked('entry', 'e'),
@@ -40,7 +41,7 @@ it('tells revocations as those who answer checks know them', () => {
   expect(rbacTerms({ trust, revocations }, callers)).toMatchObject({
     revokedIds: ['spiffe://b.test/a', 'spiffe://b.test/z'],
     // As Envoy prints them: whole octets.
-    revokedSerials: ['0abc', '0f0e'],
+    revokedSerials: ['0', '0abc', '0f0e'],
     isBlind: false,
   });
 });

@@ -56,5 +56,6 @@ function valuesOf(revocations: readonly Revocation[], kind: Revocation['kind']):
 /** Envoy writes whole octets, in lower case, without zeros in front. */
 function envoySerial(hex: string): string {
   const digits = hex.toLowerCase().replace(/^0+/u, '');
+  if (digits === '') return '0';
   return digits.length % 2 === 0 ? digits : `0${digits}`;
 }

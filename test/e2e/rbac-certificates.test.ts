@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rbacTerms as termsOfFacts } from '../../src/app/rbac-terms.ts';
 import {
   type CertificateShapes,
   makeCertificateShapes,
@@ -65,6 +66,17 @@ const shapesToTry: Readonly<Record<string, TestCertificateOptions>> = {
   'cart itself': { uris: [own('/ns/cart')] },
   'serial with zeros': { uris: [WEB], serialNumber: '00a1' },
 };
+const serials = [
+  '01',
+  '0a',
+  'a1',
+  '00f1',
+  '7fff',
+  '80',
+  '0102',
+  `0${'1'.repeat(31)}`,
+  'ab'.repeat(20),
+];
 /** What X509-SVID asks of a leaf besides its ID, and Envoy does not. */
 const unusualShapes: Readonly<Record<string, TestCertificateOptions>> = {
   'no key usage': { uris: [WEB], keyUsage: null },
@@ -83,6 +95,11 @@ describe('certificates of callers', () => {
     const of = new Map(shapes.of);
     for (const [name, options] of Object.entries({ ...shapesToTry, ...unusualShapes }))
       of.set(name, await makeCertificate({ issuer: shapes.authority, ...validity, ...options }));
+    for (const serialNumber of serials) {
+      const options = { issuer: shapes.authority, ...validity, uris: [WEB], serialNumber };
+      of.set(`serial ${serialNumber}`, await makeCertificate(options));
+      shapes.revocations.add({ kind: 'serial', value: serialNumber, issuedBefore: now });
+    }
     const all: CertificateShapes = { ...shapes, of };
     envoy = await launchRbacEnvoy({
       lanes: [{ number: 0, ports: [port] }],
@@ -91,9 +108,20 @@ describe('certificates of callers', () => {
       documents: [policy],
       shapes: all,
     });
+    const { trust, revocations } = shapes;
+    const known = {
+      trust: trust.current(),
+      revocations: revocations.list.map((one, at) => ({ ...one, id: `${at}` })),
+    };
+    const { revokedSerials } = termsOfFacts(known, {
+      claims: { namespace: '', key: '' },
+      jwtSvid: undefined,
+      xfcc: undefined,
+    });
+    const terms = { ...rbacTerms(all), revokedSerials };
     const place = { id: SERVICE, extension: 'c' };
     const compile = (target: 'http' | 'network') =>
-      compileDocuments([policy], place, rbacTerms(all), { target, layout: 'nested' });
+      compileDocuments([policy], place, terms, { target, layout: 'nested' });
     await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
   });
   afterAll(async () => await envoy[Symbol.asyncDispose]());
@@ -129,6 +157,11 @@ describe('certificates of callers', () => {
     expect(await outcomes('plain', '/own')).toEqual([true, true, true]);
     expect(await outcomes('cart', '/any')).toEqual([false, false, false]);
     expect(await outcomes('partner out of scope', '/any')).toEqual([false, false, false]);
+  });
+
+  it.each(serials)('serial %s: are refused when it is revoked', async (serial) => {
+    const [check, alone] = await outcomes(`serial ${serial}`, '/own');
+    expect([check, alone]).toEqual([false, false]);
   });
 
   it.each(Object.keys(unusualShapes))(
