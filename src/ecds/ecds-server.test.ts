@@ -351,6 +351,20 @@ describe('extension discovery, delta', () => {
     expect(await envoy.next()).toBe('trustplane.rbac gone');
     expect(extensions.opened).toBe(0);
   });
+
+  it('does not take for in force what was taken back, before the client has it again', async () => {
+    extensions.set(RBAC, { version: '1' });
+    const envoy = new Asking('delta', [RBAC]);
+    await envoy.next();
+    await until(() => extensions.verdicts.length === 1);
+    source.publish(nobody);
+    await envoy.next();
+    source.publish(web());
+    const { nonce } = await envoy.stream.next();
+    expect(extensions.verdicts).toEqual([`${RBAC} 1`]);
+    envoy.answer({ response_nonce: nonce });
+    await until(() => extensions.verdicts.length === 2);
+  });
 });
 
 describe('extension discovery', () => {

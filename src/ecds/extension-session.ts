@@ -76,6 +76,8 @@ export class ExtensionSession implements ResourceSession, ResourceView {
 
   sent(response: Response): void {
     this.#ground.countSent(response);
+    // The client has none of these any more, whatever it said of them.
+    for (const name of response.removed) this.#verdicts.delete(name);
   }
 
   /** Of several that are refused together each is sent once more, alone: then it is known which is bad. */
