@@ -57,6 +57,7 @@ function readBlock(text: string): unknown {
   return value;
 }
 
+/** A line that is indented as nothing around it is left over. */
 class BlockReader {
   readonly #lines: Line[];
   #at = 0;
@@ -93,12 +94,9 @@ class BlockReader {
     return this.#nested(next.indent, depth + 1);
   }
 
-  /** Lines of which all are indented so, or less. */
   #nested(indent: number, depth: number): Members {
     if (depth > MAX_PLAIN_DEPTH) throw new NotPlain();
-    const value = this.mapping(indent, depth);
-    this.#expectEnd(indent);
-    return value;
+    return this.mapping(indent, depth);
   }
 
   #list(indent: number, depth: number): unknown[] {
@@ -106,7 +104,6 @@ class BlockReader {
     const items: unknown[] = [];
     for (let line = this.next; line?.indent === indent && isItem(line); line = this.next)
       items.push(this.#item(line, depth));
-    if (this.next !== undefined && this.next.indent > indent) throw new NotPlain();
     return items;
   }
 
@@ -120,11 +117,6 @@ class BlockReader {
     }
     this.#at++;
     return inlineValue(text, at, depth);
-  }
-
-  /** A list in the place of a member is none. */
-  #expectEnd(indent: number): void {
-    if (this.next !== undefined && this.next.indent >= indent) throw new NotPlain();
   }
 }
 
