@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RbacGround } from '../../test/fakes/rbac-ground.ts';
 import { testRevocation } from '../../test/fakes/sync-world.ts';
+import { SpiffeId } from '../spiffe/index.ts';
 
 const RBAC = 'trustplane.rbac';
 const ID = 'spiffe://a.test/gone';
@@ -111,6 +112,69 @@ describe('rules for an Envoy', () => {
     expect(ground.compiler.orders.map(({ digest }) => digest)).toEqual(['one', 'two']);
     await ground.settle(5);
     expect(ground.compiler.orders.map(({ digest }) => digest)).toEqual(['one', 'two', 'five']);
+  });
+
+  it('are made for some of the policies that one service names, and for each other one', async () => {
+    const ground = new RbacGround();
+    ground.policies.set('one');
+    const names = Array.from({ length: 1_000 }, (_, at) => `${RBAC}?policy=p${at}`);
+    const greedy = await ground.ask({}, ...names);
+    const other = await ground.ask(
+      { ids: [SpiffeId.parse('spiffe://a.test/other')] },
+      names[0] ?? '',
+    );
+    const plain = await ground.ask({}, RBAC);
+    await ground.rest();
+    expect(ground.compiler.orders).toHaveLength(66);
+    expect(greedy.look().filter((one) => one === 'refused')).toHaveLength(936);
+    expect(other.texts()).toEqual(['one,spiffe://a.test/other,nested']);
+    expect(plain.texts()).toEqual(['one,spiffe://a.test/api,nested']);
+    expect(ground.lines[0]?.fields).toMatchObject({
+      fault: 'Envoys that are spiffe://a.test/api name 64 policies, the most allowed at one time',
+    });
+    greedy.view?.close();
+    const later = await ground.ask({}, names[999] ?? '');
+    expect(later.texts()).toEqual(['one,spiffe://a.test/api,nested']);
+  });
+
+  it('are made for some thousand filters of one service, and for each other one', async () => {
+    const ground = new RbacGround();
+    ground.policies.set('one');
+    const envoys = await Promise.all(
+      Array.from({ length: 4_097 }, async (_, pid) => await ground.ask({ pid }, RBAC)),
+    );
+    expect(envoys.at(-2)?.texts()).toEqual(['one,spiffe://a.test/api,nested']);
+    expect(envoys.at(-1)?.look()).toEqual(['refused']);
+    const other = await ground.ask({ ids: [SpiffeId.parse('spiffe://a.test/other')] }, RBAC);
+    expect(other.texts()).toEqual(['one,spiffe://a.test/other,nested']);
+  });
+
+  it('of one service stay below what is kept for it, and leave the last ones', async () => {
+    const ground = new RbacGround();
+    ground.compiler.bytes = 40 * 1024 * 1024;
+    ground.policies.set('one');
+    const names = ['a', 'b', 'c', 'd', 'e', 'f'].map((policy) => `${RBAC}?policy=${policy}`);
+    const envoy = await ground.ask({}, ...names);
+    await ground.rest();
+    expect(envoy.look().filter((one) => one === 'pending')).toHaveLength(1);
+    expect(ground.lines.at(-1)?.fields).toMatchObject({
+      fault: expect.stringContaining('at most 134217728 are kept'),
+    });
+  });
+
+  it('of one service with many names wait for those of others', async () => {
+    const ground = new RbacGround();
+    ground.policies.set('one');
+    const names = Array.from({ length: 30 }, (_, at) => `${RBAC}?policy=p${at}`);
+    await ground.ask({}, ...names);
+    await ground.ask({ ids: [SpiffeId.parse('spiffe://a.test/other')] }, RBAC);
+    await ground.rest();
+    ground.compiler.orders.splice(0);
+    ground.policies.set('two');
+    await ground.rest();
+    const served = ground.compiler.orders.map(({ service }) => service.spiffeId);
+    expect(served).toHaveLength(31);
+    expect(served.indexOf('spiffe://a.test/other')).toBeLessThan(2);
   });
 
   it('are used for no longer than is configured', async () => {
@@ -238,6 +302,22 @@ describe('what Envoys say of their rules', () => {
     envoy.say();
     await ground.settle();
     expect(ground.told).toMatchObject([{ digest: 'three', fault: undefined, refused: undefined }]);
+  });
+
+  it('looks once for the rules of what one process refuses, however often it says so', async () => {
+    const ground = new RbacGround();
+    ground.policies.set('one');
+    const envoys = await Promise.all(
+      Array.from({ length: 20 }, async (_, pid) => await ground.ask({ pid }, RBAC)),
+    );
+    for (let time = 0; time < 50; time++) envoys[0]?.say(`bad regex ${time}`);
+    await ground.settle();
+    expect(ground.compiler.blamed).toBe(1);
+    // All at once: some are not looked into, and are told of all the same.
+    for (const envoy of envoys) envoy.say('bad regex');
+    await ground.settle();
+    expect(ground.compiler.blamed).toBeLessThanOrEqual(5);
+    expect(ground.told.filter(({ fault }) => fault?.includes('bad regex'))).toHaveLength(20);
   });
 
   it('is forgotten with the Envoy', async () => {

@@ -10,6 +10,7 @@ import { messageOf } from '../spiffe/index.ts';
 import { EnvoyRules } from './envoy-rules.ts';
 import type { RbacTarget } from './rbac-export.ts';
 import type { RbacPool } from './rbac-pool.ts';
+import { RbacQuota } from './rbac-quota.ts';
 import type { RbacTakers } from './rbac-takers.ts';
 
 export interface RbacSourceOptions {
@@ -19,54 +20,77 @@ export interface RbacSourceOptions {
 
 /** Gives each Envoy the rules of its services. */
 export function createRbacSource(options: RbacSourceOptions): ExtensionSource {
-  return { open: (client, onChange) => new RbacView(options, client, onChange) };
+  const ground = { ...options, quota: new RbacQuota() };
+  return { open: (client, onChange) => new RbacView(ground, client, onChange) };
+}
+
+interface RbacViewGround extends RbacSourceOptions {
+  readonly quota: RbacQuota;
+}
+
+interface OpenRules {
+  readonly rules: EnvoyRules;
+  /** Gives back what it counts for. */
+  readonly leave: () => void;
 }
 
 class RbacView implements ExtensionView {
-  readonly #options: RbacSourceOptions;
+  readonly #ground: RbacViewGround;
   readonly #client: ExtensionClient;
   readonly #onChange: () => void;
   /** By name. */
-  readonly #rules = new Map<string, EnvoyRules>();
+  readonly #open = new Map<string, OpenRules>();
 
-  constructor(options: RbacSourceOptions, client: ExtensionClient, onChange: () => void) {
-    this.#options = options;
+  constructor(ground: RbacViewGround, client: ExtensionClient, onChange: () => void) {
+    this.#ground = ground;
     this.#client = client;
     this.#onChange = onChange;
   }
 
   resolve(name: ResourceName): ExtensionConfig | 'pending' | 'refused' {
-    const rules = this.#rules.get(name.text) ?? this.#open(name);
-    return rules.resolve();
+    return (this.#open.get(name.text) ?? this.#enter(name))?.rules.resolve() ?? 'refused';
   }
 
   onVerdict(name: string, version: string, refusal: string | undefined): void {
-    this.#rules.get(name)?.onVerdict(version, refusal);
+    this.#open.get(name)?.rules.onVerdict(version, refusal);
   }
 
   close(): void {
-    for (const rules of this.#rules.values()) {
+    for (const { rules, leave } of this.#open.values()) {
       rules.close();
-      this.#options.takers.remove(this.#client, rules);
+      leave();
+      this.#ground.takers.remove(this.#client, rules);
     }
-    this.#rules.clear();
+    this.#open.clear();
   }
 
-  #open(name: ResourceName): EnvoyRules {
-    const { pool, takers } = this.#options;
+  /** What there is no room for is not remembered, so that it costs nothing. */
+  #enter(name: ResourceName): OpenRules | undefined {
+    const { quota, takers } = this.#ground;
     const target = targetOf(name, this.#client);
-    if (typeof target === 'string') takers.onNone(this.#client, name.text, target);
-    const rules = new EnvoyRules({
-      name: name.text,
+    const service = String(name.spiffeId ?? this.#client.ids[0]);
+    const named = name.policy === undefined ? undefined : name.text;
+    const lack = quota.enter(service, named);
+    const none = lack ?? (typeof target === 'string' ? target : undefined);
+    if (none !== undefined) takers.onNone(this.#client, name.text, none);
+    if (lack !== undefined) return undefined;
+    const rules = this.#rulesOf(name.text, target);
+    const open = { rules, leave: () => quota.leave(service, named) };
+    this.#open.set(name.text, open);
+    takers.add(this.#client, rules);
+    return open;
+  }
+
+  #rulesOf(name: string, target: RbacTarget | string): EnvoyRules {
+    const { pool, takers } = this.#ground;
+    return new EnvoyRules({
+      name,
       target,
       pool,
       onChange: this.#onChange,
       onState: () => takers.note(),
       onNack: (nack) => takers.onNack(this.#client, nack),
     });
-    this.#rules.set(name.text, rules);
-    takers.add(this.#client, rules);
-    return rules;
   }
 }
 

@@ -30,6 +30,9 @@ interface Taking {
 /** Several filters of several Envoys say in one moment what became of one change. */
 const SETTLE_MS = 10;
 const MAX_NOTED = 256;
+/** What Envoys refuse is compiled once more to see which rules it is about: never much of it. */
+const MAX_BLAMES = 4;
+const MAX_BLAMED = 1_024;
 
 /** Which Envoy decides by which policies. */
 export class RbacTakers {
@@ -37,6 +40,9 @@ export class RbacTakers {
   readonly #envoys = new Map<string, Taking>();
   /** What was logged. */
   readonly #noted = new Set<string>();
+  /** By process, name and version: what was found out, or is being. */
+  readonly #blamed = new Map<string, Promise<readonly string[]>>();
+  #blames = 0;
   #timer: Timer | undefined;
   #told = '';
 
@@ -111,7 +117,7 @@ export class RbacTakers {
   onNack(client: ExtensionClient, nack: RbacNack): void {
     const { name, refusal, built } = nack;
     const isNew = this.#isNew(`${name} ${built.config.version} ${refusal}`);
-    void this.#blame(nameOf(client), nack, isNew);
+    void this.#blame(client, nack, isNew);
   }
 
   #isNew(what: string): boolean {
@@ -126,18 +132,31 @@ export class RbacTakers {
   }
 
   /** Never rejects. */
-  async #blame(envoy: string, nack: RbacNack, isNew: boolean): Promise<void> {
-    const { log, compiler } = this.#options;
+  async #blame(client: ExtensionClient, nack: RbacNack, isNew: boolean): Promise<void> {
     const { name, refusal, built, onBlamed } = nack;
-    let rules: readonly string[] = [];
-    try {
-      rules = await compiler.blame(built.order, refusal);
-      onBlamed(rules);
-    } catch (error) {
-      log.debug({ error: messageOf(error) }, 'what an Envoy refuses is not found');
-    }
-    const fields = { envoy, name, rules, refusal, digest: built.digest };
-    if (isNew) log.error(fields, 'an Envoy refuses its rules; the last ones stay');
+    const key = `${client.pid} ${name} ${built.config.version}`;
+    const asked = this.#blamed.get(key) ?? this.#findBlamed(key, nack);
+    const rules = await asked;
+    onBlamed(rules);
+    const fields = { envoy: nameOf(client), name, rules, refusal, digest: built.digest };
+    if (isNew) this.#options.log.error(fields, 'an Envoy refuses its rules; the last ones stay');
+  }
+
+  /** Once for a process and a version, whatever it says how often. Never rejects. */
+  #findBlamed(key: string, { built, refusal }: RbacNack): Promise<readonly string[]> {
+    if (this.#blames >= MAX_BLAMES) return Promise.resolve([]);
+    const { log, compiler } = this.#options;
+    this.#blames++;
+    const found = compiler
+      .blame(built.order, refusal)
+      .catch((error: unknown): readonly string[] => {
+        log.debug({ error: messageOf(error) }, 'what an Envoy refuses is not found');
+        return [];
+      })
+      .finally(() => void this.#blames--);
+    if (this.#blamed.size >= MAX_BLAMED) this.#blamed.clear();
+    this.#blamed.set(key, found);
+    return found;
   }
 
   #tell(): void {

@@ -163,7 +163,7 @@ describe.each(['sotw', 'delta'] as const)('extension discovery, %s', (kind) => {
     extensions.publish(RBAC, { version: 'bad' });
     await envoy.next('no such\nregex');
     await until(() => extensions.verdicts.length === 2);
-    expect(extensions.verdicts[1]).toBe(`${RBAC} bad: no such\nregex`);
+    expect(extensions.verdicts[1]).toBe(`${RBAC} bad: no such\\u{a}regex`);
     extensions.publish(RBAC, { version: 'bad' });
     extensions.publish(RBAC, { version: '3' });
     expect(await envoy.next()).toBe('trustplane.rbac 3');

@@ -1,4 +1,4 @@
-import { messageOf, type SpiffeId, type WorkloadUpdate } from '../spiffe/index.ts';
+import { messageOf, printable, type SpiffeId, type WorkloadUpdate } from '../spiffe/index.ts';
 import type {
   Absence,
   Resource,
@@ -23,6 +23,8 @@ export interface ExtensionGround {
 }
 
 const MAX_LEFT = 100;
+/** As much as Envoy says at most. */
+const MAX_REFUSAL_CHARS = 4_096;
 
 /** The extension configurations of one client. A wildcard stands for none of them. */
 export class ExtensionSession implements ResourceSession, ResourceView {
@@ -81,8 +83,9 @@ export class ExtensionSession implements ResourceSession, ResourceView {
   }
 
   /** Of several that are refused together each is sent once more, alone: then it is known which is bad. */
-  settled({ accepted, refs }: Verdict, refusal: string | undefined): void {
+  settled({ accepted, refs }: Verdict, said: string | undefined): void {
     if (!accepted && refs.length > 1) return;
+    const refusal = said === undefined ? undefined : printable(said, MAX_REFUSAL_CHARS);
     for (const { name, version } of refs) {
       this.#verdicts.set(name, { version, refusal });
       this.#told.add(name);

@@ -62,6 +62,15 @@ export class RbacGround {
   async settle(ms: number = 100): Promise<void> {
     await this.clock.advanceAsync(ms);
   }
+
+  /** Until nothing more is compiled. */
+  async rest(): Promise<void> {
+    const { orders } = this.compiler;
+    for (let made = -1; made !== orders.length; ) {
+      made = orders.length;
+      await this.settle(3_000);
+    }
+  }
 }
 
 export class AskingEnvoy {
@@ -126,6 +135,10 @@ class FakeRbacCompiler implements RbacCompiler {
   readonly badIds = new Set<string>();
   /** What comes next is an end of the thread. */
   dies = false;
+  /** How large what it makes says it is; undefined: as it is. */
+  bytes: number | undefined;
+  /** How often it was asked which rules a refusal is about. */
+  blamed = 0;
 
   async exportRbac(order: RbacOrder): Promise<ExportedRbac> {
     this.orders.push(order);
@@ -139,15 +152,16 @@ class FakeRbacCompiler implements RbacCompiler {
       throw new TrustplaneError('ERR_POLICY', `${digest} is too much`);
     // Digests that end in + say the same to Envoy.
     const said = [digest.replace('+', ''), service.spiffeId, layout, ...terms.revokedIds];
-    const bytes = new Uint8Array(
-      Buffer.from([...said, ...(terms.isBlind ? ['blind'] : [])].join()),
-    );
-    const version = Buffer.from(bytes).toString('hex');
+    const text = Buffer.from([...said, ...(terms.isBlind ? ['blind'] : [])].join());
+    const bytes = new Uint8Array(this.bytes ?? text.length);
+    bytes.set(text);
+    const version = text.toString('hex');
     const envoy = digest === 'no rules' ? 0 : 1;
     return { bytes, version, shares: { envoy, check: 0, both: 0 }, left: [] };
   }
 
   async blame(_: RbacOrder, refusal: string): Promise<readonly string[]> {
+    this.blamed++;
     await settle();
     return refusal.includes('regex') ? ['p/glob'] : [];
   }
