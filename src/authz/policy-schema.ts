@@ -170,17 +170,25 @@ const test: z.ZodType<PolicyTest> = z.strictObject({
   map: z.record(headerName, z.string()).optional(),
 });
 
+/** Its stage alone is what comes to mind first. */
+function textOfMode({ code }: { readonly code?: string }): string | undefined {
+  return code === 'invalid_type' ? 'expected a mapping such as { stage: observe }' : undefined;
+}
+
 const mode = z
-  .strictObject({
-    stage: z.enum(['observe', 'canary', 'enforce']),
-    percent: z.int().min(0).max(100).optional(),
-    promoteAfter: z
-      .strictObject({
-        decisions: z.int().min(1).max(MAX_DECISIONS),
-        disagreements: z.int().min(0).max(MAX_DECISIONS),
-      })
-      .optional(),
-  })
+  .strictObject(
+    {
+      stage: z.enum(['observe', 'canary', 'enforce']),
+      percent: z.int().min(0).max(100).optional(),
+      promoteAfter: z
+        .strictObject({
+          decisions: z.int().min(1).max(MAX_DECISIONS),
+          disagreements: z.int().min(0).max(MAX_DECISIONS),
+        })
+        .optional(),
+    },
+    { error: textOfMode },
+  )
   .refine(({ stage, percent }) => (stage === 'canary') === (percent !== undefined), {
     error: 'has percent if, and only if, the stage is canary',
   })

@@ -12,11 +12,13 @@ export function sortExplanations(all: readonly EnvoyExplanation[]): readonly Env
 export function formatEnvoyExplanations(all: readonly EnvoyExplanation[]): string {
   const [only, ...others] = all;
   if (only !== undefined && others.length === 0) return formatOne(only);
-  const rows = all.map(({ line, caller, request, envoy, engine, agreement, why }) => [
+  const hasDrafts = all.some(({ draft }) => draft !== undefined);
+  const rows = all.map(({ line, caller, request, envoy, draft, engine, agreement, why }) => [
     String(line),
     agreement,
     outcome(envoy.isAllowed, envoy.by === 'check' ? 'Check' : 'RBAC', envoy.name),
     placeOf(envoy.rule),
+    ...(hasDrafts ? [draftOf(draft, envoy.isAllowed)] : []),
     engine === undefined ? '' : outcome(engine.isAllowed, engine.reason, nameOf(engine.rule)),
     caller ?? '(none)',
     request ?? '',
@@ -24,9 +26,18 @@ export function formatEnvoyExplanations(all: readonly EnvoyExplanation[]): strin
   ]);
   const count = (which: EnvoyExplanation['agreement']): number =>
     all.filter(({ agreement }) => agreement === which).length;
-  const titles = ['line', 'engine', 'envoy', 'rule at', 'engine says', 'caller', 'request', 'why'];
+  const drafted = hasDrafts ? ['draft'] : [];
+  const said = ['engine says', 'caller', 'request', 'why'];
+  const titles = ['line', 'engine', 'envoy', 'rule at', ...drafted, ...said];
   const sum = `${count('same')} same, ${count('differs')} differ, ${count('unknown')} unknown`;
   return [formatTable(titles, rows), sum].join('\n');
+}
+
+/** Nothing where it changes nothing. */
+function draftOf(draft: EnvoyExplanation['draft'], isAllowed: boolean | undefined): string {
+  return draft === undefined || draft.isAllowed === isAllowed
+    ? ''
+    : outcome(draft.isAllowed, 'RBAC', draft.name);
 }
 
 function formatOne(explanation: EnvoyExplanation): string {

@@ -141,6 +141,24 @@ agreement  same
     expect(out).toContain(`draft      deny, RBAC: p/no-export\ndraft at   ${policy}:7:5\n`);
   });
 
+  it('tells of several lines which a draft would decide otherwise', async () => {
+    const drafted = (name: string, result: string): object => ({
+      rbac: {
+        ...allowed('read'),
+        tp_draft_shadow_engine_result: result,
+        tp_draft_shadow_effective_policy_id: name,
+      },
+    });
+    const log = path.join(folder.path, 'drafts.jsonl');
+    const lines = [lineOf(drafted('no-export', 'denied')), lineOf(drafted('read', 'allowed'))];
+    writeFileSync(log, lines.join('\n'));
+    const { out } = await runPolicy('explain', policy, '--access-log', log);
+    const [titles, first, second] = out.split('\n').map((line) => line.split(/ {2,}/u));
+    expect(titles?.slice(2, 6)).toEqual(['ENVOY', 'RULE AT', 'DRAFT', 'ENGINE SAYS']);
+    expect(first?.[4]).toBe('deny, RBAC: no-export');
+    expect(second?.[4]).toBe('allow, allowed_by_rule: p/read');
+  });
+
   it('lays several lines out, those that differ first, and names lines that are none', async () => {
     const log = path.join(folder.path, 'access.jsonl');
     const lines = [

@@ -59,6 +59,7 @@ describe('what no single field shows', () => {
       `${head}mode: { stage: enforce, promoteAfter: { decisions: 1, disagreements: 0 } }\n${rules}`,
       '5:7: mode: has promoteAfter, but the stage is enforce already',
     ],
+    [`${head}mode: observe\n${rules}`, '5:7: mode: expected a mapping such as { stage: observe }'],
     [
       `${head}mode: { stage: observe, percent: 1 }\n${rules}`,
       '5:7: mode: has percent if, and only if',
