@@ -32,7 +32,7 @@ export const rooms = {
   sds: ['spiffe', 'ops', 'wire', 'xds'],
   ecds: ['spiffe', 'ops', 'wire', 'xds'],
   workload: ['spiffe', 'ops', 'wire'],
-  envoy: ['spiffe', 'ops'],
+  envoy: ['spiffe', 'ops', 'authz'],
   api: [
     'spiffe',
     'ops',

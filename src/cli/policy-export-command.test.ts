@@ -3,10 +3,6 @@ import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { PolicyFolder, runPolicy } from '../../test/fakes/policy-program.ts';
-import { askUnlessAllowed } from '../authz/rbac/index.ts';
-import { httpCheck } from '../envoy/bootstrap/check-filter.ts';
-import { plainTree } from '../envoy/bootstrap/commented-tree.ts';
-import { connectionAttributes, httpAttributes } from '../envoy/bootstrap/rules-filter.ts';
 
 const folder = new PolicyFolder();
 afterAll(() => folder[Symbol.dispose]());
@@ -150,23 +146,5 @@ describe('policy export', () => {
   it('names a directory without policies', async () => {
     const { code, err } = await exportPolicy(import.meta.dirname);
     expect([code, err]).toEqual([2, expect.stringContaining('no policy files')]);
-  });
-
-  it('has rules see what they see in a sidecar that envoy bootstrap writes', async () => {
-    const attributes = async (mode: string): Promise<unknown> =>
-      JSON.parse((await exportPolicy(payments, '--mode', mode, '-o', 'json')).out)[0];
-    expect(await attributes('alone')).toEqual(plainTree(httpAttributes()));
-    expect(await attributes('network')).toEqual(plainTree(connectionAttributes()));
-    const place = { kind: 'socket', path: '/run/app.sock' } as const;
-    const check = httpCheck({
-      listen: place,
-      application: place,
-      callerIds: [],
-      hasRules: true,
-      check: undefined,
-      policyName: undefined,
-      jwtProviders: [],
-    });
-    expect(plainTree(check)).toMatchObject({ typed_config: askUnlessAllowed });
   });
 });

@@ -1,8 +1,14 @@
 import path from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { Policy } from '../authz/index.ts';
-import type { CompiledRbac, RbacMode, RbacOptions, RuleShare } from '../authz/rbac/index.ts';
+import type {
+  CompiledRbac,
+  EnvoyVersion,
+  RbacMode,
+  RbacOptions,
+  RuleShare,
+} from '../authz/rbac/index.ts';
 import { quote, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { Io } from './io.ts';
 import { missingPolicy } from './missing-policy.ts';
@@ -16,7 +22,7 @@ interface ExportOptions {
   readonly mode: RbacMode;
   readonly as: 'filters' | 'resource';
   readonly layout?: RbacOptions['layout'];
-  readonly envoyVersion?: readonly [number, number];
+  readonly envoyVersion?: string;
   readonly trustDomain?: readonly string[];
   readonly tokenHeader?: readonly string[];
   readonly proxy?: readonly string[];
@@ -34,6 +40,8 @@ interface Exported {
   /** The service, for people. */
   readonly service: string;
   readonly layout: RbacOptions['layout'];
+  /** Undefined: not said. */
+  readonly version: EnvoyVersion | undefined;
   readonly digest: string;
 }
 
@@ -79,7 +87,7 @@ export function exportCommand(io: Io): Command {
         .choices(['filters', 'resource'])
         .default('filters'),
     )
-    .option('--envoy-version <version>', 'of the Envoy that reads it, as in 1.38', envoyVersion)
+    .option('--envoy-version <version>', 'of the Envoy that reads it, as in 1.38')
     .addOption(
       new Option(
         '--layout <layout>',
@@ -127,8 +135,9 @@ async function run(io: Io, files: readonly string[], options: ExportOptions): Pr
 }
 
 async function compile(loaded: LoadedPolicies, options: ExportOptions): Promise<Exported> {
-  const { compileRbac, layoutFor } = await import('../authz/rbac/index.ts');
-  const { mode, envoyVersion: version } = options;
+  const { compileRbac, layoutFor, parseEnvoyVersion } = await import('../authz/rbac/index.ts');
+  const { mode, envoyVersion } = options;
+  const version = envoyVersion === undefined ? undefined : parseEnvoyVersion(envoyVersion);
   const policies = loaded.policies.map(({ policy }) => policy);
   const service = await serviceOf(policies, options);
   const layout =
@@ -136,7 +145,7 @@ async function compile(loaded: LoadedPolicies, options: ExportOptions): Promise<
   const target = mode === 'network' ? 'network' : 'http';
   const compiled = compileRbac({ policies, service, target, layout, terms: termsOf(options) });
   const name = service.spiffeId ?? service.contextExtension ?? '';
-  return { compiled, service: name, layout, digest: loaded.plan.digest };
+  return { compiled, service: name, layout, version, digest: loaded.plan.digest };
 }
 
 async function serviceOf(
@@ -202,7 +211,7 @@ async function textOf(exported: Exported, options: ExportOptions): Promise<strin
   );
   const { mode, output } = options;
   const name = `trustplane.${kinds[mode]}`;
-  const hasState = hasConnectionState(options.envoyVersion);
+  const hasState = hasConnectionState(exported.version);
   const message = messageFor(mode, exported.compiled, options.perRuleStats === true);
   const resource = {
     '@type': 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
@@ -281,11 +290,4 @@ async function deliver(io: Io, { outputFile }: ExportOptions, text: string): Pro
 
 function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
-}
-
-function envoyVersion(text: string): readonly [number, number] {
-  const [, major, minor] = /^(\d{1,3})\.(\d{1,3})(?:\.\d{1,4})?$/u.exec(text) ?? [];
-  if (major === undefined || minor === undefined)
-    throw new InvalidArgumentError(`expected a version such as 1.38, got ${quote(text)}.`);
-  return [Number(major), Number(minor)];
 }

@@ -1,5 +1,17 @@
 import { expect, it } from 'vitest';
-import { hasConnectionState, layoutFor } from './envoy-versions.ts';
+import { hasConnectionState, layoutFor, parseEnvoyVersion } from './envoy-versions.ts';
+
+it.each([
+  ['1.40', [1, 40]],
+  ['v1.38.2', [1, 38]],
+  ['1.41.0-dev', [1, 41]],
+] as const)('reads the version %s', (text, version) => {
+  expect(parseEnvoyVersion(text)).toEqual(version);
+});
+
+it.each(['', '1', '1.x', '1.40 ', '01.40.1.2', '1.99999'])('refuses the version %j', (text) => {
+  expect(() => parseEnvoyVersion(text)).toThrow(expect.objectContaining({ code: 'ERR_USAGE' }));
+});
 
 it('gives an Envoy the best layout that it reads', () => {
   expect(

@@ -1,8 +1,11 @@
 import { TrustplaneError } from '../../spiffe/errors.ts';
+import { quote } from '../../spiffe/quote.ts';
 import type { RbacOptions } from './rbac-options.ts';
 
 type Layout = RbacOptions['layout'];
-type EnvoyVersion = readonly [major: number, minor: number];
+
+/** Patch releases make no difference. */
+export type EnvoyVersion = readonly [major: number, minor: number];
 
 interface LayoutTerms {
   /** The first Envoy that reads it as it is meant. */
@@ -46,6 +49,20 @@ export function layoutFor(version: EnvoyVersion, wanted?: Layout): Layout {
   );
 }
 
-function isBefore(one: EnvoyVersion, other: EnvoyVersion): boolean {
+/**
+ * Parses the value of `--envoy-version`, such as 1.40, v1.40.2 or 1.41.0-dev.
+ * @throws TrustplaneError ERR_USAGE
+ */
+export function parseEnvoyVersion(text: string): EnvoyVersion {
+  const [, major, minor] = /^v?(\d{1,3})\.(\d{1,4})(?:\.\d{1,4})?(?:-dev)?$/u.exec(text) ?? [];
+  if (major === undefined || minor === undefined)
+    throw new TrustplaneError(
+      'ERR_USAGE',
+      `--envoy-version is a version such as 1.40; got ${quote(text)}`,
+    );
+  return [Number(major), Number(minor)];
+}
+
+export function isBefore(one: EnvoyVersion, other: EnvoyVersion): boolean {
   return one[0] < other[0] || (one[0] === other[0] && one[1] < other[1]);
 }

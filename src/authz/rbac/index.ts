@@ -1,8 +1,15 @@
 /** Compiles the policies of a service to matcher trees of Envoy's RBAC; pure, and fit for a browser. */
 
-export { compileRbac } from './compile-rbac.ts';
+export { attributeFilter } from './attribute-filters.ts';
+export { compileForCheck, compileRbac } from './compile-rbac.ts';
 export { encodeRbac, encodeRbacExtension } from './encode-rbac.ts';
-export { hasConnectionState, layoutFor } from './envoy-versions.ts';
+export {
+  type EnvoyVersion,
+  hasConnectionState,
+  isBefore,
+  layoutFor,
+  parseEnvoyVersion,
+} from './envoy-versions.ts';
 export { evaluateMatcher, type MatchFacts } from './evaluate-matcher.ts';
 export type {
   MatchAction,

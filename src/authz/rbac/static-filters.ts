@@ -1,3 +1,4 @@
+import { attributeFilter, type StateEntry } from './attribute-filters.ts';
 import { rbacJson } from './rbac-json.ts';
 import { type RbacMessage, rbacMessage } from './rbac-message.ts';
 import type { CompiledRbac } from './rbac-options.ts';
@@ -53,43 +54,23 @@ export function discoverFilters(
 }
 
 function attributesOf(mode: RbacMode, hasState: boolean): object[] {
-  if (mode !== 'network') return [requestAttributes];
-  return hasState ? [connectionAttributes] : [];
+  if (mode !== 'network') return [attributeFilter('request', plain)];
+  return hasState ? [attributeFilter('connection', plain)] : [];
 }
 
 /** What ext_authz behind the rules has beside its own: it asks unless Envoy's own rules allow for certain. */
-export const askUnlessAllowed: object = {
+export const askUnlessAllowed = {
   filter_enabled_metadata: {
     filter: 'envoy.filters.http.rbac',
     path: [{ key: 'tp_alone_shadow_engine_result' }],
     value: { string_match: { exact: 'allowed' } },
     invert: true,
   },
-};
+} as const;
 
-/**
- * A filter of connections that stands before the manager of HTTP and tells rules where they come from: what rules
- * of requests see by themselves is what x-forwarded-for says, or who sends the PROXY protocol.
- */
-export const sourceOfConnection: object = attributes('network', {
-  on_new_connection: [state('tp.source', '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%')],
-});
+/** Tells rules of requests where these come from; it stands before the manager of HTTP. */
+export const sourceOfConnection: object = attributeFilter('source', plain);
 
-const serial = state('tp.serial', '%DOWNSTREAM_PEER_SERIAL%');
-/** Without `:PATH` in it Envoy takes x-envoy-original-path, which callers may send. */
-const path = state('tp.path', '%PATH(NQ:PATH)%');
-const requestAttributes = attributes('http', { on_request_headers: [path, serial] });
-const connectionAttributes = attributes('network', { on_downstream_tls_handshake: [serial] });
-
-function attributes(layer: 'http' | 'network', states: object): object {
-  const type = `type.googleapis.com/envoy.extensions.filters.${layer}.set_filter_state.v3.Config`;
-  return { name: 'tp-attrs', typed_config: { '@type': type, ...states } };
-}
-
-function state(key: string, format: string): object {
-  return {
-    object_key: key,
-    factory_key: 'envoy.string',
-    format_string: { text_format_source: { inline_string: format } },
-  };
+function plain(entry: StateEntry): object {
+  return entry;
 }

@@ -1,5 +1,5 @@
+import type { EnvoyVersion } from '../../authz/rbac/index.ts';
 import type { SpiffeId } from '../../spiffe/index.ts';
-import type { EnvoyVersion } from './envoy-version.ts';
 import type { Place } from './place.ts';
 
 /** What a sidecar is to do. At least one of `inbound` and `outbound` is there. */

@@ -47,5 +47,5 @@ function piecesOf({ isTcp, inbound }: BootstrapOptions): readonly Piece[] {
 /** `upstream_connect_mode`, and `on_downstream_tls_handshake` of the state that rules go by. */
 const decidedConnections: Piece = {
   name: 'deciding about a TCP connection before the application is connected',
-  since: { major: 1, minor: 37 },
+  since: [1, 37],
 };

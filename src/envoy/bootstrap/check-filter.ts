@@ -1,3 +1,4 @@
+import { askUnlessAllowed } from '../../authz/rbac/index.ts';
 import type { Inbound } from './bootstrap-options.ts';
 import { checkCluster } from './clusters.ts';
 import { note, type TreeMap } from './commented-tree.ts';
@@ -37,12 +38,7 @@ export function httpCheck({ hasRules, jwtProviders }: Inbound): TreeMap {
 
 const unlessAllowed = note(
   'Nobody is asked about what the rules in Envoy allow for certain; about all else, also when they said nothing.',
-  {
-    filter: 'envoy.filters.http.rbac',
-    path: [{ key: 'tp_alone_shadow_engine_result' }],
-    value: { string_match: { exact: 'allowed' } },
-    invert: true,
-  },
+  askUnlessAllowed.filter_enabled_metadata,
 );
 
 /** What a route says to the filter: by which policies it is judged. */

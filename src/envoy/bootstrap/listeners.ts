@@ -4,12 +4,7 @@ import { connectionCheck, httpCheck, policyOfRoute } from './check-filter.ts';
 import { applicationCluster, serverCluster } from './clusters.ts';
 import { note, type Shared, type Tree, type TreeMap } from './commented-tree.ts';
 import { addressOf } from './place.ts';
-import {
-  connectionAttributes,
-  httpAttributes,
-  rulesFilter,
-  sourceAttributes,
-} from './rules-filter.ts';
+import { attributesOf, rulesFilter } from './rules-filter.ts';
 import { callerTls } from './tls-context.ts';
 import { tokenFilter } from './token-filter.ts';
 
@@ -41,7 +36,7 @@ function inboundListener(options: BootstrapOptions, inbound: Inbound, source: Sh
         filters: options.isTcp
           ? connectionFilters(options, inbound, source)
           : [
-              ...(inbound.hasRules ? [sourceAttributes()] : []),
+              ...(inbound.hasRules ? [attributesOf('source')] : []),
               inboundManager(options, inbound, source),
             ],
       },
@@ -53,7 +48,7 @@ function connectionFilters(options: BootstrapOptions, inbound: Inbound, source: 
   const { hasRules, check } = inbound;
   const isDecidedHere = hasRules || check !== undefined;
   return [
-    ...(hasRules ? [connectionAttributes(), rulesFilter(options, inbound, source)] : []),
+    ...(hasRules ? [attributesOf('connection'), rulesFilter(options, inbound, source)] : []),
     ...(check === undefined ? [] : [connectionCheck()]),
     tcpProxy('inbound', applicationCluster, {
       ...(isDecidedHere && {
@@ -139,7 +134,7 @@ function inboundManager(options: BootstrapOptions, inbound: Inbound, source: Sha
       ...(jwtProviders.length === 0 ? [] : [tokenFilter(jwtProviders)]),
       ...(hasRules
         ? [
-            note('What the rules go by, so it stands before them.', httpAttributes()),
+            note('What the rules go by, so it stands before them.', attributesOf('request')),
             rulesFilter(options, inbound, source),
           ]
         : []),

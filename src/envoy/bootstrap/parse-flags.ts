@@ -1,7 +1,7 @@
+import { parseEnvoyVersion } from '../../authz/rbac/index.ts';
 import { formatDuration, parseDurationMs } from '../../ops/index.ts';
 import { messageOf, quote, SpiffeId, TrustDomain, TrustplaneError } from '../../spiffe/index.ts';
 import type { BootstrapOptions, CheckServer, Inbound, Outbound } from './bootstrap-options.ts';
-import { parseEnvoyVersion } from './envoy-version.ts';
 import { parseJwtProviders } from './jwt-provider.ts';
 import { isName, isOnHost, type Place, parsePlace, parseSocket } from './place.ts';
 

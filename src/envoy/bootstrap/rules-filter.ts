@@ -1,66 +1,12 @@
+import { attributeFilter } from '../../authz/rbac/index.ts';
 import type { BootstrapOptions, Inbound } from './bootstrap-options.ts';
-import { note, type Shared, type Tree, type TreeMap } from './commented-tree.ts';
+import { note, type Shared, type TreeMap } from './commented-tree.ts';
 
 type Kind = 'rbac' | 'rbac-before-check' | 'network-rbac';
 
-/** The state that rules go by beside what Envoy's matchers see themselves. */
-interface FilterState {
-  readonly key: string;
-  readonly format: string;
-  readonly why: string;
-}
-
-/**
- * The certificate's serial number as Envoy prints it: lower-case hex of whole bytes (`05`, `0a1b`; zero is
- * `0`), `-` without a certificate.
- */
-const serial: FilterState = {
-  key: 'tp.serial',
-  format: '%DOWNSTREAM_PEER_SERIAL%',
-  why: "The serial number of the caller's certificate, for revocations.",
-};
-
-/** `:PATH` in it is what counts: without it Envoy takes x-envoy-original-path, which callers may send. */
-const path: FilterState = {
-  key: 'tp.path',
-  format: '%PATH(NQ:PATH)%',
-  why: 'The path without its query. ":PATH" matters: without it a caller says another path in x-envoy-original-path.',
-};
-
 /** What runs before the rules, so that they see one reading of a request. */
-export function httpAttributes(): TreeMap {
-  return attributes('http', { on_request_headers: [path, serial].map(stateOf) });
-}
-
-/**
- * In front of HTTP too: of a request Envoy's own matchers see what x-forwarded-for says, or who sends the PROXY
- * protocol, and not where the connection comes from, which Check is told.
- */
-const source: FilterState = {
-  key: 'tp.source',
-  format: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%',
-  why: 'Where the connection comes from, whatever its requests say.',
-};
-
-export function sourceAttributes(): TreeMap {
-  return attributes('network', { on_new_connection: [stateOf(source)] });
-}
-
-export function connectionAttributes(): TreeMap {
-  return attributes('network', { on_downstream_tls_handshake: [stateOf(serial)] });
-}
-
-function attributes(layer: 'http' | 'network', more: TreeMap): TreeMap {
-  const type = `type.googleapis.com/envoy.extensions.filters.${layer}.set_filter_state.v3.Config`;
-  return { name: 'tp-attrs', typed_config: { '@type': type, ...more } };
-}
-
-function stateOf({ key, format, why }: FilterState): Tree {
-  return note(why, {
-    object_key: key,
-    factory_key: 'envoy.string',
-    format_string: { text_format_source: { inline_string: format } },
-  });
+export function attributesOf(of: Parameters<typeof attributeFilter>[0]): TreeMap {
+  return attributeFilter(of, (entry, why) => note(why, entry));
 }
 
 /** The filter that runs the rules of the service, kept up to date over ECDS. */
