@@ -1,4 +1,5 @@
 import type { ExtensionConfig } from '../ecds/index.ts';
+import { askForAll } from './ask-for-all.ts';
 import type { BuiltRbac, PolicyMark, PooledRbac } from './pooled-rbac.ts';
 import type { RbacTarget } from './rbac-export.ts';
 import type { RbacPool } from './rbac-pool.ts';
@@ -45,6 +46,8 @@ export class EnvoyRules {
   /** The version that it has in force, and what that stood for then. */
   #acked: { readonly version: string; readonly mark: PolicyMark | undefined } | undefined;
   #nacked: { readonly version: string; readonly fault: string } | undefined;
+  /** Has all asked about; from the first time on that it was wanted. */
+  #fallback: ExtensionConfig | undefined;
 
   constructor(options: EnvoyRulesOptions) {
     this.#options = options;
@@ -54,17 +57,18 @@ export class EnvoyRules {
 
   resolve(): ExtensionConfig | 'pending' | 'refused' {
     if (this.#pooled === undefined) return 'refused';
-    this.#resolved = this.#pooled.built?.config;
+    this.#resolved = this.#wanted();
     return this.#resolved ?? 'pending';
   }
 
   onVerdict(version: string, refusal: string | undefined): void {
     const built = this.#pooled?.built;
     const mark = this.#pooled?.marks.get(version);
+    const isFallback = version === this.#fallback?.version;
     if (refusal === undefined) {
       this.#acked = { version, mark };
-      this.#nacked = undefined;
-    } else {
+      if (!isFallback) this.#nacked = undefined;
+    } else if (!isFallback) {
       this.#refuse(version, refusal, built?.config.version === version ? built : undefined);
     }
     this.#options.onState();
@@ -85,10 +89,22 @@ export class EnvoyRules {
     if (this.#pooled !== undefined) this.#options.pool.release(this.#pooled, this.#listener);
   }
 
+  /** What it cannot have while it is in front of Check, which older rules would have skipped, is asked about instead. */
+  #wanted(): ExtensionConfig | undefined {
+    const { target } = this.#options;
+    const { built, fault } = this.#pooled ?? {};
+    const isRefused = built !== undefined && this.#nacked?.version === built.config.version;
+    if (typeof target === 'string' || target.kind !== 'rbac-before-check') return built?.config;
+    if (fault === undefined && !isRefused) return built?.config;
+    return (this.#fallback ??= askForAll(target.name));
+  }
+
   /** The same bytes may stand for later policies than they were sent for. */
   #inForce(): PolicyMark | undefined {
     if (this.#acked === undefined) return undefined;
     const { version, mark } = this.#acked;
+    // Check has what is wanted.
+    if (version === this.#fallback?.version) return this.#options.pool.wanted();
     return this.#pooled?.marks.get(version) ?? mark;
   }
 
@@ -109,7 +125,7 @@ export class EnvoyRules {
 
   #look(): void {
     const { onChange, onState } = this.#options;
-    const config = this.#pooled?.built?.config;
+    const config = this.#wanted();
     if (config !== this.#resolved) {
       this.#resolved = config;
       onChange();

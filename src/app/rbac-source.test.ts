@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { RbacGround } from '../../test/fakes/rbac-ground.ts';
 import { testRevocation } from '../../test/fakes/sync-world.ts';
 import { SpiffeId } from '../spiffe/index.ts';
+import { askForAll } from './ask-for-all.ts';
 
 const RBAC = 'trustplane.rbac';
 const ID = 'spiffe://a.test/gone';
@@ -213,6 +214,38 @@ describe('policies that Envoy cannot take', () => {
     ground.policies.set('three');
     await ground.settle();
     expect(envoy.texts()).toEqual([`three,spiffe://a.test/api,nested,${ID}`]);
+  });
+
+  it('never have Check skipped by older ones: all is asked about', async () => {
+    const ground = new RbacGround();
+    ground.policies.set('one');
+    const name = 'trustplane.rbac-before-check';
+    const envoy = await ground.ask({}, name);
+    envoy.say();
+    ground.compiler.bad.add('two');
+    ground.policies.set('two');
+    await ground.settle();
+    const [fallback] = envoy.look();
+    expect(fallback).toEqual(askForAll(name));
+    envoy.say();
+    await ground.settle();
+    expect(ground.told).toMatchObject([{ digest: 'two', fault: 'two is too much' }]);
+    ground.policies.set('three');
+    await ground.settle();
+    expect(envoy.texts()).toEqual(['three,spiffe://a.test/api,nested']);
+    envoy.say('bad regex');
+    expect(envoy.look()).toEqual([fallback]);
+    // Nor when that were refused too.
+    envoy.say('whatever');
+    expect(envoy.look()).toEqual([fallback]);
+    envoy.say();
+    await ground.settle();
+    expect(ground.told).toMatchObject([
+      { digest: 'three', fault: expect.stringContaining('bad regex'), refused: 'hash of three' },
+    ]);
+    ground.policies.set('four');
+    await ground.settle();
+    expect(envoy.texts()).toEqual(['four,spiffe://a.test/api,nested']);
   });
 
   it('allow nobody where those who are revoked cannot be told', async () => {
