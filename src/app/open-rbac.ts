@@ -55,7 +55,8 @@ function firstFault(takers: readonly PolicyTaker[]): string | undefined {
 function describe(takers: readonly PolicyTaker[], digest: string | undefined): string {
   if (takers.length === 0) return 'no Envoy asks for rules';
   const shown = takers.slice(0, MAX_SHOWN).map(({ name, digest: its, fault }) => {
-    const has = its === undefined ? 'denies everything' : `digest ${its.slice(0, DIGEST_DIGITS)}`;
+    const has =
+      its === undefined ? 'was given nothing yet' : `digest ${its.slice(0, DIGEST_DIGITS)}`;
     const state = fault !== undefined ? ', refused' : its === digest ? '' : ', behind';
     return `${name}: ${has}${state}`;
   });

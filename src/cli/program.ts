@@ -42,7 +42,9 @@ const COMPLETION_EXAMPLES = `
 Examples:
   source <(trustplane completion bash)
   trustplane completion zsh > ~/.zfunc/_trustplane
-  trustplane completion fish > ~/.config/fish/completions/trustplane.fish`;
+  trustplane completion fish > ~/.config/fish/completions/trustplane.fish
+
+In bash it needs the package bash-completion.`;
 
 /** The whole command line. Commands load what they need when they run. */
 export function createProgram(io: Io): Command {
