@@ -13,6 +13,7 @@ import { SpiffeId } from '../spiffe/index.ts';
 import { type EnvoyAnswer, envoyAnswer } from './envoy-answer.ts';
 import { buildRequest, type RequestOptions } from './explained-request.ts';
 import { missingPolicy } from './missing-policy.ts';
+import { unknownTerms } from './service-rules.ts';
 import { UnknownFacts } from './unknown-facts.ts';
 
 /** Where a rule stands. */
@@ -105,7 +106,7 @@ export class AccessLogExplainer {
     const policies = this.#loaded.policies.map(({ policy }) => policy);
     const shares =
       this.#sharesOf.get(key) ??
-      compileRbac({ policies, service, target, layout: 'nested', terms: noTerms }).shares;
+      compileRbac({ policies, service, target, layout: 'nested', terms: unknownTerms }).shares;
     this.#sharesOf.set(key, shares);
     return shares;
   }
@@ -141,17 +142,6 @@ export class AccessLogExplainer {
       .filter((policy) => isAny || isOf(policy, service));
   }
 }
-
-/** Who is trusted or revoked is not in the policies. */
-const noTerms = {
-  trusted: undefined,
-  revokedIds: [],
-  revokedSerials: [],
-  isBlind: false,
-  tokenHeaders: [],
-  proxies: [],
-  jwt: { namespace: 'envoy.filters.http.jwt_authn', payloadKey: 'jwt_payload' },
-};
 
 function isOf({ service }: Policy, asked: AccessRequest['service']): boolean {
   if ('contextExtension' in service) return service.contextExtension === asked.contextExtension;
