@@ -21,6 +21,12 @@ export class FakeExtensions implements ExtensionSource {
   readonly clients: ExtensionClient[] = [];
   /** As text, in turn. */
   readonly verdicts: string[] = [];
+  readonly #encode: typeof extensionBytes;
+
+  /** `encode`: what a version is, as a TypedExtensionConfig; default one that says its version. */
+  constructor(encode: typeof extensionBytes = extensionBytes) {
+    this.#encode = encode;
+  }
 
   /** Views that are open. */
   get opened(): number {
@@ -29,7 +35,7 @@ export class FakeExtensions implements ExtensionSource {
 
   set(name: string, answer: 'pending' | 'refused' | { version: string; ttlMs?: number }): void {
     const { version, ttlMs } = typeof answer === 'string' ? { version: '' } : answer;
-    const made = { name, version, bytes: extensionBytes(name, version), ttlMs };
+    const made = { name, version, bytes: this.#encode(name, version), ttlMs };
     this.#content.set(name, typeof answer === 'string' ? answer : made);
   }
 
