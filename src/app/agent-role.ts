@@ -31,6 +31,8 @@ import { type ServedService, withHealth } from './served-service.ts';
 
 /** Any local user may ask; Envoy's longest request, with a description of itself, has some 30 KB. */
 const MAX_REQUEST_BYTES = 262_144;
+/** Rules for an Envoy, with those of a draft beside them, as large as trees are made. */
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
 /** Nobody gives Envoys rules here. */
 const noExtensions: ExtensionSource = {
@@ -130,6 +132,7 @@ export async function serveAgentRole(
       process,
     ),
     maxReceiveBytes: MAX_REQUEST_BYTES,
+    maxSendBytes: MAX_ANSWER_BYTES,
     name: 'agent',
     log,
     metrics,

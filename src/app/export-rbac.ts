@@ -8,7 +8,7 @@ import {
   type RbacTerms,
   type RuleShare,
 } from '../authz/rbac/index.ts';
-import { IdScope, TrustDomain } from '../spiffe/index.ts';
+import { IdScope, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { findBlamed } from './find-blamed.ts';
 import type { ExportedRbac, PlainTerms, RbacOrder } from './rbac-export.ts';
 
@@ -20,12 +20,19 @@ const modes = {
 const MAX_LEFT = 20;
 const MAX_BLAMED = 8;
 const VERSION_DIGITS = 32;
+/** What the agent's socket sends at most, with room for what stands around it. */
+const MAX_BYTES = 60 * 1024 * 1024;
 
 /** Compiles and encodes the rules of a service. @throws TrustplaneError ERR_RBAC_* */
 export function exportRbac(policies: readonly Policy[], order: RbacOrder): ExportedRbac {
   const compiled = compileOrder(policies, order);
   const message = messageFor(modes[order.kind], compiled, order.perRuleStats);
   const encoded = encodeRbacExtension(order.name, message);
+  if (encoded.length > MAX_BYTES)
+    throw new TrustplaneError(
+      'ERR_RBAC_LIMIT',
+      `the rules of ${order.service.spiffeId} come to ${encoded.length} bytes; an Envoy is given at most ${MAX_BYTES}: leave them to Check, or divide the service`,
+    );
   // Of its own buffer, which then goes to another thread.
   const bytes = new Uint8Array(encoded);
   const version = createHash('sha256').update(bytes).digest('hex').slice(0, VERSION_DIGITS);

@@ -145,6 +145,14 @@ describe.each(['sotw', 'delta'] as const)('extension discovery, %s', (kind) => {
     expect(await metric(`trustplane_ecds_streams{kind="${kind}"}`)).toBe(1);
   });
 
+  it('gives large configurations to all streams of a process, one after the other', async () => {
+    const version = 'x'.repeat(2 * 1024 * 1024);
+    extensions.set(RBAC, { version });
+    const envoys = Array.from({ length: 5 }, () => new Asking(kind, [RBAC]));
+    const got = await Promise.all(envoys.map(async (envoy) => await envoy.next()));
+    expect(got.every((text) => text === `${RBAC} ${version}`)).toBe(true);
+  });
+
   it('keeps a configuration that may still come in silence, and what the client has', async () => {
     extensions.set(RBAC, 'pending');
     const envoy = new Asking(kind, [RBAC]);

@@ -38,6 +38,8 @@ export interface UnixServerOptions {
   readonly maxConnectionsPerUser?: number;
   /** Of one received message; default 4 MiB. */
   readonly maxReceiveBytes?: number;
+  /** Of one sent message; default 16 MiB. */
+  readonly maxSendBytes?: number;
   /** Calls open at one time, streams and others; default 50,000. */
   readonly maxCalls?: number;
   /** Of one user; default three quarters. Holds neither root nor this process's own user. */
@@ -90,9 +92,12 @@ function createHost(options: UnixServerOptions, log: Log): Host {
   return new RpcHost({ services, grpc: grpcOptions(options), ...common });
 }
 
-function grpcOptions({ maxReceiveBytes }: UnixServerOptions): ServerOptions {
-  if (maxReceiveBytes === undefined) return grpcServerOptions;
-  return { ...grpcServerOptions, 'grpc.max_receive_message_length': maxReceiveBytes };
+function grpcOptions({ maxReceiveBytes, maxSendBytes }: UnixServerOptions): ServerOptions {
+  return {
+    ...grpcServerOptions,
+    ...(maxReceiveBytes !== undefined && { 'grpc.max_receive_message_length': maxReceiveBytes }),
+    ...(maxSendBytes !== undefined && { 'grpc.max_send_message_length': maxSendBytes }),
+  };
 }
 
 function callLimits(options: UnixServerOptions): CallLimits {

@@ -18,9 +18,11 @@ import {
   xdsLimits,
 } from './discovery-request.ts';
 import type { TypedResponse } from './discovery-response.ts';
+import type { LargeWrites } from './large-writes.ts';
 import { countNameBytes, type NameQuota } from './name-quota.ts';
 import type { Pacer } from './pacer.ts';
 import type { ResourceType, XdsClient } from './resource-type.ts';
+import type { Response } from './respond.ts';
 import type { StreamKind, StreamProtocol } from './stream-protocol.ts';
 import type { StreamState, Verdict } from './stream-state.ts';
 import { Subscription } from './subscription.ts';
@@ -39,6 +41,7 @@ export interface StreamContext {
   readonly streams: { opened(kind: StreamKind): void; closed(kind: StreamKind): void };
   readonly pacer: Pacer;
   readonly nameQuota: NameQuota;
+  readonly largeWrites: LargeWrites;
 }
 
 export type DiscoveryCall = ServerDuplexStream<Buffer, TypedResponse>;
@@ -58,6 +61,7 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
     this.#guard(() => this.#pump(true));
   };
   readonly #look: () => void = () => this.#guard(() => this.#pump(false));
+  readonly #turn: () => void = () => this.#context.pacer.run(this.#look);
   /** One for each type, from the first request on. */
   #subscriptions: readonly Subscription[] = [];
   #attachment: WorkloadAttachment | undefined;
@@ -173,19 +177,34 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
       if (!subscription.state.started) continue;
       const advance = subscription.advance(this.#protocol.respond, update, now);
       const { response } = advance;
-      if (response !== undefined && !isAttested) return this.#attach();
+      if (response !== undefined) {
+        if (!this.#hasTurn(response)) return;
+        if (!isAttested) return this.#attach();
+      }
       subscription.commit(advance, update, now);
       if (response !== undefined) {
         return this.#write({ ...response, typeUrl: subscription.type.typeUrl });
       }
     }
+    this.#endTurn();
     this.#sleep(update, now);
+  }
+
+  /** Its turn is kept while the caller is attested again. */
+  #hasTurn({ resources }: Response): boolean {
+    const bytes = resources.reduce((sum, { sotw }) => sum + sotw.bytes, 0);
+    return this.#context.largeWrites.enter(this.#peer.pid, bytes, this.#turn);
+  }
+
+  #endTurn(): void {
+    this.#context.largeWrites.leave(this.#peer.pid, this.#turn);
   }
 
   #write(response: TypedResponse): void {
     this.#writing = true;
     this.#call.write(response, () => {
       this.#writing = false;
+      this.#endTurn();
       this.#look();
     });
   }
@@ -241,6 +260,7 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
     this.#pause?.cancel();
     this.#wake?.cancel();
     for (const subscription of this.#subscriptions) subscription.close();
+    this.#endTurn();
     this.#context.pacer.forget(this.#push);
     this.#context.pacer.forget(this.#look);
     this.#context.nameQuota.release(this.#peer.uid, this.#nameBytes);

@@ -11,6 +11,7 @@ import {
 } from './discovery-response.ts';
 import { type DiscoveryCall, DiscoveryStream, type StreamContext } from './discovery-stream.ts';
 import { fetchResources } from './fetch-resources.ts';
+import { LargeWrites } from './large-writes.ts';
 import { NameQuota } from './name-quota.ts';
 import { Pacer } from './pacer.ts';
 import type { ResourceType } from './resource-type.ts';
@@ -116,6 +117,7 @@ function serve(
     },
     pacer: new Pacer(),
     nameQuota: new NameQuota(codes),
+    largeWrites: new LargeWrites(),
   };
   const { fetch } = methods;
   return {

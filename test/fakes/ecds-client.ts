@@ -33,6 +33,8 @@ export class EcdsClient {
     const { target, credentials, options } = dialUnix(path);
     this.#client = new Client(target, credentials, {
       ...options,
+      // Envoy has no limit.
+      'grpc.max_receive_message_length': -1,
       'grpc.use_local_subchannel_pool': 1,
     });
   }
