@@ -98,7 +98,7 @@ function keys(provider: JwtProvider, index: number): Tree[] {
 function cluster(name: string, place: Place, more: TreeMap, connectTimeout: string): TreeMap {
   return {
     name,
-    type: isName(place) ? 'STRICT_DNS' : 'STATIC',
+    ...resolution(place),
     connect_timeout: connectTimeout,
     ...more,
     load_assignment: {
@@ -106,6 +106,23 @@ function cluster(name: string, place: Place, more: TreeMap, connectTimeout: stri
       endpoints: [{ lb_endpoints: [{ endpoint: { address: addressOf(place) } }] }],
     },
   };
+}
+
+/** How the address is found; without a word on it Envoy takes IPv6 alone where a name has both. */
+function resolution(place: Place): TreeMap {
+  if (!isName(place)) return { type: 'STATIC' };
+  return place.kind === 'port' && place.host === 'localhost'
+    ? {
+        type: 'LOGICAL_DNS',
+        dns_lookup_family: note('Whichever of 127.0.0.1 and ::1 answers.', 'ALL'),
+      }
+    : {
+        type: 'STRICT_DNS',
+        dns_lookup_family: note(
+          'Without this line Envoy takes IPv6 alone where a name has both.',
+          'V4_PREFERRED',
+        ),
+      };
 }
 
 function keptAlive(why: string): TreeMap {

@@ -38,6 +38,7 @@ describe('what envoy bootstrap refuses', () => {
     [{ maxConnectionDuration: '25h' }, '--max-connection-duration is 1s to'],
     [{ maxConnectionDuration: 'soon' }, 'duration'],
     [{ trust: 'ANY' }, '--trust is ALL, ROOTCA or a trust domain'],
+    [{ trust: 'all' }, '--trust is ALL or ROOTCA in capitals'],
     [{ accessLog: 'access.log' }, '--access-log is stdout, none or the absolute path'],
     [{ nodeId: '' }, '--node-id has 1 to'],
     [{ policyName: 'a\nb' }, '--policy-name has 1 to'],
@@ -110,6 +111,18 @@ it('asks for the rules of the service and its policy by the name of the filter',
   const both = named({ authzSocket: '/a', policyName: 'a b?"' });
   expect(both).toContain(JSON.stringify(`trustplane.rbac-before-check:${ID}?policy=a b?"`));
   expect(both).toContain('"trustplane.policy": "a b?\\""');
+});
+
+it.each([
+  ['localhost:8080', 'LOGICAL_DNS', 'ALL'],
+  ['app.example:8080', 'STRICT_DNS', 'V4_PREFERRED'],
+  ['127.0.0.1:8080', 'STATIC', undefined],
+])('finds an application at %s', (upstream, type, family) => {
+  const { static_resources: resources } = JSON.parse(
+    writeBootstrapJson(parseBootstrapFlags(flags({ upstream }))),
+  );
+  const [application] = resources.clusters;
+  expect([application.type, application.dns_lookup_family]).toEqual([type, family]);
 });
 
 it('writes no comment that YAML would take for something else', () => {

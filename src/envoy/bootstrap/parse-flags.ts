@@ -195,6 +195,8 @@ function isAuthorized(inbound: Inbound | undefined): boolean {
 /** The name of a validation context over SDS. */
 function parseTrust(value: string): string {
   if (value === 'ALL' || value === 'ROOTCA') return value;
+  if (/^(?:all|rootca)$/iu.test(value))
+    throw usage(`--trust is ALL or ROOTCA in capitals, or a trust domain; got ${quote(value)}`);
   const name = value.startsWith('spiffe://') ? value.slice('spiffe://'.length) : value;
   try {
     return TrustDomain.parse(name).id;
