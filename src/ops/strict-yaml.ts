@@ -1,7 +1,6 @@
 import type * as Yaml from 'yaml';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { type Environment, expandVariables, VariableError } from './expand-variables.ts';
-import { readPlainYaml } from './plain-yaml.ts';
 import { yaml } from './yaml-library.ts';
 
 const MAX_BYTES = 1_048_576;
@@ -40,25 +39,6 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
       `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
     );
   }
-  const plain = env === undefined ? readPlainYaml(text) : undefined;
-  return plain === undefined ? parseAny(text, file, env) : locatedLater(plain.value, text, file);
-}
-
-/** What is well is asked for its places rarely. */
-function locatedLater(value: unknown, text: string, file: string): LocatedYaml {
-  let whole: LocatedYaml | undefined;
-  return {
-    file,
-    value,
-    variablesAt: () => [],
-    position(path, part) {
-      whole ??= parseAny(text, file, undefined);
-      return whole.position(path, part);
-    },
-  };
-}
-
-function parseAny(text: string, file: string, env: Environment | undefined): LocatedYaml {
   refuseYamlDepth(text, file);
   const lines = new (yaml().LineCounter)();
   const document = yaml().parseDocument(text, {
