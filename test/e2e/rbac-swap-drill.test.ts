@@ -88,7 +88,7 @@ it.each(['delta', 'sotw'])(
   async (protocol) => {
     const isSotw = protocol === 'sotw';
     const ttl = `${TTL_SECONDS}s`;
-    const mesh = await launch({ rules: swappedRules(0, 10), rbac: { ttl }, isSotw });
+    const mesh = await launch({ rules: swappedRules(0, 10), authz: { rbac: { ttl } }, isSotw });
     await mesh.untilAllowed('GET /always');
     const longer = performance.now() + 1.5 * TTL_SECONDS * 1_000;
     while (performance.now() < longer) expect(await statusOf(mesh, 'GET /always')).toBe(200);

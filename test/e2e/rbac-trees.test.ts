@@ -1,12 +1,13 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import {
+  attributeFilter,
   evaluateMatcher,
   type Matcher,
   type MatchFacts,
   type RbacParts,
   rbacJson,
   rbacMessage,
-  staticFilters,
+  sourceOfConnection,
 } from '../../src/authz/rbac/index.ts';
 import {
   jwtFilter,
@@ -57,7 +58,10 @@ function httpListener(port: number, filters: readonly object[], more: object): o
     filter_chains: [
       {
         ...more,
-        filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
+        filters: [
+          sourceOfConnection,
+          { name: 'envoy.filters.network.http_connection_manager', typed_config: manager },
+        ],
       },
     ],
   };
@@ -140,11 +144,7 @@ async function launch(folder: string, trees: readonly Matcher[]): Promise<Ask> {
   const validity = { notBefore: Date.now() - HOUR_MS, notAfter: Date.now() + HOUR_MS };
   const authority = await makeAuthority({ uris: ['spiffe://td'], ...validity });
   const [port = 0] = await freePorts(1);
-  const [attributes] = staticFilters(
-    'alone',
-    'rules',
-    rbacMessage({ target: 'http', matcher: nothing }),
-  );
+  const attributes = attributeFilter('request', (entry) => entry);
   const filters = trees.map((shadow, at) => ({
     name: `rules-${at}`,
     typed_config: rbacJson(
@@ -157,7 +157,7 @@ async function launch(folder: string, trees: readonly Matcher[]): Promise<Ask> {
     ),
   }));
   const tls = { transport_socket: transportSocket(await makeTls(authority, 'spiffe://td/server')) };
-  const listener = httpListener(port, [attributes ?? {}, ...filters], tls);
+  const listener = httpListener(port, [attributes, ...filters], tls);
   const envoy = await launchEnvoy({
     folder,
     name: 'trees',

@@ -5,7 +5,7 @@ import { parseBootstrapFlags, writeBootstrapJson } from '../../src/envoy/index.t
 import { cluster, http2Options } from '../differential/judged-parts.ts';
 import { eventually } from './eventually.ts';
 import { adminSocketOf, launchEnvoy, type RunningEnvoy } from './launch-envoy.ts';
-import { launchTrustplane, type RunningTrustplane } from './launch-trustplane.ts';
+import { launchTrustplane, type RunningTrustplane, runTrustplane } from './launch-trustplane.ts';
 import { createRunFolder } from './run-folder.ts';
 import { type HttpAnswer, requestUnix } from './unix-http.ts';
 
@@ -17,6 +17,8 @@ export const rbacName = `trustplane.rbac:${rbacService}`;
 /** Two Envoys, one of which decides by the RBAC that it is given over ECDS. */
 export interface RbacMesh {
   readonly trustplane: RunningTrustplane;
+  /** ID of the client's only entry. */
+  readonly clientEntry: string;
   readonly server: RunningEnvoy;
   /** Of the server's Envoy. */
   readonly accessLog: string;
@@ -30,6 +32,8 @@ export interface RbacMesh {
   ask(line: string, agent?: Agent): Promise<HttpAnswer>;
   /** Resolves when the rules that allow this have come. */
   untilAllowed(line: string): Promise<void>;
+  /** What administrators are told: how each part is, and what it does. */
+  status(): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -38,8 +42,12 @@ export interface RbacMeshOptions {
   readonly rules: readonly object[];
   /** Of further policies of the service, each a file, which are never edited. */
   readonly others?: readonly (readonly object[])[];
-  /** What `authz.rbac` says. */
-  readonly rbac?: object;
+  /** What `authz` of the configuration says beside where policies are. */
+  readonly authz?: object;
+  /** Over ADS. Default: each kind on its own stream. */
+  readonly isAggregated?: boolean;
+  /** A filter of the Envoy that decides, before its rules. */
+  readonly filter?: object;
   /** State of the world instead of delta. */
   readonly isSotw?: boolean;
   /** Who gives the rules, as the state of the world; default the agent. */
@@ -60,7 +68,7 @@ export function rbacPolicy(rules: readonly object[], name: string = 'p'): object
 /** Resolves when both Envoys have their certificates; that of the server may have no rules yet. */
 export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> {
   await using stack = new AsyncDisposableStack();
-  const { rules, others = [], rbac = {}, ecdsSocket } = options;
+  const { rules, others = [], ecdsSocket, isAggregated, filter } = options;
   const { isSotw = ecdsSocket !== undefined } = options;
   const folder = createRunFolder();
   stack.defer(async () => await folder.remove());
@@ -73,7 +81,7 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
       JSON.stringify(rbacPolicy(some, `other-${at}`)),
     );
   const config = path.join(folder.path, 'up.yaml');
-  const authz = ecdsSocket === undefined ? { authz: { policies, rbac } } : {};
+  const authz = ecdsSocket === undefined ? { authz: { policies, ...options.authz } } : {};
   writeFileSync(config, JSON.stringify(authz));
   const trustplane = await launchTrustplane(folder.path, '--config', config);
   stack.defer(async () => void (await trustplane.stop()));
@@ -87,12 +95,13 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
   const server = await launchSidecar(folder.path, 'server', {
     agentSocket: trustplane.socket,
     isSotw,
-    edit: (text) => (ecds === undefined ? text : withRulesOf(ecds, text)),
+    isAggregated,
+    edit: (text) => withFilter(filter, ecds === undefined ? text : withRulesOf(ecds, text)),
   });
   stack.defer(async () => await server.stop());
   const client = await launchSidecar(folder.path, 'client', { agentSocket: trustplane.socket });
   stack.defer(async () => await client.stop());
-  await trustplane.createEntry(CLIENT);
+  const clientEntry = await trustplane.createEntry(CLIENT);
   await trustplane.createEntry(rbacService);
   await Promise.all([client.waitReady(), server.waitReady()]);
   const ask = async (line: string, agent?: Agent): Promise<HttpAnswer> => {
@@ -103,6 +112,7 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
   const moved = stack.move();
   return {
     trustplane,
+    clientEntry,
     server,
     accessLog: path.join(folder.path, 'access.jsonl'),
     policies,
@@ -116,6 +126,10 @@ export async function openRbacMesh(options: RbacMeshOptions): Promise<RbacMesh> 
     untilAllowed: async (line) => {
       await eventually(line, async () => (await ask(line)).status === 200, { timeoutMs: 60_000 });
     },
+    status: async () => {
+      const { stdout } = await runTrustplane('status', '--admin-socket', trustplane.adminSocket);
+      return stdout;
+    },
     close: async () => await moved.disposeAsync(),
   };
 }
@@ -128,6 +142,7 @@ function writePolicy(folder: string, rules: readonly object[]): void {
 interface SidecarOptions {
   readonly agentSocket: string;
   readonly isSotw?: boolean;
+  readonly isAggregated?: boolean | undefined;
   readonly edit?: (bootstrap: string) => string;
 }
 
@@ -135,10 +150,11 @@ interface SidecarOptions {
 async function launchSidecar(
   folder: string,
   role: 'server' | 'client',
-  { agentSocket, isSotw = false, edit = (text) => text }: SidecarOptions,
+  { agentSocket, isSotw = false, isAggregated = false, edit = (text) => text }: SidecarOptions,
 ): Promise<RunningEnvoy> {
   const at = (name: string): string => path.join(folder, `${name}.sock`);
-  const common = { agentSocket, admin: adminSocketOf(folder, role), maxConnectionDuration: '2h' };
+  const admin = adminSocketOf(folder, role);
+  const common = { agentSocket, admin, nodeId: role, maxConnectionDuration: '2h' };
   const options = parseBootstrapFlags(
     role === 'server'
       ? {
@@ -148,6 +164,7 @@ async function launchSidecar(
           listen: at('inbound'),
           upstream: at('application'),
           sotw: isSotw,
+          ads: isAggregated,
           accessLog: path.join(folder, 'access.jsonl'),
         }
       : {
@@ -160,6 +177,13 @@ async function launchSidecar(
         },
   );
   return await launchEnvoy({ folder, name: role, bootstrap: edit(writeBootstrapJson(options)) });
+}
+
+function withFilter(filter: object | undefined, bootstrap: string): string {
+  if (filter === undefined) return bootstrap;
+  const rules = /\{\s*"name":\s*"trustplane\.rbac:/u;
+  if (!rules.test(bootstrap)) throw new Error('the bootstrap has no filter with rules');
+  return bootstrap.replace(rules, (found) => `${JSON.stringify(filter)},${found}`);
 }
 
 /** The same with rules that are asked for elsewhere. */

@@ -31,4 +31,3 @@ export {
   sourceOfConnection,
   staticFilters,
 } from './static-filters.ts';
-export type { RbacTarget } from './type-urls.ts';

@@ -1,6 +1,7 @@
 import type { IdScope } from '../../spiffe/id-scope.ts';
 import type { Policy } from '../policy.ts';
 import type { Matcher } from './matcher.ts';
+import type { RbacTarget } from './type-urls.ts';
 
 export interface RbacOptions {
   /** All there are; those of the service are picked as a decision does. */
@@ -10,7 +11,7 @@ export interface RbacOptions {
     readonly contextExtension?: string | undefined;
   };
   /** `network`: of a connection no more is known than its certificate, addresses and ports. */
-  readonly target: 'http' | 'network';
+  readonly target: RbacTarget;
   /** `flat-denies`: for an Envoy before 1.35, whose prefix maps do not go on after a miss. */
   readonly layout: 'nested' | 'flat-denies';
   readonly terms: RbacTerms;
