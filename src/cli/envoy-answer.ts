@@ -26,6 +26,9 @@ const meanings: ReadonlyMap<string, string> = new Map([
   ['policy_missing', 'Envoy has no rules: none came yet, or there is no policy for the service'],
   ['ask_check', 'it is for Check to decide'],
 ]);
+/** A denial is in the details. */
+const OPEN =
+  'Envoy names no rule of a connection that it lets in, or that ends before its first byte';
 const ofFacts = new Set(['unknown_trust_domain', 'revoked']);
 
 /** RBAC's word where it is the last one, else Check's. */
@@ -37,6 +40,8 @@ export function envoyAnswer(entry: AccessLogEntry): EnvoyAnswer {
   if (alone !== undefined || enforced?.name === 'ask_check') return unsaidAnswer(entry);
   if (enforced !== undefined) return rbacAnswer(true, enforced.name);
   const { details = 'it says nothing of RBAC' } = entry;
+  if (entry.isWhole && entry.method === undefined && entry.details === undefined)
+    return answer('rbac', undefined, undefined, OPEN);
   return answer('nobody', undefined, undefined, `neither RBAC nor Check was asked: ${details}`);
 }
 

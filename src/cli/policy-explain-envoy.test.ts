@@ -141,6 +141,14 @@ agreement  same
     expect(out).toContain(`draft      deny, RBAC: p/no-export\ndraft at   ${policy}:7:5\n`);
   });
 
+  it('knows that a connection which Envoy lets in has no rule in the log', async () => {
+    const connection = { protocol: null, details: null, peer: 'spiffe://a/db', service: SERVICE };
+    const line = JSON.stringify({ ...connection, destinationPort: 5432, rbac: null });
+    const { out } = await runPolicy('explain', policy, '--access-log', line);
+    expect(out).toMatch(/means +Envoy names no rule of a connection that it lets in/u);
+    expect(out).toMatch(/engine +allow, allowed_by_rule: p\/ports/u);
+  });
+
   it('tells of several lines which a draft would decide otherwise', async () => {
     const drafted = (name: string, result: string): object => ({
       rbac: {
