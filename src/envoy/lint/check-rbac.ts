@@ -58,6 +58,34 @@ function checkRules(rbac: ConfigNode, report: LintReport): void {
   if (matcher !== undefined)
     for (const input of inputsOf(matcher))
       if (headerOf(input) === ':path') report.add('rbac-path-with-query', input);
+  if (matcher !== undefined) checkMatcher(matcher, report);
+}
+
+/** IDs that lead to an allow; a tree whose first entry is another matcher may have guarded them before. */
+function checkMatcher(matcher: ConfigNode, report: LintReport): void {
+  for (const entry of matcher.list('matcher_list', 'matchers')) {
+    const action = entry.get('on_match', 'action', 'typed_config');
+    const predicate = entry.get('predicate');
+    const isAllow =
+      action !== undefined && (action.choice(RBAC_ACTIONS, 'action') ?? 'ALLOW') === 'ALLOW';
+    if (isAllow && predicate !== undefined) checkIds(predicate, report);
+    const inner = entry.get('on_match', 'matcher');
+    if (inner !== undefined) checkMatcher(inner, report);
+  }
+  const otherwise = matcher.get('on_no_match', 'matcher');
+  if (otherwise !== undefined) checkMatcher(otherwise, report);
+}
+
+function checkIds(predicate: ConfigNode, report: LintReport): void {
+  const single = predicate.get('single_predicate');
+  const value = single?.get('value_match');
+  const isId = single?.get('input', 'typed_config')?.typeName?.endsWith('.UriSanInput') === true;
+  if (isId && value !== undefined && isOpenId(value)) report.add('rbac-principal-open', value);
+  const all = [
+    ...predicate.list('and_matcher', 'predicate'),
+    ...predicate.list('or_matcher', 'predicate'),
+  ];
+  for (const one of all) checkIds(one, report);
 }
 
 /** A permission or principal, with those in it. */
@@ -155,6 +183,15 @@ export function readsForwardedAddress(rbac: ConfigNode): boolean {
   const matcher = rbac.get('matcher');
   if (matcher !== undefined && inputsOf(matcher).some(isSourceIp)) return true;
   return conditionsOf(rbac).some(([field]) => field === 'remote_ip');
+}
+
+/** Whether rules ask for the address that nobody but the peer itself has, whatever PROXY says. */
+export function readsPeerAddress(rbac: ConfigNode): boolean {
+  const matcher = rbac.get('matcher');
+  const isDirect = (input: ConfigNode): boolean =>
+    input.typeName?.endsWith('.DirectSourceIPInput') === true;
+  if (matcher !== undefined && inputsOf(matcher).some(isDirect)) return true;
+  return conditionsOf(rbac).some(([field]) => field === 'direct_remote_ip');
 }
 
 function isSourceIp(input: ConfigNode): boolean {

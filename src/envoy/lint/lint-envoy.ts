@@ -4,6 +4,7 @@ import { checkHttp } from './check-http.ts';
 import { checkJwt } from './check-jwt.ts';
 import { checkListeners } from './check-listeners.ts';
 import { checkRbac } from './check-rbac.ts';
+import { checkSkips } from './check-skips.ts';
 import { checkSources } from './check-sources.ts';
 import { checkTls } from './check-tls.ts';
 import { applyEdits, type ConfigEdit } from './config-edit.ts';
@@ -56,6 +57,7 @@ const CHECKS = [
   checkHttp,
   checkAuthz,
   checkRbac,
+  checkSkips,
   checkJwt,
 ] as const;
 /** Of each file: fields that are added in places that were. */

@@ -285,6 +285,16 @@ export const lintRules = {
     'the application is connected before the decision, which comes with the first bytes: what it says first reaches callers who are then denied, and who stays silent is never decided about',
     'set upstream_connect_mode: ON_DOWNSTREAM_DATA and max_early_data_bytes where clients speak first; else list the callers in match_typed_subject_alt_names, without a filter',
   ),
+  'authz-skipped-by-metadata': rule(
+    'error',
+    'the decision is skipped by other metadata than the word of the rules that run in this Envoy, or where there is none',
+    'skip it by tp_alone_shadow_engine_result of envoy.filters.http.rbac, exactly allowed, with invert: true, or remove filter_enabled_metadata',
+  ),
+  'deciding-metadata-written': rule(
+    'error',
+    'a filter writes where rules, tokens and decisions are told, and what it writes may be what the caller sent',
+    'give it a metadata_namespace of its own',
+  ),
   'authz-too-late': rule(
     'error',
     'the filter before it may answer by itself, or change who asks for what, before anything was decided',
@@ -345,6 +355,26 @@ export const lintRules = {
     'warning',
     'a neighbor matches too, for the prefix does not end in a slash (/profiles and /profiles-admin)',
     'end the prefix in a slash, beside an exact match of the path without it',
+  ),
+  'rbac-address-of-proxy': rule(
+    'error',
+    'the address that rules see is that of the load balancer: PROXY says another, which these inputs do not look at',
+    'read filter state that a filter of connections sets to %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%, or match remote_ip with use_remote_address: true',
+  ),
+  'source-attribute-missing': rule(
+    'warning',
+    'rules that ask where a connection comes from match nobody, and denies of that kind deny everybody',
+    'put a network set_filter_state before the connection manager that sets tp.source to %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% in on_new_connection',
+  ),
+  'rules-of-another-policy': rule(
+    'error',
+    'the decision is skipped by what another policy allows than the one that Check judges the route by',
+    'name the same policy in trustplane.policy of every route and behind ?policy= in the name of the rules',
+  ),
+  'rules-of-another-service': rule(
+    'error',
+    'the rules are those of another service than the certificate names, and Check judges by the certificate',
+    'name the same SPIFFE ID in the rules and in the certificate',
   ),
   // Tokens
   'jwt-issuer-missing': rule(
