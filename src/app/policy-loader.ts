@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { assertionLines } from '../authz/analysis/index.ts';
 import { type Policy, packPlan, packPolicy, unpackPolicy } from '../authz/index.ts';
 import type { LocatedYaml } from '../ops/index.ts';
-import { digestOf, findSharedNames, readPolicy } from '../policies/texts/index.ts';
+import { digestOf, findSharedNames, placeOfName, readPolicy } from '../policies/texts/index.ts';
 import { messageOf, policyTextLimits, TrustplaneError } from '../spiffe/index.ts';
 import { readPolicyBytes } from './policy-files.ts';
 import type { PolicySet, PolicySources } from './policy-source.ts';
@@ -17,8 +17,6 @@ interface KnownPolicy {
   readonly sha256: string;
   readonly name: string;
   readonly packed: string;
-  /** Of its name, as `file:line:column`. */
-  readonly place: string;
 }
 
 interface Checked extends KnownPolicy {
@@ -53,7 +51,7 @@ export class PolicyLoader {
     const all = 'files' in sources ? sources.files.map(fileSource) : sources.texts.map(textSource);
     const complaints = new Complaints();
     const checked = await this.#checkAll(all, complaints);
-    complaints.add(findSharedNames(checked));
+    complaints.add(findSharedNames(checked.map(namedPolicy)));
     complaints.throwIfAny();
     const placed = checked.map(placedPolicy);
     complaints.add(assertionLines(placed));
@@ -102,12 +100,14 @@ export class PolicyLoader {
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const known = this.#known.get(file);
     if (known?.sha256 === sha256) return known;
-    const { policy, document } = readPolicy({ name: file, bytes });
-    const { line, column } = document.position(['metadata', 'name']);
+    const { policy } = readPolicy({ name: file, bytes });
     const { name } = policy.metadata;
-    const packed = packPolicy({ ...policy, tests: undefined });
-    return { sha256, name, packed, place: `${file}:${line}:${column}` };
+    return { sha256, name, packed: packPolicy({ ...policy, tests: undefined }) };
   }
+}
+
+function namedPolicy({ name, file, bytes }: Checked) {
+  return { name, place: () => placeOfName(readPolicy({ name: file, bytes }).document) };
 }
 
 /** A document that is checked is parsed again in the rare case that it must tell where something stands. */

@@ -10,23 +10,34 @@ export function findSharedMistakes(
   isWhole: boolean,
 ): readonly string[] {
   const lines = findSharedNames(
-    read.map(({ policy, document }) => {
-      const { line, column } = document.position(['metadata', 'name']);
-      return { name: policy.metadata.name, place: `${document.file}:${line}:${column}` };
-    }),
+    read.map(({ policy, document }) => ({
+      name: policy.metadata.name,
+      place: () => placeOfName(document),
+    })),
   );
   return isWhole && lines.length === 0 ? assertionLines(read) : lines;
 }
 
-/** @param named by the place of the name, as file:line:column */
-export function findSharedNames(
-  named: readonly { readonly name: string; readonly place: string }[],
-): readonly string[] {
-  const first = new Map<string, string>();
-  return named.flatMap(({ name, place }) => {
+/** A policy's name, and where it stands, as file:line:column, which is asked for only if it is to be told. */
+interface NamedPolicy {
+  readonly name: string;
+  readonly place: () => string;
+}
+
+export function findSharedNames(named: readonly NamedPolicy[]): readonly string[] {
+  const first = new Map<string, NamedPolicy>();
+  return named.flatMap((one) => {
+    const { name } = one;
     const other = first.get(name);
-    first.set(name, other ?? place);
+    first.set(name, other ?? one);
     if (other === undefined) return [];
-    return [`${place}: metadata.name: "${name}" is the name of the policy at ${other} too`];
+    return [
+      `${one.place()}: metadata.name: "${name}" is the name of the policy at ${other.place()} too`,
+    ];
   });
+}
+
+export function placeOfName(document: ReadPolicy['document']): string {
+  const { line, column } = document.position(['metadata', 'name']);
+  return `${document.file}:${line}:${column}`;
 }
