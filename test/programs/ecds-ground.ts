@@ -241,7 +241,7 @@ export class EcdsGround {
 }
 
 /** A TypedExtensionConfig of RBAC. */
-export function rulesOf(name: string, version: string): Uint8Array {
+function rulesOf(name: string, version: string): Uint8Array {
   const allow = { kind: 'action', name: 'allowed', action: 'ALLOW' } as const;
   const regex = version === 'bad' ? '(?!a)' : version.replaceAll(' ', '|');
   const when = {
