@@ -15,11 +15,14 @@ export function tokenOf(claims: object): string {
   return `${signed}.${createHmac('sha256', KEY).update(signed).digest('base64url')}`;
 }
 
-/** Answers with the headers that reached it. */
+/** Answers with the headers that reached it, or sends on to what `x-elsewhere` says. */
 export async function serveEcho(socket: string): Promise<Server> {
   const server = createServer((request, response) => {
     const body = JSON.stringify(request.rawHeaders);
     request.resume();
+    const { 'x-elsewhere': elsewhere } = request.headers;
+    if (typeof elsewhere === 'string' && !elsewhere.endsWith(request.url ?? ''))
+      response.setHeader('location', elsewhere).statusCode = 302;
     response.setHeader('content-length', Buffer.byteLength(body));
     response.end(body);
   });

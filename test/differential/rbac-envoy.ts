@@ -68,6 +68,8 @@ export interface RbacEnvoyOptions {
   readonly manager?: object;
   /** Of its listeners. */
   readonly listenerFilters?: readonly object[];
+  /** Of HTTP, before all others. */
+  readonly filters?: readonly object[];
   /** In front of those of the cases. */
   readonly routes?: readonly object[];
 }
@@ -239,6 +241,7 @@ function httpListener(lane: Lane, judge: 'check' | 'alone' | 'both', made: Made)
         },
         access_log: [accessLog(made.log)],
         http_filters: [
+          ...(made.filters ?? []),
           jwtFilter,
           stateFilter,
           ...(judge === 'check' ? [] : [rbac]),
