@@ -15,7 +15,7 @@ import { jwtMint } from './jwt-mint.ts';
 import { leafIssue } from './leaf-issue-ratio.ts';
 import type { Benchmark } from './measurement.ts';
 import { policyApply } from './policy-apply.ts';
-import { policyEdit, policyEditToEnvoy } from './policy-edit.ts';
+import { policyEdit, policyEditOfAllToEnvoy, policyEditToEnvoy } from './policy-edit.ts';
 import { policyCompile, policyDecide, policyMemory, policyWorst } from './policy-plan.ts';
 import { rootToForeignEnvoy, rootToForeignStream } from './root-to-foreign.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
@@ -42,6 +42,7 @@ export const benchmarks: readonly Benchmark[] = [
   policyApply,
   policyEdit,
   policyEditToEnvoy,
+  policyEditOfAllToEnvoy,
   policyDecide,
   policyCompile,
   policyMemory,
