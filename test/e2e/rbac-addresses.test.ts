@@ -23,6 +23,8 @@ const policy: PolicyDocument = {
     { id: 'near', from: [WEB], allow: ['GET /near'], when: near },
     { id: 'peer', from: [WEB], allow: ['GET /peer'], when: peer },
     { id: 'all', from: [WEB], allow: ['GET /all'] },
+    { id: 'to', from: [WEB], allow: ['GET /to'], when: { 'destination.ip': ['10.9.0.0/16'] } },
+    { id: 'port', from: [WEB], allow: [{ methods: ['GET'], paths: ['/port'], port: 4433 }] },
     { id: 'not-bad', from: 'anyone', deny: ['/all'], when: { 'source.ip': ['10.66.0.0/16'] } },
   ],
 };
@@ -33,6 +35,14 @@ const proxyProtocol = {
     allow_requests_without_proxy_protocol: true,
   },
 };
+
+interface Said {
+  /** The address of the PROXY protocol. */
+  readonly proxied?: string;
+  /** And that which it goes to, port 4433. */
+  readonly to?: string;
+  readonly forwarded?: string;
+}
 
 /** Who is believed about x-forwarded-for. */
 const managers = [
@@ -66,13 +76,14 @@ describe.each(managers)('source.ip in an Envoy that believes %s', (_, manager) =
   afterAll(async () => await envoy[Symbol.asyncDispose]());
 
   /** What Check alone, RBAC alone, and RBAC before Check come to. */
-  async function outcomes(path: string, said: { proxied?: string; forwarded?: string }) {
-    const { proxied, forwarded } = said;
+  async function outcomes(path: string, said: Said) {
+    const { proxied, forwarded, to } = said;
     const lines = forwarded === undefined ? [] : [`x-forwarded-for: ${forwarded}`];
     const head = [`GET ${path} HTTP/1.1`, 'host: api.example', 'x-case: c', ...lines, '', ''];
     const family = proxied?.includes(':') === true ? 'TCP6' : 'TCP4';
     const own = family === 'TCP6' ? '::1' : '127.0.0.1';
-    const preface = proxied === undefined ? '' : `PROXY ${family} ${proxied} ${own} 1 2\r\n`;
+    const line = `PROXY ${family} ${proxied} ${to ?? own} 1 ${to === undefined ? 2 : 4433}\r\n`;
+    const preface = proxied === undefined ? '' : line;
     return await Promise.all(
       (['check', 'alone', 'both'] as const).map(async (judge) => {
         const identity = envoy.identityOf(WEB);
@@ -84,6 +95,21 @@ describe.each(managers)('source.ip in an Envoy that believes %s', (_, manager) =
       }),
     );
   }
+
+  it('and where it goes to are what the PROXY protocol says, to the port', async () => {
+    const to = '10.9.0.1';
+    expect(await outcomes('/to', { proxied: '10.1.0.1', to })).toEqual(allowed);
+    expect(await outcomes('/to', { proxied: '10.1.0.1', to: '10.8.0.1' })).toEqual(denied);
+    expect(await outcomes('/to', {})).toEqual(denied);
+    expect(await outcomes('/port', { proxied: '10.1.0.1', to })).toEqual(allowed);
+    expect(await outcomes('/port', { proxied: '10.1.0.1' })).toEqual(denied);
+  });
+
+  it('is that of IPv4 where it is written as one of IPv6', async () => {
+    expect(await outcomes('/near', { proxied: '::ffff:10.1.0.1' })).toEqual(allowed);
+    expect(await outcomes('/near', { proxied: '::ffff:10.2.0.1' })).toEqual(denied);
+    expect(await outcomes('/all', { proxied: '::ffff:10.66.0.1' })).toEqual(denied);
+  });
 
   const allowed = [200, 200, 200];
   const denied = [403, 403, 403];
