@@ -19,10 +19,10 @@ export interface RulesState {
 
 const SHOWN_EVENTS = 6;
 const pictures: Readonly<Record<Variant['name'], string>> = {
-  rbac: 'caller == mTLS ==> Envoy [rules] -> shop      rules <- agent <- policies/*.yaml',
-  check: 'caller == mTLS ==> Envoy -> shop      may it? -> agent <- policies/*.yaml',
-  both: 'caller == mTLS ==> Envoy [rules] -> shop      not sure? -> agent <- policies/*.yaml',
-  draft: 'caller == mTLS ==> Envoy [rules, draft] -> shop      both <- agent <- policies/*.yaml',
+  rbac: 'caller == mTLS ==> Envoy [rules] -> shop    rules <- agent <- *.yaml',
+  check: 'caller == mTLS ==> Envoy -> shop    may it? -> agent <- *.yaml',
+  both: 'caller == mTLS ==> Envoy [rules] -> shop    not sure? -> agent <- *.yaml',
+  draft: 'caller == mTLS ==> Envoy [rules, draft] -> shop    both <- agent <- *.yaml',
 };
 
 /** The screen, and the counts. */
@@ -62,9 +62,9 @@ export function checkLine(
 
 function editsLine({ editsMs }: RulesState): string {
   const last = editsMs.at(-1);
-  if (last === undefined) return 'no rule edited yet';
+  if (last === undefined) return 'no edit yet';
   return (
-    `${editsMs.length} rules edited, saved -> obeyed: ${timesText(last)} at the two Envoys, ` +
+    `${editsMs.length} edits, saved -> obeyed: ${timesText(last)} at the two Envoys, ` +
     `median ${medianOf(editsMs, 0)} and ${medianOf(editsMs, 1)}`
   );
 }
