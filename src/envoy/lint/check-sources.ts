@@ -103,12 +103,20 @@ function checkAgents(envoy: EnvoyView, streams: readonly ConfigNode[], report: L
     checkCleartext(node, ofKeys.includes(name), report);
     checkKeepalive(node, report);
   }
-  for (const service of [...streams, ...authz].flatMap(grpcServices)) {
+  const keys = new Set(streams.flatMap(grpcServices));
+  for (const service of [...keys, ...authz.flatMap(grpcServices)]) {
     const target = service.text('google_grpc', 'target_uri');
     if (target === undefined || target.startsWith('unix:')) continue;
+    if (!keys.has(service) && isLoopbackTarget(target)) continue;
     if (service.get('google_grpc', 'channel_credentials') === undefined)
       report.add('agent-in-clear', service.get('google_grpc') ?? service);
   }
+}
+
+/** As gRPC writes it: dns:///localhost:9191, ipv4:127.0.0.1:9191. */
+function isLoopbackTarget(target: string): boolean {
+  const [, host = ''] = /^(?:dns:\/*|ipv[46]:)?\[?([^\]]*?)\]?(?::\d+)?$/u.exec(target) ?? [];
+  return isLoopback(host);
 }
 
 function checkCleartext(cluster: ConfigNode, hasKeys: boolean, report: LintReport): void {

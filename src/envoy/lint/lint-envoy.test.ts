@@ -96,6 +96,20 @@ describe('what is sound', () => {
   });
 });
 
+it.each([
+  ['127.0.0.1:9191', false],
+  ['dns:///localhost:9191', false],
+  ['ipv6:[::1]:9191', false],
+  ['authz.example:9191', true],
+  ['127.0.0.1.example:9191', true],
+])('decisions may come in the clear from this host alone: %s', (target, isFound) => {
+  const text = `resources:
+  - '@type': type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
+    grpc_service: { google_grpc: { target_uri: '${target}', stat_prefix: a } }
+`;
+  expect(codes(text).includes('agent-in-clear')).toBe(isFound);
+});
+
 describe('secrets over ADS', () => {
   const cluster = `
     name: server
