@@ -15,4 +15,5 @@ export {
   fixEnvoy,
   lintEnvoy,
 } from './lint/lint-envoy.ts';
-export { type LintRule, type LintSeverity, lintRules } from './lint/lint-rules.ts';
+export type { LintRule, LintSeverity } from './lint/lint-rule.ts';
+export { lintRules } from './lint/lint-rules.ts';

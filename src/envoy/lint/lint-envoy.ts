@@ -12,7 +12,8 @@ import type { ConfigNode } from './config-node.ts';
 import { EnvoyView } from './envoy-view.ts';
 import { findParts } from './find-parts.ts';
 import { type Found, LintReport } from './lint-report.ts';
-import { type LintCode, type LintSeverity, lintRules } from './lint-rules.ts';
+import type { LintSeverity } from './lint-rule.ts';
+import { type LintCode, lintRules } from './lint-rules.ts';
 import { maxConfigBytes, positionIn, readConfig } from './read-config.ts';
 
 /** A dangerous setting: where it stands, what can happen, what to do. */

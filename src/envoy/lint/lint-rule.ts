@@ -1,0 +1,12 @@
+export type LintSeverity = 'error' | 'warning' | 'info';
+
+export interface LintRule {
+  readonly severity: LintSeverity;
+  /** What can happen; one sentence, without its full stop. */
+  readonly danger: string;
+  readonly fix: string;
+}
+
+export function rule(severity: LintSeverity, danger: string, fix: string): LintRule {
+  return { severity, danger, fix };
+}
