@@ -145,10 +145,10 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
 
   #takeNames(subscription: Subscription, next: StreamState): void {
     const { codes, nameQuota } = this.#context;
-    const states = this.#subscriptions.map((one) => (one === subscription ? next : one.state));
     let names = 0;
     let bytes = 0;
-    for (const state of states) {
+    for (const one of this.#subscriptions) {
+      const state = one === subscription ? next : one.state;
       names += state.names.size;
       bytes += countNameBytes(state);
     }
@@ -212,10 +212,10 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
   /** Until the first heartbeat is due. */
   #sleep(update: WorkloadUpdate, now: number): void {
     this.#wake?.cancel();
-    const times = this.#subscriptions.map((one) => one.wakeTime(update, now) ?? Infinity);
-    const delayMs = Math.min(...times) - now;
-    this.#wake =
-      delayMs === Infinity ? undefined : this.#context.clock.setTimer(delayMs, this.#look);
+    this.#wake = undefined;
+    let first = Infinity;
+    for (const one of this.#subscriptions) first = Math.min(first, one.wakeTime(update, now));
+    if (first !== Infinity) this.#wake = this.#context.clock.setTimer(first - now, this.#look);
   }
 
   /** A client that asks too fast is read no further until a second has passed. */

@@ -24,19 +24,15 @@ export function renewalOf(
   return lease.version === version ? 'whole' : undefined;
 }
 
-/** When the next heartbeat of what is in this view is due, in milliseconds since the epoch. */
-export function nextHeartbeat(
-  state: StreamState,
-  view: ResourceView,
-  now: number,
-): number | undefined {
-  let next: number | undefined;
+/** When the next heartbeat of what is in this view is due, in milliseconds since the epoch; Infinity: never. */
+export function nextHeartbeat(state: StreamState, view: ResourceView, now: number): number {
+  let next = Infinity;
   if (state.flights.length > 0) return next;
   for (const [name, { renewedAt }] of state.leases) {
     const found = view.resolve(name, now, state.declined.has(name));
     if (typeof found !== 'object' || found.ttlMs === undefined) continue;
     const at = renewedAt + heartbeatInterval(found.ttlMs);
-    if (at > now && (next === undefined || at < next)) next = at;
+    if (at > now) next = Math.min(next, at);
   }
   return next;
 }

@@ -32,11 +32,10 @@ export function respond(
   renewal: Renewal,
 ): { readonly state: StreamState; readonly response: Response | undefined } {
   if (!state.started) return { state, response: undefined };
-  const choice = choose(findDue(state, view, now, renewal), state.alone);
+  const due = findDue(state, view, now, renewal);
+  if (isNothing(due)) return { state, response: undefined };
+  const choice = choose(due, state.alone);
   const { resources, removed, heartbeats } = choice;
-  if (resources.length + removed.length + heartbeats.length === 0) {
-    return { state, response: undefined };
-  }
   const nonce = state.nonce + 1;
   const refs = resources.map(({ ref }) => ref);
   const fresh = refs.map(({ name }) => name).filter((name) => !state.holds.has(name));
@@ -60,6 +59,10 @@ interface Due {
   readonly absent: string[];
   readonly heartbeats: Heartbeat[];
   withdrawn: Resource | undefined;
+}
+
+function isNothing({ withdrawn, resources, removed, heartbeats }: Due): boolean {
+  return withdrawn === undefined && resources.length + removed.length + heartbeats.length === 0;
 }
 
 interface Choice {

@@ -39,7 +39,8 @@ export class Subscription {
   /** What is due; nothing is changed by it. */
   advance(respond: Respond, update: WorkloadUpdate, now: number): Advance {
     const view = this.#session.view(update);
-    return { view, ...respond(this.state, view, now) };
+    const { state, response } = respond(this.state, view, now);
+    return { view, state, response };
   }
 
   commit({ view, state, response }: Advance, update: WorkloadUpdate, now: number): void {
@@ -52,9 +53,9 @@ export class Subscription {
     this.#session.report(state, view, update, now);
   }
 
-  /** When a heartbeat is due, in milliseconds since the epoch. */
-  wakeTime(update: WorkloadUpdate, now: number): number | undefined {
-    if (this.state.leases.size === 0) return undefined;
+  /** When a heartbeat is due, in milliseconds since the epoch; Infinity: never. */
+  wakeTime(update: WorkloadUpdate, now: number): number {
+    if (this.state.leases.size === 0) return Infinity;
     return nextHeartbeat(this.state, this.#session.view(update), now);
   }
 
