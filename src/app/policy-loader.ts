@@ -35,6 +35,8 @@ export class PolicyLoader {
   #known: ReadonlyMap<string, KnownPolicy> = new Map();
   /** The latest good sets, packed, the last one last, by digest. */
   readonly #sets = new Map<string, readonly string[]>();
+  /** The last good set, which is looked at again when its files may have changed. */
+  #last: { readonly texts: string; readonly set: PolicySet } | undefined;
   /** The set that was asked for last, and whatever takes its place. */
   #asked: { readonly digest: string; readonly policies: readonly Policy[] } | undefined;
 
@@ -53,6 +55,8 @@ export class PolicyLoader {
     const checked = await this.#checkAll(all, complaints);
     complaints.add(findSharedNames(checked.map(namedPolicy)));
     complaints.throwIfAny();
+    const texts = checked.map(({ file, sha256 }) => `${sha256} ${file}`).join('\n');
+    if (this.#last?.texts === texts) return this.#last.set;
     const placed = checked.map(placedPolicy);
     complaints.add(assertionLines(placed));
     complaints.throwIfAny();
@@ -60,7 +64,9 @@ export class PolicyLoader {
     const image = packPlan(policies, digestOf(policies));
     this.#keep(image.digest, checked);
     if (this.#asked !== undefined) this.#asked = { digest: image.digest, policies };
-    return { digest: image.digest, image, rules: image.rules };
+    const set = { digest: image.digest, image, rules: image.rules };
+    this.#last = { texts, set };
+    return set;
   }
 
   #keep(digest: string, checked: readonly KnownPolicy[]): void {
