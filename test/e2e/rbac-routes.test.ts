@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { askForAll } from '../../src/app/ask-for-all.ts';
 import { makeCertificateShapes } from '../differential/certificate-shapes.ts';
 import { TYPES } from '../differential/judged-parts.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
@@ -112,5 +113,14 @@ describe('rules in Envoy, and the routes around them', () => {
   it('that a route switches off are asked about there', async () => {
     expect(await outcomes('/plain')).toEqual([200, 200, 200]);
     expect(await outcomes('/plainest')).toEqual([403, 403, 403]);
+  });
+
+  it('that cannot be had are no rules: Check is asked about all', async () => {
+    const name = 'rbac-0-both';
+    await envoy.ecds.put(name, askForAll(name).bytes);
+    for (const path of ['/ok', '/secret', '/asked?a=b', '/asked?a=c']) {
+      const [check, , both] = await outcomes(path, 'x-spoof: allowed');
+      expect([path, both]).toEqual([path, check]);
+    }
   });
 });
