@@ -27,7 +27,7 @@ export function exportCommand(io: Io): Command {
         .makeOptionMandatory(),
     )
     .option('--service <spiffe-id>', 'which service, where the policies have several')
-    .option('--policy-name <name>', 'the name that the route gives the policies')
+    .option('--policy-name <name>', 'contextExtension of policies, beside those of --service')
     .addOption(
       new Option(
         '--mode <mode>',
