@@ -1,8 +1,6 @@
-import { createHash } from 'node:crypto';
-import { compileForCheck, encodeRbacExtension, messageFor } from '../authz/rbac/index.ts';
+import { compileForCheck, messageFor } from '../authz/rbac/index.ts';
 import type { ExtensionConfig } from '../ecds/index.ts';
-
-const VERSION_DIGITS = 32;
+import { sealRbac } from './seal-rbac.ts';
 
 /**
  * What an Envoy in front of Check has while it cannot have its rules: it asks about everything. Rules of before
@@ -10,7 +8,5 @@ const VERSION_DIGITS = 32;
  */
 export function askForAll(name: string): ExtensionConfig {
   const message = messageFor('before-check', compileForCheck(), false);
-  const bytes = new Uint8Array(encodeRbacExtension(name, message));
-  const version = createHash('sha256').update(bytes).digest('hex').slice(0, VERSION_DIGITS);
-  return { name, version, bytes };
+  return { name, ...sealRbac(name, message) };
 }

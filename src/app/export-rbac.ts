@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Policy } from '../authz/index.ts';
 import {
   type CompiledRbac,
   compileRbac,
-  encodeRbacExtension,
   messageFor,
   type RbacTerms,
   type RuleShare,
@@ -11,6 +9,7 @@ import {
 import { IdScope, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { findBlamed } from './find-blamed.ts';
 import type { ExportedRbac, PlainTerms, RbacOrder } from './rbac-export.ts';
+import { sealRbac } from './seal-rbac.ts';
 
 const modes = {
   rbac: 'alone',
@@ -19,7 +18,6 @@ const modes = {
 } as const;
 const MAX_LEFT = 20;
 const MAX_BLAMED = 8;
-const VERSION_DIGITS = 32;
 /** What the agent's socket sends at most, with room for what stands around it. */
 const MAX_BYTES = 60 * 1024 * 1024;
 
@@ -27,15 +25,12 @@ const MAX_BYTES = 60 * 1024 * 1024;
 export function exportRbac(policies: readonly Policy[], order: RbacOrder): ExportedRbac {
   const compiled = compileOrder(policies, order);
   const message = messageFor(modes[order.kind], compiled, order.perRuleStats);
-  const encoded = encodeRbacExtension(order.name, message);
-  if (encoded.length > MAX_BYTES)
+  const { bytes, version } = sealRbac(order.name, message);
+  if (bytes.length > MAX_BYTES)
     throw new TrustplaneError(
       'ERR_RBAC_LIMIT',
-      `the rules of ${order.service.spiffeId} come to ${encoded.length} bytes; an Envoy is given at most ${MAX_BYTES}: leave them to Check, or divide the service`,
+      `the rules of ${order.service.spiffeId} come to ${bytes.length} bytes; an Envoy is given at most ${MAX_BYTES}: leave them to Check, or divide the service`,
     );
-  // Of its own buffer, which then goes to another thread.
-  const bytes = new Uint8Array(encoded);
-  const version = createHash('sha256').update(bytes).digest('hex').slice(0, VERSION_DIGITS);
   return {
     bytes,
     version,
