@@ -20,8 +20,15 @@ export interface PolicyFleet extends AsyncDisposable {
   readonly policies: PolicyClient;
 }
 
-/** Starts all of it in `folder`; resolves when each is ready. */
-export async function launchPolicyFleet(folder: string, count: number): Promise<PolicyFleet> {
+/**
+ * Starts all of it in `folder`; resolves when each is ready. With `rbac`, which `authz.rbac` then says,
+ * agents give rules to Envoys, and nobody can ask them about requests.
+ */
+export async function launchPolicyFleet(
+  folder: string,
+  count: number,
+  rbac?: object,
+): Promise<PolicyFleet> {
   await using starting = new AsyncDisposableStack();
   const adminSocket = path.join(folder, 'admin.sock');
   const [port = 0] = await freePorts(1);
@@ -40,7 +47,8 @@ export async function launchPolicyFleet(folder: string, count: number): Promise<
     const authzSocket = path.join(folder, `authz-${at}.sock`);
     const config = path.join(folder, `agent-${at}.json`);
     const policies = { from: 'control-plane' };
-    await writeFile(config, JSON.stringify({ authz: { socket: authzSocket, policies } }));
+    const how = rbac === undefined ? { socket: authzSocket } : { rbac };
+    await writeFile(config, JSON.stringify({ authz: { ...how, policies } }));
     const join = ['--server', address, '--bundle-file', bundle, '--join-token', String(token)];
     const own = ['--data-dir', path.join(folder, `agent-${at}`), '--socket', socket];
     const flags = ['--config', config, ...join, ...own, '--log-level', 'warn'];
