@@ -39,10 +39,8 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
       `${file}: has ${Buffer.byteLength(text)} bytes; at most ${MAX_BYTES} are read`,
     );
   }
-  refuseYamlDepth(text, file);
   const lines = new (yaml().LineCounter)();
-  const document = yaml().parseDocument(text, {
-    lineCounter: lines,
+  const document = parseOnce(text, file, lines, {
     // Looked for below: the library compares each key with all others.
     uniqueKeys: false,
     stringKeys: true,
@@ -95,8 +93,36 @@ function checkKeys(
   }
 }
 
+/** As the library's `parseDocument`, with one look at the text for its depth and its parts. */
+function parseOnce(
+  text: string,
+  file: string,
+  lines: Yaml.LineCounter,
+  options: Yaml.ParseOptions & Yaml.DocumentOptions & Yaml.SchemaOptions,
+): Yaml.Document.Parsed {
+  const parser = new (yaml().Parser)(lines.addNewLine);
+  function* tokens(): Generator<Yaml.CST.Token> {
+    lines.addNewLine(0);
+    for (const lexeme of boundedLexemes(text, file)) yield* parser.next(lexeme);
+    yield* parser.end();
+  }
+  const composer = new (yaml().Composer)(options);
+  const [first, second] = composer.compose(tokens(), true, text.length);
+  if (first === undefined) throw new TrustplaneError('ERR_YAML', `${file}: has no document`);
+  if (second !== undefined) {
+    const { YAMLParseError } = yaml();
+    const [from, to] = second.range;
+    first.errors.push(new YAMLParseError([from, to], 'MULTIPLE_DOCS', 'a second document'));
+  }
+  return first;
+}
+
 /** What is nested more deeply takes a parser seconds before it gives up. @throws TrustplaneError ERR_YAML */
 export function refuseYamlDepth(text: string, file: string): void {
+  for (const _ of boundedLexemes(text, file));
+}
+
+function* boundedLexemes(text: string, file: string): Generator<string> {
   const { tokenType } = yaml().CST;
   let [offset, depth, dashes, isScalar] = [0, 0, 0, false];
   for (const lexeme of new (yaml().Lexer)().lex(text)) {
@@ -113,6 +139,7 @@ export function refuseYamlDepth(text: string, file: string): void {
     const isMark = !isScalar && MARKS.has(lexeme);
     isScalar = isMark && type === 'scalar';
     if (!isMark) offset += lexeme.length;
+    yield lexeme;
   }
 }
 
