@@ -127,4 +127,17 @@ describe('rules that may be so old and no older', () => {
       await eventually('rules', async () => (await ground.allowed(PATHS)) === '/b');
     },
   );
+
+  it.concurrent.each(forms.filter(([, { kind }]) => kind === 'sotw'))(
+    'go with their time when they are taken away from who cannot be told: %s',
+    async (_name, form) => {
+      await using ground = await EcdsGround.open(form);
+      await ground.give('/a', TTL_MS);
+      ground.extensions.publish(rulesName, 'refused');
+      await ground.counts(WAITING, 1);
+      await eventually('expiry', async () => (await ground.allowed(PATHS)) === '');
+      await ground.give('/b', TTL_MS);
+      expect(await ground.allowed(PATHS)).toBe('/b');
+    },
+  );
 });
