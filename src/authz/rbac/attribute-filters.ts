@@ -32,12 +32,18 @@ const source: FilterState = {
   why: 'Where the connection comes from, whatever its requests say.',
 };
 
+interface FilterPlace {
+  readonly layer: 'http' | 'network';
+  readonly event: string;
+  readonly states: readonly FilterState[];
+}
+
 /** What is written when: of each request, of a connection after its handshake, of one that has just come. */
-const filters = {
+const filters: Readonly<Record<'request' | 'connection' | 'source', FilterPlace>> = {
   request: { layer: 'http', event: 'on_request_headers', states: [path, serial] },
   connection: { layer: 'network', event: 'on_downstream_tls_handshake', states: [serial] },
   source: { layer: 'network', event: 'on_new_connection', states: [source] },
-} as const;
+};
 
 /** A state as the filter is told of it. */
 export type StateEntry = {
@@ -56,7 +62,7 @@ export type AttributeFilter<Entry> = {
  * each state is put, such as with a comment that says why.
  */
 export function attributeFilter<Entry>(
-  of: keyof typeof filters,
+  of: 'request' | 'connection' | 'source',
   entryOf: (entry: StateEntry, why: string) => Entry,
 ): AttributeFilter<Entry> {
   const { layer, event, states } = filters[of];

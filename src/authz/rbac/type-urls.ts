@@ -7,8 +7,10 @@ const MATCHERS = `${PREFIX}envoy.extensions.matching.input_matchers`;
 /** Of which filter a tree is. */
 export type RbacTarget = 'http' | 'network';
 
+type Typed = 'action' | 'ip' | 'metadata' | 'cel' | 'attributes' | 'dynamicMetadata';
+
 /** What Envoy calls the messages that a tree is made of. */
-export const typeUrls = {
+export const typeUrls: Readonly<Record<RbacTarget | Typed, string>> = {
   http: `${PREFIX}envoy.extensions.filters.http.rbac.v3.RBAC`,
   network: `${PREFIX}envoy.extensions.filters.network.rbac.v3.RBAC`,
   action: `${PREFIX}envoy.config.rbac.v3.Action`,
@@ -17,7 +19,7 @@ export const typeUrls = {
   cel: `${PREFIX}xds.type.matcher.v3.CelMatcher`,
   attributes: `${PREFIX}xds.type.matcher.v3.HttpAttributesCelMatchInput`,
   dynamicMetadata: `${NETWORK_INPUTS}.DynamicMetadataInput`,
-} as const;
+};
 
 /** What Envoy calls an input, and the one text that it is told by, if any. */
 export interface InputType {

@@ -6,7 +6,3 @@ export interface LintRule {
   readonly danger: string;
   readonly fix: string;
 }
-
-export function rule(severity: LintSeverity, danger: string, fix: string): LintRule {
-  return { severity, danger, fix };
-}
