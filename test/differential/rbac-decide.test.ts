@@ -92,7 +92,9 @@ function faultsOf(
   const isAllowed = said?.action === 'ALLOW';
   const isWhole =
     shares.every(({ decidedBy }) => decidedBy === 'envoy') &&
-    request.http?.target.includes(';') !== true;
+    request.http?.target.includes(';') !== true &&
+    // Lines that Envoy joined may be one, and are for Check where gRPC is asked for.
+    facts.headers?.get('content-type')?.includes(',') !== true;
   if (isAllowed) count.allowed++;
   if (isWhole) count.whole++;
   if (before?.action === 'DENY') count.certain++;
