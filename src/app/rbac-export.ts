@@ -1,19 +1,13 @@
-import type { RuleShare } from '../authz/rbac/index.ts';
+import type { RbacTerms, RuleShare } from '../authz/rbac/index.ts';
 import type { ExtensionKind } from '../ecds/index.ts';
 
 /** What is true of callers, as it goes to another thread; see RbacTerms. */
-export interface PlainTerms {
+export interface PlainTerms extends Omit<RbacTerms, 'trusted'> {
   /** `accept` undefined: all of the trust domain. */
   readonly trusted: readonly {
     readonly trustDomain: string;
     readonly accept: readonly string[] | undefined;
   }[];
-  readonly revokedIds: readonly string[];
-  readonly revokedSerials: readonly string[];
-  readonly isBlind: boolean;
-  readonly tokenHeaders: readonly string[];
-  readonly proxies: readonly string[];
-  readonly jwt: { readonly namespace: string; readonly payloadKey: string };
 }
 
 /** For whom rules are to be compiled. */

@@ -1,6 +1,7 @@
 import type { LoadedPolicies } from '../app/load-policies.ts';
 import type { AccessRequest } from '../authz/index.ts';
 import { SpiffeId, TrustplaneError } from '../spiffe/index.ts';
+import { soleService } from './sole-service.ts';
 
 /** A request as the flags of `policy explain` describe it. */
 export interface RequestOptions {
@@ -52,15 +53,8 @@ async function serviceOf(
 ): Promise<AccessRequest['service']> {
   if (service !== undefined || contextExtension !== undefined)
     return { spiffeId: service, contextExtension };
-  const { sampleService } = await import('../authz/index.ts');
-  const [first, ...others] = policies.map(({ policy }) => sampleService(policy));
-  const isOne = others.every(
-    (other) =>
-      other.spiffeId === first?.spiffeId && other.contextExtension === first?.contextExtension,
-  );
-  if (first !== undefined && isOne) return first;
-  throw new TrustplaneError(
-    'ERR_USAGE',
+  return await soleService(
+    policies.map(({ policy }) => policy),
     'the policies are for several services; name one with --service or --context-extension',
   );
 }

@@ -9,6 +9,7 @@ import type {
 } from '../authz/rbac/index.ts';
 import { quote, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { missingPolicy } from './missing-policy.ts';
+import { soleService } from './sole-service.ts';
 
 /** What is to be exported, and for which Envoy. */
 export interface ExportOptions {
@@ -62,7 +63,11 @@ async function serviceOf(
   policies: readonly Policy[],
   { service, policyName }: ExportOptions,
 ): Promise<RbacOptions['service']> {
-  if (service === undefined && policyName === undefined) return await onlyService(policies);
+  if (service === undefined && policyName === undefined)
+    return await soleService(
+      policies,
+      'the policies are for several services, and an Envoy runs the rules of one; name it with --service or --policy-name',
+    );
   const named = { spiffeId: service, contextExtension: policyName };
   const isAny = policies.some(({ service: of }) =>
     'contextExtension' in of
@@ -75,20 +80,6 @@ async function serviceOf(
     policies.map((policy) => ({ policy })),
   );
   throw new TrustplaneError('ERR_USAGE', `there is nothing to export: ${why}`);
-}
-
-async function onlyService(policies: readonly Policy[]): Promise<RbacOptions['service']> {
-  const { sampleService } = await import('../authz/index.ts');
-  const [first, ...others] = policies.map(sampleService);
-  const isOne = others.every(
-    (other) =>
-      other.spiffeId === first?.spiffeId && other.contextExtension === first?.contextExtension,
-  );
-  if (first !== undefined && isOne) return first;
-  throw new TrustplaneError(
-    'ERR_USAGE',
-    'the policies are for several services, and an Envoy runs the rules of one; name it with --service or --policy-name',
-  );
 }
 
 /** Who is trusted or revoked is not in policies; claims are where the configuration has them by default. */
