@@ -1,17 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type CertificateShapes,
-  makeCertificateShapes,
-} from '../differential/certificate-shapes.ts';
 import { TYPES } from '../differential/judged-parts.ts';
+import { launchOnePolicy } from '../differential/launch-one-policy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import { domains } from '../differential/random-policies.ts';
 import { RawClient } from '../differential/raw-client.ts';
-import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
-import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
-import { freePorts } from '../programs/free-ports.ts';
+import { judges, type RbacEnvoy } from '../differential/rbac-envoy.ts';
 
-const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
 const near = { 'source.ip': ['10.1.0.0/16', '2001:db8::/32'] };
 const peer = { 'source.ip': ['127.0.0.0/8'] };
@@ -52,26 +46,14 @@ const managers = [
 ] as const;
 
 describe.each(managers)('source.ip in an Envoy that believes %s', (_, manager) => {
-  let shapes: CertificateShapes;
   let envoy: RbacEnvoy;
   let port: number;
 
   beforeAll(async () => {
-    [port = 0] = await freePorts(1);
-    shapes = await makeCertificateShapes(Date.now());
-    envoy = await launchRbacEnvoy({
-      lanes: [{ number: 0, ports: [port] }],
-      service: SERVICE,
-      cases: ['c'],
-      documents: [policy],
-      shapes,
+    ({ envoy, port } = await launchOnePolicy(policy, {
       manager,
       listenerFilters: [proxyProtocol],
-    });
-    const place = { id: SERVICE, extension: 'c' };
-    const compile = (target: 'http' | 'network') =>
-      compileDocuments([policy], place, rbacTerms(shapes), { target, layout: 'nested' });
-    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+    }));
   });
   afterAll(async () => await envoy[Symbol.asyncDispose]());
 

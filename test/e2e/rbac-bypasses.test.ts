@@ -1,15 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type CertificateShapes,
-  makeCertificateShapes,
-} from '../differential/certificate-shapes.ts';
+import { launchOnePolicy } from '../differential/launch-one-policy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import { domains, revoked } from '../differential/random-policies.ts';
 import { RawClient } from '../differential/raw-client.ts';
 import { RawHttp2Client } from '../differential/raw-http2-client.ts';
-import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
-import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
-import { freePorts } from '../programs/free-ports.ts';
+import { judges, type RbacEnvoy } from '../differential/rbac-envoy.ts';
 
 const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
@@ -69,25 +64,13 @@ const managers = [
 ] as const;
 
 describe.each(managers)('RBAC in an Envoy %s', (_, manager) => {
-  let shapes: CertificateShapes;
   let envoy: RbacEnvoy;
   let port: number;
 
   beforeAll(async () => {
-    [port = 0] = await freePorts(1);
-    shapes = await makeCertificateShapes(Date.now());
-    envoy = await launchRbacEnvoy({
-      lanes: [{ number: 0, ports: [port] }],
-      service: SERVICE,
-      cases: ['c'],
-      documents: [policy],
-      shapes,
+    ({ envoy, port } = await launchOnePolicy(policy, {
       manager,
-    });
-    const place = { id: SERVICE, extension: 'c' };
-    const compile = (target: 'http' | 'network') =>
-      compileDocuments([policy], place, rbacTerms(shapes), { target, layout: 'nested' });
-    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+    }));
   });
   afterAll(async () => await envoy[Symbol.asyncDispose]());
 

@@ -4,15 +4,14 @@ import {
   type CertificateShapes,
   makeCertificateShapes,
 } from '../differential/certificate-shapes.ts';
+import { launchOnePolicy } from '../differential/launch-one-policy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import { domains } from '../differential/random-policies.ts';
 import { RawClient } from '../differential/raw-client.ts';
-import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
-import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
+import { judges, type RbacEnvoy } from '../differential/rbac-envoy.ts';
+import { rbacTerms } from '../differential/rbac-facts.ts';
 import { makeCertificate, type TestCertificateOptions } from '../fakes/test-certificates.ts';
-import { freePorts } from '../programs/free-ports.ts';
 
-const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
 const own = (path: string): string => `spiffe://${domains.own}${path}`;
 
@@ -88,7 +87,6 @@ describe('certificates of callers', () => {
   let port: number;
 
   beforeAll(async () => {
-    [port = 0] = await freePorts(1);
     const now = Date.now();
     const shapes = await makeCertificateShapes(now);
     const validity = { notBefore: now - 3_600_000, notAfter: now + 3_600_000 };
@@ -101,13 +99,6 @@ describe('certificates of callers', () => {
       shapes.revocations.add({ kind: 'serial', value: serialNumber, issuedBefore: now });
     }
     const all: CertificateShapes = { ...shapes, of };
-    envoy = await launchRbacEnvoy({
-      lanes: [{ number: 0, ports: [port] }],
-      service: SERVICE,
-      cases: ['c'],
-      documents: [policy],
-      shapes: all,
-    });
     const { trust, revocations } = shapes;
     const known = {
       trust: trust.current(),
@@ -119,10 +110,7 @@ describe('certificates of callers', () => {
       xfcc: undefined,
     });
     const terms = { ...rbacTerms(all), revokedSerials };
-    const place = { id: SERVICE, extension: 'c' };
-    const compile = (target: 'http' | 'network') =>
-      compileDocuments([policy], place, terms, { target, layout: 'nested' });
-    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+    ({ envoy, port } = await launchOnePolicy(policy, {}, { shapes: all, terms }));
   });
   afterAll(async () => await envoy[Symbol.asyncDispose]());
 

@@ -1,17 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  type CertificateShapes,
-  makeCertificateShapes,
-} from '../differential/certificate-shapes.ts';
+import { launchOnePolicy } from '../differential/launch-one-policy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import { domains } from '../differential/random-policies.ts';
 import { RawClient } from '../differential/raw-client.ts';
 import { type Http2Request, RawHttp2Client } from '../differential/raw-http2-client.ts';
-import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
-import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
-import { freePorts } from '../programs/free-ports.ts';
+import { judges, type RbacEnvoy } from '../differential/rbac-envoy.ts';
 
-const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
 
 const policy: PolicyDocument = {
@@ -41,29 +35,17 @@ const managers = [
 ] as const;
 
 describe.each(managers)('octets of requests in an Envoy %s', (_, http1) => {
-  let shapes: CertificateShapes;
   let envoy: RbacEnvoy;
   let port: number;
 
   beforeAll(async () => {
-    [port = 0] = await freePorts(1);
-    shapes = await makeCertificateShapes(Date.now());
-    envoy = await launchRbacEnvoy({
-      lanes: [{ number: 0, ports: [port] }],
-      service: SERVICE,
-      cases: ['c'],
-      documents: [policy],
-      shapes,
+    ({ envoy, port } = await launchOnePolicy(policy, {
       manager: {
         http_protocol_options: http1,
         http2_protocol_options: { allow_connect: true },
         upgrade_configs: [{ upgrade_type: 'websocket' }, { upgrade_type: 'CONNECT' }],
       },
-    });
-    const place = { id: SERVICE, extension: 'c' };
-    const compile = (target: 'http' | 'network') =>
-      compileDocuments([policy], place, rbacTerms(shapes), { target, layout: 'nested' });
-    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+    }));
   });
   afterAll(async () => await envoy[Symbol.asyncDispose]());
 

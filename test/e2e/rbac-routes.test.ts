@@ -1,15 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { askForAll } from '../../src/app/ask-for-all.ts';
-import { makeCertificateShapes } from '../differential/certificate-shapes.ts';
 import { TYPES } from '../differential/judged-parts.ts';
+import { launchOnePolicy } from '../differential/launch-one-policy.ts';
 import type { PolicyDocument } from '../differential/policy-document.ts';
 import { domains } from '../differential/random-policies.ts';
 import { RawClient } from '../differential/raw-client.ts';
-import { judges, launchRbacEnvoy, pushRules, type RbacEnvoy } from '../differential/rbac-envoy.ts';
-import { compileDocuments, rbacTerms } from '../differential/rbac-facts.ts';
-import { freePorts } from '../programs/free-ports.ts';
+import { judges, type RbacEnvoy } from '../differential/rbac-envoy.ts';
 
-const SERVICE = `spiffe://${domains.own}/ns/ledger/sa/api`;
 const WEB = `spiffe://${domains.own}/ns/shop/sa/web`;
 
 const policy: PolicyDocument = {
@@ -60,21 +57,10 @@ describe('rules in Envoy, and the routes around them', () => {
   let port: number;
 
   beforeAll(async () => {
-    [port = 0] = await freePorts(1);
-    const shapes = await makeCertificateShapes(Date.now());
-    envoy = await launchRbacEnvoy({
-      lanes: [{ number: 0, ports: [port] }],
-      service: SERVICE,
-      cases: ['c'],
-      documents: [policy],
-      shapes,
+    ({ envoy, port } = await launchOnePolicy(policy, {
       filters: [spoofed],
       routes,
-    });
-    const place = { id: SERVICE, extension: 'c' };
-    const compile = (target: 'http' | 'network') =>
-      compileDocuments([policy], place, rbacTerms(shapes), { target, layout: 'nested' });
-    await pushRules(envoy, 0, { http: compile('http'), network: compile('network') });
+    }));
   });
   afterAll(async () => await envoy[Symbol.asyncDispose]());
 

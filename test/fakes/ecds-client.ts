@@ -1,8 +1,8 @@
-import { Client } from '@grpc/grpc-js';
 import type { Type } from 'protobufjs';
-import { dialUnix, messageType } from '../../src/wire/index.ts';
+import { messageType } from '../../src/wire/index.ts';
 import { loadDiscoveryMessages } from '../../src/xds/index.ts';
-import { encodeRequest, TestStream } from './test-stream.ts';
+import { DiscoveryClient } from './discovery-client.ts';
+import type { TestStream } from './test-stream.ts';
 
 const ECDS = '/envoy.service.extension.v3.ExtensionConfigDiscoveryService';
 const ADS = '/envoy.service.discovery.v3.AggregatedDiscoveryService';
@@ -27,57 +27,36 @@ export interface ReceivedResources {
 
 /** A client of extension discovery and of aggregated discovery on a Unix socket. */
 export class EcdsClient {
-  readonly #client: Client;
+  readonly #client: DiscoveryClient;
 
   constructor(path: string) {
-    const { target, credentials, options } = dialUnix(path);
-    this.#client = new Client(target, credentials, {
-      ...options,
-      // Envoy has no limit.
-      'grpc.max_receive_message_length': -1,
-      'grpc.use_local_subchannel_pool': 1,
-    });
+    // Envoy has no limit.
+    this.#client = new DiscoveryClient(path, { 'grpc.max_receive_message_length': -1 });
   }
 
   sotw(): TestStream<ReceivedResources> {
-    return this.#open(`${ECDS}/StreamExtensionConfigs`, messages.sotwRequest, readSotw);
+    return this.#client.open(`${ECDS}/StreamExtensionConfigs`, messages.sotwRequest, readSotw);
   }
 
   delta(): TestStream<ReceivedResources> {
-    return this.#open(`${ECDS}/DeltaExtensionConfigs`, messages.deltaRequest, readDelta);
+    return this.#client.open(`${ECDS}/DeltaExtensionConfigs`, messages.deltaRequest, readDelta);
   }
 
   adsSotw(): TestStream<ReceivedResources> {
-    return this.#open(`${ADS}/StreamAggregatedResources`, messages.sotwRequest, readSotw);
+    return this.#client.open(`${ADS}/StreamAggregatedResources`, messages.sotwRequest, readSotw);
   }
 
   adsDelta(): TestStream<ReceivedResources> {
-    return this.#open(`${ADS}/DeltaAggregatedResources`, messages.deltaRequest, readDelta);
+    return this.#client.open(`${ADS}/DeltaAggregatedResources`, messages.deltaRequest, readDelta);
   }
 
   fetch(request: object): Promise<ReceivedResources> {
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        `${ECDS}/FetchExtensionConfigs`,
-        (bytes: Buffer) => bytes,
-        readSotw,
-        encodeRequest(messages.sotwRequest, request),
-        (error, response) => (response === undefined ? reject(error) : resolve(response)),
-      );
-    });
+    const method = `${ECDS}/FetchExtensionConfigs`;
+    return this.#client.fetch(method, messages.sotwRequest, request, readSotw);
   }
 
   close(): void {
     this.#client.close();
-  }
-
-  #open(
-    path: string,
-    requestType: Type,
-    read: (bytes: Buffer) => ReceivedResources,
-  ): TestStream<ReceivedResources> {
-    const pass = (bytes: Buffer): Buffer => bytes;
-    return new TestStream(this.#client.makeBidiStreamRequest(path, pass, read), requestType);
   }
 }
 

@@ -1,9 +1,8 @@
-import { Client } from '@grpc/grpc-js';
 import type { Type } from 'protobufjs';
 import { loadSecretMessages } from '../../src/sds/secret-messages.ts';
-import { dialUnix } from '../../src/wire/index.ts';
 import { loadDiscoveryMessages } from '../../src/xds/index.ts';
-import { encodeRequest, TestStream } from './test-stream.ts';
+import { DiscoveryClient } from './discovery-client.ts';
+import type { TestStream } from './test-stream.ts';
 
 const SERVICE = '/envoy.service.secret.v3.SecretDiscoveryService';
 const messages = { ...loadSecretMessages(), ...loadDiscoveryMessages() };
@@ -29,51 +28,27 @@ export type SdsTestStream = TestStream<ReceivedResponse>;
 
 /** A client of the Secret Discovery Service on a Unix socket, with a connection of its own. */
 export class SdsClient {
-  readonly #client: Client;
+  readonly #client: DiscoveryClient;
 
   constructor(path: string) {
-    const { target, credentials, options } = dialUnix(path);
-    this.#client = new Client(target, credentials, {
-      ...options,
-      'grpc.use_local_subchannel_pool': 1,
-    });
+    this.#client = new DiscoveryClient(path);
   }
 
   sotw(): SdsTestStream {
-    return this.#open('StreamSecrets', messages.sotwRequest, readSotw);
+    return this.#client.open(`${SERVICE}/StreamSecrets`, messages.sotwRequest, readSotw);
   }
 
   delta(): SdsTestStream {
-    return this.#open('DeltaSecrets', messages.deltaRequest, readDelta);
+    return this.#client.open(`${SERVICE}/DeltaSecrets`, messages.deltaRequest, readDelta);
   }
 
   fetch(request: object): Promise<ReceivedResponse> {
-    return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
-        `${SERVICE}/FetchSecrets`,
-        (bytes: Buffer) => bytes,
-        readSotw,
-        encodeRequest(messages.sotwRequest, request),
-        (error, response) => (response === undefined ? reject(error) : resolve(response)),
-      );
-    });
+    const method = `${SERVICE}/FetchSecrets`;
+    return this.#client.fetch(method, messages.sotwRequest, request, readSotw);
   }
 
   close(): void {
     this.#client.close();
-  }
-
-  #open(
-    method: string,
-    requestType: Type,
-    read: (bytes: Buffer) => ReceivedResponse,
-  ): SdsTestStream {
-    const call = this.#client.makeBidiStreamRequest(
-      `${SERVICE}/${method}`,
-      (bytes: Buffer) => bytes,
-      read,
-    );
-    return new TestStream(call, requestType);
   }
 }
 

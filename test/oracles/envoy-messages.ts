@@ -40,3 +40,21 @@ export async function loadEnvoyMessages(files: readonly string[]): Promise<Envoy
     },
   };
 }
+
+/** What each field of our messages is, and what it is of Envoy's: name, number, type, repeated, map. */
+export function comparedFields(
+  { root }: EnvoyMessages,
+  types: readonly protobuf.Type[],
+): readonly { readonly ours: readonly unknown[]; readonly theirs: readonly unknown[] }[] {
+  const bare = (name: string | undefined) => name?.split('.').at(-1);
+  return types.flatMap((type) => {
+    const { fields } = root.lookupType(type.fullName.slice(1));
+    return type.fieldsArray.map(({ name, id, type: kind, repeated, map }) => {
+      const other = fields[name];
+      return {
+        ours: [name, id, bare(kind), repeated, map],
+        theirs: [name, other?.id, bare(other?.type), other?.repeated, other?.map],
+      };
+    });
+  });
+}
