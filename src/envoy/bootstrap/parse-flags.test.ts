@@ -20,7 +20,7 @@ const client = { role: 'client', peer: 'a.example:443', peerId: [ID] } as const;
 
 describe('what envoy bootstrap refuses', () => {
   it.each<[Partial<BootstrapFlags>, string]>([
-    [{ spiffeId: 'example.org/server' }, 'a SPIFFE ID begins with'],
+    [{ spiffeId: 'example.org/server' }, '--spiffe-id: a SPIFFE ID begins with'],
     [{ spiffeId: 'spiffe://example.org' }, '--spiffe-id names a workload'],
     [{ callerId: ['spiffe://example.org'] }, '--caller-id names a workload'],
     [{ listen: '8443' }, '--listen is a host and port'],
@@ -34,6 +34,7 @@ describe('what envoy bootstrap refuses', () => {
     [{ agentSocket: 'agent.sock' }, '--agent-socket is the absolute path'],
     [{ admin: '0.0.0.0:9901' }, '--admin is a loopback address'],
     [{ admin: 'localhost:9901' }, '--admin is an IP address'],
+    [{ maxConnectionDuration: '5' }, '--max-connection-duration: a duration is'],
     [{ maxConnectionDuration: '0s' }, '--max-connection-duration is 1s to'],
     [{ maxConnectionDuration: '25h' }, '--max-connection-duration is 1s to'],
     [{ maxConnectionDuration: 'soon' }, 'duration'],

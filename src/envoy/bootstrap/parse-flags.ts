@@ -206,7 +206,7 @@ function parseTrust(value: string): string {
 }
 
 function parseAge(value: string): number {
-  const ms = parseDurationMs(value);
+  const ms = ofFlag('--max-connection-duration', () => parseDurationMs(value));
   if (ms >= MIN_AGE_MS && ms <= MAX_AGE_MS) return ms;
   throw usage(
     `--max-connection-duration is ${formatDuration(MIN_AGE_MS)} to ${formatDuration(MAX_AGE_MS)}, at most the lifetime of SVIDs; got ${quote(value)}`,
@@ -220,10 +220,20 @@ function parseAccessLog(value: string): string {
 }
 
 function workloadId(flag: string, value: string): SpiffeId {
-  const id = SpiffeId.parse(value);
+  const id = ofFlag(flag, () => SpiffeId.parse(value));
   if (id.isTrustDomainId)
     throw usage(`${flag} names a workload; ${quote(value)} is a trust domain`);
   return id;
+}
+
+/** What is wrong with a value says of which flag it is. */
+function ofFlag<T>(flag: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof TrustplaneError)) throw error;
+    throw new TrustplaneError(error.code, `${flag}: ${error.message}`);
+  }
 }
 
 function text(flag: string, value: string, maxCharacters: number): string {
