@@ -295,12 +295,14 @@ describe('a server', () => {
     expect(await sign(client, entryId, csrWithoutId(generateP256KeyPair()))).toMatchObject(signed);
     expect(await server.ask('status')).toMatchObject({
       healthy: false,
-      problems: [expect.stringContaining('store')],
+      // The journal is on the same disk, and may have been written by then.
+      problems: expect.arrayContaining([expect.stringMatching(/^store/u)]),
     });
     limitFiles(server.pid, 'unlimited');
     await server.line('writes work again');
-    await eventually('it is healthy', async () => (await server.ask('status')).healthy === true);
+    // What the journal owes goes with the next fact.
     await createEntry(agent, 'spiffe://example.org/more');
+    await eventually('it is healthy', async () => (await server.ask('status')).healthy === true);
     expect(await server.ask('entry', 'count')).toEqual({ count: 2 });
     client.close();
     server.kill('SIGKILL');
