@@ -9,10 +9,13 @@ const programs = {
   sequence: { groupOrder: 1 },
 };
 
-/** What is done again and again: not of `npm test`, but of CI. */
+/** What is done again and again, or takes half a minute: not of `npm test`, but of CI. */
 const drills = [
   'test/e2e/**/*-drill.test.ts',
+  'test/e2e/bounds.test.ts',
   'test/e2e/forced-rotation.test.ts',
+  'test/e2e/several-servers.test.ts',
+  'test/e2e/state-safety.test.ts',
   'test/suites/*-kill.test.ts',
   'test/suites/jetstream-damage.test.ts',
 ];
