@@ -16,6 +16,7 @@ export {
 export { createX509PopAttestor, type X509PopAttestorOptions } from './node/x509pop-attestor.ts';
 export { loadX509PopIdentity, type X509PopFiles } from './node/x509pop-files.ts';
 export {
+  type AttestorReport,
   createWorkloadAttestation,
   type WorkloadAttestation,
   type WorkloadAttestationOptions,

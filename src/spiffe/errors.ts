@@ -439,6 +439,7 @@ export const errorCodes = {
   ],
   ERR_ATTEST_PROC: ['internal', 'A file of /proc is not of the form it should have.'],
   ERR_ATTEST_EXECUTABLE: ['unavailable', 'The executable changed while it was read.'],
+  ERR_ATTEST_TIMEOUT: ['unavailable', 'An attestor took too long.'],
   ERR_ATTEST_FAILED: ['unavailable', 'No attestor could tell anything about the process.'],
   // attest: nodes
   ERR_NODE_ATTEST_PAYLOAD: ['invalid', 'What a node sent to attest itself is malformed.'],

@@ -127,4 +127,33 @@ describe('attest', () => {
     await Promise.all([first, attest(one)]);
     expect(times).toBe(4);
   });
+
+  it('reports what each attestor says, with its time and its fault', async () => {
+    const clock = new FakeClock();
+    const slow = attestor('docker', () => new Promise(() => {}));
+    const broken = attestor('k8s', () => Promise.reject(new Error('no kubelet')));
+    const report = attestation([unix, slow, broken], clock).report(new FakeProcess());
+    await settle();
+    clock.advance(5_000);
+    const found = { selectors: [], tookMs: 0 };
+    expect(await report).toEqual([
+      { ...found, attestor: 'unix', selectors: [uid], fault: undefined, faultCode: undefined },
+      {
+        ...found,
+        attestor: 'docker',
+        fault: 'it took more than 5000 ms',
+        faultCode: 'ERR_ATTEST_TIMEOUT',
+        tookMs: 5_000,
+      },
+      { ...found, attestor: 'k8s', fault: 'no kubelet', faultCode: 'ERR_ATTEST_FAILED' },
+    ]);
+  });
+
+  it('reports of a process that is gone that it is', async () => {
+    const gone = new FakeProcess();
+    gone.alive = false;
+    expect(await attestation([unix]).report(gone)).toMatchObject([
+      { selectors: [], faultCode: 'ERR_ATTEST_PROCESS_GONE' },
+    ]);
+  });
 });

@@ -1,6 +1,7 @@
 import { type Log, type Metrics, readStartTime } from '../../ops/index.ts';
 import {
   type Clock,
+  type ErrorCode,
   messageOf,
   type Selector,
   SelectorSet,
@@ -26,6 +27,19 @@ export interface WorkloadAttestation {
    * @throws TrustplaneError ERR_ATTEST_PROCESS_GONE, ERR_ATTEST_PROCESS_CHANGED, ERR_ATTEST_FAILED (all attestors failed)
    */
   attest(process: AttestableProcess, again?: () => void): Promise<SelectorSet>;
+  /** What each attestor says now, in their order, for whoever asks why; never rejects, and nothing is served by it. */
+  report(process: AttestableProcess): Promise<readonly AttestorReport[]>;
+}
+
+/** What one attestor found out about a process, or why it did not. */
+export interface AttestorReport {
+  readonly attestor: string;
+  readonly selectors: readonly Selector[];
+  /** Why there are none of it; undefined where it answered. */
+  readonly fault: string | undefined;
+  /** ERR_ATTEST_TIMEOUT where it took too long, ERR_ATTEST_FAILED where nothing better is known. */
+  readonly faultCode: ErrorCode | undefined;
+  readonly tookMs: number;
 }
 
 const GONE_OR_CHANGED = new Set(['ERR_ATTEST_PROCESS_GONE', 'ERR_ATTEST_PROCESS_CHANGED']);
@@ -40,17 +54,20 @@ export function createWorkloadAttestation(
   );
   const thisTurn = new Map<AttestableProcess, Promise<SelectorSet>>();
 
-  const ask = async (
+  const ask = (
+    attestor: WorkloadAttestor,
+    process: AttestableProcess,
+    again: () => void,
+  ): Promise<readonly Selector[]> =>
+    withTimeout(attestor.attest(process, again), options.clock, options.timeoutMs ?? 5_000);
+
+  const askOrNote = async (
     attestor: WorkloadAttestor,
     process: AttestableProcess,
     again: () => void,
   ): Promise<readonly Selector[] | undefined> => {
     try {
-      return await withTimeout(
-        attestor.attest(process, again),
-        options.clock,
-        options.timeoutMs ?? 5_000,
-      );
+      return await ask(attestor, process, again);
     } catch (error) {
       requireAlive(process);
       if (error instanceof TrustplaneError && GONE_OR_CHANGED.has(error.code)) throw error;
@@ -64,10 +81,23 @@ export function createWorkloadAttestation(
     }
   };
 
+  const reportOne = async (
+    attestor: WorkloadAttestor,
+    process: AttestableProcess,
+  ): Promise<AttestorReport> => {
+    const startedAt = options.clock.now();
+    const told = await outcomeOf(async () => {
+      requireAlive(process);
+      return await ask(attestor, process, () => {});
+    });
+    const tookMs = Math.max(0, options.clock.now() - startedAt);
+    return { attestor: attestor.name, ...told, tookMs };
+  };
+
   const attestNow = async (process: AttestableProcess, again: () => void): Promise<SelectorSet> => {
     if (!process.isAlive()) throw gone(process);
     const answers = await Promise.all(
-      options.attestors.map((attestor) => ask(attestor, process, again)),
+      options.attestors.map((attestor) => askOrNote(attestor, process, again)),
     );
     // This comes last: the process lives now, so it had its pid while the facts were read.
     requireAlive(process);
@@ -84,7 +114,20 @@ export function createWorkloadAttestation(
       queueMicrotask(() => thisTurn.delete(process));
       return attestation;
     },
+    report: (process) =>
+      Promise.all(options.attestors.map((attestor) => reportOne(attestor, process))),
   };
+}
+
+async function outcomeOf(
+  work: () => Promise<readonly Selector[]>,
+): Promise<Pick<AttestorReport, 'selectors' | 'fault' | 'faultCode'>> {
+  try {
+    return { selectors: await work(), fault: undefined, faultCode: undefined };
+  } catch (error) {
+    const faultCode = error instanceof TrustplaneError ? error.code : 'ERR_ATTEST_FAILED';
+    return { selectors: [], fault: messageOf(error), faultCode };
+  }
 }
 
 /** @throws TrustplaneError ERR_ATTEST_PROCESS_GONE */
@@ -118,7 +161,7 @@ async function withTimeout<T>(work: Promise<T>, clock: Clock, timeoutMs: number)
     expire = reject;
   });
   const timer = clock.setTimer(timeoutMs, () =>
-    expire(new Error(`it took more than ${timeoutMs} ms`)),
+    expire(new TrustplaneError('ERR_ATTEST_TIMEOUT', `it took more than ${timeoutMs} ms`)),
   );
   try {
     return await Promise.race([work, expired]);
