@@ -124,6 +124,11 @@ export const errorCodes = {
   ],
   ERR_JOURNAL_TRUST_DOMAIN: ['precondition', 'The journal of facts is of another trust domain.'],
   ERR_JOURNAL_WRITE: ['unavailable', 'The journal of facts cannot be written.'],
+  // audit
+  ERR_AUDIT_WRITE: ['unavailable', 'The audit ledger cannot be written; nothing is issued.'],
+  ERR_AUDIT_DAMAGED: ['data-loss', 'The audit ledger is not what was written.'],
+  ERR_AUDIT_READ: ['unavailable', 'The audit ledger cannot be read.'],
+  ERR_AUDIT_FILTER: ['invalid', 'A filter of the audit ledger is malformed.'],
   // backup
   ERR_BACKUP_FILE: ['unavailable', 'The backup cannot be read or written.'],
   ERR_BACKUP_DAMAGED: ['data-loss', 'The backup is not what was written, or of a newer release.'],
@@ -164,6 +169,10 @@ export const errorCodes = {
   ERR_AGENT_PAGE: ['invalid', 'The page size or page token is not one of this list.'],
   ERR_AGENT_NOT_FOUND: ['not-found', 'There is no agent with this ID.'],
   ERR_AGENT_NOT_ATTESTED: ['permission', 'The agent is not attested, or was evicted.'],
+  ERR_AGENT_ATTESTED_BEFORE: [
+    'permission',
+    'The node is known already, and may attest once until its agent is evicted.',
+  ],
   ERR_AGENT_BANNED: ['permission', 'The agent is banned.'],
   ERR_AGENT_EXPIRED: ['permission', 'The SVID of the agent has expired.'],
   ERR_AGENT_NOT_ACTIVE: [

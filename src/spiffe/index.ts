@@ -1,6 +1,20 @@
 /** The vocabulary as immutable values: SPIFFE IDs, bundles, SVIDs, selectors, entries, errors, clock; no I/O. */
 
 export type { AgentFacts } from './agent-facts.ts';
+export { attestationDigest } from './attestation-digest.ts';
+export {
+  type AdminEvent,
+  type AttestationEvent,
+  type AuditEvent,
+  type AuditLog,
+  auditEventKinds,
+  type IssuancePurpose,
+  type IssuedRecord,
+  type JwtIssuanceEvent,
+  type LedgerEvent,
+  type Requester,
+  type X509IssuanceEvent,
+} from './audit-event.ts';
 export { decodeBase64, decodeBase64Url } from './base64.ts';
 export { buildCsr } from './build-csr.ts';
 export {

@@ -1,0 +1,15 @@
+import type { IssuedRecord } from '../spiffe/index.ts';
+import type { LedgerFilter } from './ledger-filter.ts';
+import type { LocatedRecord } from './ledger-record.ts';
+import type { Verification } from './verification.ts';
+
+/** What can be asked of the ledger of this server. Reads take bounded memory, however long it is. */
+export interface AuditReader {
+  /** Certificates issued from that instant on (milliseconds since the epoch), the oldest first. @throws TrustplaneError ERR_AUDIT_DAMAGED, ERR_AUDIT_READ */
+  issuedSince(instant: number): AsyncIterable<IssuedRecord>;
+  /** Who got the certificate; looks only where its serial number says it was issued, if it is one of this release. */
+  findSerial(serialNumber: string): Promise<LocatedRecord | undefined>;
+  /** The oldest first. @throws TrustplaneError ERR_AUDIT_DAMAGED, ERR_AUDIT_READ */
+  read(filter: LedgerFilter): AsyncIterable<LocatedRecord>;
+  verify(): Promise<Verification>;
+}
