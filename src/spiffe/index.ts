@@ -125,6 +125,13 @@ export {
 } from './serialize-bundle.ts';
 export { findSharedKeys, type SharedKey } from './shared-keys.ts';
 export { isReservedPath, SpiffeId } from './spiffe-id.ts';
+export {
+  type Suspension,
+  type SuspensionKind,
+  type SuspensionSource,
+  type SuspensionSubject,
+  suspensionKinds,
+} from './suspension.ts';
 export type {
   JwtIdentity,
   JwtIdentityRequest,
