@@ -2,15 +2,13 @@ import path from 'node:path';
 import { startAgent } from '../src/app/agent-run.ts';
 import { startAuthzRun } from '../src/app/authz-run.ts';
 import { buildConfig } from '../src/app/config.ts';
-import { openDecisionLog } from '../src/app/open-decision-log.ts';
 import { createProcess } from '../src/app/process.ts';
 import { startServer } from '../src/app/server-run.ts';
 import { startUp } from '../src/app/up.ts';
-import { createDecisionMetrics, PolicyPromotion } from '../src/check/index.ts';
-import { natsMetricsOf } from '../src/nats/nats-metrics.ts';
-import { createMetrics, type Metrics, silentLog, systemClock } from '../src/ops/index.ts';
-import { damagedGaugeOf } from '../src/store/jetstream-audit.ts';
+import type { Metrics } from '../src/ops/index.ts';
 import { createRunFolder } from '../test/programs/run-folder.ts';
+import { type Alert, metricsIn, registeredName } from './alert-rules.ts';
+import { findLiteralMetrics } from './literal-metrics.ts';
 
 /** A metric as it is registered. */
 export interface Metric {
@@ -20,47 +18,42 @@ export interface Metric {
   readonly help: string;
 }
 
-/** A Markdown table of metrics in the order of their names. */
-export function formatMetricTable(metrics: readonly Metric[]): string {
+/** A Markdown table of metrics in the order of their names, each with the alerts that go by it. */
+export function formatMetricTable(
+  metrics: readonly Metric[],
+  alerts: readonly Pick<Alert, 'name' | 'expression'>[],
+): string {
+  const alertsOf = (name: string): string =>
+    alerts
+      .filter(({ expression }) =>
+        metricsIn(expression).some(({ metric }) => registeredName(metric) === name),
+      )
+      .map((alert) => `\`${alert.name}\``)
+      .join(', ');
   const rows = metrics
     .toSorted((a, b) => (a.name < b.name ? -1 : 1))
     .map(
       ({ name, type, labels, help }) =>
-        `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} |`,
+        `| \`${name}\` | ${type} | ${labels.map((label) => `\`${label}\``).join(', ')} | ${help} | ${alertsOf(name)} |`,
     );
-  return ['| metric | type | labels | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+  return [
+    '| metric | type | labels | meaning | alert |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 /**
- * Every metric that `trustplane up`, `server run`, `agent run` and `authz run` register, found by starting them, and those of what
- * needs NATS for it.
+ * Every metric: those whose names stand in the source as they are, and those that `trustplane up`, `server run`,
+ * `agent run` and `authz run` register besides, found by starting them.
  */
 export async function findMetrics(): Promise<Metric[]> {
-  const found = new Map<string, Metric>();
+  const found = new Map(findLiteralMetrics().map((metric) => [metric.name, metric]));
   for (const start of [startUp, startServer, startAgent, startAuthzRun]) {
     for (const metric of await metricsOf(start)) found.set(metric.name, metric);
   }
-  for (const metric of [...natsMetrics(), ...threadMetrics()]) found.set(metric.name, metric);
   return [...found.values()];
-}
-
-function natsMetrics(): Metric[] {
-  const found: Metric[] = [];
-  const metrics = recording(createMetrics(), found);
-  natsMetricsOf(metrics);
-  damagedGaugeOf(metrics);
-  return found;
-}
-
-/** Of the thread that decides, which counts for itself. */
-function threadMetrics(): Metric[] {
-  const found: Metric[] = [];
-  const metrics = recording(createMetrics(), found);
-  createDecisionMetrics(metrics);
-  const config = { file: undefined, stdout: true, nats: undefined, sample: 1, headers: [] };
-  openDecisionLog({ config, clock: systemClock, log: silentLog, metrics });
-  void new PolicyPromotion(silentLog, metrics);
-  return found;
 }
 
 async function metricsOf(

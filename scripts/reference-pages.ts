@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { configJsonSchema } from '../src/app/config.ts';
 import { policyJsonSchema } from '../src/authz/index.ts';
 import { createProgram } from '../src/cli/program.ts';
+import { formatAlertTable, parseAlerts } from './alert-rules.ts';
 import { formatCommands } from './cli-reference.ts';
 import { formatExampleFile, formatOptionTable } from './config-reference.ts';
+import { formatDashboard } from './dashboard.ts';
 import { formatErrors } from './error-reference.ts';
 import { formatLintRules } from './lint-reference.ts';
 import { replaceMarked } from './marked-text.ts';
@@ -18,6 +20,9 @@ export async function buildPages(): Promise<ReadonlyMap<string, string>> {
     const file = `docs/reference/${name}`;
     return [file, replaceMarked(readPage(file), mark, text)];
   };
+  const metrics = 'docs/reference/metrics.md';
+  const alerts = parseAlerts(readPage('examples/monitoring/alerts.yaml'));
+  const withAlerts = replaceMarked(readPage(metrics), 'alerts', formatAlertTable(alerts));
   return new Map([
     ['docs/reference/config.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
     ['docs/reference/policy.schema.json', `${JSON.stringify(policyJsonSchema(), null, 2)}\n`],
@@ -26,7 +31,8 @@ export async function buildPages(): Promise<ReadonlyMap<string, string>> {
     marked('cli.md', 'commands', formatCommands(createProgram(rootIo))),
     marked('envoy-lint.md', 'codes', formatLintRules()),
     marked('errors.md', 'codes', formatErrors(readPage('src/spiffe/errors.ts'))),
-    marked('metrics.md', 'metrics', formatMetricTable(await findMetrics())),
+    ['examples/monitoring/dashboard.json', formatDashboard()],
+    [metrics, replaceMarked(withAlerts, 'metrics', formatMetricTable(await findMetrics(), alerts))],
   ]);
 }
 

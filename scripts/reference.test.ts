@@ -7,6 +7,7 @@ import { createProgram } from '../src/cli/program.ts';
 import { everyCommand, helpOf } from './cli-reference.ts';
 import { formatExampleFile, formatOptionTable } from './config-reference.ts';
 import { formatErrors } from './error-reference.ts';
+import { literalMetricsOf } from './literal-metrics.ts';
 import { replaceMarked } from './marked-text.ts';
 import { formatMetricTable } from './metric-reference.ts';
 import { buildPages, readPage } from './reference-pages.ts';
@@ -106,15 +107,29 @@ it('an error code that the source does not group is refused', () => {
   expect(() => formatErrors('  // a: b\n  ERR_DER: [],\n')).toThrow('not found in the source');
 });
 
-it('metrics are in the order of their names', () => {
-  const metric = { type: 'gauge', labels: ['l'], help: 'H.' } as const;
-  const table = formatMetricTable([
-    { ...metric, name: 'b' },
-    { ...metric, name: 'a' },
+it('metrics are found where they are registered, with help and labels', () => {
+  const text = `metrics.counter('trustplane_a_total', 'A.', ['x', 'y']);
+    metrics.histogram('trustplane_b_seconds', 'B.', [0.1, 1]); metrics.gauge(name, 'C.');
+    metrics.readGauge('trustplane_d', 'D.', (set) => set({ z: '1' }, 1), ['z']); log.info('trustplane_e');`;
+  expect(literalMetricsOf(text)).toEqual([
+    { name: 'trustplane_a_total', type: 'counter', help: 'A.', labels: ['x', 'y'] },
+    { name: 'trustplane_b_seconds', type: 'histogram', help: 'B.', labels: [] },
+    { name: 'trustplane_d', type: 'gauge', help: 'D.', labels: ['z'] },
   ]);
+});
+
+it('metrics are in the order of their names, with the alerts that go by them', () => {
+  const metric = { type: 'gauge', labels: ['l'], help: 'H.' } as const;
+  const table = formatMetricTable(
+    [
+      { ...metric, name: 'b' },
+      { ...metric, name: 'a' },
+    ],
+    [{ name: 'BIsLow', expression: 'rate(b[5m]) < 1 or b > a_seconds_bucket' }],
+  );
   expect(table.split('\n').slice(2)).toEqual([
-    '| `a` | gauge | `l` | H. |',
-    '| `b` | gauge | `l` | H. |',
+    '| `a` | gauge | `l` | H. |  |',
+    '| `b` | gauge | `l` | H. | `BIsLow` |',
     '',
   ]);
 });

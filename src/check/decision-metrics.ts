@@ -39,7 +39,7 @@ export function createDecisionMetrics(metrics: Metrics): (record: CheckRecord) =
 function createRuleCounter(metrics: Metrics): (decision: Decision) => void {
   const rules = metrics.counter(
     'trustplane_authz_rule_decisions_total',
-    `Requests decided by each rule of the policies in force (of more than ${MAX_RULES} rules the later ones are "${OTHERS}").`,
+    'Requests decided by each rule of the policies in force (of more than 2000 rules the later ones are "others").',
     ['policy', 'rule', 'reason'],
   );
   const known = new Map<string, Readonly<Record<'policy' | 'rule' | 'reason', string>>>();

@@ -135,7 +135,7 @@ function replicaIn(server: string, detail: JetStreamAnswer): ReplicaState {
   };
 }
 
-export function damagedGaugeOf(metrics: Metrics): ReturnType<Metrics['gauge']> {
+function damagedGaugeOf(metrics: Metrics): ReturnType<Metrics['gauge']> {
   return metrics.gauge(
     'trustplane_store_damaged_replicas',
     'Copies of streams that lost records, of all buckets and nats-servers.',
