@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { codeOf } from '../../test/fakes/code-of.ts';
 import { FakeClock, settle } from '../../test/fakes/fake-clock.ts';
 import {
   agentId,
@@ -100,6 +101,47 @@ describe('attest', () => {
     expect(agents.count()).toBe(51);
     const current = agents.get(agentId('one'))?.svid.serialNumber;
     expect(svids.slice(50).map(({ serialNumber }) => serialNumber)).toContain(current);
+  });
+});
+
+describe('attest, on first use only', () => {
+  const once = (name: string) => attestationOf(name, { isFirstUseOnly: true, canReattest: false });
+
+  it('refuses an agent that is attested already, until it is evicted', async () => {
+    const { agents, svid, issue } = await withAgent({ isFirstUseOnly: true, canReattest: false });
+    let issued = 0;
+    const count = () => {
+      issued += 1;
+      return issue();
+    };
+    const again = agents.attest(once('a'), count);
+    await expect(again).rejects.toEqual(code('ERR_AGENT_ATTESTED_BEFORE'));
+    expect(issued).toBe(0);
+    await expect(agents.authorize(a, svid)).resolves.toBeDefined();
+    await agents.delete(a);
+    await expect(agents.attest(once('a'), count)).resolves.toBeDefined();
+  });
+
+  it('refuses it after its SVID has expired, and when it was banned', async () => {
+    const { agents, clock, issue } = await withAgent({ isFirstUseOnly: true });
+    clock.advance(30 * 24 * HOUR_MS);
+    const attest = () => agents.attest(once('a'), issue);
+    await expect(attest()).rejects.toEqual(code('ERR_AGENT_ATTESTED_BEFORE'));
+    await agents.ban(a);
+    await expect(attest()).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await agents.delete(a);
+    await expect(attest()).resolves.toBeDefined();
+  });
+
+  it('admits one of 20 at two servers', async () => {
+    const world = await openAgents();
+    const other = await openAgents({ store: world.store, clock: world.clock });
+    const attempts = Array.from({ length: 20 }, (_, at) =>
+      (at % 2 === 0 ? world : other).agents.attest(once('a'), world.issue),
+    );
+    const codes = await Promise.all(attempts.map((attempt) => codeOf(() => attempt)));
+    expect(codes.filter((is) => is === undefined)).toHaveLength(1);
+    expect(codes.filter((is) => is === 'ERR_AGENT_ATTESTED_BEFORE')).toHaveLength(19);
   });
 });
 

@@ -25,7 +25,7 @@ import { type AgentChange, AgentView, type HeldAgent } from './agent-view.ts';
 import { SharedReads } from './shared-reads.ts';
 import {
   judgeSvid,
-  refuseBanned,
+  refuseAttestation,
   refuseOvertaken,
   requireAttested,
   requireReturning,
@@ -173,9 +173,10 @@ export class AgentRegistry {
 
   /**
    * Has an SVID issued to a node that has just been attested, records it, and only then gives it out:
-   * every SVID the agent had before is void. Nothing is issued to a banned agent.
-   * @throws TrustplaneError ERR_AGENT_ID, ERR_AGENT_ATTESTATION, ERR_AGENT_BANNED, ERR_AGENT_RECORD,
-   * ERR_AGENT_TOO_LARGE, ERR_AGENT_CONFLICT, ERR_AGENT_CLOSED, ERR_STORE_*; what `issue` throws
+   * every SVID the agent had before is void. Nothing is issued to a banned agent, nor on first use only
+   * to one that is attested already; of any number at the same time one is.
+   * @throws TrustplaneError ERR_AGENT_ID, ERR_AGENT_ATTESTATION, ERR_AGENT_BANNED,
+   * ERR_AGENT_ATTESTED_BEFORE, ERR_AGENT_RECORD, ERR_AGENT_TOO_LARGE, ERR_AGENT_CONFLICT, ERR_AGENT_CLOSED, ERR_STORE_*; what `issue` throws
    */
   async attest<Svid extends AgentSvid>(
     attestation: AgentAttestation,
@@ -184,11 +185,11 @@ export class AgentRegistry {
     checkAttestation(attestation, this.#options.trustDomain);
     const { id, attestationType, canReattest, publicKey } = attestation;
     const selectors = canonicalSelectors(attestation.selectors);
-    refuseBanned(await this.#read(id));
+    refuseAttestation(await this.#read(id), attestation);
     const issued = await issue();
     const svid = recorded(issued, publicKey);
     await this.#change(id, (before) => {
-      refuseBanned(before);
+      refuseAttestation(before, attestation);
       return {
         id,
         attestationType,

@@ -50,6 +50,8 @@ export interface AgentAttestation
   extends Pick<AttestedAgent, 'id' | 'attestationType' | 'selectors' | 'canReattest'> {
   /** Of the agent's SVID; SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
+  /** Refused where the agent is attested already, until it is evicted. */
+  readonly isFirstUseOnly?: true | undefined;
 }
 
 const PREFIX = '/spire/agent/';

@@ -1,8 +1,19 @@
 import { type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
-import type { AgentSvid, AttestedAgent, RecordedSvid } from './agent.ts';
+import type { AgentAttestation, AgentSvid, AttestedAgent, RecordedSvid } from './agent.ts';
+
+/** Whether an agent may attest, as it stands. @throws TrustplaneError ERR_AGENT_BANNED, ERR_AGENT_ATTESTED_BEFORE */
+export function refuseAttestation(
+  agent: AttestedAgent | undefined,
+  { isFirstUseOnly }: Pick<AgentAttestation, 'isFirstUseOnly'>,
+): void {
+  refuseBanned(agent);
+  if (agent === undefined || isFirstUseOnly !== true) return;
+  const message = `agent ${agent.id.toString()} is attested already, and may be once until it is evicted`;
+  throw new TrustplaneError('ERR_AGENT_ATTESTED_BEFORE', message);
+}
 
 /** @throws TrustplaneError ERR_AGENT_BANNED */
-export function refuseBanned(agent: AttestedAgent | undefined): void {
+function refuseBanned(agent: AttestedAgent | undefined): void {
   if (agent?.banned !== true) return;
   throw new TrustplaneError('ERR_AGENT_BANNED', `agent ${agent.id.toString()} is banned`);
 }

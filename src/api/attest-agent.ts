@@ -29,6 +29,8 @@ interface AttestedNode {
   readonly agentPath: string;
   readonly selectors: readonly Selector[];
   readonly canReattest: boolean;
+  /** Trust on first use: refused where an agent of this ID is attested already. */
+  readonly isFirstUseOnly?: true;
   /** What the agent is to be known as as well. */
   readonly alias?: SpiffeId | undefined;
   /** It is an agent already, of whatever attestor, and proved the key of this SVID of its own. */
@@ -120,11 +122,12 @@ async function admit(
   csr: ReturnType<typeof parseAgentCsr>,
 ): Promise<object> {
   const { trustDomain, agents, issueAgentSvid, log } = options;
-  const { canReattest, selectors, returning } = node;
+  const { canReattest, isFirstUseOnly, selectors, returning } = node;
   const id = agentIdOf(attestor, node, trustDomain);
   checkAgentCsr(csr, id);
   const { publicKey } = csr;
-  const attestation = { id, attestationType: attestor.name, selectors, canReattest, publicKey };
+  const facts = { selectors, canReattest, isFirstUseOnly, publicKey };
+  const attestation = { id, attestationType: attestor.name, ...facts };
   const issue = () => issueAgentSvid(id, publicKey);
   const svid =
     returning === undefined

@@ -23,7 +23,7 @@ it('takes one way to trust and one way to attest', () => {
   };
   expect(buildAgentConfig(agent, paths)).toMatchObject({
     bootstrap: { kind: 'url', url: 'https://b.test/', publicKeySha256: 'ab'.repeat(32) },
-    nodeAttestation: { kind: 'join-token-file', path: '/etc/token' },
+    nodeAttestation: { kind: 'joinTokenFile', settings: '/etc/token' },
   });
 });
 

@@ -2,17 +2,14 @@ import type { Bootstrap, ServerAddress } from '../node/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import type { ConfigFile } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
+import type { NodeAttestationFile, NodeAttestationSettings } from './node-attestors-schema.ts';
+
+type Kind = keyof NodeAttestationSettings;
 
 /** How a node proves what it is, as it is configured. */
-export type NodeAttestationConfig =
-  | { readonly kind: 'join-token'; readonly token: string }
-  | { readonly kind: 'join-token-file'; readonly path: string }
-  | {
-      readonly kind: 'x509pop';
-      readonly certificateFile: string;
-      readonly privateKeyFile: string;
-      readonly intermediatesFile?: string | undefined;
-    };
+export type NodeAttestationConfig<K extends Kind = Kind> = {
+  [Each in K]: { readonly kind: Each; readonly settings: NodeAttestationSettings[Each] };
+}[K];
 
 /** What an agent on its own needs to be a member of the trust domain. */
 export interface AgentConfig {
@@ -57,14 +54,13 @@ function buildBootstrap(file: NonNullable<AgentFile['bootstrap']>): Bootstrap | 
   ]);
 }
 
-function buildAttestation(
-  file: NonNullable<AgentFile['nodeAttestation']>,
-): NodeAttestationConfig | undefined {
+function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | undefined {
   const { joinToken, joinTokenFile, x509pop } = file;
-  return onlyOne('agent.nodeAttestation: joinToken, joinTokenFile and x509pop', [
-    joinToken !== undefined && { kind: 'join-token', token: joinToken },
-    joinTokenFile !== undefined && { kind: 'join-token-file', path: joinTokenFile },
-    x509pop !== undefined && { kind: 'x509pop', ...x509pop },
+  const given = Object.keys(file).join(', ');
+  return onlyOne(`agent.nodeAttestation takes one way: ${given}`, [
+    joinToken !== undefined && { kind: 'joinToken', settings: joinToken },
+    joinTokenFile !== undefined && { kind: 'joinTokenFile', settings: joinTokenFile },
+    x509pop !== undefined && { kind: 'x509pop', settings: x509pop },
   ]);
 }
 

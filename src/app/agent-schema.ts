@@ -7,6 +7,7 @@ import {
   type Section,
   serverAddress,
 } from './config-values.ts';
+import { type NodeAttestationFile, nodeAttestationSchema } from './node-attestors-schema.ts';
 
 const secretName = z.string().min(1).max(256);
 
@@ -79,32 +80,6 @@ const bootstrap = z.strictObject({
   ),
 });
 
-const nodeAttestation = z.strictObject({
-  joinToken: z.string().min(1).max(255).optional().meta({
-    secret: true,
-    description: 'Join token, as `trustplane token generate` prints it. Needed once.',
-  }),
-  joinTokenFile: absolutePath.optional().meta({
-    description: 'File with a join token, read at each attestation.',
-    examples: ['/etc/trustplane/join-token'],
-  }),
-  x509pop: z
-    .strictObject({
-      certificateFile: absolutePath.meta({
-        description: 'PEM file of the certificate of this node. Read at each attestation.',
-        examples: ['/etc/trustplane/node.pem'],
-      }),
-      privateKeyFile: absolutePath.meta({
-        description: 'PEM file of its private key, unencrypted.',
-        examples: ['/etc/trustplane/node.key'],
-      }),
-      intermediatesFile: absolutePath.optional().meta({
-        description: 'PEM file with what follows in the chain.',
-      }),
-    })
-    .optional(),
-});
-
 const cache = z.strictObject({
   enabled: option(
     z.boolean(),
@@ -151,7 +126,7 @@ export const agentSchema: z.ZodType<AgentFile> = z.strictObject({
       examples: [['server-1.example:8081', 'server-2.example:8081']],
     }),
   bootstrap: bootstrap.optional(),
-  nodeAttestation: nodeAttestation.optional(),
+  nodeAttestation: nodeAttestationSchema.optional(),
   cache: cache.optional(),
   socket: option(
     absolutePath,
@@ -192,15 +167,7 @@ export type AgentFile = Section<{
     bundleUrlPublicKey: string;
     insecure: boolean;
   }>;
-  nodeAttestation: Section<{
-    joinToken: string;
-    joinTokenFile: string;
-    x509pop: {
-      readonly certificateFile: string;
-      readonly privateKeyFile: string;
-      readonly intermediatesFile?: string | undefined;
-    };
-  }>;
+  nodeAttestation: NodeAttestationFile;
   cache: Section<{ enabled: boolean; keyFile: string }>;
   socket: string;
   allowUnauthenticatedVerifiers: boolean;

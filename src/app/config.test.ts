@@ -41,7 +41,7 @@ describe('configuration', () => {
     const template = 'agentPathTemplate: "/x509pop/{{ .Subject.CommonName }}"';
     const of = (text: string) =>
       buildConfig({}, read(`server: { nodeAttestors: { x509pop: { ${text} } } }\n`), paths);
-    expect(of(`caBundle: /ca.pem, ${template}`).x509pop).toEqual({
+    expect(of(`caBundle: /ca.pem, ${template}`).nodeAttestors.x509pop).toEqual({
       caBundle: '/ca.pem',
       agentPathTemplate: '/x509pop/{{ .Subject.CommonName }}',
     });

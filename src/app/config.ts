@@ -15,6 +15,7 @@ import { type AuthzConfig, buildAuthz } from './authz-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
 import { buildFederation, type FederationConfig } from './federation-config.ts';
+import type { NodeAttestorsFile } from './node-attestors-schema.ts';
 import { buildPassphraseSource, type PassphraseSource } from './passphrase.ts';
 import { buildSharedStore, type SharedStoreConfig } from './store-config.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
@@ -34,10 +35,8 @@ export interface Config extends AgentConfig {
   readonly adminSocket: string;
   /** Of the port for agents; undefined where nothing says. */
   readonly bindAddress: { readonly host: string; readonly port: number } | undefined;
-  /** Undefined: the attestor is off. */
-  readonly x509pop:
-    | { readonly caBundle: string; readonly agentPathTemplate: string | undefined }
-    | undefined;
+  /** The ways for nodes to join; each is off unless it stands there. */
+  readonly nodeAttestors: NodeAttestorsFile;
   readonly caTtlMs: number;
   readonly caKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
   readonly jwtKeyType: 'ec-p256' | 'ec-p384' | 'rsa-2048' | 'rsa-4096';
@@ -135,7 +134,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     socket: agent?.socket ?? paths.socket,
     adminSocket: server?.adminSocket ?? paths.adminSocket,
     bindAddress: server?.bindAddress,
-    x509pop: buildX509Pop(server?.nodeAttestors?.x509pop),
+    nodeAttestors: server?.nodeAttestors ?? {},
     caTtlMs: server?.ca?.ttl ?? 86_400_000,
     caKeyType: server?.ca?.keyType ?? 'ec-p256',
     jwtKeyType: server?.ca?.jwtKeyType ?? 'ec-p256',
@@ -193,20 +192,6 @@ export function configJsonSchema(): object {
     },
   });
   return { ...schema, $id: 'urn:trustplane:config:v1', title: 'trustplane configuration' };
-}
-
-type X509PopFile = NonNullable<
-  NonNullable<NonNullable<ConfigFile['server']>['nodeAttestors']>['x509pop']
->;
-
-function buildX509Pop(file: X509PopFile | undefined): Config['x509pop'] {
-  const { caBundle, agentPathTemplate } = file ?? {};
-  if (caBundle !== undefined) return { caBundle, agentPathTemplate };
-  if (agentPathTemplate === undefined) return undefined;
-  throw new TrustplaneError(
-    'ERR_CONFIG',
-    'server.nodeAttestors.x509pop.agentPathTemplate says nothing without caBundle beside it',
-  );
 }
 
 /** The longest, or a sixth of a CA life that is too short for it, so that a short CA life needs no second flag. */

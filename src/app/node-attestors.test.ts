@@ -10,7 +10,16 @@ import { testTrustDomain } from '../../test/fakes/test-entries.ts';
 import { attestationWith, makeNodePki } from '../../test/fakes/x509pop-place.ts';
 import { silentLog } from '../ops/index.ts';
 import { encodePem, generateP256KeyPair } from '../spiffe/index.ts';
-import { loadNodeAttestors } from './node-attestors.ts';
+import { openNodeAttestors } from './node-attestors.ts';
+import type { NodeAttestorsFile } from './node-attestors-schema.ts';
+import { Reloader } from './reloader.ts';
+
+async function open(nodeAttestors: NodeAttestorsFile) {
+  const clock = new FakeClock(testNow);
+  const process = { clock, log: silentLog, reloader: new Reloader(silentLog) };
+  const config = { trustDomain: testTrustDomain, nodeAttestors };
+  return (await openNodeAttestors(config, process, openTokens().tokens))();
+}
 
 /** The attestors for a CA bundle with this text. */
 async function attestorsOf(text: string | undefined) {
@@ -19,9 +28,7 @@ async function attestorsOf(text: string | undefined) {
   const caBundle = join(folder, 'nodes.pem');
   if (text !== undefined) await writeFile(caBundle, text);
   const agentPathTemplate = '/x509pop/{{ .Subject.CommonName }}';
-  const config = { trustDomain: testTrustDomain, x509pop: { caBundle, agentPathTemplate } };
-  const process = { clock: new FakeClock(testNow), log: silentLog };
-  return await loadNodeAttestors(config, process, openTokens().tokens);
+  return await open({ x509pop: { caBundle, agentPathTemplate } });
 }
 
 it('lets nodes of the configured authorities in, over TLS, and again', async () => {
@@ -56,8 +63,5 @@ it.each([
 });
 
 it('lets nodes in with tokens, and back with their last key, where nothing else is configured', async () => {
-  const process = { clock: new FakeClock(), log: silentLog };
-  const config = { trustDomain: testTrustDomain, x509pop: undefined };
-  const attestors = await loadNodeAttestors(config, process, openTokens().tokens);
-  expect(attestors.map(({ name }) => name)).toEqual(['join_token', 'last_key']);
+  expect((await open({})).map(({ name }) => name)).toEqual(['join_token', 'last_key']);
 });

@@ -3,67 +3,59 @@ import type { JoinTokens } from '../agents/index.ts';
 import {
   createJoinTokenAttestor,
   createLastKeyAttestor,
-  createX509PopAttestor,
   type NodeAttestor,
 } from '../attest/index.ts';
-import { readFileBounded } from '../ops/index.ts';
-import { decodePem, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { Config } from './config.ts';
+import { optionNames } from './config-options.ts';
+import type { AttestorContext } from './node-attestors/attestor-context.ts';
+import { openX509PopAttestor } from './node-attestors/x509pop.ts';
+import type { NodeAttestorsFile } from './node-attestors-schema.ts';
 import type { Process } from './process.ts';
 
-const MAX_CA_BUNDLE_BYTES = 1_048_576;
+type MaybeAttestor = NodeAttestor | undefined;
+
+/** All there are: undefined where nothing is said of it. Each reads the files that its settings name. */
+const attestors: Readonly<
+  Record<
+    keyof NodeAttestorsFile,
+    (file: NodeAttestorsFile, context: AttestorContext) => MaybeAttestor | Promise<MaybeAttestor>
+  >
+> = {
+  x509pop: ({ x509pop }, context) => x509pop && openX509PopAttestor(x509pop, context),
+};
 
 /**
- * The ways for nodes to join that are configured, read again at each reload; with a token, or back with their last key, they always may.
+ * The ways for nodes to join that are configured, each read again at each reload; with a token, or back
+ * with their last key, they always may.
  * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
  * ERR_FILE_TOO_LARGE
  */
 export async function openNodeAttestors(
-  config: Config,
-  process: Process,
+  config: Pick<Config, 'trustDomain' | 'nodeAttestors'>,
+  { clock, log, reloader }: Pick<Process, 'clock' | 'log' | 'reloader'>,
   tokens: Pick<JoinTokens, 'spend'>,
 ): Promise<() => readonly NodeAttestor[]> {
-  const section = 'server.nodeAttestors.x509pop';
-  let current = await loadNodeAttestors(config, process, tokens);
-  process.reloader.add([`${section}.caBundle`, `${section}.agentPathTemplate`], async (next) => {
-    current = await loadNodeAttestors({ ...config, x509pop: next.x509pop }, process, tokens);
-  });
-  return () => current;
-}
-
-/**
- * The ways for nodes to join that are configured; with a token, or back with their last key, they always may.
- * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
- * ERR_FILE_TOO_LARGE
- */
-export async function loadNodeAttestors(
-  { trustDomain, x509pop }: Pick<Config, 'trustDomain' | 'x509pop'>,
-  { clock, log }: Pick<Process, 'clock' | 'log'>,
-  tokens: Pick<JoinTokens, 'spend'>,
-): Promise<readonly NodeAttestor[]> {
+  const { trustDomain } = config;
+  const context = { trustDomain, clock, log };
   const always = [
     createJoinTokenAttestor(tokens),
     createLastKeyAttestor({ trustDomain, randomBytes }),
   ];
-  if (x509pop === undefined) return always;
-  const { caBundle, agentPathTemplate } = x509pop;
-  const authorities = await loadAuthorities(caBundle);
-  const template = agentPathTemplate === undefined ? {} : { agentPathTemplate };
-  const options = { trustDomain, authorities, clock, randomBytes, log, ...template };
-  return [...always, createX509PopAttestor(options)];
-}
-
-async function loadAuthorities(file: string): Promise<readonly Uint8Array[]> {
-  const bytes = await readFileBounded(file, MAX_CA_BUNDLE_BYTES);
-  if (bytes === undefined) throw unusable(file, 'there is no such file');
-  try {
-    return decodePem('CERTIFICATE', Buffer.from(bytes).toString('latin1'));
-  } catch (error) {
-    throw unusable(file, messageOf(error), error);
+  const configured = new Map<string, NodeAttestor>();
+  let current: readonly NodeAttestor[] = always;
+  for (const [name, open] of Object.entries(attestors)) {
+    const load = async (file: NodeAttestorsFile): Promise<void> => {
+      const attestor = await open(file, context);
+      if (attestor === undefined) configured.delete(name);
+      else configured.set(name, attestor);
+      current = [...always, ...configured.values()];
+    };
+    await load(config.nodeAttestors);
+    reloader.add(optionsOf(name), async (next) => await load(next.nodeAttestors));
   }
+  return () => current;
 }
 
-function unusable(file: string, why: string, cause?: unknown): TrustplaneError {
-  const message = `the CA bundle ${file} for x509pop cannot be used: ${why}`;
-  return new TrustplaneError('ERR_NODE_ATTEST_AUTHORITIES', message, { cause });
+function optionsOf(name: string): readonly string[] {
+  return optionNames().filter((option) => option.startsWith(`server.nodeAttestors.${name}.`));
 }

@@ -13,6 +13,7 @@ import {
   type Section,
   serverAddress,
 } from './config-values.ts';
+import { type NodeAttestorsFile, nodeAttestorsSchema } from './node-attestors-schema.ts';
 import { type StoreFile, storeSchema } from './store-schema.ts';
 
 const vaultPath = z.string().regex(/^[A-Za-z0-9_-]+(?:\/[A-Za-z0-9_-]+){0,7}$/u);
@@ -240,26 +241,6 @@ const rateLimits = z.strictObject({
   jwtSigning: rate(500, 'The same of JWT-SVIDs.'),
 });
 
-const x509pop = z.strictObject({
-  caBundle: absolutePath.optional().meta({
-    reloadable: true,
-    description:
-      'PEM file of the authorities whose nodes may join with the attestor x509pop. Without it none may.',
-    examples: ['/etc/trustplane/nodes.pem'],
-  }),
-  agentPathTemplate: z
-    .string()
-    .min(1)
-    .max(2048)
-    .optional()
-    .meta({
-      reloadable: true,
-      description:
-        'Path of their agents below /spire/agent; without it /x509pop/ and the fingerprint of the certificate.',
-      examples: ['/x509pop/{{ .Subject.CommonName }}'],
-    }),
-});
-
 /** The section `server`. */
 export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
   id: z
@@ -287,7 +268,7 @@ export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
       'Where the server listens for agents, over TLS. Without it `trustplane server run` takes 127.0.0.1:8081, and `trustplane up` listens on no port.',
     examples: ['0.0.0.0:8081'],
   }),
-  nodeAttestors: z.strictObject({ x509pop: x509pop.optional() }).optional(),
+  nodeAttestors: nodeAttestorsSchema.optional(),
   expiredAgentGrace: option(
     duration(0, 365 * DAY),
     '30d',
@@ -338,9 +319,7 @@ export type ServerFile = Section<{
   store: StoreFile;
   adminSocket: string;
   bindAddress: Address;
-  nodeAttestors: Section<{
-    x509pop: Section<{ caBundle: string; agentPathTemplate: string }>;
-  }>;
+  nodeAttestors: NodeAttestorsFile;
   expiredAgentGrace: number;
   ca: Section<{
     ttl: number;

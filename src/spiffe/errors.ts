@@ -38,6 +38,7 @@ export const errorCodes = {
   // spiffe: bundles
   ERR_BUNDLE: ['invalid', 'The SPIFFE bundle document is malformed.'],
   ERR_BUNDLE_MAP: ['invalid', 'The SPIFFE bundle map is malformed.'],
+  ERR_CRL: ['invalid', 'The bytes are no certificate revocation list of an authority.'],
   // spiffe: X509-SVIDs, one code per rule
   ERR_CERTIFICATE: ['invalid', 'The bytes are no X.509 certificate of the Internet profile.'],
   ERR_X509_CHAIN: ['unauthenticated', 'The chain is empty or too long.'],
@@ -159,6 +160,7 @@ export const errorCodes = {
   ERR_ENTRY_EXISTS: ['already-exists', 'Another entry has this parent, SPIFFE ID and selectors.'],
   ERR_ENTRY_ID_TAKEN: ['already-exists', 'Another entry has this entry ID.'],
   ERR_ENTRY_CONFLICT: ['aborted', 'The entry was changed by others at the same time; try again.'],
+  ERR_ENTRY_CHANGED: ['aborted', 'The entry is another than it was when the change was planned.'],
   ERR_ENTRY_RECORD: ['data-loss', 'A stored entry is damaged or of a newer release.'],
   ERR_ENTRY_CLOSED: ['unavailable', 'The entry registry is closed.'],
   // agents
@@ -315,6 +317,8 @@ export const errorCodes = {
     'The revocation was changed by others meanwhile; try again.',
   ],
   ERR_REVOCATION_RECORD: ['data-loss', 'A stored revocation is damaged or of a newer release.'],
+  ERR_CRL_RECORD: ['data-loss', 'A stored CRL is damaged or of a newer release.'],
+  ERR_CRL_UNKNOWN: ['not-found', 'There is no CRL of this authority.'],
   ERR_REVOCATION_CLOSED: ['unavailable', 'The registry of revocations is closed.'],
   ERR_REVOCATION_SUBJECT: [
     'invalid',
@@ -343,6 +347,7 @@ export const errorCodes = {
   ERR_SYNC_REVOCATION: ['invalid', 'A server sent a revocation that is malformed or unknown.'],
   ERR_SYNC_TERMS: ['invalid', 'A server sent terms of a trust domain that are malformed.'],
   ERR_SYNC_POLICIES: ['invalid', 'A server sent policies in a form that is malformed.'],
+  ERR_SYNC_CRL: ['invalid', 'A server sent a CRL that is malformed.'],
   ERR_SYNC_REQUEST: [
     'invalid',
     'A message of an agent on its sync stream is malformed or not due.',
@@ -398,6 +403,15 @@ export const errorCodes = {
   ERR_POLICY_REFUSED: ['precondition', 'A host refused the version of the policies it was told.'],
   ERR_POLICY_WAIT: ['unavailable', 'The policies are not in force everywhere yet.'],
   ERR_POLICY_CLOSED: ['unavailable', 'The registry of policies is closed.'],
+  // apply
+  ERR_APPLY_DOCUMENT: ['invalid', 'Documents to apply have mistakes; nothing was changed.'],
+  ERR_APPLY_REQUEST: ['invalid', 'The call to apply documents is not a valid one.'],
+  ERR_APPLY_LIMIT: ['invalid', 'More documents are to be applied than may be at once.'],
+  ERR_APPLY_REFUSED: ['precondition', 'The documents cannot be applied to the present state.'],
+  ERR_APPLY_REMOVALS: ['precondition', 'The apply would remove more than it may unless told.'],
+  ERR_APPLY_CHANGED: ['aborted', 'Others changed meanwhile what was to be changed; try again.'],
+  ERR_APPLY_INCOMPLETE: ['unavailable', 'A part of the changes could not be made; apply again.'],
+  ERR_IMPORT: ['invalid', 'What is to be imported is not what SPIRE prints.'],
   // ecds
   ERR_ECDS_NAME: ['invalid', 'No extension configuration is called this.'],
   // xds: extension configurations, and several types on one stream
@@ -474,6 +488,22 @@ export const errorCodes = {
   ERR_NODE_ATTEST_AUTHORITIES: ['invalid', 'The CA bundle for node attestation is unusable.'],
   ERR_NODE_ATTEST_CHALLENGE: ['invalid', 'The challenge of the server is not one for this node.'],
   ERR_NODE_ATTEST_IDENTITY: ['precondition', 'The certificate or key of this node is unusable.'],
+  // attest: nodes, by signed documents and tokens of a cloud
+  ERR_NODE_ATTEST_DOCUMENT: ['invalid', 'The signed document about a node is malformed.'],
+  ERR_NODE_ATTEST_SIGNATURE: ['permission', 'What a node shows is not signed as it has to be.'],
+  ERR_NODE_ATTEST_TOKEN: ['invalid', 'The token of a node is malformed.'],
+  ERR_NODE_ATTEST_ALGORITHM: ['permission', 'The token of a node is signed in another way.'],
+  ERR_NODE_ATTEST_HEADER: ['permission', 'The token of a node says itself how to verify it.'],
+  ERR_NODE_ATTEST_KEY: ['permission', 'The token of a node names a key that its issuer lacks.'],
+  ERR_NODE_ATTEST_KEYS: ['unavailable', 'The keys that verify tokens of nodes cannot be had.'],
+  ERR_NODE_ATTEST_ISSUER: ['permission', 'The token of a node is by another issuer.'],
+  ERR_NODE_ATTEST_AUDIENCE: ['permission', 'The token of a node is meant for others.'],
+  ERR_NODE_ATTEST_TIME: ['permission', 'What a node shows is expired, too old or of the future.'],
+  ERR_NODE_ATTEST_CLAIMS: ['permission', 'The token of a node lacks a claim, or is of no machine.'],
+  ERR_NODE_ATTEST_ACCOUNT: ['permission', 'Nodes of this account, project or tenant may not join.'],
+  ERR_NODE_ATTEST_REGION: ['permission', 'Nodes of this region may not join.'],
+  ERR_NODE_ATTEST_INSTANCE: ['permission', 'The machine is not there, or not as it was launched.'],
+  ERR_NODE_ATTEST_CLOUD: ['unavailable', 'A service of the cloud does not answer as it should.'],
   // node: what an agent keeps
   ERR_CACHE_KEY_FILE: [
     'precondition',

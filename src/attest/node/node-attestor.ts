@@ -8,6 +8,8 @@ export interface AttestedNode {
   readonly selectors: readonly Selector[];
   /** It can prove itself again at any time. */
   readonly canReattest: boolean;
+  /** Trust on first use: refused where an agent of this ID is attested already, until that is evicted. */
+  readonly isFirstUseOnly?: true;
   /** What the agent is to be known as as well. */
   readonly alias?: SpiffeId | undefined;
   /** It is an agent already, of whatever attestor, and proved the key of this SVID of its own. */

@@ -1,0 +1,41 @@
+import { z } from 'zod';
+import { absolutePath, type Section } from './config-values.ts';
+import {
+  type X509PopAgentFile,
+  type X509PopServerFile,
+  x509popAgentSchema,
+  x509popServerSchema,
+} from './node-attestors/x509pop-schema.ts';
+
+/** `server.nodeAttestors`; each is off unless it stands there, and all it says is reloadable. */
+export const nodeAttestorsSchema: z.ZodType<NodeAttestorsFile> = z.strictObject({
+  x509pop: x509popServerSchema.optional(),
+});
+
+/** `agent.nodeAttestation`; one of them. */
+export const nodeAttestationSchema: z.ZodType<NodeAttestationFile> = z.strictObject({
+  joinToken: z.string().min(1).max(255).optional().meta({
+    secret: true,
+    description: 'Join token, as `trustplane token generate` prints it. Needed once.',
+  }),
+  joinTokenFile: absolutePath.optional().meta({
+    description: 'File with a join token, read at each attestation.',
+    examples: ['/etc/trustplane/join-token'],
+  }),
+  x509pop: x509popAgentSchema.optional(),
+});
+
+/** The settings of each way for an agent to prove what its node is. */
+export interface NodeAttestationSettings {
+  readonly joinToken: string;
+  readonly joinTokenFile: string;
+  readonly x509pop: X509PopAgentFile;
+}
+
+/** What the file may say of attestors of a server. */
+export type NodeAttestorsFile = Section<{
+  x509pop: X509PopServerFile;
+}>;
+
+/** What the file may say of how an agent proves what its node is. */
+export type NodeAttestationFile = Section<NodeAttestationSettings>;
