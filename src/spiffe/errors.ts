@@ -478,6 +478,19 @@ export const errorCodes = {
   ERR_ATTEST_EXECUTABLE: ['unavailable', 'The executable changed while it was read.'],
   ERR_ATTEST_TIMEOUT: ['unavailable', 'An attestor took too long.'],
   ERR_ATTEST_FAILED: ['unavailable', 'No attestor could tell anything about the process.'],
+  ERR_ATTEST_UNREACHABLE: [
+    'unavailable',
+    'What an attestor asks (container engine, kubelet, systemd) cannot be asked or refuses.',
+  ],
+  ERR_ATTEST_ANSWER: [
+    'unavailable',
+    'What an attestor was answered is malformed or over its bounds.',
+  ],
+  ERR_ATTEST_CONTAINER: [
+    'permission',
+    'The cgroup of the process names a container or pod that it is not shown to be in.',
+  ],
+  ERR_ATTEST_BUSY: ['exhausted', 'Too many processes of one user wait for an attestor.'],
   // attest: nodes
   ERR_NODE_ATTEST_PAYLOAD: ['invalid', 'What a node sent to attest itself is malformed.'],
   ERR_NODE_ATTEST_CERTIFICATE: ['permission', 'The certificate of the node is of the wrong kind.'],

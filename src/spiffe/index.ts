@@ -38,13 +38,18 @@ export { type Certificate, parseCertificate, sameBytes } from './certificate.ts'
 export { verifyCertificateChain } from './certificate-path.ts';
 export { checkBundle } from './check-bundle.ts';
 export type { Clock, Timer } from './clock.ts';
+export { type CrlCover, coverWithCrls } from './covering-crls.ts';
+export { type Crl, crlLimits, parseCrl } from './crl.ts';
 export {
+  constructedContextTag,
+  type DerElement,
   DerReader,
+  derContent,
   derEncoded,
   derTags,
   splitDerSequence,
 } from './der-reader.ts';
-export { derBitStringBytes, derIntegerBytes } from './der-values.ts';
+export { derBitStringBytes, derIntegerBytes, derOid, derSmallInteger } from './der-values.ts';
 export {
   asciiBytes,
   writeBitString,
@@ -72,7 +77,7 @@ export {
 export { type FederationTerms, isAccepted, termsEqual } from './federation-terms.ts';
 export { IdScope } from './id-scope.ts';
 export { type JsonObject, type JsonValue, parseJson } from './json.ts';
-export { jwsAlgorithm } from './jwk.ts';
+export { jwsAlgorithm, type ParsedJwk, parsePublicJwk } from './jwk.ts';
 export { parseAudience } from './jwt-audience.ts';
 export { isSignedWith } from './jwt-signature.ts';
 export {
