@@ -89,17 +89,17 @@ export function createRevokingEntries(options: RevokingEntriesOptions): EntrySto
     list: (filter, page) => entries.list(filter, page),
     count: (filter) => entries.count(filter),
     create: (draft) => entries.create(draft),
-    update: (id, edit) =>
+    update: (id, edit, expected) =>
       withdraw(
         id,
         ({ spiffeId }) => (edit.spiffeId ?? spiffeId.toString()) !== spiffeId.toString(),
-        () => entries.update(id, edit),
+        () => entries.update(id, edit, expected),
       ),
-    delete: (id) =>
+    delete: (id, expected) =>
       withdraw(
         id,
         () => true,
-        () => entries.delete(id),
+        () => entries.delete(id, expected),
       ),
   };
 }

@@ -45,6 +45,7 @@ interface StoredEntry {
   readonly revisionNumber: number;
   readonly createdAt: number;
   readonly firstRevision?: number | undefined;
+  readonly managedBy?: string | undefined;
 }
 
 /** The store key: a hash of what makes an entry distinct, so that a duplicate is a conflict of one key. */
@@ -82,6 +83,7 @@ export function encodeEntryRecord({ entry, firstRevision }: EntryRecord): Uint8A
     revisionNumber: entry.revisionNumber,
     createdAt: entry.createdAt,
     firstRevision,
+    managedBy: entry.managedBy,
   };
   const bytes = Buffer.from(JSON.stringify(record));
   if (bytes.length <= entryLimits.recordBytes) return bytes;
@@ -129,6 +131,7 @@ function readRecord(
   const [spiffeId, parentId] = [reader.text('spiffeId'), reader.text('parentId')];
   const selectors = reader.texts('selectors');
   if (selectors.length === 0) throw new Error('selectors: expected at least one');
+  const managedBy = reader.optionalText('managedBy');
   const entry: RegistrationEntry = {
     id: entryIdOf(reader.text('id')),
     spiffeId: member(spiffeId, trustDomain),
@@ -149,6 +152,7 @@ function readRecord(
     expiresAt: reader.optionalCount('expiresAt'),
     revisionNumber: reader.count('revisionNumber'),
     createdAt: reader.count('createdAt'),
+    ...(managedBy !== undefined && { managedBy }),
   };
   const firstRevision = reader.optionalCount('firstRevision');
   reader.finish();

@@ -39,6 +39,13 @@ export interface CreatedEntry {
   readonly isNew: boolean;
 }
 
+/** An entry as it stands in the store. */
+export interface StandingEntry {
+  readonly entry: RegistrationEntry;
+  /** Of its last write: another one is another state. */
+  readonly revision: number;
+}
+
 /** The fields an update sets; those left out stay. */
 export type EntryEdit = Partial<Omit<EntryDraft, 'id'>>;
 
@@ -87,6 +94,21 @@ export class EntryRegistry {
     return this.#view.graph.get(id);
   }
 
+  /** The entry with the ID, as what a change of it may be tied to. */
+  standing(id: string): StandingEntry | undefined {
+    return this.#view.claims.of(id)[0];
+  }
+
+  /** The entry with this parent, SPIFFE ID and selectors. */
+  standingLike(entry: Parameters<typeof entryKey>[0]): StandingEntry | undefined {
+    return this.#standingAt(entryKey(entry));
+  }
+
+  /** All that stand, in no particular order. */
+  all(): Iterable<RegistrationEntry> {
+    return this.#view.graph.entries;
+  }
+
   /** @throws TrustplaneError ERR_ENTRY_PAGE */
   list(filter: EntryFilter, page: PageRequest): EntryPage {
     const bytesOf = ({ id }: RegistrationEntry): number => this.#view.claims.of(id)[0]?.bytes ?? 0;
@@ -123,16 +145,20 @@ export class EntryRegistry {
   }
 
   /**
-   * Sets the fields of `edit` and raises the revision number.
-   * @throws TrustplaneError as `create`, and ERR_ENTRY_NOT_FOUND, ERR_ENTRY_EXISTS
+   * Sets the fields of `edit` and raises the revision number. `expected`: nothing unless the entry
+   * stands at this store revision.
+   * @throws TrustplaneError as `create`, and ERR_ENTRY_NOT_FOUND, ERR_ENTRY_EXISTS, ERR_ENTRY_CHANGED
    */
-  async update(id: string, edit: EntryEdit): Promise<RegistrationEntry> {
-    return await this.#writes.run(id, () => this.#update(id, edit));
+  async update(id: string, edit: EntryEdit, expected?: number): Promise<RegistrationEntry> {
+    return await this.#writes.run(id, () => this.#update(id, edit, expected));
   }
 
-  /** Deletes the entry and returns it. @throws TrustplaneError ERR_ENTRY_NOT_FOUND, ERR_ENTRY_CONFLICT, ERR_STORE_* */
-  async delete(id: string): Promise<RegistrationEntry> {
-    return await this.#writes.run(id, () => this.#delete(id));
+  /**
+   * Deletes the entry and returns it; `expected` as in `update`.
+   * @throws TrustplaneError ERR_ENTRY_NOT_FOUND, ERR_ENTRY_CHANGED, ERR_ENTRY_CONFLICT, ERR_STORE_*
+   */
+  async delete(id: string, expected?: number): Promise<RegistrationEntry> {
+    return await this.#writes.run(id, () => this.#delete(id, expected));
   }
 
   /** Up to which revision of the bucket it is known. */
@@ -175,9 +201,9 @@ export class EntryRegistry {
     throw contested(entry.id);
   }
 
-  async #update(id: string, edit: EntryEdit): Promise<RegistrationEntry> {
+  async #update(id: string, edit: EntryEdit, expected?: number): Promise<RegistrationEntry> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const claim = this.#standing(id);
+      const claim = this.#standing(id, expected);
       const { createdAt, revisionNumber } = claim.entry;
       const stamp = { id, createdAt, revisionNumber: revisionNumber + 1 };
       const entry = this.#parse({ ...draftOf(claim.entry), ...edit }, stamp);
@@ -189,9 +215,9 @@ export class EntryRegistry {
     throw contested(id);
   }
 
-  async #delete(id: string): Promise<RegistrationEntry> {
+  async #delete(id: string, expected?: number): Promise<RegistrationEntry> {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      const claim = this.#standing(id);
+      const claim = this.#standing(id, expected);
       const others = this.#view.claims.of(id).slice(1);
       // Those behind it first: else they would stand for a moment, or for good after a crash.
       for (const other of others) await this.#remove(other);
@@ -211,9 +237,13 @@ export class EntryRegistry {
     return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/u, '$1-$2-$3-$4-');
   }
 
-  #standing(id: string): EntryClaim {
+  #standing(id: string, expected?: number): EntryClaim {
     const claim = this.#view.claims.of(id)[0];
-    if (claim !== undefined) return claim;
+    if (claim !== undefined) {
+      if (expected === undefined || claim.revision === expected) return claim;
+      const message = `entry ${quote(id)} was changed by others meanwhile`;
+      throw new TrustplaneError('ERR_ENTRY_CHANGED', message);
+    }
     throw new TrustplaneError('ERR_ENTRY_NOT_FOUND', `there is no entry with the ID ${quote(id)}`);
   }
 

@@ -33,6 +33,8 @@ export interface EntryDraft {
   readonly jwtSvidIncludeJti?: boolean;
   /** Seconds since the epoch; 0 for never. */
   readonly expiresAtSeconds?: number;
+  /** The set of documents that keeps it. */
+  readonly managedBy?: string | undefined;
 }
 
 /** What a draft is judged against. */
@@ -75,6 +77,7 @@ export function parseEntry(
     expiresAt: parseExpiry(draft.expiresAtSeconds ?? 0, rules.now),
     revisionNumber: stamp.revisionNumber,
     createdAt: stamp.createdAt,
+    ...(draft.managedBy !== undefined && { managedBy: draft.managedBy }),
   };
   checkStoreSvid(entry);
   return entry;

@@ -18,6 +18,10 @@ export class RecordReader {
     throw unexpected(name, 'text');
   }
 
+  optionalText(name: string): string | undefined {
+    return this.#members[name] === undefined ? undefined : this.text(name);
+  }
+
   texts(name: string): readonly string[] {
     const value = this.#take(name);
     if (isTexts(value)) return value;

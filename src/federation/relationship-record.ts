@@ -34,6 +34,7 @@ const schema2 = z.strictObject({
   awaitAck: z.boolean(),
   webCa: z.string().optional(),
   source: z.enum(['config', 'api']),
+  managedBy: z.string().optional(),
 });
 const schema = z.discriminatedUnion('v', [schema1, schema2]);
 
@@ -50,7 +51,7 @@ export const relationshipKind: RecordKind<FederationRelationship> = {
 
 function encodeRelationship(relationship: FederationRelationship): Uint8Array {
   const { trustDomain, bundleEndpointUrl, profile, accept, publisherId } = relationship;
-  const { awaitAck, webCa, source } = relationship;
+  const { awaitAck, webCa, source, managedBy } = relationship;
   const document: z.input<typeof schema2> = {
     v: VERSION,
     trustDomain: trustDomain.name,
@@ -64,6 +65,7 @@ function encodeRelationship(relationship: FederationRelationship): Uint8Array {
     awaitAck,
     webCa,
     source,
+    managedBy,
   };
   return Buffer.from(JSON.stringify(document));
 }
@@ -94,7 +96,7 @@ function readProfile(stored: z.output<typeof schema2>['profile']): EndpointProfi
 }
 
 function readTerms(
-  { accept, publisherId, awaitAck, webCa, source }: z.output<typeof schema2>,
+  { accept, publisherId, awaitAck, webCa, source, managedBy }: z.output<typeof schema2>,
   trustDomain: TrustDomain,
 ): typeof plainTerms {
   return {
@@ -103,5 +105,6 @@ function readTerms(
     awaitAck,
     webCa: webCa === undefined ? undefined : parseWebCa(webCa),
     source,
+    ...(managedBy !== undefined && { managedBy }),
   };
 }

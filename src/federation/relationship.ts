@@ -30,6 +30,8 @@ export interface FederationRelationship {
   readonly webCa: string | undefined;
   /** Who made it; what the configuration file makes, it alone changes and ends. */
   readonly source: 'config' | 'api';
+  /** The set of documents that keeps it; undefined: none does. */
+  readonly managedBy?: string | undefined;
 }
 
 /** The terms of a relationship of which only the endpoint is told. */

@@ -93,6 +93,24 @@ export class Relationships {
     );
   }
 
+  /**
+   * Puts the relationship in the place of `before`, and of no other; undefined: there is none yet.
+   * @throws TrustplaneError as `create`, and ERR_RELATIONSHIP_CHANGED
+   */
+  async replace(
+    relationship: FederationRelationship,
+    before: FederationRelationship | undefined,
+  ): Promise<FederationRelationship> {
+    const { trustDomain } = relationship;
+    return await this.#records.change(trustDomain, (stored) => {
+      const isAsExpected =
+        stored === undefined || before === undefined ? stored === before : isSame(stored, before);
+      if (isAsExpected) return relationship;
+      const message = `the relationship with ${trustDomain.name} was changed by others meanwhile`;
+      throw new TrustplaneError('ERR_RELATIONSHIP_CHANGED', message);
+    });
+  }
+
   /** Sets the fields of `edit`. @throws TrustplaneError as `create`, and ERR_RELATIONSHIP_NOT_FOUND */
   async update(trustDomain: TrustDomain, edit: RelationshipEdit): Promise<FederationRelationship> {
     return await this.#records.change(trustDomain, (before) => {

@@ -248,6 +248,10 @@ export const errorCodes = {
   ],
   ERR_BUNDLE_IN_USE: ['precondition', 'Registration entries federate with the trust domain.'],
   ERR_RELATIONSHIP: ['invalid', 'The federation relationship is malformed or incomplete.'],
+  ERR_RELATIONSHIP_CHANGED: [
+    'aborted',
+    'The relationship is another than it was when the change was planned.',
+  ],
   ERR_RELATIONSHIP_NOT_FOUND: [
     'not-found',
     'There is no federation relationship with this trust domain.',

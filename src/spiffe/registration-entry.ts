@@ -34,6 +34,8 @@ export interface RegistrationEntry {
   readonly revisionNumber: number;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /** The set of documents that keeps the entry; undefined: none does. Agents are not told. */
+  readonly managedBy?: string | undefined;
 }
 
 /** True while the entry has not expired; `now` in milliseconds since the epoch. */
