@@ -5,7 +5,7 @@ import { requireWhole, writeBackup } from '../backup/index.ts';
 import { lastingAuthorities } from '../ca/index.ts';
 import { lastingForeignBundles, lastingOwnBundle } from '../federation/index.ts';
 import { FactJournal, keepStore, markJournal } from '../journal/index.ts';
-import { lastingRevocations } from '../revocations/index.ts';
+import { lastingRevocations, lastingSuspensions } from '../revocations/index.ts';
 import type { TrustDomain } from '../spiffe/index.ts';
 import type { BucketName, LastingRecords, Store } from '../store/index.ts';
 import type { Config } from './config.ts';
@@ -26,6 +26,8 @@ export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecord
     lastingAgents(trustDomain),
     lastingTokens,
     lastingForeignBundles,
+    // Before the others of their bucket.
+    lastingSuspensions,
     lastingRevocations,
     deletionsOf('entries'),
   ];

@@ -14,6 +14,7 @@ const schema = z.strictObject({
   issuedBefore: instant,
   expiresAt: instant,
   reason: z.string(),
+  by: z.string().optional(),
 });
 
 /** The store key, and the ID: one for each subject, so that a later revocation takes the place of an earlier. */
@@ -22,7 +23,7 @@ export function revocationKey({ kind, value }: Pick<Revocation, 'kind' | 'value'
 }
 
 export function encodeRevocation(revocation: Omit<Revocation, 'id'>): Uint8Array {
-  const { kind, value, issuedBefore, expiresAt, reason } = revocation;
+  const { kind, value, issuedBefore, expiresAt, reason, by } = revocation;
   const record: z.input<typeof schema> = {
     v: VERSION,
     kind,
@@ -30,6 +31,7 @@ export function encodeRevocation(revocation: Omit<Revocation, 'id'>): Uint8Array
     issuedBefore,
     expiresAt,
     reason,
+    by,
   };
   return Buffer.from(JSON.stringify(record));
 }

@@ -9,10 +9,13 @@ import {
   type Timer,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import { type Bucket, BucketFeed, unlessConflict } from '../store/index.ts';
+import { type Bucket, BucketFeed, type FeedTarget, unlessConflict } from '../store/index.ts';
 import { joinRevocations } from './join-revocations.ts';
 import { decodeRevocation, encodeRevocation, revocationKey } from './revocation-record.ts';
 import { type RevocationChange, RevocationView } from './revocation-view.ts';
+import { isSuspensionKey } from './suspension-record.ts';
+import { SuspensionView } from './suspension-view.ts';
+import { Suspensions } from './suspensions.ts';
 
 export type { RevocationChange } from './revocation-view.ts';
 
@@ -42,12 +45,15 @@ const PRUNE_AFTER_MS = 300_000;
 const PRUNE_AT_ONCE = 256;
 
 /**
- * The revocations of a trust domain. `add` resolves when it is durable and this registry's own view
- * has it. Expired ones are deleted by every server, where they are still as they were.
+ * The revocations of a trust domain, and with them, in one bucket, its suspensions. `add` resolves when it
+ * is durable and this registry's own view has it. Expired ones are deleted by every server, where they are still as
+ * they were.
  */
 export class RevocationRegistry {
+  readonly suspensions: Suspensions;
   readonly #options: RevocationRegistryOptions;
   readonly #view: RevocationView;
+  readonly #suspended: SuspensionView;
   readonly #feed: BucketFeed;
   /** How often each SPIFFE ID is held. */
   readonly #holds = new Map<string, number>();
@@ -58,12 +64,14 @@ export class RevocationRegistry {
   private constructor(options: RevocationRegistryOptions) {
     this.#options = options;
     this.#view = new RevocationView(options);
+    this.#suspended = new SuspensionView(options);
     this.#feed = new BucketFeed({
       ...options,
       what: 'revocations',
-      target: this.#view,
+      target: feedBoth(this.#view, this.#suspended),
       closedCode: 'ERR_REVOCATION_CLOSED',
     });
+    this.suspensions = new Suspensions({ ...options, view: this.#suspended, feed: this.#feed });
   }
 
   /** Reads all revocations and follows their changes until `close`. @throws TrustplaneError ERR_STORE_* */
@@ -195,14 +203,16 @@ export class RevocationRegistry {
   /** What is expired is deleted if it is still what it was; the rest is for next time. */
   async #prune(): Promise<void> {
     const { bucket, clock, log } = this.#options;
-    const expired = this.#view.expired(clock.now() - PRUNE_AFTER_MS);
+    const before = clock.now() - PRUNE_AFTER_MS;
+    const expired = [
+      ...this.#view.expired(before).map(({ revocation: { id }, revision }) => ({ id, revision })),
+      ...this.#suspended.outdated(before).map(({ fact: { id }, revision }) => ({ id, revision })),
+    ];
     try {
       for (let begin = 0; begin < expired.length && !this.#isClosed; begin += PRUNE_AT_ONCE) {
         const some = expired.slice(begin, begin + PRUNE_AT_ONCE);
         await Promise.all(
-          some.map(({ revocation: { id }, revision }) =>
-            unlessConflict(() => bucket.delete(id, revision)),
-          ),
+          some.map(({ id, revision }) => unlessConflict(() => bucket.delete(id, revision))),
         );
       }
     } catch (error) {
@@ -212,15 +222,30 @@ export class RevocationRegistry {
   }
 }
 
+/** Each gets what is its own; what is suspended is known before what is revoked. */
+function feedBoth(revocations: FeedTarget, suspensions: FeedTarget): FeedTarget {
+  return {
+    onSnapshot({ records, revision }) {
+      const isOf = ({ key }: { readonly key: string }): boolean => isSuspensionKey(key);
+      suspensions.onSnapshot({ records: records.filter(isOf), revision });
+      revocations.onSnapshot({ records: records.filter((one) => !isOf(one)), revision });
+    },
+    onEvent(event) {
+      if (isSuspensionKey(event.key)) suspensions.onEvent(event);
+      else revocations.onEvent(event);
+    },
+  };
+}
+
 /** Serial numbers are hex with and without leading zeros, in both cases. */
 function normalizeValue({ kind, value }: RevocationDraft): string {
   return kind === 'serial' ? value.toLowerCase().replace(/^0+(?=.)/u, '') : value;
 }
 
-function checkDraft({ value, reason, issuedBefore, expiresAt }: RevocationDraft): void {
+function checkDraft({ value, reason, by, issuedBefore, expiresAt }: RevocationDraft): void {
   const isText = (text: string): boolean => Buffer.byteLength(text) <= MAX_TEXT_BYTES;
   const isInstant = (instant: number): boolean => Number.isSafeInteger(instant) && instant >= 0;
-  if (value !== '' && isText(value) && isText(reason)) {
+  if (value !== '' && [value, reason, by ?? ''].every(isText)) {
     if (isInstant(issuedBefore) && isInstant(expiresAt)) return;
   }
   throw new TrustplaneError(

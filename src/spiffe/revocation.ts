@@ -17,6 +17,8 @@ export interface Revocation {
   /** Milliseconds since the epoch; by then the last SVID that is meant has ended. */
   readonly expiresAt: number;
   readonly reason: string;
+  /** The administrator who did it, where servers know of one. */
+  readonly by?: string | undefined;
 }
 
 /** What is to be known of an SVID to tell whether it is revoked. */
