@@ -201,6 +201,7 @@ function watchNode(node: Node, { readiness, log, fail }: Process): void {
   let isReady = false;
   readiness.require('node', () => (isReady ? undefined : 'it has not joined yet'));
   readiness.observe('servers', () => node.status().faults[0]?.message);
+  readiness.observe('clock', () => node.status().clockFault);
   const onReady = (): void => {
     isReady = true;
     readiness.check();

@@ -1,3 +1,4 @@
+import { watchClock } from '../ops/index.ts';
 import type { Config } from './config.ts';
 import type { LoadedConfig } from './load-config.ts';
 import { openMetrics } from './open-metrics.ts';
@@ -39,6 +40,7 @@ export async function runProcess<Served extends object>(
       '1 while the process is ready, else 0.',
       (set) => set({}, readiness.check().isReady ? 1 : 0),
     );
+    closing.defer(watchClock({ ...process, monotonic: () => performance.now() }));
     await openMetrics(config, process);
     reloader.add(['log.level'], (next) => {
       logLevel.configuredLevel = next.logLevel;

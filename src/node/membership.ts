@@ -1,6 +1,7 @@
 import { type Bundle, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { backoffMs } from './backoff.ts';
 import { isBan, isDoubtful, isLost, isPassing } from './call-error.ts';
+import { ClockSkew } from './clock-skew.ts';
 import { IdentitySource, type IdentitySourceOptions } from './identity-source.ts';
 import { Nap } from './nap.ts';
 import { isBelow, type NodeIdentity } from './node-identity.ts';
@@ -41,6 +42,7 @@ export class Membership {
   readonly #options: MembershipOptions;
   readonly #source: IdentitySource;
   readonly #pool: ServerPool;
+  readonly #skew: ClockSkew;
   readonly #joined = Promise.withResolvers<NodeIdentity>();
   readonly #unwatch: () => void;
   #identity: NodeIdentity | undefined;
@@ -62,6 +64,7 @@ export class Membership {
     this.#options = options;
     const { facts, restored } = options;
     this.#servers = options.servers;
+    this.#skew = new ClockSkew(options);
     this.#source = new IdentitySource({ ...options, servers: () => this.#servers });
     this.#nap = new Nap(options.clock);
     this.#pool = new ServerPool({
@@ -72,6 +75,7 @@ export class Membership {
         options.metrics.server.reset();
         if (server !== undefined) options.metrics.server.set({ server }, 1);
       },
+      onServerTime: (reading) => this.#skew.take(reading),
     });
     this.#unwatch = facts.watch(({ own }) => this.#onTrust(own));
     // Rejected only when nobody could do anything else about it.
@@ -98,6 +102,11 @@ export class Membership {
   /** Why the identity is not renewed, while that is so. */
   get fault(): TrustplaneError | undefined {
     return this.#fault;
+  }
+
+  /** What is wrong with the clocks of this host and its server, if anything. */
+  get clockFault(): string | undefined {
+    return this.#skew.fault;
   }
 
   /** `host:port` of the server in use. */

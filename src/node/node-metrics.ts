@@ -10,6 +10,7 @@ export interface NodeMetrics {
   readonly pushed: { set(value: 0 | 1): void };
   readonly updates: { inc(labels: { result: 'ok' | 'failed' }): void };
   readonly updatedAt: { set(seconds: number): void };
+  readonly clockAhead: { set(seconds: number): void };
 }
 
 export function createNodeMetrics(metrics: Metrics): NodeMetrics {
@@ -38,6 +39,10 @@ export function createNodeMetrics(metrics: Metrics): NodeMetrics {
     updatedAt: metrics.gauge(
       'trustplane_node_last_update_timestamp_seconds',
       'When a server last told this agent what it may serve, Unix time.',
+    ),
+    clockAhead: metrics.gauge(
+      'trustplane_node_clock_ahead_seconds',
+      "How far this host's clock is ahead of the server's, at least; below 0: behind.",
     ),
   };
 }

@@ -1,6 +1,7 @@
 import { copyFile } from 'node:fs/promises';
 import { setTimeout } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { openFleet } from '../../test/fakes/open-fleet.ts';
 import { bundleFileOf, openTestNode, pathsOf } from '../../test/fakes/open-test-node.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
@@ -278,6 +279,15 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     await fleet.restart();
     await inTime(fleet, () => pathsOf(node).length === 2);
   });
+});
+
+it('says how far its clock and that of its server are apart (F16)', async () => {
+  const fleet = await openFleet();
+  const clock = new FakeClock(fleet.clock.now() + 25_000);
+  const attestation = createJoinTokenAttestation(await tokenOf(fleet));
+  const node = await openTestNode(fleet, { attestation, clock });
+  await node.ready;
+  expect(node.status().clockFault).toContain('is 25 s ahead of that of the server 127.0.0.1:');
 });
 
 it('tells the servers what those it serves have, on each stream anew', async () => {

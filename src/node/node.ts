@@ -70,6 +70,8 @@ export interface NodeStatus {
   readonly entries: number;
   /** When a server last told what there is, milliseconds since the epoch. */
   readonly updatedAt: number | undefined;
+  /** What is wrong with the clocks of this host and its server, if anything. */
+  readonly clockFault: string | undefined;
   /** What is wrong, if anything. */
   readonly faults: readonly TrustplaneError[];
 }
@@ -151,6 +153,7 @@ export function openNode(options: NodeOptions): Node {
         isTold: feed.isTold,
         entries: facts.facts.entries.size,
         updatedAt: feed.updatedAt,
+        clockFault: membership.clockFault,
         faults,
       };
     },

@@ -2,10 +2,17 @@ import {
   Client,
   type ClientDuplexStream,
   connectivityState,
+  type Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
 import { type Clock, TrustplaneError } from '../spiffe/index.ts';
-import { dialTls, type ServerTrust, type TlsDial, type TlsIdentity } from '../wire/index.ts';
+import {
+  dialTls,
+  readServerTime,
+  type ServerTrust,
+  type TlsDial,
+  type TlsIdentity,
+} from '../wire/index.ts';
 import { callError } from './call-error.ts';
 import { type ServerMethod, serverMethod } from './server-methods.ts';
 
@@ -26,6 +33,16 @@ export interface ServerLinkOptions {
   readonly identity: () => TlsIdentity | undefined;
   readonly trust: ServerTrust;
   readonly clock: Clock;
+  /** Told what the server's clock showed while a call was under way. */
+  readonly onServerTime?: ((reading: TimeReading) => void) | undefined;
+}
+
+/** What a server's clock showed between two instants of the own one; milliseconds since the epoch. */
+export interface TimeReading {
+  readonly server: string;
+  readonly askedAt: number;
+  readonly serverTime: number;
+  readonly answeredAt: number;
 }
 
 /** The way to one server; connects when it is used, and again when that ends. */
@@ -33,12 +50,14 @@ export class ServerLink {
   readonly #dial: TlsDial;
   readonly #client: Client;
   readonly #clock: Clock;
+  readonly #onServerTime: ServerLinkOptions['onServerTime'];
   #isClosed = false;
 
-  constructor({ address, identity, trust, clock }: ServerLinkOptions) {
+  constructor({ address, identity, trust, clock, onServerTime }: ServerLinkOptions) {
     this.#dial = dialTls({ ...address, identity, trust, clock });
     this.#client = new Client(this.#dial.target, this.#dial.credentials, this.#dial.options);
     this.#clock = clock;
+    this.#onServerTime = onServerTime;
   }
 
   /** `host:port` */
@@ -79,6 +98,7 @@ export class ServerLink {
   /** @throws TrustplaneError ERR_NODE_UNREACHABLE, ERR_AGENT_*, what else the server says */
   async call<Response>(name: ServerMethod, request: object): Promise<Response> {
     const { path, serialize, deserialize } = serverMethod<Response>(name);
+    const askedAt = this.#clock.now();
     return await new Promise((resolve, reject) => {
       const call = this.#client.makeUnaryRequest(
         path,
@@ -93,6 +113,7 @@ export class ServerLink {
         },
       );
       const timer = this.#clock.setTimer(CALL_TIMEOUT_MS, () => call.cancel());
+      call.on('status', ({ metadata }) => this.#readTime(metadata, askedAt));
     });
   }
 
@@ -106,6 +127,13 @@ export class ServerLink {
   close(): void {
     this.#isClosed = true;
     this.#client.close();
+  }
+
+  #readTime(trailers: Metadata, askedAt: number): void {
+    const serverTime = readServerTime(trailers);
+    if (serverTime === undefined) return;
+    const answeredAt = this.#clock.now();
+    this.#onServerTime?.({ server: this.name, askedAt, serverTime, answeredAt });
   }
 
   #state(connect: boolean): connectivityState {

@@ -3,7 +3,7 @@ import { type Clock, messageOf } from '../spiffe/index.ts';
 import type { ServerTrust, TlsIdentity } from '../wire/index.ts';
 import { isUnavailable } from './call-error.ts';
 import { raceInTurn } from './race-in-turn.ts';
-import { type ServerAddress, ServerLink } from './server-link.ts';
+import { type ServerAddress, ServerLink, type TimeReading } from './server-link.ts';
 
 /** The next server is tried beside one that is silent for this long. */
 const STAGGER_MS = 500;
@@ -19,6 +19,8 @@ export interface ServerPoolOptions {
   readonly log: Log;
   /** Called when another server is in use, or none (undefined). */
   readonly onCurrent?: (server: string | undefined) => void;
+  /** See `ServerLinkOptions`. */
+  readonly onServerTime?: (reading: TimeReading) => void;
 }
 
 /**
@@ -82,8 +84,8 @@ export class ServerPool {
   }
 
   #createLink(address: ServerAddress): ServerLink {
-    const { identity, trust, clock } = this.#options;
-    return new ServerLink({ address, identity, trust, clock });
+    const { identity, trust, clock, onServerTime } = this.#options;
+    return new ServerLink({ address, identity, trust, clock, onServerTime });
   }
 
   /** The current server while it is connected, else whichever answers first. */

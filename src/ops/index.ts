@@ -26,5 +26,6 @@ export {
   refuseYamlDepth,
 } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';
+export { watchClock } from './watch-clock.ts';
 export { yaml } from './yaml-library.ts';
 export { keepYoungGenerationSmall } from './young-generation.ts';

@@ -14,6 +14,7 @@ export { createQuickHealth, HEALTH_CHECK } from './quick-health.ts';
 export type { BytesMethod } from './quick-host.ts';
 export { createReflection } from './reflection.ts';
 export { selfTestPeerCredentials } from './self-test.ts';
+export { readServerTime } from './server-time.ts';
 export {
   type ServerTrust,
   type UnverifiedServer,

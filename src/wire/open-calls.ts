@@ -9,6 +9,7 @@ import type { Log } from '../ops/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { GrpcService } from './protos.ts';
 import { Room } from './room.ts';
+import { withServerTime } from './server-time.ts';
 import { toServiceError } from './status.ts';
 import type { CallTimer } from './wire-metrics.ts';
 
@@ -30,6 +31,7 @@ type Call = EventEmitter & { getPeer(): string };
 export class OpenCalls {
   readonly #log: Log;
   readonly #timerOf: (path: string) => CallTimer;
+  readonly #now: (() => number) | undefined;
   readonly #limits: CallLimits;
   readonly #room: Room<string | undefined>;
   readonly #owners = new Map<EventEmitter, string | undefined>();
@@ -37,10 +39,19 @@ export class OpenCalls {
   /** One function for all calls; `this` is the call. */
   readonly #forget: (this: EventEmitter) => void;
 
-  /** @param timerOf for each method, by its path */
-  constructor(log: Log, limits: CallLimits, timerOf: (path: string) => CallTimer) {
+  /**
+   * @param timerOf for each method, by its path
+   * @param now the clock that those who call are told of with each answer; default: they are not
+   */
+  constructor(
+    log: Log,
+    limits: CallLimits,
+    timerOf: (path: string) => CallTimer,
+    now?: () => number,
+  ) {
     this.#log = log;
     this.#timerOf = timerOf;
+    this.#now = now;
     this.#limits = limits;
     this.#room = new Room({ max: limits.maxCalls, maxPerOwner: limits.maxCallsPerOwner });
     const leave = (call: EventEmitter): void => this.#leave(call);
@@ -86,12 +97,13 @@ export class OpenCalls {
     const time = this.#timerOf(path);
     return (call: Call, respond: sendUnaryData<unknown>) => {
       const startedAt = performance.now();
-      const answer: typeof respond = (error, ...rest) => {
+      const answer: typeof respond = (error, value, trailers, flags) => {
         time(
           error === null ? status.OK : (error.code ?? status.UNKNOWN),
           (performance.now() - startedAt) / 1_000,
         );
-        respond(error, ...rest);
+        const isTold = error === null && this.#now !== undefined;
+        respond(error, value, isTold ? withServerTime(trailers, this.#now()) : trailers, flags);
       };
       this.#run(path, admitted, [call, answer], answer);
     };

@@ -24,6 +24,8 @@ export interface RpcHostOptions {
   readonly clock?: Clock;
   /** Paths of unary methods with small requests and many calls; see `takeQuickCalls`. Default: none. */
   readonly quick?: ReadonlySet<string>;
+  /** Who calls is told what the clock shows, with each answer of a unary method; default false. */
+  readonly saysTime?: boolean;
   /** Clients that reset all their streams at once keep their connection; default: as Node has it. */
   readonly staysThroughResets?: boolean;
 }
@@ -44,10 +46,16 @@ export class RpcHost implements Host {
   readonly #injector: ConnectionInjector;
 
   constructor(options: RpcHostOptions) {
-    this.#calls = new OpenCalls(options.log, options.calls, callTimersOf(options.metrics));
+    const { clock = systemClock } = options;
+    this.#calls = new OpenCalls(
+      options.log,
+      options.calls,
+      callTimersOf(options.metrics),
+      options.saysTime === true ? () => clock.now() : undefined,
+    );
     const unfinished = new UnfinishedRequests(
       { ...unfinishedLimits, ownerOf: (peer) => options.calls.ownerOf(peer) },
-      options.clock ?? systemClock,
+      clock,
     );
     this.#server = new Server({ ...options.grpc, interceptors: [unfinished.interceptor] });
     const quick = new Map<string, QuickMethod>();

@@ -93,7 +93,7 @@ type Hosts = Readonly<Record<RemoteCaller['kind'], Host>>;
 
 function createHosts(log: Log, options: TlsServerOptions): Hosts {
   const { services = [], bytes, metrics, limits = {}, quickMethods, clock = systemClock } = options;
-  const svid = { calls: callLimits(limits), log, metrics, clock };
+  const svid = { calls: callLimits(limits), log, metrics, clock, saysTime: true };
   const anonymous = { ...svid, calls: anonymousCallLimits(limits) };
   if (bytes !== undefined) {
     return { svid: createBytesHost(bytes, svid), anonymous: createBytesHost(bytes, anonymous) };
