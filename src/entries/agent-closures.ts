@@ -3,12 +3,15 @@ import {
   formatSelector,
   type RegistrationEntry,
   type SelectorSet,
+  type SpiffeId,
+  type SuspensionSource,
 } from '../spiffe/index.ts';
 import { type AgentEntries, type AttestedNode, EntryUnion } from './authorized-entries.ts';
 import { type Bag, bagItems, bagSize, bagWith, bagWithout } from './bag.ts';
 import { EntryClosure } from './entry-closure.ts';
 import type { EntryChange, EntryGraph } from './entry-graph.ts';
 import { EntryIndex } from './entry-index.ts';
+import { SuspendedEntries } from './suspended-entries.ts';
 
 /** The parent of node aliases. */
 const SERVER_PATH = '/spire/server';
@@ -22,10 +25,18 @@ interface Followed {
 
 /** One agent whose entries somebody follows. */
 interface Member {
+  readonly agentId: SpiffeId;
   readonly entries: EntryUnion;
   readonly own: Followed;
   shared: Followed;
   nodeSelectors: SelectorSet;
+}
+
+/** What agents are not entitled to. */
+interface Suspended {
+  /** Default: no agent is. */
+  readonly agents?: SuspensionSource | undefined;
+  readonly entries: Pick<SuspendedEntries, 'has'>;
 }
 
 /**
@@ -36,15 +47,23 @@ interface Member {
 export class AgentClosures {
   readonly #graph: EntryGraph;
   readonly #clock: Clock;
+  readonly #suspended: Suspended;
+  readonly #unwatch: (() => void) | undefined;
   readonly #members = new Set<Member>();
   readonly #aliases = new EntryIndex();
   readonly #byRoot = new Map<string, Bag<Followed>>();
   /** By the roots that agents share. */
   readonly #shared = new Map<string, Followed>();
 
-  constructor(graph: EntryGraph, clock: Clock) {
+  constructor(
+    graph: EntryGraph,
+    clock: Clock,
+    suspended: Suspended = { entries: new SuspendedEntries(undefined) },
+  ) {
     this.#graph = graph;
     this.#clock = clock;
+    this.#suspended = suspended;
+    this.#unwatch = suspended.agents?.watch(() => this.#judgeAgents());
     for (const entry of graph.childrenOf(SERVER_PATH)) this.#aliases.add(entry);
     graph.watch((changes) => this.#follow(changes));
   }
@@ -57,8 +76,13 @@ export class AgentClosures {
   open({ agentId, nodeSelectors }: AttestedNode): AgentEntries {
     const own = this.#add([agentId.path]);
     const shared = this.#shareBelowAliases(nodeSelectors);
-    const entries = new EntryUnion([own.closure, shared.closure], this.#clock);
-    const member: Member = { entries, own, shared, nodeSelectors };
+    const entries = new EntryUnion(
+      [own.closure, shared.closure],
+      this.#clock,
+      this.#suspended.entries,
+    );
+    entries.withhold(this.#isSuspended(agentId));
+    const member: Member = { agentId, entries, own, shared, nodeSelectors };
     this.#members.add(member);
     own.members = bagWith(own.members, member);
     shared.members = bagWith(shared.members, member);
@@ -72,6 +96,21 @@ export class AgentClosures {
       show: (selectors) => this.#show(member, selectors),
       close: () => this.#close(member),
     };
+  }
+
+  /** Nobody is told of suspensions any more. */
+  close(): void {
+    this.#unwatch?.();
+  }
+
+  #judgeAgents(): void {
+    for (const { agentId, entries } of this.#members) {
+      entries.withhold(this.#isSuspended(agentId));
+    }
+  }
+
+  #isSuspended(agentId: SpiffeId): boolean {
+    return this.#suspended.agents?.find({ spiffeId: agentId, agentId }) !== undefined;
   }
 
   #follow(changes: readonly EntryChange[]): void {

@@ -8,6 +8,7 @@ import {
 } from '../spiffe/index.ts';
 import type { EntryClosure } from './entry-closure.ts';
 import type { EntryChange } from './entry-graph.ts';
+import type { SuspendedEntries } from './suspended-entries.ts';
 
 /** The entries one agent may serve, live. */
 export interface AuthorizedEntries {
@@ -39,33 +40,44 @@ export interface AttestedNode {
   readonly nodeSelectors: SelectorSet;
 }
 
-/** The entries of one agent, out of closures that others may share. An entry may be in several. */
+/** The entries of one agent, out of closures that others may share; none that is suspended. An entry may be in several. */
 export class EntryUnion {
   readonly #clock: Clock;
+  readonly #suspended: Pick<SuspendedEntries, 'has'>;
   readonly #listeners = new Set<(changes: readonly EntryChange[]) => void>();
   closures: readonly EntryClosure[];
+  /** The agent is suspended. */
+  #isWithheld = false;
 
-  constructor(closures: readonly EntryClosure[], clock: Clock) {
+  constructor(
+    closures: readonly EntryClosure[],
+    clock: Clock,
+    suspended: Pick<SuspendedEntries, 'has'>,
+  ) {
     this.closures = closures;
     this.#clock = clock;
+    this.#suspended = suspended;
   }
 
   held(): Iterable<RegistrationEntry> {
-    return new Set(this.closures.flatMap(({ members }) => [...members.values()]));
+    return this.#isWithheld ? [] : this.#unsuspended();
   }
 
   heldAs(entryId: string): RegistrationEntry | undefined {
-    return entryIn(this.closures, entryId);
+    return this.#isWithheld ? undefined : this.#given(entryIn(this.closures, entryId));
   }
 
   get(entryId: string): RegistrationEntry | undefined {
-    const entry = entryIn(this.closures, entryId);
+    const entry = this.heldAs(entryId);
     return entry !== undefined && this.#isCurrent(entry) ? entry : undefined;
   }
 
   match(selectors: SelectorSet): readonly RegistrationEntry[] {
+    if (this.#isWithheld) return [];
     const found = new Set(this.closures.flatMap((closure) => closure.match(selectors)));
-    return [...found].filter((entry) => this.#isCurrent(entry)).sort(compareAge);
+    return [...found]
+      .filter((entry) => this.#isCurrent(entry) && this.#given(entry) !== undefined)
+      .sort(compareAge);
   }
 
   all(): readonly RegistrationEntry[] {
@@ -81,19 +93,45 @@ export class EntryUnion {
 
   /** Tells of what is different now from what `former` closures held before they were touched. */
   tell(former: readonly EntryClosure[]): void {
-    if (this.#listeners.size === 0) return;
+    if (this.#listeners.size === 0 || this.#isWithheld) return;
     const changes: EntryChange[] = [];
     for (const id of idsThatMayDiffer(former, this.closures)) {
-      const before = entryBefore(former, id);
-      const after = entryIn(this.closures, id);
+      const before = this.#given(entryBefore(former, id));
+      const after = this.#given(entryIn(this.closures, id));
       if (before !== after) changes.push({ before, after });
     }
-    if (changes.length === 0) return;
-    for (const listener of this.#listeners) listener(changes);
+    this.#say(changes);
+  }
+
+  /** The agent is suspended, and may serve nothing; or it is not any more. */
+  withhold(isWithheld: boolean): void {
+    if (this.#isWithheld === isWithheld) return;
+    this.#isWithheld = isWithheld;
+    const entries = [...this.#unsuspended()];
+    this.#say(
+      entries.map((entry) =>
+        isWithheld ? { before: entry, after: undefined } : { before: undefined, after: entry },
+      ),
+    );
   }
 
   forget(): void {
     this.#listeners.clear();
+  }
+
+  #say(changes: readonly EntryChange[]): void {
+    if (changes.length === 0) return;
+    for (const listener of this.#listeners) listener(changes);
+  }
+
+  #unsuspended(): Iterable<RegistrationEntry> {
+    const all = new Set(this.closures.flatMap(({ members }) => [...members.values()]));
+    for (const entry of all) if (this.#suspended.has(entry)) all.delete(entry);
+    return all;
+  }
+
+  #given(entry: RegistrationEntry | undefined): RegistrationEntry | undefined {
+    return entry !== undefined && this.#suspended.has(entry) ? undefined : entry;
   }
 
   #isCurrent(entry: RegistrationEntry): boolean {

@@ -3,6 +3,7 @@ import {
   type Clock,
   messageOf,
   type RegistrationEntry,
+  type SuspensionSource,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
@@ -31,6 +32,8 @@ export interface EntryRegistryOptions {
   readonly randomBytes: (size: number) => Uint8Array;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Whom agents are not entitled to. Default: nothing is suspended. */
+  readonly suspensions?: SuspensionSource;
 }
 
 /** What `create` did: made the entry, or found one with the same parent, SPIFFE ID and selectors. */
@@ -72,7 +75,11 @@ export class EntryRegistry {
       target: this.#view,
       closedCode: 'ERR_ENTRY_CLOSED',
     });
-    this.#closures = new AgentClosures(this.#view.graph, options.clock);
+    const { clock, suspensions } = options;
+    this.#closures = new AgentClosures(this.#view.graph, clock, {
+      agents: suspensions,
+      entries: this.#view.suspended,
+    });
   }
 
   /**
@@ -179,6 +186,7 @@ export class EntryRegistry {
   /** Stops following; waiting writes reject with ERR_ENTRY_CLOSED. */
   async close(): Promise<void> {
     this.#feed.close();
+    this.#closures.close();
     this.#view.close();
     await this.#following;
   }

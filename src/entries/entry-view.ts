@@ -1,16 +1,25 @@
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, messageOf, type Timer, type TrustDomain } from '../spiffe/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type SuspensionSource,
+  type Timer,
+  type TrustDomain,
+} from '../spiffe/index.ts';
 import type { FeedTarget, StoredRecord, StoreEvent, StoreSnapshot } from '../store/index.ts';
 import { type EntryClaim, EntryClaims } from './entry-claims.ts';
 import { type EntryChange, EntryGraph } from './entry-graph.ts';
 import { decodeEntryRecord } from './entry-record.ts';
 import { SharedValues } from './shared-values.ts';
+import { SuspendedEntries } from './suspended-entries.ts';
 
 export interface EntryViewOptions {
   readonly trustDomain: TrustDomain;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Default: nothing is suspended. */
+  readonly suspensions?: SuspensionSource | undefined;
   /** The claim's entry has just expired and left the view; its record is still in the store. */
   readonly onExpired: (claim: EntryClaim) => void;
 }
@@ -19,16 +28,20 @@ export interface EntryViewOptions {
 export class EntryView implements FeedTarget {
   readonly claims: EntryClaims = new EntryClaims();
   readonly graph: EntryGraph = new EntryGraph();
+  readonly suspended: SuspendedEntries;
   readonly #options: EntryViewOptions;
   readonly #timers = new Map<string, Timer>();
   readonly #shared = new SharedValues();
   readonly #unreadable;
   readonly #count;
+  readonly #unwatch: (() => void) | undefined;
   #isLoaded = false;
 
   constructor(options: EntryViewOptions) {
     this.#options = options;
-    const { metrics } = options;
+    const { metrics, suspensions } = options;
+    this.suspended = new SuspendedEntries(suspensions);
+    this.#unwatch = suspensions?.watch(() => this.#judgeAgain());
     this.#count = metrics.gauge(
       'trustplane_entries_current_count',
       'Registration entries that stand.',
@@ -71,6 +84,7 @@ export class EntryView implements FeedTarget {
   }
 
   close(): void {
+    this.#unwatch?.();
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();
   }
@@ -86,7 +100,7 @@ export class EntryView implements FeedTarget {
       const { entry, firstRevision } = decodeEntryRecord(key, value, trustDomain, this.#shared);
       return {
         key,
-        entry,
+        entry: this.suspended.judge(entry),
         revision,
         firstRevision: firstRevision ?? revision,
         bytes: value.length,
@@ -100,6 +114,15 @@ export class EntryView implements FeedTarget {
       );
       return undefined;
     }
+  }
+
+  #judgeAgain(): void {
+    const claims = this.suspended.changed(this.graph).flatMap(({ id }) => this.claims.of(id));
+    this.#publish(
+      claims.flatMap((claim) =>
+        this.#set(claim.key, { ...claim, entry: this.suspended.judge({ ...claim.entry }) }),
+      ),
+    );
   }
 
   #set(key: string, claim: EntryClaim | undefined): readonly EntryChange[] {

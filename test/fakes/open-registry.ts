@@ -1,7 +1,7 @@
 import { onTestFinished } from 'vitest';
 import { EntryRegistry } from '../../src/entries/entry-registry.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
-import { SelectorSet, SpiffeId } from '../../src/spiffe/index.ts';
+import { SelectorSet, SpiffeId, type SuspensionSource } from '../../src/spiffe/index.ts';
 import type { Bucket, Store } from '../../src/store/index.ts';
 import { createMemoryStore } from '../../src/store/memory-store.ts';
 import { FakeClock } from './fake-clock.ts';
@@ -18,7 +18,12 @@ export const allOnOnePage = { pageSize: 0, pageToken: '' };
 
 /** A registry over a memory store, closed when the test ends. Several may share a store and a clock. */
 export async function openRegistry(
-  options: { clock?: FakeClock; store?: Store; bucket?: Bucket } = {},
+  options: {
+    clock?: FakeClock;
+    store?: Store;
+    bucket?: Bucket;
+    suspensions?: SuspensionSource;
+  } = {},
 ) {
   const clock = options.clock ?? new FakeClock();
   const store = options.store ?? createMemoryStore({ clock });
@@ -31,6 +36,7 @@ export async function openRegistry(
     randomBytes: (size) => new Uint8Array(size).fill(++serial),
     log: silentLog,
     metrics: createMetrics(),
+    ...(options.suspensions && { suspensions: options.suspensions }),
   });
   onTestFinished(() => registry.close());
   const ids = () => registry.list({}, allOnOnePage).entries.map((entry) => entry.id);
