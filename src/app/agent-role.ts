@@ -1,4 +1,4 @@
-import { createUnixAttestor, createWorkloadAttestation } from '../attest/index.ts';
+import { createWorkloadAttestation } from '../attest/index.ts';
 import { createEcds, createExtensionType, type ExtensionSource } from '../ecds/index.ts';
 import type { FactsReport } from '../facts/index.ts';
 import type { NodeStatus } from '../node/index.ts';
@@ -28,6 +28,7 @@ import type { Completeness, DeliveredPolicies, RevocationList } from './host-fac
 import { openFacts } from './open-facts.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
+import { openWorkloadAttestors } from './workload-attestors.ts';
 
 /** Any local user may ask; Envoy's longest request, with a description of itself, has some 30 KB. */
 const MAX_REQUEST_BYTES = 262_144;
@@ -189,13 +190,8 @@ function createSources(
   readonly workloads: LiveWorkloadSource<PeerProcess>;
   readonly tokens: LiveTokenSource<PeerProcess>;
 } {
-  const unix = createUnixAttestor({
-    log,
-    clock,
-    discoverWorkloadPath: config.discoverWorkloadPath,
-    maxExecutableBytes: hashLimitBytes(config.workloadSizeLimitBytes),
-  });
-  const attestation = createWorkloadAttestation({ attestors: [unix], log, metrics, clock });
+  const attestors = openWorkloadAttestors(config.workloadAttestors, { log, metrics, clock });
+  const attestation = createWorkloadAttestation({ attestors, log, metrics, clock });
   const common = {
     attest: (peer: PeerProcess, again?: () => void) => attestation.attest(peer, again),
     isAlive: (peer: PeerProcess) => peer.isAlive(),
@@ -214,10 +210,4 @@ function createSources(
     }),
     tokens: createTokenSource({ ...common, issuer: jwtIssuer }),
   };
-}
-
-/** As SPIRE's workload_size_limit: 0 is no limit, below 0 hashes nothing. */
-function hashLimitBytes(limit: number): number {
-  if (limit < 0) return 0;
-  return limit === 0 ? Number.MAX_SAFE_INTEGER : limit;
 }

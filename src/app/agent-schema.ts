@@ -8,6 +8,10 @@ import {
   serverAddress,
 } from './config-values.ts';
 import { type NodeAttestationFile, nodeAttestationSchema } from './node-attestors-schema.ts';
+import {
+  type WorkloadAttestorsFile,
+  workloadAttestorsSchema,
+} from './workload-attestors-schema.ts';
 
 const secretName = z.string().min(1).max(256);
 
@@ -31,19 +35,6 @@ const sds = z.strictObject({
     z.boolean(),
     false,
     'Send plain trusted_ca validation contexts, for Envoy before 1.18. Node metadata disable_spiffe_cert_validation wins.',
-  ),
-});
-
-const unix = z.strictObject({
-  discoverWorkloadPath: option(
-    z.boolean(),
-    true,
-    'Produce the selectors unix:path and unix:sha256.',
-  ),
-  workloadSizeLimit: option(
-    z.int().min(-1),
-    268_435_456,
-    'Largest executable, in bytes, that is hashed for unix:sha256; 0 for any size, -1 to hash none.',
   ),
 });
 
@@ -154,7 +145,7 @@ export const agentSchema: z.ZodType<AgentFile> = z.strictObject({
   ),
   factsReaders: factsReaders.optional(),
   sds: sds.optional(),
-  workloadAttestors: z.strictObject({ unix: unix.optional() }).optional(),
+  workloadAttestors: workloadAttestorsSchema.optional(),
 });
 
 /** What the file may say of an agent. */
@@ -180,7 +171,5 @@ export type AgentFile = Section<{
     defaultAllBundlesName: string;
     disableSpiffeCertValidation: boolean;
   }>;
-  workloadAttestors: Section<{
-    unix: Section<{ discoverWorkloadPath: boolean; workloadSizeLimit: number }>;
-  }>;
+  workloadAttestors: WorkloadAttestorsFile;
 }>;

@@ -20,6 +20,7 @@ import { buildPassphraseSource, type PassphraseSource } from './passphrase.ts';
 import { buildSharedStore, type SharedStoreConfig } from './store-config.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
 import { buildVault, type VaultConfig } from './vault-config.ts';
+import type { WorkloadAttestorsFile } from './workload-attestors-schema.ts';
 
 const MAX_CONFIG_BYTES = 1_048_576;
 
@@ -75,8 +76,7 @@ export interface Config extends AgentConfig {
     readonly allBundles: string;
   };
   readonly disableSpiffeCertValidation: boolean;
-  readonly discoverWorkloadPath: boolean;
-  readonly workloadSizeLimitBytes: number;
+  readonly workloadAttestors: WorkloadAttestorsFile;
   readonly logLevel: LogLevel;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
 }
@@ -169,8 +169,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
       allBundles: agent?.sds?.defaultAllBundlesName ?? 'ALL',
     },
     disableSpiffeCertValidation: agent?.sds?.disableSpiffeCertValidation ?? false,
-    discoverWorkloadPath: agent?.workloadAttestors?.unix?.discoverWorkloadPath ?? true,
-    workloadSizeLimitBytes: agent?.workloadAttestors?.unix?.workloadSizeLimit ?? 268_435_456,
+    workloadAttestors: agent?.workloadAttestors ?? {},
     logLevel: merged.log?.level ?? 'info',
     metricsAddress: merged.metrics?.address,
   };

@@ -21,6 +21,8 @@ export {
   type WorkloadAttestation,
   type WorkloadAttestationOptions,
 } from './workload/attest.ts';
+export { createDockerAttestor, type DockerAttestorOptions } from './workload/docker.ts';
 export { NameDatabase } from './workload/name-database.ts';
+export { createQuestionMetrics } from './workload/questions.ts';
 export { createUnixAttestor, type UnixAttestorOptions } from './workload/unix.ts';
 export type { AttestableProcess, WorkloadAttestor } from './workload/workload-attestor.ts';

@@ -14,7 +14,7 @@ export interface WorkloadAttestationOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** For each attestor; one that takes longer adds no selectors. Default 5 s. */
+  /** For each attestor that has none of its own; one that takes longer adds no selectors. Default 5 s. */
   readonly timeoutMs?: number;
 }
 
@@ -59,7 +59,11 @@ export function createWorkloadAttestation(
     process: AttestableProcess,
     again: () => void,
   ): Promise<readonly Selector[]> =>
-    withTimeout(attestor.attest(process, again), options.clock, options.timeoutMs ?? 5_000);
+    withTimeout(
+      attestor.attest(process, again),
+      options.clock,
+      attestor.timeoutMs ?? options.timeoutMs ?? 5_000,
+    );
 
   const askOrNote = async (
     attestor: WorkloadAttestor,

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { TrustplaneError } from '../../spiffe/index.ts';
 
-/** 65,536 supplementary groups (the kernel's limit) of ten digits, and the rest. */
-const MAX_STATUS_BYTES = 1024 * 1024;
+/** A status with 65,536 supplementary groups (the kernel's limit) of ten digits, and the rest. */
+const MAX_BYTES = 1024 * 1024;
 
 let buffer = Buffer.allocUnsafeSlow(16 * 1024);
 
@@ -12,25 +12,35 @@ let buffer = Buffer.allocUnsafeSlow(16 * 1024);
  * @throws an ENOENT or ESRCH error when there is no such process
  */
 export function readProcStatus(pid: number): string {
-  const descriptor = openSync(`/proc/${pid}/status`, 'r');
+  return readProcFile(`/proc/${pid}/status`);
+}
+
+/**
+ * /proc/<pid>/cgroup, as it is seen from this process's cgroup namespace, whatever the other's is.
+ * @throws an ENOENT or ESRCH error when there is no such process
+ */
+export function readProcCgroup(pid: number | 'self'): string {
+  return readProcFile(`/proc/${pid}/cgroup`);
+}
+
+function readProcFile(path: string): string {
+  const descriptor = openSync(path, 'r');
   try {
     let length = 0;
     for (;;) {
       const read = readSync(descriptor, buffer, length, buffer.length - length, null);
       length += read;
       if (read === 0) return buffer.toString('latin1', 0, length);
-      if (length === buffer.length) grow(pid);
+      if (length === buffer.length) grow(path);
     }
   } finally {
     closeSync(descriptor);
   }
 }
 
-function grow(pid: number): void {
-  if (buffer.length >= MAX_STATUS_BYTES) {
-    const limit = `more than ${MAX_STATUS_BYTES} bytes`;
-    throw new TrustplaneError('ERR_ATTEST_PROC', `/proc/${pid}/status has ${limit}`);
-  }
+function grow(path: string): void {
+  if (buffer.length >= MAX_BYTES)
+    throw new TrustplaneError('ERR_ATTEST_PROC', `${path} has more than ${MAX_BYTES} bytes`);
   const larger = Buffer.allocUnsafeSlow(buffer.length * 4);
   buffer.copy(larger);
   buffer = larger;

@@ -15,6 +15,8 @@ export interface AttestableProcess {
 /** Finds out facts about a process. A new kind of fact is a new attestor in the list of `app/`. */
 export interface WorkloadAttestor {
   readonly name: string;
+  /** It takes no longer than this; default: what holds for all. */
+  readonly timeoutMs?: number;
   /**
    * The facts of this moment. May give less than it could find out (a selector that is missing
    * entitles to nothing), never more; `again` is called when another attestation would find more.
