@@ -28,6 +28,7 @@ export const rooms = {
   facts: ['spiffe', 'ops', 'wire', 'sync'],
   node: ['spiffe', 'ops', 'wire', 'store', 'sync'],
   authz: ['spiffe'],
+  explain: ['spiffe'],
   check: ['spiffe', 'ops', 'wire', 'authz'],
   xds: ['spiffe', 'ops', 'wire'],
   sds: ['spiffe', 'ops', 'wire', 'xds'],
@@ -47,6 +48,7 @@ export const rooms = {
     'servers',
     'policies',
     'sync',
+    'explain',
   ],
   client: ['spiffe', 'ops', 'wire', 'sync'],
   app: [
@@ -79,6 +81,7 @@ export const rooms = {
     'client',
     'authz',
     'check',
+    'explain',
   ],
   cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'envoy', 'app'],
 };

@@ -137,6 +137,7 @@ export {
   type SuspensionSubject,
   suspensionKinds,
 } from './suspension.ts';
+export type { ResourceReport, StreamRegister, StreamReport } from './stream-report.ts';
 export type {
   JwtIdentity,
   JwtIdentityRequest,

@@ -8,6 +8,7 @@ export function contentVersion(
   own: Bundle,
   federated: ReadonlyMap<string, Bundle>,
   accept: WorkloadUpdate['accept'],
+  crls: readonly Uint8Array[],
 ): string {
   const hash = createHash('sha256').update(bundleDigest(own));
   for (const identity of identities) hash.update('i').update(identityDigest(identity));
@@ -17,7 +18,14 @@ export function contentVersion(
     addText(hash, name);
     addText(hash, scopes.join(' '));
   }
+  for (const crl of crls) hash.update('c').update(crlDigest(crl));
   return hash.digest('hex').slice(0, 32);
+}
+
+const crlDigests = new WeakMap<Uint8Array, Buffer>();
+
+function crlDigest(crl: Uint8Array): Buffer {
+  return recall(crlDigests, crl, () => createHash('sha256').update(crl).digest());
 }
 
 const identityDigests = new WeakMap<X509Identity, Buffer>();

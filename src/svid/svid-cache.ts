@@ -22,7 +22,9 @@ import {
   type StagedSvid,
   type SvidFailure,
   type SvidSlot,
+  type SvidStanding,
   stageSvid,
+  standingOf,
   wakeAt,
 } from './svid-slot.ts';
 import { TimerQueue } from './timer-queue.ts';
@@ -138,6 +140,12 @@ export class SvidCache<H> {
     if (slot === undefined) return { svid: undefined, isPending: false };
     if (this.#isServable(slot)) return { svid: slot.current, isPending: false };
     return { svid: undefined, isPending: slot.attempt !== 'none' && slot.failures === 0 };
+  }
+
+  /** Undefined for an entry that nobody has asked for lately. */
+  standing(entryId: string): SvidStanding | undefined {
+    const slot = this.#slots.get(entryId);
+    return slot && standingOf(slot, this.#isServable(slot));
   }
 
   /** Takes the new own bundle: SVIDs that waited for it come into use, those it taints or lacks are renewed. */
@@ -265,6 +273,7 @@ export class SvidCache<H> {
     }
     slot.failures = 0;
     slot.error = '';
+    slot.errorCode = undefined;
     slot.nextAttemptAt = renewAt(staged.svid.issuedAt, staged.svid.expiresAt, random());
   }
 
@@ -293,6 +302,7 @@ export class SvidCache<H> {
     const now = clock.now();
     slot.failures++;
     slot.error = messageOf(error);
+    slot.errorCode = error instanceof TrustplaneError ? error.code : undefined;
     const leftMs = slot.current === undefined ? undefined : slot.current.expiresAt - now;
     const retryInMs = retryDelayMs(slot.failures, leftMs, random());
     slot.nextAttemptAt = now + retryInMs;

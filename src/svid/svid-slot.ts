@@ -1,4 +1,9 @@
-import { issueInstant, type RegistrationEntry, type X509Svid } from '../spiffe/index.ts';
+import {
+  type ErrorCode,
+  issueInstant,
+  type RegistrationEntry,
+  type X509Svid,
+} from '../spiffe/index.ts';
 import { type IssuedSvid, profileOf } from './issued-svid.ts';
 
 /** An SVID that is not in use yet. */
@@ -42,6 +47,7 @@ export interface SvidSlot<H> {
   /** Attempts that failed since the last success. */
   failures: number;
   error: string;
+  errorCode: ErrorCode | undefined;
 }
 
 export function createSvidSlot<H>(entry: RegistrationEntry): SvidSlot<H> {
@@ -54,6 +60,7 @@ export function createSvidSlot<H>(entry: RegistrationEntry): SvidSlot<H> {
     nextAttemptAt: 0,
     failures: 0,
     error: '',
+    errorCode: undefined,
   };
 }
 
@@ -89,5 +96,42 @@ export function failureOf({ entry, failures, error, current }: SvidSlot<unknown>
     failures,
     error,
     expiresAt: current?.expiresAt,
+  };
+}
+
+/** How the SVID of an entry stands, for whoever asks why. */
+export interface SvidStanding {
+  /** There is one that may be served; the first one is under way; there is none, or it may not be served. */
+  readonly state: 'served' | 'pending' | 'failing';
+  readonly serialNumber: string | undefined;
+  /** Milliseconds since the epoch, both; of the one in use. */
+  readonly issuedAt: number | undefined;
+  readonly expiresAt: number | undefined;
+  /** Attempts that failed since the last success, and why the last of these did. */
+  readonly failures: number;
+  readonly error: string;
+  readonly errorCode: ErrorCode | undefined;
+  /** Milliseconds since the epoch. */
+  readonly nextAttemptAt: number;
+  /** One is there whose authority is not in the bundle yet. */
+  readonly isStaged: boolean;
+  /** Sets of selectors that hold it. */
+  readonly holders: number;
+}
+
+export function standingOf(slot: SvidSlot<unknown>, isServable: boolean): SvidStanding {
+  const { current, staged, attempt, failures, error, errorCode, nextAttemptAt, holders } = slot;
+  const isPending = attempt !== 'none' && failures === 0;
+  return {
+    state: isServable ? 'served' : isPending ? 'pending' : 'failing',
+    serialNumber: current?.serialNumber,
+    issuedAt: current?.issuedAt,
+    expiresAt: current?.expiresAt,
+    failures,
+    error,
+    errorCode,
+    nextAttemptAt,
+    isStaged: staged !== undefined,
+    holders: holders.size,
   };
 }

@@ -16,11 +16,12 @@ export interface EntrySvid {
   readonly svid: IssuedSvid | undefined;
 }
 
-/** The update for these entries, oldest first; what is not servable is held back. */
+/** The update for these entries, oldest first; what is not servable is held back. `crls`: of the own trust domain. */
 export function buildWorkloadUpdate(
   items: readonly EntrySvid[],
   trust: TrustMap,
   now: number,
+  crls: readonly Uint8Array[] = [],
 ): WorkloadUpdate {
   const hints = new Set<string>();
   const identities = items.flatMap(({ entry, svid }) => {
@@ -31,8 +32,8 @@ export function buildWorkloadUpdate(
   });
   const federatedBundles = federatedOf(identities, trust);
   const accept = acceptOf(federatedBundles.keys(), trust);
-  const version = contentVersion(identities, trust.own, federatedBundles, accept);
-  return { version, identities, bundle: trust.own, federatedBundles, accept };
+  const version = contentVersion(identities, trust.own, federatedBundles, accept, crls);
+  return { version, identities, bundle: trust.own, federatedBundles, accept, crls };
 }
 
 function federatedOf(

@@ -6,9 +6,10 @@ import {
   type TrustMapSource,
   type WorkloadUpdate,
 } from '../spiffe/index.ts';
+import type { CrlSource } from './crl-source.ts';
 import type { RevocationSource } from './revocation-source.ts';
 import { SvidCache, type SvidCacheOptions, type SvidLookup } from './svid-cache.ts';
-import type { SvidFailure } from './svid-slot.ts';
+import type { SvidFailure, SvidStanding } from './svid-slot.ts';
 import { TimerQueue } from './timer-queue.ts';
 import { buildWorkloadUpdate } from './update-builder.ts';
 
@@ -29,6 +30,8 @@ export interface WorkloadCacheOptions
   readonly trust: TrustMapSource;
   /** Default: nothing is revoked. */
   readonly revocations?: RevocationSource;
+  /** Default: nobody checks against any. */
+  readonly crls?: CrlSource;
 }
 
 /** What one set of selectors is entitled to, shared by all its members. */
@@ -67,6 +70,7 @@ export class WorkloadCache {
   #entriesChanged = false;
   #trustChanged = false;
   #revocationsChanged = false;
+  #crlsChanged = false;
   #scheduled: NodeJS.Immediate | undefined;
 
   constructor(options: WorkloadCacheOptions) {
@@ -87,6 +91,7 @@ export class WorkloadCache {
       options.entitlements.watch(() => this.#onEntries()),
       options.trust.watch(() => this.#onTrust()),
       revocations?.watch(() => this.#onRevocations()) ?? ((): void => {}),
+      options.crls?.watch(() => this.#onCrls()) ?? ((): void => {}),
     ];
   }
 
@@ -102,6 +107,10 @@ export class WorkloadCache {
 
   failing(limit: number): readonly SvidFailure[] {
     return this.#svids.failing(limit);
+  }
+
+  standing(entryId: string): SvidStanding | undefined {
+    return this.#svids.standing(entryId);
   }
 
   /** Joins the set; `onUpdate` is called whenever `update` of the membership is a new one, not at once. */
@@ -166,6 +175,11 @@ export class WorkloadCache {
     this.#schedule();
   }
 
+  #onCrls(): void {
+    this.#crlsChanged = true;
+    this.#schedule();
+  }
+
   /** What one turn of the event loop brings is handled together. */
   #schedule(): void {
     this.#scheduled ??= setImmediate(() => {
@@ -176,7 +190,8 @@ export class WorkloadCache {
 
   #refresh(): void {
     const hasCompleted = this.#hasCompleted();
-    const isWide = this.#trustChanged || hasCompleted;
+    const isWide = this.#trustChanged || this.#crlsChanged || hasCompleted;
+    this.#crlsChanged = false;
     if (this.#entriesChanged) this.#rematch();
     if (this.#trustChanged) this.#retrust();
     if (this.#revocationsChanged) this.#rejudge();
@@ -240,7 +255,8 @@ export class WorkloadCache {
   #publish(view: SelectorSetView): void {
     const now = this.#options.clock.now();
     const found = view.entries.map((entry) => ({ entry, ...this.#svids.lookup(entry.id) }));
-    const update = buildWorkloadUpdate(found, this.#trust, now);
+    const crls = this.#options.crls?.current(this.#trust.own);
+    const update = buildWorkloadUpdate(found, this.#trust, now, crls);
     if (this.#mustWait(view.update, update, found)) {
       // None of its identities may be served any more, if there is one: those who come now wait too.
       view.update = undefined;

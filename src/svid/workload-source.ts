@@ -8,7 +8,7 @@ import {
   type WorkloadSource,
 } from '../spiffe/index.ts';
 import { createSvidMetrics } from './svid-metrics.ts';
-import type { SvidFailure } from './svid-slot.ts';
+import type { SvidFailure, SvidStanding } from './svid-slot.ts';
 import { WorkloadCache, type WorkloadCacheOptions } from './workload-cache.ts';
 import { WorkloadSession } from './workload-session.ts';
 
@@ -33,6 +33,8 @@ export interface SvidHealth {
 /** The live identities of all attached workloads. */
 export interface LiveWorkloadSource<P> extends WorkloadSource<P> {
   health(): SvidHealth;
+  /** How an entry's SVID stands; undefined when nobody has asked for it lately. */
+  standing(entryId: string): SvidStanding | undefined;
   /** Stops all renewal and delivery; listeners are not told. */
   close(): void;
 }
@@ -70,6 +72,7 @@ export function createWorkloadSource<P extends object>(
       const failing = cache.failing(MAX_REPORTED_FAILURES);
       return { isOk: failing.length === 0, failing };
     },
+    standing: (entryId) => cache.standing(entryId),
     close: () => {
       isClosed = true;
       for (const session of sessions.values()) session.close();

@@ -1,11 +1,10 @@
 import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import type { Log } from '../ops/index.ts';
-import { TrustplaneError } from '../spiffe/index.ts';
+import { type Clock, messageOf, type StreamRegister, TrustplaneError } from '../spiffe/index.ts';
 import { type PeerProcess, peerOf, toServiceError } from '../wire/index.ts';
 import { processGone } from './refusals.ts';
 import { requireSecurityHeader } from './security-header.ts';
 import type { StreamQuota } from './stream-quota.ts';
-
 import type { WorkloadMetrics } from './workload-metrics.ts';
 
 export type UnaryHandler = (
@@ -26,6 +25,9 @@ export interface UnaryCallOptions {
   readonly quota: StreamQuota<PeerProcess>;
   readonly log: Log;
   readonly metrics: WorkloadMetrics;
+  readonly clock: Clock;
+  /** Where calls are noted while they are open, and what was refused. */
+  readonly register: StreamRegister | undefined;
 }
 
 /** A unary handler that judges the header and counts the call for its process before it is answered. */
@@ -33,13 +35,25 @@ export function createUnaryHandler(
   options: UnaryCallOptions,
   answer: (question: Question) => Promise<Buffer>,
 ): UnaryHandler {
-  const { method, quota, log, metrics } = options;
+  const { method, quota, log, metrics, clock, register } = options;
   return async (call, respond) => {
     let release = (): void => {};
+    let unregister: ReturnType<StreamRegister['open']> | undefined;
     try {
       requireSecurityHeader(call.metadata);
       const process = peerOf(call);
       release = quota.take(process);
+      const { pid, uid, startTime } = process;
+      const openedAt = clock.now();
+      unregister = register?.open(() => ({
+        service: method,
+        pid,
+        uid,
+        startTime,
+        node: '',
+        openedAt,
+        resources: [],
+      }));
       const left = new AbortController();
       call.once('cancelled', () => left.abort());
       const response = await answer({ process, request: call.request, signal: left.signal });
@@ -49,10 +63,12 @@ export function createUnaryHandler(
     } catch (error) {
       const code = error instanceof TrustplaneError ? error.code : 'ERR_INTERNAL';
       metrics.errors.inc({ method, code });
+      unregister?.(`${messageOf(error)} (${code})`);
       if (code === 'ERR_INTERNAL') log.error({ method, err: error }, 'Workload API call failed');
       else log.debug({ method, code }, 'Workload API call refused');
       respond(toServiceError(error));
     } finally {
+      unregister?.();
       release();
     }
   };

@@ -2,6 +2,9 @@ import type { ServerWritableStream } from '@grpc/grpc-js';
 import type { Log } from '../ops/index.ts';
 import {
   type Bundle,
+  type Clock,
+  type ResourceReport,
+  type StreamRegister,
   TrustplaneError,
   type WorkloadAttachment,
   type WorkloadSource,
@@ -42,6 +45,9 @@ export interface UpdateStreamOptions {
   readonly quota: StreamQuota<PeerProcess>;
   readonly log: Log;
   readonly metrics: WorkloadMetrics;
+  readonly clock: Clock;
+  /** Where streams are noted while they are open. */
+  readonly register: StreamRegister | undefined;
 }
 
 /** Serves one call: the whole state now and after each change, until the caller is no longer entitled to any. */
@@ -66,6 +72,8 @@ class UpdateStream {
   #attachment: WorkloadAttachment | undefined;
   #holder: ReturnType<BundleAudience['join']> | undefined;
   #isOver = false;
+  #unregister: ((ended?: string) => void) | undefined;
+  #resources: readonly ResourceReport[] = [];
 
   constructor(
     call: UpdateCall,
@@ -90,6 +98,7 @@ class UpdateStream {
   start(): void {
     const { metrics, method, source } = this.#options;
     metrics.streams.inc({ method });
+    this.#register();
     for (const event of ['cancelled', 'close', 'finish']) {
       this.#call.once(event, () => this.#finish());
     }
@@ -100,6 +109,24 @@ class UpdateStream {
     if (this.#isOver) this.#attachment.close();
   }
 
+  #register(): void {
+    const { register, method: service, clock } = this.#options;
+    const { pid, uid, startTime } = this.#process;
+    const openedAt = clock.now();
+    const stream = { service, pid, uid, startTime, node: '', openedAt };
+    this.#unregister = register?.open(() => ({ ...stream, resources: this.#resources }));
+  }
+
+  /** What it was given last. */
+  #note({ identities }: WorkloadUpdate): void {
+    const at = this.#options.clock.now();
+    this.#resources = identities.map(({ spiffeId }) => ({
+      name: spiffeId.toString(),
+      state: 'taken',
+      at,
+    }));
+  }
+
   #onUpdate(update: WorkloadUpdate): void {
     if (this.#isOver) return;
     const { allowNoIdentity, encode } = this.#options;
@@ -107,11 +134,13 @@ class UpdateStream {
     const { audience, method } = this.#options;
     this.#holder ??= audience?.join(`${method} of pid ${this.#process.pid}`);
     this.#holder?.lacks('does not read');
+    this.#note(update);
     this.#writer.offer(encode(update), () => this.#holder?.has(update.bundle));
   }
 
   #end(reason: Error): void {
     if (this.#isOver) return;
+    this.#unregister?.(reason.message);
     this.#finish();
     const { log, method } = this.#options;
     const { pid, uid } = this.#process;
@@ -124,6 +153,7 @@ class UpdateStream {
   #finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#unregister?.();
     this.#writer.clear();
     this.#attachment?.close();
     this.#holder?.leave();

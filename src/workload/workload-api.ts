@@ -2,6 +2,7 @@ import type { ServiceDefinition } from '@grpc/grpc-js';
 import type { Log, Metrics } from '../ops/index.ts';
 import {
   type Clock,
+  type StreamRegister,
   type TokenSource,
   TrustplaneError,
   type WorkloadSource,
@@ -35,6 +36,8 @@ export interface WorkloadApiOptions {
   readonly audience?: BundleAudience | undefined;
   /** Open calls of one process. Default: 1000. */
   readonly maxStreamsPerProcess?: number;
+  /** Where streams are noted while they are open, and what was refused. Default: nowhere. */
+  readonly register?: StreamRegister | undefined;
 }
 
 /**
@@ -46,18 +49,29 @@ export function createWorkloadApi(options: WorkloadApiOptions): GrpcService {
   const quota = new StreamQuota<PeerProcess>(
     options.maxStreamsPerProcess ?? MAX_STREAMS_PER_PROCESS,
   );
-  const { source, tokens, audience, clock, log } = options;
+  const { source, tokens, audience, clock, log, register } = options;
   const updates = (
     method: string,
     encode: UpdateEncoder,
     allowNoIdentity: boolean,
     audience?: BundleAudience,
   ) => {
-    const shared = { method, source, encode, allowNoIdentity, audience, quota, log, metrics };
+    const shared = {
+      method,
+      source,
+      encode,
+      allowNoIdentity,
+      audience,
+      quota,
+      log,
+      metrics,
+      clock,
+      register,
+    };
     return (call: UpdateCall) => serveUpdates(call, shared);
   };
   const unary = (method: string, answer: (question: Question) => Promise<Buffer>) =>
-    createUnaryHandler({ method, quota, log, metrics }, answer);
+    createUnaryHandler({ method, quota, log, metrics, clock, register }, answer);
   const allowVerifiers = options.allowUnauthenticatedVerifiers ?? false;
   const foreignClaims = new Set(options.allowedForeignJwtClaims);
   const validation = { tokens, clock, allowNoIdentity: allowVerifiers, foreignClaims };

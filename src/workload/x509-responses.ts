@@ -4,7 +4,8 @@ import { oncePerUpdate, type UpdateEncoder } from './update-encoder.ts';
 /** FetchX509SVID's message (Workload API §5.2.1); encoded once per update. */
 export function createX509SvidEncoder(): UpdateEncoder {
   return oncePerUpdate('X509SVIDResponse', {
-    build: ({ identities, bundle }) => ({
+    build: ({ identities, bundle, crls = [] }) => ({
+      crl: crls,
       svids: identities.map(({ spiffeId, certificateChain, privateKey, hint }) => ({
         spiffe_id: spiffeId.toString(),
         x509_svid: Buffer.concat(certificateChain),
@@ -22,7 +23,10 @@ export function createX509SvidEncoder(): UpdateEncoder {
 /** FetchX509Bundles' message (Workload API §5.2.2): the own trust domain and the federated ones. */
 export function createX509BundlesEncoder(): UpdateEncoder {
   return oncePerUpdate('X509BundlesResponse', {
-    build: ({ bundle }) => ({ bundles: { [bundle.trustDomain.id]: authoritiesOf(bundle) } }),
+    build: ({ bundle, crls = [] }) => ({
+      crl: crls,
+      bundles: { [bundle.trustDomain.id]: authoritiesOf(bundle) },
+    }),
     mapField: 'bundles',
     bundlesOf: ({ federatedBundles }) => federatedBundles.values(),
     valueOf: foreignAuthorities,

@@ -3,6 +3,8 @@ import type { Log } from '../ops/index.ts';
 import {
   type Clock,
   messageOf,
+  type StreamRegister,
+  type StreamReport,
   type Timer,
   TrustplaneError,
   type WorkloadAttachment,
@@ -42,6 +44,8 @@ export interface StreamContext {
   readonly pacer: Pacer;
   readonly nameQuota: NameQuota;
   readonly largeWrites: LargeWrites;
+  /** Where streams are noted while they are open. */
+  readonly register?: StreamRegister | undefined;
 }
 
 export type DiscoveryCall = ServerDuplexStream<Buffer, TypedResponse>;
@@ -75,6 +79,8 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
   #requestsThisSecond = 0;
   #pause: Timer | undefined;
   #wake: Timer | undefined;
+  readonly #openedAt: number;
+  readonly #unregister: ((ended?: string) => void) | undefined;
 
   constructor(
     call: DiscoveryCall,
@@ -87,6 +93,8 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
     this.#protocol = protocol;
     this.#context = context;
     context.streams.opened(protocol.kind);
+    this.#openedAt = context.clock.now();
+    this.#unregister = context.register?.open(() => this.#report());
     const close = (): void => this.#close();
     call.on('data', (bytes: Buffer) => this.#guard(() => this.#receive(bytes)));
     call.on('end', () => {
@@ -246,6 +254,7 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
 
   #fail(error: unknown): void {
     if (this.#closed) return;
+    this.#unregister?.(messageOf(error));
     this.#close();
     const { label, log } = this.#context;
     const fields = { pid: this.#peer.pid, node: this.#nodeId, error: messageOf(error) };
@@ -254,9 +263,23 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
     this.#call.emit('error', toServiceError(error));
   }
 
+  #report(): StreamReport {
+    const { pid, uid, startTime } = this.#peer;
+    return {
+      service: this.#context.label,
+      pid,
+      uid,
+      startTime,
+      node: this.#nodeId,
+      openedAt: this.#openedAt,
+      resources: this.#subscriptions.flatMap((one) => one.report()),
+    };
+  }
+
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#unregister?.();
     this.#pause?.cancel();
     this.#wake?.cancel();
     for (const subscription of this.#subscriptions) subscription.close();

@@ -1,6 +1,12 @@
 import type { ServerUnaryCall, ServiceDefinition, sendUnaryData } from '@grpc/grpc-js';
 import type { Log, Metrics } from '../ops/index.ts';
-import { type Clock, printable, TrustplaneError, type WorkloadSource } from '../spiffe/index.ts';
+import {
+  type Clock,
+  printable,
+  type StreamRegister,
+  TrustplaneError,
+  type WorkloadSource,
+} from '../spiffe/index.ts';
 import { type GrpcService, loadService, type PeerProcess, peerOf } from '../wire/index.ts';
 import { loadDiscoveryMessages } from './discovery-messages.ts';
 import type { CodeFamily } from './discovery-request.ts';
@@ -23,6 +29,8 @@ export interface DiscoveryGround {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Where streams are noted while they are open. Default: nowhere. */
+  readonly register?: StreamRegister | undefined;
 }
 
 /** An xDS service as the .proto file has it. */
@@ -92,7 +100,7 @@ export function createAds(types: readonly ResourceType[], ground: DiscoveryGroun
 function serve(
   { file, name, label, codes, methods }: DiscoveryService,
   types: readonly ResourceType[],
-  { source, clock, log, metrics }: DiscoveryGround,
+  { source, clock, log, metrics, register }: DiscoveryGround,
   typeOf: StreamContext['typeOf'],
 ): GrpcService {
   const messages = loadDiscoveryMessages();
@@ -118,6 +126,7 @@ function serve(
     pacer: new Pacer(),
     nameQuota: new NameQuota(codes),
     largeWrites: new LargeWrites(),
+    register,
   };
   const { fetch } = methods;
   return {

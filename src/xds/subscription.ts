@@ -1,4 +1,4 @@
-import type { WorkloadUpdate } from '../spiffe/index.ts';
+import { printable, type ResourceReport, type WorkloadUpdate } from '../spiffe/index.ts';
 import { nextHeartbeat } from './heartbeats.ts';
 import type { ResourceSession, ResourceType, XdsClient } from './resource-type.ts';
 import type { ResourceView } from './resource-view.ts';
@@ -10,6 +10,18 @@ import {
   type StreamState,
   type Verdict,
 } from './stream-state.ts';
+
+/** Names of which it is remembered why the client refuses them. */
+const MAX_REFUSALS = 32;
+const MAX_TEXT_CHARS = 500;
+const MAX_NAME_CHARS = 256;
+
+interface Refusal {
+  readonly version: string;
+  readonly text: string;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
 
 /** Where a subscription would stand, and what would be sent for that. */
 interface Advance {
@@ -23,6 +35,7 @@ export class Subscription {
   readonly type: ResourceType;
   state: StreamState = initialStreamState;
   readonly #session: ResourceSession;
+  readonly #refusals = new Map<string, Refusal>();
   #waiting = 0;
 
   /** @throws TrustplaneError when the type does not serve such a client */
@@ -34,6 +47,25 @@ export class Subscription {
   settle(verdict: Verdict, refusal: string | undefined, now: number): void {
     this.#session.settled(verdict, refusal);
     this.type.metrics.settled(verdict, now);
+    this.#remember(verdict, refusal, now);
+  }
+
+  /** How each name stands that was asked for, or is held. */
+  report(): readonly ResourceReport[] {
+    const { names, served, holds, flights } = this.state;
+    const flying = new Map(
+      flights.flatMap(({ refs, sentAt }) => refs.map(({ name }) => [name, sentAt])),
+    );
+    return Array.from(new Set([...names, ...served.keys()]), (full) => {
+      const name = printable(full, MAX_NAME_CHARS);
+      const refusal = this.#refusals.get(full);
+      const sentAt = flying.get(full);
+      if (refusal !== undefined && refusal.version === served.get(full)) {
+        return { name, state: 'refused', refusal: refusal.text, at: refusal.at };
+      }
+      if (sentAt !== undefined) return { name, state: 'sent', at: sentAt };
+      return { name, state: holds.has(full) ? 'taken' : 'waiting' };
+    });
   }
 
   /** What is due; nothing is changed by it. */
@@ -62,6 +94,17 @@ export class Subscription {
   close(): void {
     this.#countWaiting(0);
     this.#session.close();
+  }
+
+  #remember({ accepted, refs }: Verdict, refusal = '', now: number): void {
+    for (const { name, version } of refs) {
+      this.#refusals.delete(name);
+      if (accepted) continue;
+      const [oldest] = this.#refusals.keys();
+      if (this.#refusals.size >= MAX_REFUSALS && oldest !== undefined)
+        this.#refusals.delete(oldest);
+      this.#refusals.set(name, { version, text: printable(refusal, MAX_TEXT_CHARS), at: now });
+    }
   }
 
   #countWaiting(waiting: number): void {
