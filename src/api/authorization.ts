@@ -99,7 +99,7 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
 export interface AuthorizationOptions {
   readonly agents: Pick<AgentRegistry, 'authorize'>;
   readonly entries: Pick<EntryRegistry, 'list'>;
-  readonly revocations: Pick<RevocationRegistry, 'find'>;
+  readonly revocations: Pick<RevocationRegistry, 'find' | 'suspensions'>;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -162,7 +162,8 @@ export class Authorization {
 
   /**
    * The agent as it is now; long streams ask before each thing they give away.
-   * @throws TrustplaneError ERR_API_CALLER, ERR_AGENT_*, ERR_X509_*, ERR_STORE_*
+   * @throws TrustplaneError ERR_API_CALLER, ERR_AGENT_* (ERR_AGENT_NOT_ACTIVE when its SVID is revoked), ERR_X509_*,
+   * ERR_STORE_*
    */
   async requireAgent(call: CallOfSomebody): Promise<AttestedAgent> {
     const caller = callerOf(call);
@@ -170,8 +171,14 @@ export class Authorization {
       throw new TrustplaneError('ERR_API_CALLER', 'only an attested agent may call this');
     }
     const { svid, serialNumber } = caller;
-    const presented = { serialNumber, expiresAt: svid.leaf.notAfter };
-    return await this.#options.agents.authorize(svid.spiffeId, presented);
+    const { spiffeId, leaf } = svid;
+    const presented = { serialNumber, expiresAt: leaf.notAfter };
+    const agent = await this.#options.agents.authorize(spiffeId, presented);
+    const { suspensions } = this.#options.revocations;
+    suspensions.checkAgent(spiffeId);
+    if (!this.#isRevoked(caller)) return agent;
+    const message = `the SVID with serial ${serialNumber} of agent ${spiffeId.toString()} is revoked; it has to attest again`;
+    throw new TrustplaneError('ERR_AGENT_NOT_ACTIVE', message);
   }
 
   /** The server below this one that makes a call; undefined when somebody else makes it. */
@@ -206,19 +213,31 @@ export class Authorization {
     );
   }
 
-  /** An entry of the caller's ID, as it is now, that passes the test. An SVID that is revoked has none. */
+  /**
+   * An entry of the caller's ID, as it is now, that passes the test. An SVID that is revoked has none.
+   * @throws TrustplaneError ERR_SVID_SUSPENDED when all that there are are suspended
+   */
   #entryOf(
-    { svid, serialNumber }: SvidCaller,
+    caller: SvidCaller,
     test: (entry: RegistrationEntry) => boolean,
   ): RegistrationEntry | undefined {
+    if (this.#isRevoked(caller)) return undefined;
     const { entries, revocations, clock } = this.#options;
+    const { spiffeId } = caller.svid;
+    const found = entries
+      .list({ spiffeId }, { pageSize: 0, pageToken: '' })
+      .entries.filter((entry) => test(entry) && isCurrent(entry, clock.now()));
+    const subjectOf = ({ id }: RegistrationEntry) => ({ spiffeId, entryId: id });
+    const open = found.find((one) => revocations.suspensions.find(subjectOf(one)) === undefined);
+    if (open === undefined) for (const one of found) revocations.suspensions.check(subjectOf(one));
+    return open;
+  }
+
+  #isRevoked({ svid, serialNumber }: SvidCaller): boolean {
     const { spiffeId, leaf } = svid;
-    const issuedAt = issueInstant(leaf);
-    if (revocations.find({ spiffeId, serialNumber, issuedAt }) !== undefined) return undefined;
-    const page = { pageSize: 0, pageToken: '' };
-    return entries
-      .list({ spiffeId }, page)
-      .entries.find((entry) => test(entry) && isCurrent(entry, clock.now()));
+    const agentId = spiffeId.path.startsWith(AGENT_PATH) ? spiffeId : undefined;
+    const subject = { spiffeId, serialNumber, issuedAt: issueInstant(leaf), agentId };
+    return this.#options.revocations.find(subject) !== undefined;
   }
 
   #guardStream(path: string, audience: Audience, handler: UntypedHandleCall): UntypedHandleCall {

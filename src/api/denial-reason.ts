@@ -5,6 +5,8 @@ import { messageType, toServiceError } from '../wire/index.ts';
 const reasons: Readonly<Partial<Record<ErrorCode, number>>> = {
   ERR_AGENT_EXPIRED: 1,
   ERR_AGENT_NOT_ATTESTED: 2,
+  // So that SPIRE's agents let go of what they serve, too.
+  ERR_AGENT_SUSPENDED: 2,
   ERR_AGENT_NOT_ACTIVE: 3,
   ERR_AGENT_BANNED: 4,
   ERR_AGENT_MUST_REATTEST: 5,

@@ -2,7 +2,7 @@
 export { createAdminService } from './admin-service.ts';
 export { AgentEntitlements } from './agent-entitlements.ts';
 export { createAgentService } from './agent-service.ts';
-export { createAgentSvidIssuer } from './agent-svid-issuer.ts';
+export { createAgentSvidIssuer, guardAgentSvids } from './agent-svid-issuer.ts';
 export type { NodeAttestor } from './attest-agent.ts';
 export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';

@@ -1,6 +1,7 @@
 import type { JwtCa } from '../ca/index.ts';
 import type { Log } from '../ops/index.ts';
-import { type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import type { RevocationRegistry } from '../revocations/index.ts';
+import { type Clock, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { buildSpiffeId, parseSpiffeId, type WireSpiffeId } from '../sync/index.ts';
 import type { Authorization } from './authorization.ts';
 import type { IssuedJwt, JwtIssuance } from './jwt-issuance.ts';
@@ -12,6 +13,8 @@ export interface JwtSvidMethodsOptions {
   readonly jwtCa: Pick<JwtCa, 'issueJwtSvid'>;
   readonly jwtIssuance: JwtIssuance;
   readonly authorization: Pick<Authorization, 'agentOf'>;
+  readonly revocations: Pick<RevocationRegistry, 'checkIssuance'>;
+  readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
 }
 
@@ -45,7 +48,7 @@ export function createJwtSvidMethods(options: JwtSvidMethodsOptions): JwtSvidMet
 
 /** Signs for any workload ID of the trust domain. */
 async function mint(
-  { jwtCa, trustDomain, log }: JwtSvidMethodsOptions,
+  { jwtCa, trustDomain, revocations, clock, log }: JwtSvidMethodsOptions,
   { id, audience = [], ttl = 0 }: MintRequest,
 ): Promise<object> {
   if (ttl < 0) {
@@ -53,6 +56,8 @@ async function mint(
   }
   const asked = parseSpiffeId(id, 'id', 'ERR_API_REQUEST');
   const spiffeId = requireWorkloadId(asked, trustDomain, 'id');
+  // Tokens tell time in seconds.
+  revocations.checkIssuance({ spiffeId, issuedAt: Math.floor(clock.now() / 1_000) * 1_000 });
   const svid = await jwtCa.issueJwtSvid({ spiffeId, audience, ttlSeconds: ttl });
   const { expiresAt } = svid;
   log.info({ spiffeId: spiffeId.toString(), audience, expiresAt }, 'JWT-SVID minted');

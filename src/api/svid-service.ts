@@ -1,5 +1,6 @@
 import type { X509Ca } from '../ca/index.ts';
 import {
+  type Clock,
   messageOf,
   parseCsr,
   SpiffeId,
@@ -20,6 +21,7 @@ export interface SvidServiceOptions
   extends Omit<JwtSvidMethodsOptions, 'authorization'>,
     DownstreamOptions {
   readonly ca: Pick<X509Ca, 'issueX509Svid'>;
+  readonly clock: Pick<Clock, 'now'>;
   readonly issuance: SvidIssuance;
   readonly authorization: Pick<Authorization, 'agentOf' | 'downstreamOf'>;
 }
@@ -64,12 +66,13 @@ export function createSvidService(options: SvidServiceOptions): GrpcService {
 }
 
 async function mint(
-  { ca, trustDomain, log }: SvidServiceOptions,
+  { ca, trustDomain, revocations, clock, log }: SvidServiceOptions,
   { csr = new Uint8Array(), ttl = 0 }: MintRequest,
 ): Promise<object> {
   if (ttl < 0) throw refused(`ttl: expected 0 or more seconds; got ${ttl}`);
   const { publicKey, uriSans, dnsSans } = parseCsr(csr);
   const spiffeId = parseOnlyId(uriSans, trustDomain);
+  revocations.checkIssuance({ spiffeId, issuedAt: clock.now() });
   const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttl, dnsNames: dnsSans });
   const { serialNumber, expiresAt } = svid;
   log.info({ spiffeId: spiffeId.toString(), serialNumber, expiresAt }, 'SVID minted');

@@ -14,6 +14,7 @@ import {
   createSvidIssuance,
   createSvidService,
   createTrustDomainService,
+  guardAgentSvids,
   guardIssuance,
   type JwtIssuance,
   RateLimits,
@@ -88,7 +89,12 @@ export async function openFleet(
   const authorizedEntriesOf = (id: SpiffeId) =>
     local?.id.equals(id) === true ? local.entries : entitlements.of(id);
   const issuableAt = (instant: () => number) =>
-    guardIssuance(authorizedEntriesOf, revocations, instant);
+    guardIssuance({
+      entriesOf: authorizedEntriesOf,
+      entryOf: (id) => server.entries.get(id),
+      revocations,
+      instant,
+    });
   // Agents may ask, and be refused, as often as they like.
   const limitedLog = limitLog(log, clock);
   const facts = isShared ? createFreshFacts(store, server) : undefined;
@@ -112,7 +118,7 @@ export async function openFleet(
     entries,
     authorization,
     attestors: await openNodeAttestors(config, process, tokens),
-    issueAgentSvid: createAgentSvidIssuer(ca, lives.agentSvid),
+    issueAgentSvid: guardAgentSvids(createAgentSvidIssuer(ca, lives.agentSvid), revocations, clock),
   });
   const forDownstream = {
     trustMap: trust,
@@ -139,7 +145,14 @@ export async function openFleet(
       guarded('agent', agentService),
       guarded(
         'svid',
-        createSvidService({ ...common, ...forDownstream, issuance, jwtIssuance, authorization }),
+        createSvidService({
+          ...common,
+          ...forDownstream,
+          issuance,
+          jwtIssuance,
+          authorization,
+          revocations,
+        }),
       ),
       guarded('entry', createEntryService({ entries, log, forAgents })),
       guarded(

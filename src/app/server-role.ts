@@ -81,6 +81,13 @@ export async function openServerRole(
   const isShared = config.sharedStore !== undefined;
   const controlPlane = await openControlPlane(config, process, store, isShared);
   const federation = await openFederation(config, process, store);
+  const revocations = await RevocationRegistry.load({
+    bucket: store.bucket('revocations'),
+    clock,
+    log,
+    metrics,
+  });
+  closing.defer(() => revocations.close());
   const [ownBundle, entries] = await both(
     openOwnBundle({
       bucket,
@@ -96,16 +103,13 @@ export async function openServerRole(
       randomBytes,
       log,
       metrics,
+      suspensions: revocations.suspensions,
     }),
   );
   returnFreedMemory();
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
-  const [revocations, policies] = await both(
-    RevocationRegistry.load({ bucket: store.bucket('revocations'), clock, log, metrics }),
-    openPolicies(process, store),
-  );
-  closing.defer(() => revocations.close());
+  const policies = await openPolicies(process, store);
   shareTakers(controlPlane, policies, process);
   const acks = openAcks(config, process, { ...federation, ownBundle });
   const evidence = new RotationEvidence({

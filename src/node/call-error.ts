@@ -27,6 +27,9 @@ const lost: ReadonlySet<ErrorCode> = new Set([
   'ERR_AGENT_MUST_REATTEST',
 ]);
 
+/** Nothing that the agent has or proves is of use. */
+const barred: ReadonlySet<ErrorCode> = new Set(['ERR_AGENT_BANNED', 'ERR_AGENT_SUSPENDED']);
+
 const passing: ReadonlySet<ErrorCategory> = new Set(['unavailable', 'exhausted', 'aborted']);
 
 /** For answers without a code of trustplane's, as those of a SPIRE server. */
@@ -44,9 +47,9 @@ const codesByStatus: Readonly<Record<number, ErrorCode | undefined>> = {
   [status.UNAVAILABLE]: 'ERR_NODE_UNREACHABLE',
 };
 
-/** What a server's refusal, or its silence, means: the reason it gives an agent, else its code, else its status. */
+/** What a server's refusal, or its silence, means: its code, else the reason it gives an agent, else its status. */
 export function callError(error: ServiceError, server: string): TrustplaneError {
-  const code = reasonOf(error) ?? sentCode(error) ?? codesByStatus[error.code] ?? 'ERR_REMOTE';
+  const code = sentCode(error) ?? reasonOf(error) ?? codesByStatus[error.code] ?? 'ERR_REMOTE';
   const said = error.details === '' ? messageOf(error) : error.details;
   return new TrustplaneError(code, `${server}: ${said}`, { cause: error });
 }
@@ -72,8 +75,13 @@ export function isPassing(error: unknown): boolean {
   return error instanceof TrustplaneError && passing.has(error.category);
 }
 
-export function isBan(error: unknown): boolean {
-  return error instanceof TrustplaneError && error.code === 'ERR_AGENT_BANNED';
+export function isBarred(error: unknown): boolean {
+  return error instanceof TrustplaneError && barred.has(error.code);
+}
+
+/** A bar that an administrator may well lift. */
+export function isSuspension(error: unknown): boolean {
+  return error instanceof TrustplaneError && error.code === 'ERR_AGENT_SUSPENDED';
 }
 
 /** A server answered that is none of the trust domain, as far as the agent can tell. */
@@ -81,9 +89,9 @@ export function isUntrusted(error: unknown): boolean {
   return error instanceof TrustplaneError && error.code === 'ERR_NODE_SERVER';
 }
 
-/** What only another attestation can mend, or a ban. */
+/** What only another attestation can mend, or a bar. */
 export function isLost(error: unknown): error is TrustplaneError {
-  return error instanceof TrustplaneError && (lost.has(error.code) || isBan(error));
+  return error instanceof TrustplaneError && (lost.has(error.code) || isBarred(error));
 }
 
 function sentCode({ metadata }: ServiceError): ErrorCode | undefined {

@@ -12,7 +12,7 @@ import {
 import type { ServerTrust } from '../wire/index.ts';
 import { attestNode, beginAttestation, type NodeAttestation, renewNode } from './attest-node.ts';
 import { type Bootstrap, fetchBootstrapBundle } from './bootstrap.ts';
-import { isBan, isPassing, isUntrusted } from './call-error.ts';
+import { isBarred, isPassing, isUntrusted } from './call-error.ts';
 import { fetchOwnBundle } from './fetch-facts.ts';
 import type { NodeFacts } from './node-facts.ts';
 import { acceptIdentity, type NodeIdentity, type WireX509Svid } from './node-identity.ts';
@@ -116,7 +116,7 @@ export class IdentitySource {
       try {
         return await this.#attestBy(lastKey(last), bundle);
       } catch (error) {
-        if (isPassing(error) || isUntrusted(error) || isBan(error)) throw error;
+        if (isPassing(error) || isUntrusted(error) || isBarred(error)) throw error;
         log.warn({ error: messageOf(error) }, 'the last key is not enough to come back');
       }
     }

@@ -1,6 +1,6 @@
 import { type Bundle, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { backoffMs } from './backoff.ts';
-import { isBan, isDoubtful, isLost, isPassing } from './call-error.ts';
+import { isBarred, isDoubtful, isLost, isPassing, isSuspension } from './call-error.ts';
 import { ClockSkew } from './clock-skew.ts';
 import { IdentitySource, type IdentitySourceOptions } from './identity-source.ts';
 import { Nap } from './nap.ts';
@@ -13,6 +13,8 @@ import { ServerPool } from './server-pool.ts';
 const LONGEST_SLEEP_MS = 30_000;
 /** After a refusal that only a person can change. */
 const REFUSED_RETRY_MS = 60_000;
+/** After one that administrators lift when they are done. */
+const SUSPENDED_RETRY_MS = 5_000;
 const SHORTEST_RETRY_MS = 100;
 const JITTER = 0.1;
 /** A server that gave out an SVID of a tainted authority may have another one by then. */
@@ -267,7 +269,7 @@ export class Membership {
       this.#mustAttest = true;
       this.#failures = 0;
     }
-    if (isBan(fault)) this.#forget();
+    if (isBarred(fault)) this.#forget();
     if (isDoubtful(fault)) this.doubt();
     if (this.#identity !== undefined || isPassing(fault)) return false;
     this.#joined.reject(fault);
@@ -276,13 +278,17 @@ export class Membership {
 
   #forget(): void {
     const { onBanned, log } = this.#options;
-    log.error({}, 'this agent is banned: no workload is served until it is admitted again');
+    log.error(
+      {},
+      'this agent is banned or suspended: no workload is served until it is admitted again',
+    );
     onBanned();
   }
 
   #retryDelayMs(): number {
     const { clock, random } = this.#options;
     if (this.#failures === 0) return 0;
+    if (isSuspension(this.#fault)) return SUSPENDED_RETRY_MS * (1 + JITTER * random());
     if (!isPassing(this.#fault) && this.#unsaved === undefined)
       return REFUSED_RETRY_MS * (1 + JITTER * random());
     const backoff = backoffMs(this.#failures, random());
@@ -333,7 +339,7 @@ export class Membership {
     this.#mustAttest = true;
     this.#isLost = true;
     this.#fault = error;
-    if (isBan(error)) this.#forget();
+    if (isBarred(error)) this.#forget();
     this.#nap.wake();
   }
 }

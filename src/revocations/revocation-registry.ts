@@ -110,10 +110,11 @@ export class RevocationRegistry {
 
   /**
    * Whether an SVID may be issued now: one that is made at `subject.issuedAt` must not be refused
-   * from the beginning.
-   * @throws TrustplaneError ERR_SVID_REVOKED
+   * from the beginning, and none is for a subject that is suspended.
+   * @throws TrustplaneError ERR_SVID_SUSPENDED, ERR_SVID_REVOKED
    */
   checkIssuance(subject: RevocationSubject): void {
+    this.suspensions.check(subject);
     const id = subject.spiffeId.toString();
     if (!this.#holds.has(id) && this.find(subject) === undefined) return;
     throw new TrustplaneError(

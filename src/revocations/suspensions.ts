@@ -1,5 +1,6 @@
 import {
   type Clock,
+  type SpiffeId,
   type Suspension,
   type SuspensionKind,
   type SuspensionSource,
@@ -80,6 +81,17 @@ export class Suspensions implements SuspensionSource {
     throw new TrustplaneError(
       'ERR_SVID_SUSPENDED',
       `nothing is issued to ${subject.spiffeId.toString()}: the ${kind} ${value} is suspended since ${at}`,
+    );
+  }
+
+  /** @throws TrustplaneError ERR_AGENT_SUSPENDED */
+  checkAgent(agentId: SpiffeId): void {
+    const found = this.find({ spiffeId: agentId, agentId });
+    if (found === undefined) return;
+    const since = new Date(found.since).toISOString();
+    throw new TrustplaneError(
+      'ERR_AGENT_SUSPENDED',
+      `the agent ${agentId.toString()} is suspended since ${since}`,
     );
   }
 

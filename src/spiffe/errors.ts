@@ -175,6 +175,7 @@ export const errorCodes = {
     'permission',
     'The node is known already, and may attest once until its agent is evicted.',
   ],
+  ERR_AGENT_SUSPENDED: ['permission', 'An administrator has suspended the agent.'],
   ERR_AGENT_BANNED: ['permission', 'The agent is banned.'],
   ERR_AGENT_EXPIRED: ['permission', 'The SVID of the agent has expired.'],
   ERR_AGENT_NOT_ACTIVE: [

@@ -15,6 +15,8 @@ import {
   createSvidService,
   createSyncService,
   createTrustDomainService,
+  guardAgentSvids,
+  guardIssuance,
   type NodeAttestor,
   SyncHub,
 } from '../../src/api/index.ts';
@@ -84,8 +86,9 @@ export async function openFleet(options: FleetOptions = {}) {
   const { ca, clock, ownBundle } = world;
   const { agents } = await openAgents({ clock });
   const { tokens } = openTokens({ clock });
-  const { registry: entries } = await openRegistry({ clock });
   const { revocations } = await openRevocations({ clock });
+  const { suspensions } = revocations;
+  const { registry: entries } = await openRegistry({ clock, suspensions });
   const { bundles: foreignBundles, relationships } = await openFederation({ clock });
   const trustMap = createTrustMapSource({ ownBundle, foreignBundles, terms: relationships });
   const metrics = createMetrics();
@@ -93,14 +96,14 @@ export async function openFleet(options: FleetOptions = {}) {
   const entitlements = new AgentEntitlements(agents, entries);
   const common = { trustDomain: testTrustDomain, ca, jwtCa, clock, log: silentLog, metrics };
   const polled = new Set<string>();
-  const issuance = createSvidIssuance({
-    ...common,
-    authorizedEntriesOf: (id) => entitlements.of(id),
+  const authorizedEntriesOf = guardIssuance({
+    entriesOf: (id) => entitlements.of(id),
+    entryOf: (id) => entries.get(id),
+    revocations,
+    instant: () => clock.now(),
   });
-  const jwtIssuance = createJwtIssuance({
-    ...common,
-    authorizedEntriesOf: (id) => entitlements.of(id),
-  });
+  const issuance = createSvidIssuance({ ...common, authorizedEntriesOf });
+  const jwtIssuance = createJwtIssuance({ ...common, authorizedEntriesOf });
   const forDownstream = {
     trustMap,
     downstreamCa: ca,
@@ -123,7 +126,11 @@ export async function openFleet(options: FleetOptions = {}) {
         createLastKeyAttestor({ ...common, randomBytes }),
         ...(options.attestors ?? []),
       ],
-      issueAgentSvid: createAgentSvidIssuer(ca, () => 0),
+      issueAgentSvid: guardAgentSvids(
+        createAgentSvidIssuer(ca, () => 0),
+        revocations,
+        clock,
+      ),
     }),
     createBundleService({
       foreignBundles,
@@ -143,7 +150,14 @@ export async function openFleet(options: FleetOptions = {}) {
       refresh: async (name) => relationships.require(name),
     }),
     createEntryService({ entries, log: silentLog, forAgents }),
-    createSvidService({ ...common, ...forDownstream, issuance, jwtIssuance, authorization }),
+    createSvidService({
+      ...common,
+      ...forDownstream,
+      issuance,
+      jwtIssuance,
+      authorization,
+      revocations,
+    }),
   ];
   const confirmed = new Map<string, string>();
   const connections: string[] = [];

@@ -71,7 +71,12 @@ class World {
     const { entries, revocations } = this;
     if (entries === undefined || revocations === undefined) return;
     const now = () => this.clock.now();
-    const guarded = guardIssuance(() => entries, revocations, now)(agentId);
+    const guarded = guardIssuance({
+      entriesOf: () => entries,
+      entryOf: (id) => entries.get(id),
+      revocations,
+      instant: now,
+    })(agentId);
     for (const { id: entryId } of entries.list({}, { pageSize: 0, pageToken: '' }).entries) {
       try {
         const { spiffeId } = guarded?.get(entryId) ?? {};
