@@ -55,9 +55,12 @@ function buildBootstrap(file: NonNullable<AgentFile['bootstrap']>): Bootstrap | 
 }
 
 function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | undefined {
-  const { joinToken, joinTokenFile, x509pop } = file;
+  const { awsIid, azureMsi, gcpIit, joinToken, joinTokenFile, x509pop } = file;
   const given = Object.keys(file).join(', ');
   return onlyOne(`agent.nodeAttestation takes one way: ${given}`, [
+    awsIid !== undefined && { kind: 'awsIid', settings: awsIid },
+    azureMsi !== undefined && { kind: 'azureMsi', settings: azureMsi },
+    gcpIit !== undefined && { kind: 'gcpIit', settings: gcpIit },
     joinToken !== undefined && { kind: 'joinToken', settings: joinToken },
     joinTokenFile !== undefined && { kind: 'joinTokenFile', settings: joinTokenFile },
     x509pop !== undefined && { kind: 'x509pop', settings: x509pop },

@@ -1,5 +1,8 @@
 import { createJoinTokenAttestation, type NodeAttestation } from '../attest/index.ts';
 import type { NodeAttestationConfig } from './agent-config.ts';
+import { openAwsIidAttestation } from './node-attestors/aws-iid.ts';
+import { openAzureMsiAttestation } from './node-attestors/azure-msi.ts';
+import { openGcpIitAttestation } from './node-attestors/gcp-iit.ts';
 import { openTokenFileAttestation } from './node-attestors/join-token.ts';
 import { openX509PopAttestation } from './node-attestors/x509pop.ts';
 import type { NodeAttestationSettings } from './node-attestors-schema.ts';
@@ -10,6 +13,9 @@ type Kind = keyof NodeAttestationSettings;
 const attestations: {
   readonly [K in Kind]: (settings: NodeAttestationSettings[K]) => NodeAttestation;
 } = {
+  awsIid: openAwsIidAttestation,
+  azureMsi: openAzureMsiAttestation,
+  gcpIit: openGcpIitAttestation,
   joinToken: createJoinTokenAttestation,
   joinTokenFile: openTokenFileAttestation,
   x509pop: openX509PopAttestation,

@@ -1,6 +1,24 @@
 import { z } from 'zod';
 import { absolutePath, type Section } from './config-values.ts';
 import {
+  type AwsIidAgentFile,
+  type AwsIidServerFile,
+  awsIidAgentSchema,
+  awsIidServerSchema,
+} from './node-attestors/aws-iid-schema.ts';
+import {
+  type AzureMsiAgentFile,
+  type AzureMsiServerFile,
+  azureMsiAgentSchema,
+  azureMsiServerSchema,
+} from './node-attestors/azure-msi-schema.ts';
+import {
+  type GcpIitAgentFile,
+  type GcpIitServerFile,
+  gcpIitAgentSchema,
+  gcpIitServerSchema,
+} from './node-attestors/gcp-iit-schema.ts';
+import {
   type X509PopAgentFile,
   type X509PopServerFile,
   x509popAgentSchema,
@@ -9,11 +27,17 @@ import {
 
 /** `server.nodeAttestors`; each is off unless it stands there, and all it says is reloadable. */
 export const nodeAttestorsSchema: z.ZodType<NodeAttestorsFile> = z.strictObject({
+  awsIid: awsIidServerSchema.optional(),
+  azureMsi: azureMsiServerSchema.optional(),
+  gcpIit: gcpIitServerSchema.optional(),
   x509pop: x509popServerSchema.optional(),
 });
 
 /** `agent.nodeAttestation`; one of them. */
 export const nodeAttestationSchema: z.ZodType<NodeAttestationFile> = z.strictObject({
+  awsIid: awsIidAgentSchema.optional(),
+  azureMsi: azureMsiAgentSchema.optional(),
+  gcpIit: gcpIitAgentSchema.optional(),
   joinToken: z.string().min(1).max(255).optional().meta({
     secret: true,
     description: 'Join token, as `trustplane token generate` prints it. Needed once.',
@@ -27,6 +51,9 @@ export const nodeAttestationSchema: z.ZodType<NodeAttestationFile> = z.strictObj
 
 /** The settings of each way for an agent to prove what its node is. */
 export interface NodeAttestationSettings {
+  readonly awsIid: AwsIidAgentFile;
+  readonly azureMsi: AzureMsiAgentFile;
+  readonly gcpIit: GcpIitAgentFile;
   readonly joinToken: string;
   readonly joinTokenFile: string;
   readonly x509pop: X509PopAgentFile;
@@ -34,6 +61,9 @@ export interface NodeAttestationSettings {
 
 /** What the file may say of attestors of a server. */
 export type NodeAttestorsFile = Section<{
+  awsIid: AwsIidServerFile;
+  azureMsi: AzureMsiServerFile;
+  gcpIit: GcpIitServerFile;
   x509pop: X509PopServerFile;
 }>;
 

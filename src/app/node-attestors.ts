@@ -8,6 +8,9 @@ import {
 import type { Config } from './config.ts';
 import { optionNames } from './config-options.ts';
 import type { AttestorContext } from './node-attestors/attestor-context.ts';
+import { openAwsIidAttestor } from './node-attestors/aws-iid.ts';
+import { openAzureMsiAttestor } from './node-attestors/azure-msi.ts';
+import { openGcpIitAttestor } from './node-attestors/gcp-iit.ts';
 import { openX509PopAttestor } from './node-attestors/x509pop.ts';
 import type { NodeAttestorsFile } from './node-attestors-schema.ts';
 import type { Process } from './process.ts';
@@ -21,6 +24,9 @@ const attestors: Readonly<
     (file: NodeAttestorsFile, context: AttestorContext) => MaybeAttestor | Promise<MaybeAttestor>
   >
 > = {
+  awsIid: ({ awsIid }, context) => awsIid && openAwsIidAttestor(awsIid, context),
+  azureMsi: ({ azureMsi }, context) => azureMsi && openAzureMsiAttestor(azureMsi, context),
+  gcpIit: ({ gcpIit }, context) => gcpIit && openGcpIitAttestor(gcpIit, context),
   x509pop: ({ x509pop }, context) => x509pop && openX509PopAttestor(x509pop, context),
 };
 

@@ -1,4 +1,31 @@
 /** Who is calling: attests workloads by facts of the kernel, nodes by what they can prove. */
+export { createAwsApi } from './node/aws/aws-api.ts';
+export {
+  createInstanceRole,
+  type LoadCredentials,
+  parseCredentialsFile,
+} from './node/aws/aws-credentials.ts';
+export { createAwsIidAttestation } from './node/aws/aws-iid-attestation.ts';
+export { type AwsIidAttestorOptions, createAwsIidAttestor } from './node/aws/aws-iid-attestor.ts';
+export { createImds } from './node/aws/imds.ts';
+export { loadRegionKeys } from './node/aws/load-region-keys.ts';
+export { describeMachine } from './node/azure/arm-api.ts';
+export { createApplicationAccess, createAzureMachineAccess } from './node/azure/azure-access.ts';
+export { createAzureMsiAttestation } from './node/azure/azure-msi-attestation.ts';
+export { type AzureTenant, createAzureMsiAttestor } from './node/azure/azure-msi-attestor.ts';
+export { fetchTenantKeys } from './node/azure/tenant-keys.ts';
+export type { AccessToken } from './node/cloud/access-token.ts';
+export { askCloud } from './node/cloud/ask-cloud.ts';
+export { type AskHttp, createAskHttp } from './node/cloud/ask-http.ts';
+export { createKeySource } from './node/cloud/key-source.ts';
+export { createGcpDescribe } from './node/gcp/describe-instance.ts';
+export { createGcpIitAttestation } from './node/gcp/gcp-iit-attestation.ts';
+export { createGcpIitAttestor } from './node/gcp/gcp-iit-attestor.ts';
+export {
+  createKeyAccess,
+  createMachineAccess,
+  parseServiceAccountKey,
+} from './node/gcp/google-access.ts';
 export { createJoinTokenAttestation, createJoinTokenAttestor } from './node/join-token.ts';
 export { createLastKeyAttestation, createLastKeyAttestor } from './node/last-key.ts';
 export type {
