@@ -49,6 +49,7 @@ export {
   type WorkloadAttestationOptions,
 } from './workload/attest.ts';
 export { createDockerAttestor, type DockerAttestorOptions } from './workload/docker.ts';
+export { findContainerProcesses, findProcess } from './workload/local-process.ts';
 export { NameDatabase } from './workload/name-database.ts';
 export { createQuestionMetrics } from './workload/questions.ts';
 export { createUnixAttestor, type UnixAttestorOptions } from './workload/unix.ts';

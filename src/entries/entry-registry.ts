@@ -10,6 +10,7 @@ import {
 import { type Bucket, BucketFeed, type PageRequest, unlessConflict } from '../store/index.ts';
 import { AgentClosures } from './agent-closures.ts';
 import type { AgentEntries, AttestedNode } from './authorized-entries.ts';
+import { DepartedEntries, type DepartedEntry } from './departed-entries.ts';
 import { draftOf, type EntryDraft, type EntryStamp, parseEntry } from './entry.ts';
 import type { EntryClaim } from './entry-claims.ts';
 import { quote } from './entry-error.ts';
@@ -62,6 +63,7 @@ export class EntryRegistry {
   readonly #view: EntryView;
   readonly #closures: AgentClosures;
   readonly #feed: BucketFeed;
+  readonly #departed: DepartedEntries;
   /** By entry ID; creations by key. */
   readonly #writes: WriteQueue = new WriteQueue(MAX_WAITING_WRITES, busy);
   #following: Promise<void> = Promise.resolve();
@@ -76,6 +78,7 @@ export class EntryRegistry {
       closedCode: 'ERR_ENTRY_CLOSED',
     });
     const { clock, suspensions } = options;
+    this.#departed = new DepartedEntries(this.#view.graph, clock);
     this.#closures = new AgentClosures(this.#view.graph, clock, {
       agents: suspensions,
       entries: this.#view.suspended,
@@ -99,6 +102,16 @@ export class EntryRegistry {
 
   get(id: string): RegistrationEntry | undefined {
     return this.#view.graph.get(id);
+  }
+
+  /** Those with the SPIFFE ID of this path. */
+  withPath(path: string): Iterable<RegistrationEntry> {
+    return this.#view.graph.withPath(path);
+  }
+
+  /** Those that expired or were deleted lately; at most a thousand. */
+  departed(): readonly DepartedEntry[] {
+    return this.#departed.all();
   }
 
   /** The entry with the ID, as what a change of it may be tied to. */

@@ -8,7 +8,7 @@ export { returnFreedMemory } from './free-memory.ts';
 export { createHealth, type Health, type ServingStatus } from './health.ts';
 export { takePeerChain } from './peer-chain.ts';
 export type { PeerProcess } from './peer-process.ts';
-export { peerOf } from './peers.ts';
+export { peerOf, peersWithPid } from './peers.ts';
 export { type GrpcService, loadService, messageType, strictBytes } from './protos.ts';
 export { createQuickHealth, HEALTH_CHECK } from './quick-health.ts';
 export type { BytesMethod } from './quick-host.ts';

@@ -6,6 +6,11 @@ import { gone, ProcessTable } from './process-table.ts';
 /** The processes connected to this one, over whichever of its Unix sockets. */
 export const peers: ProcessTable = new ProcessTable(linuxKernel);
 
+/** Those that have, or had, this pid and have connections to this process. */
+export function peersWithPid(pid: number): readonly PeerProcess[] {
+  return peers.withPid(pid);
+}
+
 /**
  * The living process behind a call on a Unix socket, as the kernel named it when the connection was
  * accepted; nothing in it comes from the peer.

@@ -53,6 +53,11 @@ export class ProcessTable {
     return this.#byKey.get(key);
   }
 
+  /** Those that have, or had, this pid and have connections open. */
+  withPid(pid: number): readonly PeerProcess[] {
+    return [...this.#byKey.values()].filter((entry) => entry.pid === pid);
+  }
+
   /** Counts one connection less; after the last one the pidfd is given back. */
   release(key: string): void {
     const entry = this.#byKey.get(key);
