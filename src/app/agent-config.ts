@@ -55,7 +55,7 @@ function buildBootstrap(file: NonNullable<AgentFile['bootstrap']>): Bootstrap | 
 }
 
 function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | undefined {
-  const { awsIid, azureMsi, gcpIit, joinToken, joinTokenFile, x509pop } = file;
+  const { awsIid, azureMsi, gcpIit, joinToken, joinTokenFile, sshpop, x509pop } = file;
   const given = Object.keys(file).join(', ');
   return onlyOne(`agent.nodeAttestation takes one way: ${given}`, [
     awsIid !== undefined && { kind: 'awsIid', settings: awsIid },
@@ -63,6 +63,7 @@ function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | un
     gcpIit !== undefined && { kind: 'gcpIit', settings: gcpIit },
     joinToken !== undefined && { kind: 'joinToken', settings: joinToken },
     joinTokenFile !== undefined && { kind: 'joinTokenFile', settings: joinTokenFile },
+    sshpop !== undefined && { kind: 'sshpop', settings: sshpop },
     x509pop !== undefined && { kind: 'x509pop', settings: x509pop },
   ]);
 }

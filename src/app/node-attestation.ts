@@ -4,6 +4,7 @@ import { openAwsIidAttestation } from './node-attestors/aws-iid.ts';
 import { openAzureMsiAttestation } from './node-attestors/azure-msi.ts';
 import { openGcpIitAttestation } from './node-attestors/gcp-iit.ts';
 import { openTokenFileAttestation } from './node-attestors/join-token.ts';
+import { openSshPopAttestation } from './node-attestors/sshpop.ts';
 import { openX509PopAttestation } from './node-attestors/x509pop.ts';
 import type { NodeAttestationSettings } from './node-attestors-schema.ts';
 
@@ -18,6 +19,7 @@ const attestations: {
   gcpIit: openGcpIitAttestation,
   joinToken: createJoinTokenAttestation,
   joinTokenFile: openTokenFileAttestation,
+  sshpop: openSshPopAttestation,
   x509pop: openX509PopAttestation,
 };
 

@@ -19,6 +19,12 @@ import {
   gcpIitServerSchema,
 } from './node-attestors/gcp-iit-schema.ts';
 import {
+  type SshPopAgentFile,
+  type SshPopServerFile,
+  sshpopAgentSchema,
+  sshpopServerSchema,
+} from './node-attestors/sshpop-schema.ts';
+import {
   type X509PopAgentFile,
   type X509PopServerFile,
   x509popAgentSchema,
@@ -30,6 +36,7 @@ export const nodeAttestorsSchema: z.ZodType<NodeAttestorsFile> = z.strictObject(
   awsIid: awsIidServerSchema.optional(),
   azureMsi: azureMsiServerSchema.optional(),
   gcpIit: gcpIitServerSchema.optional(),
+  sshpop: sshpopServerSchema.optional(),
   x509pop: x509popServerSchema.optional(),
 });
 
@@ -46,6 +53,7 @@ export const nodeAttestationSchema: z.ZodType<NodeAttestationFile> = z.strictObj
     description: 'File with a join token, read at each attestation.',
     examples: ['/etc/trustplane/join-token'],
   }),
+  sshpop: sshpopAgentSchema.optional(),
   x509pop: x509popAgentSchema.optional(),
 });
 
@@ -56,6 +64,7 @@ export interface NodeAttestationSettings {
   readonly gcpIit: GcpIitAgentFile;
   readonly joinToken: string;
   readonly joinTokenFile: string;
+  readonly sshpop: SshPopAgentFile;
   readonly x509pop: X509PopAgentFile;
 }
 
@@ -64,6 +73,7 @@ export type NodeAttestorsFile = Section<{
   awsIid: AwsIidServerFile;
   azureMsi: AzureMsiServerFile;
   gcpIit: GcpIitServerFile;
+  sshpop: SshPopServerFile;
   x509pop: X509PopServerFile;
 }>;
 

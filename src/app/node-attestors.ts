@@ -11,6 +11,7 @@ import type { AttestorContext } from './node-attestors/attestor-context.ts';
 import { openAwsIidAttestor } from './node-attestors/aws-iid.ts';
 import { openAzureMsiAttestor } from './node-attestors/azure-msi.ts';
 import { openGcpIitAttestor } from './node-attestors/gcp-iit.ts';
+import { openSshPopAttestor } from './node-attestors/sshpop.ts';
 import { openX509PopAttestor } from './node-attestors/x509pop.ts';
 import type { NodeAttestorsFile } from './node-attestors-schema.ts';
 import type { Process } from './process.ts';
@@ -27,6 +28,7 @@ const attestors: Readonly<
   awsIid: ({ awsIid }, context) => awsIid && openAwsIidAttestor(awsIid, context),
   azureMsi: ({ azureMsi }, context) => azureMsi && openAzureMsiAttestor(azureMsi, context),
   gcpIit: ({ gcpIit }, context) => gcpIit && openGcpIitAttestor(gcpIit, context),
+  sshpop: ({ sshpop }, context) => sshpop && openSshPopAttestor(sshpop, context),
   x509pop: ({ x509pop }, context) => x509pop && openX509PopAttestor(x509pop, context),
 };
 

@@ -36,6 +36,13 @@ export type {
   NodeEvidence,
 } from './node/node-attestor.ts';
 export {
+  createSshPopAttestation,
+  loadSshHostIdentity,
+  type SshHostIdentity,
+  type SshPopAttestationOptions,
+} from './node/ssh/sshpop-attestation.ts';
+export { createSshPopAttestor, type SshPopAttestorOptions } from './node/ssh/sshpop-attestor.ts';
+export {
   createX509PopAttestation,
   type X509PopAttestationOptions,
   type X509PopIdentity,
