@@ -15,6 +15,8 @@ export interface LedgerRecord {
 export interface LocatedRecord extends LedgerRecord {
   /** SHA-256 of its line, hex. */
   readonly hash: string;
+  /** The line, without its line feed. */
+  readonly text: string;
   readonly file: string;
   /** From 1. */
   readonly line: number;

@@ -19,4 +19,6 @@ export interface Verification {
     | undefined;
   /** Whether both ends were compared with a head record that is good. */
   readonly isAnchored: boolean;
+  /** What a crash left at the end that was never acknowledged; the server cuts it off when it starts. */
+  readonly unacknowledgedBytes: number;
 }
