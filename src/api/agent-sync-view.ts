@@ -24,11 +24,12 @@ import {
  * What one agent is to know now: its entries, the own bundle, bundles and terms of the trust domains its
  * entries federate with, and all revocations. Only the sum over its entries and domains is its own. An
  * agent that takes no terms has no bundle of a domain whose terms accept but some IDs: it would accept all.
- * The policies are for those that take them.
+ * The policies, and the CRLs, are for those that take them.
  */
 export class AgentSyncView implements SyncView {
   readonly takesTerms: boolean;
   readonly takesPolicies: boolean;
+  readonly takesCrls: boolean;
   readonly #entries: AgentEntries;
   readonly #shared: SharedFacts;
   /** How many entries federate with each trust domain. */
@@ -41,25 +42,33 @@ export class AgentSyncView implements SyncView {
     {
       takesTerms,
       takesPolicies = false,
-    }: { takesTerms: boolean; takesPolicies?: boolean | undefined },
+      takesCrls = false,
+    }: {
+      takesTerms: boolean;
+      takesPolicies?: boolean | undefined;
+      takesCrls?: boolean | undefined;
+    },
   ) {
     this.#entries = entries;
     this.#shared = shared;
     this.takesTerms = takesTerms;
     this.takesPolicies = takesPolicies;
+    this.takesCrls = takesCrls;
     this.#put(bundleItem(shared.trust.own));
     for (const after of entries.held()) this.#change({ before: undefined, after }, new Set());
   }
 
   digest(): string {
-    const { digest, policiesDigest } = this.#shared;
-    const shared = this.takesPolicies ? withHash(digest, policiesDigest) : digest;
+    const { digest, policiesDigest, crlsDigest } = this.#shared;
+    const withPolicies = this.takesPolicies ? withHash(digest, policiesDigest) : digest;
+    const shared = this.takesCrls ? withHash(withPolicies, crlsDigest) : withPolicies;
     return formatDigest(withHash(this.#digest, shared));
   }
 
   get(key: ItemKey): SyncItem | undefined {
     const id = itemIdOf(key);
     if (key.startsWith('r:')) return this.#shared.revocations.get(key);
+    if (key.startsWith('c:')) return this.takesCrls ? this.#shared.crls.get(key) : undefined;
     if (key.startsWith('p:') || key.startsWith('f:')) {
       return this.takesPolicies ? this.#shared.policies.get(key) : undefined;
     }
@@ -71,11 +80,12 @@ export class AgentSyncView implements SyncView {
   }
 
   *items(): Generator<SyncItem> {
-    const { trust, revocations, policies } = this.#shared;
+    const { trust, revocations, policies, crls } = this.#shared;
     yield bundleItem(trust.own);
     for (const name of this.#federated.keys()) yield* this.#itemsOfDomain(name);
     yield* revocations.values();
     if (this.takesPolicies) yield* policies.values();
+    if (this.takesCrls) yield* crls.values();
     for (const entry of this.#entries.held()) yield entryItem(entry);
   }
 

@@ -1,5 +1,6 @@
 import type {
   Bundle,
+  Crl,
   FederationTerms,
   PolicyTexts,
   Revocation,
@@ -8,6 +9,7 @@ import type {
 } from '../spiffe/index.ts';
 import {
   bundleItem,
+  crlItem,
   type ItemKey,
   policyItems,
   revocationItem,
@@ -30,6 +32,12 @@ export interface PolicySource {
   watch(listener: () => void): () => void;
 }
 
+/** The CRLs to check against. `watch` calls the listener after each change. */
+export interface CrlSource {
+  list(): readonly Crl[];
+  watch(listener: () => void): () => void;
+}
+
 /** What is trusted of one trust domain. */
 export interface DomainTrust {
   readonly bundle: Bundle | undefined;
@@ -48,22 +56,28 @@ export interface TrustChange {
 export class SharedFacts {
   readonly #revocationSource: Pick<RevocationSource, 'list'>;
   readonly #policySource: Pick<PolicySource, 'current'> | undefined;
+  readonly #crlSource: Pick<CrlSource, 'list'> | undefined;
   #trust: TrustMap;
   #revocations: ReadonlyMap<ItemKey, SyncItem> = new Map();
   #digest: StateDigest = 0n;
   #policies: ReadonlyMap<ItemKey, SyncItem> = new Map();
   #policiesDigest: StateDigest = 0n;
+  #crls: ReadonlyMap<ItemKey, SyncItem> = new Map();
+  #crlsDigest: StateDigest = 0n;
 
   constructor(
     trustMap: Pick<TrustMapSource, 'current'>,
     revocations: Pick<RevocationSource, 'list'>,
     policies?: Pick<PolicySource, 'current'>,
+    crls?: Pick<CrlSource, 'list'>,
   ) {
     this.#trust = trustMap.current();
     this.#revocationSource = revocations;
     this.#policySource = policies;
+    this.#crlSource = crls;
     this.takeRevocations();
     this.takePolicies();
+    this.takeCrls();
   }
 
   get trust(): TrustMap {
@@ -86,6 +100,15 @@ export class SharedFacts {
 
   get policiesDigest(): StateDigest {
     return this.#policiesDigest;
+  }
+
+  /** For agents that take them. */
+  get crls(): ReadonlyMap<ItemKey, SyncItem> {
+    return this.#crls;
+  }
+
+  get crlsDigest(): StateDigest {
+    return this.#crlsDigest;
   }
 
   /** Returns the trust domains whose bundle or terms came, went or became others; equal ones are no news. */
@@ -118,6 +141,15 @@ export class SharedFacts {
     const { keys, digest } = compareItems(this.#policies, after, this.#policiesDigest);
     this.#policies = after;
     this.#policiesDigest = digest;
+    return keys;
+  }
+
+  /** The same of the CRLs. */
+  takeCrls(): ReadonlySet<ItemKey> {
+    const after = byKey((this.#crlSource?.list() ?? []).map(crlItem));
+    const { keys, digest } = compareItems(this.#crls, after, this.#crlsDigest);
+    this.#crls = after;
+    this.#crlsDigest = digest;
     return keys;
   }
 }

@@ -17,7 +17,12 @@ import {
 import { Absentees } from './absentees.ts';
 import type { AgentEntitlements } from './agent-entitlements.ts';
 import { AgentSyncView } from './agent-sync-view.ts';
-import { type PolicySource, type RevocationSource, SharedFacts } from './shared-facts.ts';
+import {
+  type CrlSource,
+  type PolicySource,
+  type RevocationSource,
+  SharedFacts,
+} from './shared-facts.ts';
 import type { StoreCursor } from './store-cursor.ts';
 import { SyncMetrics } from './sync-metrics.ts';
 
@@ -28,6 +33,8 @@ export interface SyncHubOptions {
   readonly revocations: RevocationSource;
   /** Default: there are none. */
   readonly policies?: PolicySource;
+  /** Default: there are none. */
+  readonly crls?: CrlSource;
   readonly clock: Clock;
   readonly metrics: Metrics;
   /** Of this life of the server: 1 to 64 of `A-Z a-z 0-9 _ -`. */
@@ -39,7 +46,7 @@ export interface SyncHubOptions {
 /** What of an agent's first message decides what it is told. */
 export type AgentHello = Pick<
   Extract<SyncRequest, { kind: 'hello' }>,
-  'resume' | 'takesTerms' | 'takesPolicies'
+  'resume' | 'takesTerms' | 'takesPolicies' | 'takesCrls'
 >;
 
 /** The end of an agent's stream that the hub talks to. */
@@ -98,8 +105,8 @@ export class SyncHub {
   constructor(options: SyncHubOptions) {
     this.#options = options;
     this.#metrics = new SyncMetrics(options.metrics);
-    const { agents, trustMap, revocations, policies, clock } = options;
-    this.#shared = new SharedFacts(trustMap, revocations, policies);
+    const { agents, trustMap, revocations, policies, crls, clock } = options;
+    this.#shared = new SharedFacts(trustMap, revocations, policies, crls);
     this.#absentees = new Absentees({
       retentionMs: hubLimits.retentionMs,
       limit: hubLimits.absent,
@@ -111,6 +118,7 @@ export class SyncHub {
       trustMap.watch((trust) => this.#followTrust(trust)),
       revocations.watch(() => this.#followRevocations()),
       policies?.watch(() => this.#followPolicies()) ?? (() => {}),
+      crls?.watch(() => this.#followCrls()) ?? (() => {}),
     ];
   }
 
@@ -129,7 +137,7 @@ export class SyncHub {
 
   /**
    * An agent begins a stream and stands at `resume`; the stream it had before ends. `takesTerms`: it
-   * keeps to the terms of federated trust domains; `takesPolicies`: it is told of the policies.
+   * keeps to the terms of federated trust domains; `takesPolicies`, `takesCrls`: it is told of those.
    * @throws TrustplaneError ERR_AGENT_NOT_ATTESTED
    */
   connect(id: SpiffeId, hello: AgentHello, stream: SyncStream): SyncLink {
@@ -160,11 +168,12 @@ export class SyncHub {
 
   /** An agent of another release, or set up otherwise, is to know other things: it begins anew. */
   #peerFor(id: SpiffeId, hello: AgentHello): Peer {
-    const { takesTerms, takesPolicies = false } = hello;
+    const { takesTerms, takesPolicies = false, takesCrls = false } = hello;
     const known = this.#peers.get(id.path);
     if (known !== undefined) {
       const { view } = known;
-      if (view.takesTerms === takesTerms && view.takesPolicies === takesPolicies) return known;
+      const isSame = view.takesTerms === takesTerms && view.takesPolicies === takesPolicies;
+      if (isSame && view.takesCrls === takesCrls) return known;
       this.#drop(known, replaced(id));
     }
     return this.#open(id, hello);
@@ -266,6 +275,11 @@ export class SyncHub {
     for (const peer of this.#peers.values()) {
       if (peer.view.takesPolicies) this.#mark(peer, keys);
     }
+  }
+
+  #followCrls(): void {
+    const keys = this.#shared.takeCrls();
+    for (const peer of this.#peers.values()) if (peer.view.takesCrls) this.#mark(peer, keys);
   }
 
   #wake(peer: Peer): void {

@@ -15,6 +15,10 @@ import {
 
 const secretName = z.string().min(1).max(256);
 
+/** Who is given CRLs. */
+const crlAudiences = ['none', 'workloadApi', 'all'] as const;
+export type CrlAudience = (typeof crlAudiences)[number];
+
 const sds = z.strictObject({
   defaultSvidName: option(
     secretName,
@@ -143,6 +147,11 @@ export const agentSchema: z.ZodType<AgentFile> = z.strictObject({
     false,
     'Have the servers tell of the policies of the control plane also where authz.policies says nothing of them, for servers for authorization beside the agent.',
   ),
+  crls: option(
+    z.enum(crlAudiences),
+    'workloadApi',
+    'Who is given the CRLs of the own trust domain where certificates are revoked: nobody (none), clients of the Workload API (workloadApi), or Envoys too (all), which then refuse who is revoked in the handshake.',
+  ),
   factsReaders: factsReaders.optional(),
   sds: sds.optional(),
   workloadAttestors: workloadAttestorsSchema.optional(),
@@ -164,6 +173,7 @@ export type AgentFile = Section<{
   allowUnauthenticatedVerifiers: boolean;
   allowedForeignJwtClaims: readonly string[];
   takePolicies: boolean;
+  crls: CrlAudience;
   factsReaders: Section<{ uids: readonly number[]; gids: readonly number[] }>;
   sds: Section<{
     defaultSvidName: string;

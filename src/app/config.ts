@@ -11,6 +11,7 @@ import {
 } from '../ops/index.ts';
 import { messageOf, TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { type AgentConfig, buildAgentConfig } from './agent-config.ts';
+import type { CrlAudience } from './agent-schema.ts';
 import { type AuthzConfig, buildAuthz } from './authz-config.ts';
 import { type ConfigFile, configSchema } from './config-schema.ts';
 import type { DefaultPaths } from './default-paths.ts';
@@ -76,6 +77,7 @@ export interface Config extends AgentConfig {
     readonly allBundles: string;
   };
   readonly disableSpiffeCertValidation: boolean;
+  readonly crls: CrlAudience;
   readonly workloadAttestors: WorkloadAttestorsFile;
   readonly logLevel: LogLevel;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
@@ -169,6 +171,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
       allBundles: agent?.sds?.defaultAllBundlesName ?? 'ALL',
     },
     disableSpiffeCertValidation: agent?.sds?.disableSpiffeCertValidation ?? false,
+    crls: agent?.crls ?? 'workloadApi',
     workloadAttestors: agent?.workloadAttestors ?? {},
     logLevel: merged.log?.level ?? 'info',
     metricsAddress: merged.metrics?.address,

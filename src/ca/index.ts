@@ -2,6 +2,9 @@
 export type { AuthorityKind } from './authority.ts';
 export { createThrowawayCa } from './ca-certificate.ts';
 export type { AuthorityStatus, CaStatus } from './ca-status.ts';
+export { CrlPublisher } from './crl-publisher.ts';
+export { type KeptCrl, lastingCrls } from './crl-record.ts';
+export { CrlRegistry } from './crl-registry.ts';
 export { loadDiskKeyManager } from './disk-key-manager.ts';
 export { createDiskUpstream } from './disk-upstream.ts';
 export { exportKeys, importKeys, readKeyIds } from './export-keys.ts';
@@ -21,6 +24,7 @@ export {
 } from './peer-authorities.ts';
 export { resealKeys } from './reseal-keys.ts';
 export { retireWithoutKey } from './retire-without-key.ts';
+export type { IssuedSource } from './revoked-serials.ts';
 export type {
   MintedAuthority,
   MintRequest,

@@ -5,6 +5,7 @@ import { writeCaCertificate } from './ca-certificate.ts';
 import { writeCaCsr } from './ca-csr.ts';
 import { type CaMetrics, caMetricsOf } from './ca-metrics.ts';
 import type { AuthorityStatus } from './ca-status.ts';
+import { type CrlFields, writeCrl } from './crl-writer.ts';
 import { requireAuthority } from './forced-steps.ts';
 import type { Gate, X509Gate } from './gate.ts';
 import { createJournal } from './journal.ts';
@@ -59,6 +60,16 @@ export interface AuthorityAnchor {
   readonly notAfter: number;
 }
 
+/** One of a server's authorities, and whether it may say what of its own is revoked. */
+export interface CrlIssuer {
+  readonly authorityId: string;
+  /** Instants in milliseconds since the epoch. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Its certificate has cRLSign; those from upstream may lack it. */
+  readonly maySignCrls: boolean;
+}
+
 /** Signs X509-SVIDs with authorities that it rotates (design D3, D4, D10). */
 export interface X509Ca extends AuthorityControl {
   /**
@@ -82,6 +93,10 @@ export interface X509Ca extends AuthorityControl {
    * @throws TrustplaneError as `issueX509Svid`, and ERR_CA_AUTHORITY_ID, ERR_CA_KEY_MISSING
    */
   issueX509SvidUnder(authorityId: string, request: X509SvidRequest): Promise<IssuedX509Svid>;
+  /** This server's authorities, in every state, by who signs CRLs. */
+  crlIssuers(): readonly CrlIssuer[];
+  /** @throws TrustplaneError ERR_CA_AUTHORITY_ID, ERR_CA_KEY_MISSING, ERR_CA_CLOSED, ERR_DER */
+  signCrl(authorityId: string, fields: CrlFields): Promise<Uint8Array>;
   /** Resolves at the first time that something can sign. */
   readonly active: Promise<void>;
   /** Ends the rotation after the step under way; nothing is signed any more. */
@@ -147,6 +162,19 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
       const { authorityId, notBefore, notAfter } = authority;
       return { authorityId, notBefore, notAfter, anchor: anchorOf(authority) };
     });
+  }
+
+  crlIssuers(): readonly CrlIssuer[] {
+    return this.authorities.map(({ authorityId, notBefore, notAfter, parsed }) => {
+      const maySignCrls = parsed.keyUsage?.names.has('cRLSign') ?? false;
+      return { authorityId, notBefore, notAfter, maySignCrls };
+    });
+  }
+
+  async signCrl(authorityId: string, fields: CrlFields): Promise<Uint8Array> {
+    this.requireOpen();
+    const authority = requireAuthority(this.authorities, authorityId, 'x509');
+    return await writeCrl({ key: await this.keyOf(authority), ...namesOf(authority) }, fields);
   }
 
   async issueX509SvidUnder(authorityId: string, request: X509SvidRequest): Promise<IssuedX509Svid> {

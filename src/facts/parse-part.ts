@@ -4,7 +4,7 @@ import { messageType, strictBytes } from '../wire/index.ts';
 import type { FactKey, FactKind } from './fact-sections.ts';
 
 /** A fact as it came. */
-export type ReadFact = Exclude<HeldItem['value'], { readonly kind: 'e' }>;
+export type ReadFact = Exclude<HeldItem['value'], { readonly kind: 'e' | 'c' }>;
 
 /** One part of an update as it came. */
 export interface FactsPart {
@@ -95,8 +95,8 @@ const nothing: WireFactsUpdate = {
 
 function readItem(kind: FactKind, bytes: Uint8Array, trustDomain: TrustDomain): ReadFact {
   const { value } = parseItem(kind, bytes, trustDomain);
-  if (value.kind !== 'e') return value;
-  throw fault('an item', 'no entry');
+  if (value.kind !== 'e' && value.kind !== 'c') return value;
+  throw fault('an item', 'neither entry nor CRL');
 }
 
 function removedKey(kind: FactKind, id: string): FactKey {

@@ -27,6 +27,8 @@ export interface FactsFeedOptions {
   readonly agentVersion: string;
   /** The servers are to tell of the policies. */
   readonly takesPolicies?: (() => boolean) | undefined;
+  /** They are to tell of CRLs. Default: they are not. */
+  readonly takesCrls?: boolean | undefined;
   readonly membership: Membership;
   readonly facts: NodeFacts;
   readonly restored: { readonly facts: AgentFacts; readonly position: Position } | undefined;

@@ -53,9 +53,10 @@ export class NodeFacts implements TrustMapSource {
     const isFirst = !this.#isComplete;
     const trust = keepEqual(before.trust, facts.trust);
     const policies = keepPolicies(before.policies, facts.policies);
+    const crls = keepCrls(before.crls, facts.crls);
     this.#isComplete = true;
-    if (!isFirst && isSame(before, { ...facts, trust, policies })) return;
-    this.#facts = { ...facts, trust, policies };
+    if (!isFirst && isSame(before, { ...facts, trust, policies, crls })) return;
+    this.#facts = { ...facts, trust, policies, crls };
     this.#tell(trust !== before.trust);
   }
 
@@ -82,6 +83,13 @@ function keepPolicies(
   after: PolicyTexts | undefined,
 ): PolicyTexts | undefined {
   return after === undefined || after.hash === before?.hash ? before : after;
+}
+
+/** The same list for the same CRLs. */
+function keepCrls(before: AgentFacts['crls'], after: AgentFacts['crls']): AgentFacts['crls'] {
+  const isSameList =
+    before?.length === after?.length && before?.every((crl, at) => crl === after?.[at]);
+  return isSameList ? before : after;
 }
 
 /** The same object for the same content: consumers compare and memoize by it. */
@@ -112,6 +120,7 @@ function isSame(one: AgentFacts, other: AgentFacts): boolean {
     one.trust === other.trust &&
     one.revocations === other.revocations &&
     one.policies === other.policies &&
+    one.crls === other.crls &&
     isSameMap(one.entries, other.entries)
   );
 }

@@ -35,6 +35,8 @@ export interface NodeOptions {
   readonly trustDomain: TrustDomain;
   /** The servers are to tell of the policies; asked for each stream. Default: they are not. */
   readonly takesPolicies?: (() => boolean) | undefined;
+  /** They are to tell of CRLs. Default: they are not. */
+  readonly takesCrls?: boolean | undefined;
   /** At least one. */
   readonly servers: readonly ServerAddress[];
   /** How a first server is told from others; undefined when that cannot happen. */

@@ -2,8 +2,10 @@ import { type AgentFacts, type Bundle, TrustDomain } from '../spiffe/index.ts';
 import {
   bundleItem,
   bundleKeyOf,
+  crlItem,
   entryItem,
   type HeldItem,
+  isKind,
   parseItem,
   policyItems,
   revocationItem,
@@ -21,11 +23,13 @@ export function itemsOf({
   trust,
   revocations,
   policies,
+  crls = [],
 }: AgentFacts): readonly SyncItem[] {
   return [
     ...revocations.map(revocationItem),
     ...[...trust.terms].map(([name, terms]) => termsItem(name, terms)),
     ...policyItems(policies),
+    ...crls.map(crlItem),
     ...[trust.own, ...trust.federated.values()].map(bundleItem),
     ...[...entries.values()].map(entryItem),
   ];
@@ -42,12 +46,6 @@ export function readItem(key: string, bytes: Uint8Array, trustDomain: TrustDomai
     throw unreadable(key, 'is not of the form it should have', error);
   }
   throw unreadable(key, 'is another item than its name says');
-}
-
-const kinds = ['e', 'b', 'r', 't', 'p', 'f'] as const;
-
-function isKind(kind: string | undefined): kind is (typeof kinds)[number] {
-  return kinds.some((known) => known === kind);
 }
 
 /** The bundle that was kept of a trust domain. @throws TrustplaneError ERR_CACHE_VALUE */

@@ -22,6 +22,8 @@ export interface TrustedDomain {
   readonly bundle: Bundle;
   /** Which of its SPIFFE IDs are accepted; undefined: all. */
   readonly accept: readonly IdScope[] | undefined;
+  /** DER, one for each authority of the bundle; undefined: nothing is checked against CRLs. */
+  readonly crls?: readonly Uint8Array[] | undefined;
 }
 
 /** What a resource name stands for, for one caller. */
@@ -103,13 +105,14 @@ function resolveBundle(id: SpiffeId, update: WorkloadUpdate): Meaning | NoMeanin
 }
 
 function validation(
-  { accept }: WorkloadUpdate,
+  { accept, bundle: own, crls }: WorkloadUpdate,
   bundle: Bundle,
   others: readonly Bundle[] = [],
 ): Meaning {
   const trust = (each: Bundle): TrustedDomain => ({
     bundle: each,
     accept: accept.get(each.trustDomain.name),
+    crls: each === own && crls?.length !== 0 ? crls : undefined,
   });
   return { kind: 'validation', domains: [trust(bundle), ...others.map(trust)] };
 }

@@ -20,6 +20,8 @@ export interface SecretOptions {
   readonly names: SdsNames;
   /** Serve plain validation contexts to clients whose node metadata does not say which they want. */
   readonly disableSpiffeCertValidation: boolean;
+  /** Have clients check peers of the own trust domain against its CRLs; default: they do not. */
+  readonly crls?: boolean;
   /**
    * DER of a CA certificate whose key signed nothing and is gone: what a client is told to trust for a
    * trust domain that has no authorities.
@@ -81,6 +83,7 @@ export function createSecretType(options: SecretOptions): ResourceType {
 
 function createGround({
   names,
+  crls,
   unmatchableCa,
   audience,
   log,
@@ -101,7 +104,7 @@ function createGround({
   );
   const encoder = createSecretEncoder(loadSecretMessages(), unmatchableCa, onOmitted);
   return {
-    viewOf: createSecretViews(encoder, names),
+    viewOf: createSecretViews(encoder, names, crls),
     audience,
     log,
     countDeclined: (change) => declined.inc(change),

@@ -12,11 +12,12 @@ import type { ValidationMode } from './validation.ts';
 
 /**
  * A function that returns the one view all streams share per update and mode. What takes a name back is
- * a validation context that nothing matches; a certificate cannot be taken back.
+ * a validation context that nothing matches; a certificate cannot be taken back. `hasCrls`: contexts have CRLs.
  */
 export function createSecretViews(
   encoder: SecretEncoder,
   names: SdsNames,
+  hasCrls: boolean = false,
 ): (update: WorkloadUpdate, mode: ValidationMode) => ResourceView {
   const views = {
     spiffe: new WeakMap<WorkloadUpdate, ResourceView>(),
@@ -25,7 +26,8 @@ export function createSecretViews(
   return (update, mode) => {
     const known = views[mode].get(update);
     if (known !== undefined) return known;
-    const view = createView(encoder, names, update, mode);
+    const shown = hasCrls ? update : { ...update, crls: [] };
+    const view = createView(encoder, names, shown, mode);
     views[mode].set(update, view);
     return view;
   };

@@ -151,7 +151,9 @@ function versionOf({ parts }: Encoded): string {
 
 function sameDomains(one: readonly TrustedDomain[], other: readonly TrustedDomain[]): boolean {
   const isSame = (domain: TrustedDomain, its: TrustedDomain | undefined): boolean =>
-    domain.bundle === its?.bundle && sameScopes(domain.accept, its.accept);
+    domain.bundle === its?.bundle &&
+    domain.crls === its.crls &&
+    sameScopes(domain.accept, its.accept);
   return one.length === other.length && one.every((domain, at) => isSame(domain, other[at]));
 }
 

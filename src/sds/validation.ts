@@ -17,22 +17,35 @@ export type ValidationEncoder = (
 
 export function createValidationEncoder(messages: SecretMessages): ValidationEncoder {
   // Once for each bundle: of thousands in one context one changes.
-  const encodedDomains = new WeakMap<Bundle, Encoded>();
-  const encodedOf = ({ bundle }: TrustedDomain): Encoded => {
-    const known = encodedDomains.get(bundle) ?? encodeTrustDomain(messages, bundle);
-    encodedDomains.set(bundle, known);
-    return known;
+  const encodedDomains = new WeakMap<Bundle, EncodedDomain>();
+  const encodedOf = (domain: TrustedDomain): Encoded => {
+    const { bundle, crls } = domain;
+    const known = encodedDomains.get(bundle);
+    if (known !== undefined && known.crls === crls) return known.encoded;
+    const encoded = encodeTrustDomain(messages, domain);
+    encodedDomains.set(bundle, { crls, encoded });
+    return encoded;
   };
   return (mode, domains) => {
     const type = messages.validationContext;
     const lists = buildLists(mode, domains);
     if (mode === 'plain') {
       const pem = Buffer.concat(domains.map(({ bundle }) => pemOf(bundle)));
-      return encodeMessage(type, { trusted_ca: { inline_bytes: pem }, ...lists });
+      const crls = domains.flatMap((domain) => domain.crls ?? []);
+      return encodeMessage(type, {
+        trusted_ca: { inline_bytes: pem },
+        ...(crls.length > 0 && { crl: { inline_bytes: crlPemOf(crls) } }),
+        ...lists,
+      });
     }
     const validator = encodeSpiffeValidator(messages, domains.map(encodedOf));
     return encodeMessage(type, lists, encodeField(type, 'custom_validator_config', validator));
   };
+}
+
+interface EncodedDomain {
+  readonly crls: TrustedDomain['crls'];
+  readonly encoded: Encoded;
 }
 
 /** Each trust domain once, by its bare name: Envoy refuses the whole secret otherwise. */
@@ -51,9 +64,12 @@ function encodeSpiffeValidator(
   );
 }
 
-/** An encoded SPIFFECertValidatorConfig of one trust domain. */
-function encodeTrustDomain({ spiffeValidator }: SecretMessages, bundle: Bundle): Encoded {
-  const trust_bundle = { inline_bytes: pemOf(bundle) };
+/** An encoded SPIFFECertValidatorConfig of one trust domain; its CRLs stand among its authorities (SDS-19). */
+function encodeTrustDomain(
+  { spiffeValidator }: SecretMessages,
+  { bundle, crls = [] }: TrustedDomain,
+): Encoded {
+  const trust_bundle = { inline_bytes: Buffer.concat([pemOf(bundle), crlPemOf(crls)]) };
   const { name } = bundle.trustDomain;
   return encodeMessage(spiffeValidator, { trust_domains: [{ name, trust_bundle }] });
 }
@@ -61,6 +77,10 @@ function encodeTrustDomain({ spiffeValidator }: SecretMessages, bundle: Bundle):
 function pemOf({ x509Authorities }: Bundle): Buffer {
   const blocks = x509Authorities.map(({ certificate }) => encodePem('CERTIFICATE', certificate));
   return Buffer.from(blocks.join(''));
+}
+
+function crlPemOf(crls: readonly Uint8Array[]): Buffer {
+  return Buffer.from(crls.map((crl) => encodePem('X509 CRL', crl)).join(''));
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Crl } from './crl.ts';
 import type { PolicyTexts } from './policy-texts.ts';
 import type { RegistrationEntry } from './registration-entry.ts';
 import type { Revocation } from './revocation.ts';
@@ -10,6 +11,8 @@ export interface AgentFacts {
   /** The own bundle and those its entries federate with. */
   readonly trust: TrustMap;
   readonly revocations: readonly Revocation[];
+  /** CRLs of the own authorities; undefined where there is none, or the agent takes none. */
+  readonly crls?: readonly Crl[] | undefined;
   /** The policies in their present version; undefined where there are none, or the agent takes none. */
   readonly policies?: PolicyTexts | undefined;
 }

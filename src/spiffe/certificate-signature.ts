@@ -20,12 +20,15 @@ export function algorithmFault(certificate: Certificate): string | undefined {
   return `a signature of the unsupported type ${certificate.signatureAlgorithm}`;
 }
 
-/** True when `issuer` signed `certificate` with the kind of key it has; `algorithmFault` found nothing in either. */
-export function isSignedBy(certificate: Certificate, issuer: Certificate): boolean {
-  const algorithm = ALGORITHMS.get(certificate.signatureAlgorithm);
+/** What is signed: a certificate, or a list of them. */
+type Signed = Pick<Certificate, 'signatureAlgorithm' | 'tbs' | 'signature'>;
+
+/** True when `issuer` signed it with the kind of key it has; `algorithmFault` found nothing in either. */
+export function isSignedBy(signed: Signed, issuer: Certificate): boolean {
+  const algorithm = ALGORITHMS.get(signed.signatureAlgorithm);
   if (algorithm === undefined || algorithm.kind !== issuer.keyAlgorithm.kind) return false;
   try {
-    return verify(algorithm.hash, certificate.tbs, issuerKey(issuer), certificate.signature);
+    return verify(algorithm.hash, signed.tbs, issuerKey(issuer), signed.signature);
   } catch {
     // A point that is not on its curve, or a signature that is no DER.
     return false;

@@ -31,6 +31,11 @@ export interface WorkloadUpdate {
   readonly identities: readonly X509Identity[];
   /** The bundle of the own trust domain. */
   readonly bundle: Bundle;
+  /**
+   * CRLs of the own trust domain, DER: one for each authority of the bundle. None: nothing is to be checked
+   * against CRLs.
+   */
+  readonly crls?: readonly Uint8Array[];
   /** Bundles of the trust domains some identity federates with, by trust domain name. */
   readonly federatedBundles: ReadonlyMap<string, Bundle>;
   /** Of which of them some SPIFFE IDs alone are accepted, and which; by trust domain name. */

@@ -29,9 +29,11 @@ export { formatDigest, type StateDigest, withHash, withoutHash } from './state-d
 export {
   bundleItem,
   bundleKeyOf,
+  crlItem,
   entryItem,
   entryKeyOf,
   type ItemKey,
+  isKind,
   itemIdOf,
   policiesItem,
   policiesKey,

@@ -1,9 +1,11 @@
 import {
   type AgentFacts,
   type Bundle,
+  type Crl,
   type FederationTerms,
   messageOf,
   type PolicyFile,
+  parseCrl,
   policyFile,
   policyTextLimits,
   type RegistrationEntry,
@@ -18,8 +20,11 @@ import { joinPolicies, type PolicyHead, parsePoliciesMessage } from './policies-
 import { parseRevocationMessage } from './revocation-message.ts';
 import { formatDigest, hashItem, withHash, withoutHash } from './state-digest.ts';
 import {
+  type BytesKind,
   bundleItem,
   bundleKeyOf,
+  crlItem,
+  crlKeyOf,
   decodeItem,
   entryItem,
   entryKeyOf,
@@ -47,7 +52,8 @@ export interface HeldItem {
     | { readonly kind: 'r'; readonly revocation: Revocation }
     | { readonly kind: 't'; readonly trustDomain: TrustDomain; readonly terms: FederationTerms }
     | { readonly kind: 'p'; readonly head: PolicyHead }
-    | { readonly kind: 'f'; readonly file: PolicyFile };
+    | { readonly kind: 'f'; readonly file: PolicyFile }
+    | { readonly kind: 'c'; readonly crl: Crl };
 }
 
 /** Everything an agent was told, by item. Immutable. */
@@ -62,7 +68,7 @@ export class ReplicaState {
   }
 
   /** The state that a server of this release would have sent for these facts. */
-  static of({ entries, trust, revocations, policies }: AgentFacts): ReplicaState {
+  static of({ entries, trust, revocations, policies, crls = [] }: AgentFacts): ReplicaState {
     const items: HeldItem[] = [];
     for (const entry of entries.values()) {
       items.push({ ...entryItem(entry), value: { kind: 'e', entry } });
@@ -83,6 +89,7 @@ export class ReplicaState {
     if (policies !== undefined) {
       items.push({ ...policiesItem(policies), value: { kind: 'p', head: policies } });
     }
+    for (const crl of crls) items.push({ ...crlItem(crl), value: { kind: 'c', crl } });
     return ReplicaState.empty.with(new Map(items.map((item) => [item.key, item])));
   }
 
@@ -132,6 +139,7 @@ export function buildFacts(
   const terms = new Map<string, FederationTerms>();
   const revocations: Revocation[] = [];
   const files = new Map<string, Uint8Array>();
+  const crls: Crl[] = [];
   let head: PolicyHead | undefined;
   let own: Bundle | undefined;
   for (const { value } of items) {
@@ -140,14 +148,16 @@ export function buildFacts(
     else if (value.kind === 't') terms.set(value.trustDomain.name, value.terms);
     else if (value.kind === 'f') files.set(value.file.sha256, value.file.bytes);
     else if (value.kind === 'p') head = value.head;
+    else if (value.kind === 'c') crls.push(value.crl);
     else if (value.bundle.trustDomain.equals(trustDomain)) own = value.bundle;
     else federated.set(value.bundle.trustDomain.name, value.bundle);
   }
   const policies = head && joinPolicies(head, (sha256) => files.get(sha256));
-  return own && { entries, trust: { own, federated, terms }, revocations, policies };
+  const trust = own && { own, federated, terms };
+  return trust && { entries, trust, revocations, policies, ...(crls.length > 0 && { crls }) };
 }
 
-/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES, ERR_SYNC_LIMIT */
+/** @throws TrustplaneError ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE, ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES, ERR_SYNC_CRL, ERR_SYNC_LIMIT */
 export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustDomain): HeldItem {
   if (bytes.length > itemLimits.bytes) {
     const message = `an item: expected at most ${itemLimits.bytes} bytes; got ${bytes.length}`;
@@ -178,12 +188,25 @@ export function parseItem(kind: ItemKind, bytes: Uint8Array, trustDomain: TrustD
     const file = policyFile('', bytes);
     return { key: policyFileKeyOf(file.sha256), hash, value: { kind, file } };
   }
+  if (kind === 'c') {
+    const crl = readCrl(bytes);
+    return { key: crlKeyOf(crl.authorityId), hash, value: { kind, crl } };
+  }
   const revocation = parseRevocationMessage(decode(kind, bytes, 'ERR_SYNC_REVOCATION'));
   return { key: revocationKeyOf(revocation.id), hash, value: { kind, revocation } };
 }
 
+/** Whether it is of an authority is judged where it is used. */
+function readCrl(bytes: Uint8Array): Crl {
+  try {
+    return parseCrl(Uint8Array.from(bytes));
+  } catch (cause) {
+    throw new TrustplaneError('ERR_SYNC_CRL', messageOf(cause), { cause });
+  }
+}
+
 function decode(
-  kind: Exclude<ItemKind, 'f'>,
+  kind: Exclude<ItemKind, BytesKind>,
   bytes: Uint8Array,
   code:
     | 'ERR_SYNC_ENTRY'

@@ -1,5 +1,6 @@
 import {
   type Bundle,
+  type Crl,
   type FederationTerms,
   type PolicyFile,
   type PolicyTexts,
@@ -16,12 +17,12 @@ import { hashItem } from './state-digest.ts';
 import { buildTermsMessage, type WireTerms } from './terms-message.ts';
 
 /** What a state is made of; the letter stands before an item's bytes when it is hashed. */
-export type ItemKind = 'e' | 'b' | 'r' | 't' | 'p' | 'f';
+export type ItemKind = 'e' | 'b' | 'r' | 't' | 'p' | 'f' | 'c';
 
-/** `e:<entry ID>`, `b:<trust domain>`, `r:<revocation ID>`, `t:<trust domain>`, `p:head` or `f:<SHA-256 of a policy file>`. */
+/** `e:<entry ID>`, `b:<trust domain>`, `r:<revocation ID>`, `t:<trust domain>`, `p:head`, `f:<SHA-256 of a policy file>` or `c:<authority ID>`. */
 export type ItemKey = `${ItemKind}:${string}`;
 
-/** One entry, bundle, revocation, the terms of one trust domain, the policies or a file of theirs, as it is sent. Immutable. */
+/** One entry, bundle, revocation, the terms of one trust domain, the policies or a file of theirs, or a CRL, as it is sent. Immutable. */
 export interface SyncItem {
   readonly key: ItemKey;
   readonly bytes: Uint8Array;
@@ -32,7 +33,10 @@ export interface SyncItem {
 export type WireItem = WireEntry & WireBundle & WireRevocation & WireTerms & WirePolicies;
 
 /** The kinds that are messages. */
-type MessageKind = Exclude<ItemKind, 'f'>;
+type MessageKind = Exclude<ItemKind, BytesKind>;
+
+/** The kinds that are sent as they are. */
+export type BytesKind = 'f' | 'c';
 
 const messageTypes = {
   e: messageType('spire/api/types/entry.proto', 'spire.api.types.Entry'),
@@ -50,6 +54,7 @@ export const revocationKeyOf = (id: string): ItemKey => `r:${id}`;
 export const termsKeyOf = (trustDomain: string): ItemKey => `t:${trustDomain}`;
 export const policiesKey: ItemKey = 'p:head';
 export const policyFileKeyOf = (sha256: string): ItemKey => `f:${sha256}`;
+export const crlKeyOf = (authorityId: string): ItemKey => `c:${authorityId}`;
 
 /** Encoded once for each entry, however many agents it goes to. */
 export function entryItem(entry: RegistrationEntry): SyncItem {
@@ -78,12 +83,11 @@ export function policiesItem(head: PolicyHead): SyncItem {
 }
 
 export function policyFileItem(file: PolicyFile): SyncItem {
-  const item = known.get(file);
-  if (item !== undefined) return item;
-  const { bytes, sha256 } = file;
-  const made = { key: policyFileKeyOf(sha256), bytes, hash: hashItem('f', bytes) };
-  known.set(file, made);
-  return made;
+  return known.get(file) ?? keepItem(file, policyFileKeyOf(file.sha256), file.bytes);
+}
+
+export function crlItem(crl: Crl): SyncItem {
+  return known.get(crl) ?? keepItem(crl, crlKeyOf(crl.authorityId), crl.der);
 }
 
 /** The version and its files, each of these once; files first. */
@@ -93,9 +97,15 @@ export function policyItems(policies: PolicyTexts | undefined): readonly SyncIte
   return [...[...files.values()].map(policyFileItem), policiesItem(policies)];
 }
 
+const kinds: readonly ItemKind[] = ['e', 'b', 'r', 't', 'p', 'f', 'c'];
+
+export function isKind(kind: string | undefined): kind is ItemKind {
+  return kinds.some((known) => known === kind);
+}
+
 export function kindOf(key: ItemKey): ItemKind {
   const kind = key[0];
-  return kind === 'e' || kind === 'b' || kind === 't' || kind === 'p' || kind === 'f' ? kind : 'r';
+  return isKind(kind) ? kind : 'r';
 }
 
 export function itemIdOf(key: ItemKey): string {
@@ -104,10 +114,15 @@ export function itemIdOf(key: ItemKey): string {
 
 function makeItem(value: object, key: ItemKey, message: object): SyncItem {
   const kind = kindOf(key);
-  if (kind === 'f') throw new TrustplaneError('ERR_INTERNAL', 'a policy file is no message');
+  if (kind === 'f' || kind === 'c') {
+    throw new TrustplaneError('ERR_INTERNAL', 'what is sent as it is is no message');
+  }
   const type = messageTypes[kind];
-  const bytes = type.encode(type.fromObject(message)).finish();
-  const item = { key, bytes, hash: hashItem(kind, bytes) };
+  return keepItem(value, key, type.encode(type.fromObject(message)).finish());
+}
+
+function keepItem(value: object, key: ItemKey, bytes: Uint8Array): SyncItem {
+  const item = { key, bytes, hash: hashItem(kindOf(key), bytes) };
   known.set(value, item);
   return item;
 }

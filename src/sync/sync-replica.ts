@@ -10,6 +10,8 @@ export interface SyncReplicaOptions {
   readonly agentVersion: string;
   /** The agent decides requests by policies of the control plane; asked for each stream. Default: it does not. */
   readonly takesPolicies?: (() => boolean) | undefined;
+  /** The agent gives CRLs to those it serves. Default: it does not. */
+  readonly takesCrls?: boolean | undefined;
   /** What was kept of an earlier life of the agent. */
   readonly restored?: { readonly facts: AgentFacts; readonly position: Position } | undefined;
 }
@@ -37,7 +39,7 @@ export interface SyncSession {
   /**
    * Takes the next part; on a stream that is not the last one opened it is stale.
    * @throws TrustplaneError ERR_SYNC_UPDATE, ERR_SYNC_LIMIT, ERR_SYNC_ENTRY, ERR_SYNC_BUNDLE,
-   * ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES: the stream is to be closed; what was known before stands
+   * ERR_SYNC_REVOCATION, ERR_SYNC_TERMS, ERR_SYNC_POLICIES, ERR_SYNC_CRL: the stream is to be closed; what was known before stands
    */
   receive(part: SyncPart): SyncReceipt;
 }
@@ -89,7 +91,7 @@ export class SyncReplica {
     this.#session = id;
     let staged: Staged | undefined;
     let epoch: string | undefined;
-    const { agentVersion, takesPolicies } = this.#options;
+    const { agentVersion, takesPolicies, takesCrls = false } = this.#options;
     return {
       hello: {
         kind: 'hello',
@@ -97,6 +99,7 @@ export class SyncReplica {
         agentVersion,
         takesTerms: true,
         takesPolicies: takesPolicies?.() ?? false,
+        takesCrls,
       },
       receive: (part) => {
         epoch ??= part.position.epoch;

@@ -24,6 +24,8 @@ export type SyncRequest =
       readonly takesTerms: boolean;
       /** It decides requests by the policies of the control plane. Default: false. */
       readonly takesPolicies?: boolean | undefined;
+      /** It gives CRLs to those it serves. Default: false. */
+      readonly takesCrls?: boolean | undefined;
     }
   | { readonly kind: 'applied'; readonly revision: number; readonly digest: string }
   | {
@@ -43,6 +45,7 @@ export interface WireSyncRequest {
     readonly agent_version?: string;
     readonly takes_terms?: boolean;
     readonly takes_policies?: boolean;
+    readonly takes_crls?: boolean;
   } | null;
   readonly applied?: { readonly revision?: string; readonly digest?: Uint8Array } | null;
   readonly confirmed?: {
@@ -73,7 +76,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Cs}]/u;
 
 export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
   if (request.kind === 'hello') {
-    const { resume, agentVersion, takesTerms, takesPolicies = false } = request;
+    const { resume, agentVersion, takesTerms, takesPolicies = false, takesCrls = false } = request;
     return {
       hello: {
         protocol_version: PROTOCOL_VERSION,
@@ -81,6 +84,7 @@ export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
         agent_version: agentVersion,
         takes_terms: takesTerms,
         takes_policies: takesPolicies,
+        takes_crls: takesCrls,
       },
     };
   }
@@ -116,6 +120,7 @@ export function parseSyncRequest(request: WireSyncRequest): SyncRequest {
       agentVersion: parseText(hello.agent_version, 'agent_version'),
       takesTerms: hello.takes_terms ?? false,
       takesPolicies: hello.takes_policies ?? false,
+      takesCrls: hello.takes_crls ?? false,
     };
   }
   if (applied) {

@@ -28,6 +28,8 @@ export interface WireSyncResponse {
   readonly removed_policies?: readonly string[];
   readonly policy_files?: readonly Uint8Array[];
   readonly removed_policy_files?: readonly string[];
+  readonly crls?: readonly Uint8Array[];
+  readonly removed_crls?: readonly string[];
 }
 
 /** One part of an update as it came. */
@@ -94,6 +96,8 @@ function buildPart(
     removed_policies: removed('p'),
     policy_files: items('f'),
     removed_policy_files: removed('f'),
+    crls: items('c'),
+    removed_crls: removed('c'),
   };
 }
 
@@ -111,6 +115,7 @@ export function parsePart(message: WireSyncResponse): SyncPart {
       ...(message.terms ?? []).map((bytes) => ({ kind: 't', bytes }) as const),
       ...(message.policies ?? []).map((bytes) => ({ kind: 'p', bytes }) as const),
       ...(message.policy_files ?? []).map((bytes) => ({ kind: 'f', bytes }) as const),
+      ...(message.crls ?? []).map((bytes) => ({ kind: 'c', bytes }) as const),
     ],
     removed: [
       ...(message.removed_entry_ids ?? []).map((id) => removedKey('e', id)),
@@ -119,6 +124,7 @@ export function parsePart(message: WireSyncResponse): SyncPart {
       ...(message.removed_terms ?? []).map((id) => removedKey('t', id)),
       ...(message.removed_policies ?? []).map((id) => removedKey('p', id)),
       ...(message.removed_policy_files ?? []).map((id) => removedKey('f', id)),
+      ...(message.removed_crls ?? []).map((id) => removedKey('c', id)),
     ],
   };
 }
