@@ -35,6 +35,7 @@ export const rooms = {
   ecds: ['spiffe', 'ops', 'wire', 'xds'],
   workload: ['spiffe', 'ops', 'wire'],
   envoy: ['spiffe', 'ops', 'authz'],
+  apply: ['spiffe', 'ops', 'entries', 'federation'],
   api: [
     'spiffe',
     'ops',
@@ -48,6 +49,7 @@ export const rooms = {
     'servers',
     'policies',
     'sync',
+    'apply',
     'explain',
   ],
   client: ['spiffe', 'ops', 'wire', 'sync'],

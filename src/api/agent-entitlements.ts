@@ -32,6 +32,13 @@ export class AgentEntitlements {
     return agent === undefined || agent.banned ? undefined : this.#follow(agent);
   }
 
+  /** How many agents may serve one of these entries, of those that were heard of here. */
+  countServing(entryIds: readonly string[]): number {
+    const held = [...this.#held.values()];
+    return held.filter(({ entries }) => entryIds.some((id) => entries.heldAs(id) !== undefined))
+      .length;
+  }
+
   close(): void {
     this.#stop();
     for (const path of this.#held.keys()) this.#drop(path);
@@ -56,6 +63,9 @@ export class AgentEntitlements {
 }
 
 /** Those its attestor found, and the one that each attested node shows. */
-function nodeSelectorsOf({ id, selectors }: AttestedAgent): SelectorSet {
+export function nodeSelectorsOf({
+  id,
+  selectors,
+}: Pick<AttestedAgent, 'id' | 'selectors'>): SelectorSet {
   return SelectorSet.of([...selectors, { type: 'spiffe_id', value: id.toString() }]);
 }

@@ -30,9 +30,15 @@ export interface LocatedYaml {
  * Parses one YAML 1.2 document strictly: no duplicate keys, aliases, merge keys, unknown tags or
  * second document; at most 1 MiB. With `env`, variables in values that are texts are replaced (see
  * `expandVariables`); a value without quotes is then read again, as a number, true or false if it is one.
+ * `firstLine`: of the text in its file, from 1.
  * @throws TrustplaneError ERR_YAML with file:line:column
  */
-export function parseStrictYaml(text: string, file: string, env?: Environment): LocatedYaml {
+export function parseStrictYaml(
+  text: string,
+  file: string,
+  env?: Environment,
+  firstLine = 1,
+): LocatedYaml {
   if (Buffer.byteLength(text) > MAX_BYTES) {
     throw new TrustplaneError(
       'ERR_YAML',
@@ -40,7 +46,7 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
     );
   }
   const lines = new (yaml().LineCounter)();
-  const document = parseOnce(text, file, lines, {
+  const document = parseOnce(text, { file, firstLine }, lines, {
     // Looked for below: the library compares each key with all others.
     uniqueKeys: false,
     stringKeys: true,
@@ -50,7 +56,7 @@ export function parseStrictYaml(text: string, file: string, env?: Environment): 
   });
   const at = (offset: number): Position => {
     const { line, col } = lines.linePos(offset);
-    return { line, column: col };
+    return { line: line + firstLine - 1, column: col };
   };
   const refuse = (offset: number, message: string): never => {
     const { line, column } = at(offset);
@@ -93,22 +99,28 @@ function checkKeys(
   }
 }
 
+/** Which file a text is from, and at which of its lines it begins. */
+interface Place {
+  readonly file: string;
+  readonly firstLine: number;
+}
+
 /** As the library's `parseDocument`, with one look at the text for its depth and its parts. */
 function parseOnce(
   text: string,
-  file: string,
+  place: Place,
   lines: Yaml.LineCounter,
   options: Yaml.ParseOptions & Yaml.DocumentOptions & Yaml.SchemaOptions,
 ): Yaml.Document.Parsed {
   const parser = new (yaml().Parser)(lines.addNewLine);
   function* tokens(): Generator<Yaml.CST.Token> {
     lines.addNewLine(0);
-    for (const lexeme of boundedLexemes(text, file)) yield* parser.next(lexeme);
+    for (const lexeme of boundedLexemes(text, place)) yield* parser.next(lexeme);
     yield* parser.end();
   }
   const composer = new (yaml().Composer)(options);
   const [first, second] = composer.compose(tokens(), true, text.length);
-  if (first === undefined) throw new TrustplaneError('ERR_YAML', `${file}: has no document`);
+  if (first === undefined) throw new TrustplaneError('ERR_YAML', `${place.file}: has no document`);
   if (second !== undefined) {
     const { YAMLParseError } = yaml();
     const [from, to] = second.range;
@@ -119,10 +131,10 @@ function parseOnce(
 
 /** What is nested more deeply takes a parser seconds before it gives up. @throws TrustplaneError ERR_YAML */
 export function refuseYamlDepth(text: string, file: string): void {
-  for (const _ of boundedLexemes(text, file));
+  for (const _ of boundedLexemes(text, { file, firstLine: 1 }));
 }
 
-function* boundedLexemes(text: string, file: string): Generator<string> {
+function* boundedLexemes(text: string, { file, firstLine }: Place): Generator<string> {
   const { tokenType } = yaml().CST;
   let [offset, depth, dashes, isScalar] = [0, 0, 0, false];
   for (const lexeme of new (yaml().Lexer)().lex(text)) {
@@ -133,7 +145,10 @@ function* boundedLexemes(text: string, file: string): Generator<string> {
     else if (type !== 'space' && type !== 'newline') dashes = 0;
     if (depth > MAX_DEPTH || dashes > MAX_DASHES) {
       const { line, column } = positionOf(text, offset);
-      throw new TrustplaneError('ERR_YAML', `${file}:${line}:${column}: is nested too deeply`);
+      throw new TrustplaneError(
+        'ERR_YAML',
+        `${file}:${line + firstLine - 1}:${column}: is nested too deeply`,
+      );
     }
     // These marks of the lexer stand for nothing in the text.
     const isMark = !isScalar && MARKS.has(lexeme);

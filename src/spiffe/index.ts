@@ -130,6 +130,7 @@ export {
 } from './serialize-bundle.ts';
 export { findSharedKeys, type SharedKey } from './shared-keys.ts';
 export { isReservedPath, SpiffeId } from './spiffe-id.ts';
+export type { ResourceReport, StreamRegister, StreamReport } from './stream-report.ts';
 export {
   type Suspension,
   type SuspensionKind,
@@ -137,7 +138,6 @@ export {
   type SuspensionSubject,
   suspensionKinds,
 } from './suspension.ts';
-export type { ResourceReport, StreamRegister, StreamReport } from './stream-report.ts';
 export type {
   JwtIdentity,
   JwtIdentityRequest,
@@ -146,6 +146,7 @@ export type {
 } from './token-source.ts';
 export { TrustDomain } from './trust-domain.ts';
 export type { TrustMap, TrustMapSource } from './trust-map.ts';
+export { selectorDigest, type WorkloadGroup, workloadGroupOf } from './workload-group.ts';
 export type {
   WorkloadAttachment,
   WorkloadListener,

@@ -1,0 +1,26 @@
+/** Documents of entries and relationships as they are to be, and what has to change until they are; pure. */
+export { applyLimits } from './apply-limits.ts';
+export type { DesiredEntry, DesiredRelationship } from './desired.ts';
+export { applyJsonSchema } from './document-schema.ts';
+export { type Documents, type DocumentText, parseDocuments } from './documents.ts';
+export { entryOf } from './entry-faults.ts';
+export { formatEntryDocument, formatRelationshipDocument } from './format-document.ts';
+export {
+  findImpact,
+  type IdentityImpact,
+  type Impact,
+  type ReportedAgent,
+  type Touched,
+} from './impact.ts';
+export {
+  digestPlan,
+  type EntryStep,
+  type Plan,
+  PlanBuilder,
+  type PlanOptions,
+  type PresentState,
+  type RelationshipStep,
+  type Step,
+  stepsOf,
+} from './plan.ts';
+export { parseSetName } from './set-name.ts';
