@@ -18,6 +18,12 @@ const trustDomain = parsed('^[a-z0-9._-]{1,255}$', 'name of a trust domain', (te
   TrustDomain.parse(text),
 );
 
+const collectorUrl = parsed('^https?://', 'http or https URL', (text) => {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : '';
+  if (protocol === 'http:' || protocol === 'https:') return text;
+  throw new Error(`expected an http or https URL, got ${JSON.stringify(text)}`);
+});
+
 /** The configuration file, for every role (YAML, camelCase). Everything has a default. */
 export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
   trustDomain: option(
@@ -34,6 +40,20 @@ export const configSchema: z.ZodType<ConfigFile> = z.strictObject({
       level: reloadable(
         option(z.enum(logLevels), 'info', 'Least level that is logged, on standard error.'),
       ),
+      traces: z
+        .strictObject({
+          endpoint: collectorUrl.optional().meta({
+            description:
+              'Where traces of changes go, from an entry to the Envoy that has it: a collector that takes OTLP over HTTP. Without it nothing is traced.',
+            examples: ['http://127.0.0.1:4318/v1/traces'],
+          }),
+          sample: option(
+            z.number().min(0).max(1),
+            1,
+            'Which share of the changes is traced, from 0 to 1.',
+          ),
+        })
+        .optional(),
     })
     .optional(),
   metrics: z
@@ -54,6 +74,6 @@ export type ConfigFile = Section<{
   agent: AgentFile;
   authz: AuthzFile;
   federation: FederationFile;
-  log: Section<{ level: LogLevel }>;
+  log: Section<{ level: LogLevel; traces: Section<{ endpoint: string; sample: number }> }>;
   metrics: Section<{ address: Address }>;
 }>;

@@ -80,6 +80,8 @@ export interface Config extends AgentConfig {
   readonly crls: CrlAudience;
   readonly workloadAttestors: WorkloadAttestorsFile;
   readonly logLevel: LogLevel;
+  /** Undefined: nothing is traced. */
+  readonly traces: { readonly endpoint: string; readonly sample: number } | undefined;
   readonly metricsAddress: { readonly host: string; readonly port: number } | undefined;
 }
 
@@ -174,11 +176,17 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     crls: agent?.crls ?? 'workloadApi',
     workloadAttestors: agent?.workloadAttestors ?? {},
     logLevel: merged.log?.level ?? 'info',
+    traces: tracesOf(merged.log?.traces),
     metricsAddress: merged.metrics?.address,
   };
   const contradictions = findContradictions(config);
   if (contradictions.length > 0) throw new TrustplaneError('ERR_CONFIG', contradictions.join('\n'));
   return config;
+}
+
+function tracesOf(traces: NonNullable<ConfigFile['log']>['traces']): Config['traces'] {
+  if (traces?.endpoint === undefined) return undefined;
+  return { endpoint: traces.endpoint, sample: traces.sample ?? 1 };
 }
 
 /** The JSON Schema of the configuration file, as an editor reads it: descriptions, defaults, bounds. */

@@ -8,6 +8,7 @@ import {
   type Metrics,
   Readiness,
   systemClock,
+  Tracing,
 } from '../ops/index.ts';
 import { type Clock, SelectorSet } from '../spiffe/index.ts';
 import type { GrpcService } from '../wire/index.ts';
@@ -18,6 +19,8 @@ export interface Process {
   readonly log: Log;
   readonly logLevel: LevelControl;
   readonly metrics: Metrics;
+  /** What changes is followed through; see `openTracing`. */
+  readonly tracing: Tracing;
   readonly clock: Clock;
   readonly uid: number;
   readonly noSelectors: SelectorSet;
@@ -70,6 +73,7 @@ export function createProcess(logLevel: LogLevel): Process {
     log,
     logLevel: log,
     metrics: createMetrics(),
+    tracing: new Tracing(systemClock),
     clock: systemClock,
     uid: process.getuid?.() ?? -1,
     noSelectors: SelectorSet.of([]),

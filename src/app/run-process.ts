@@ -2,6 +2,7 @@ import { watchClock } from '../ops/index.ts';
 import type { Config } from './config.ts';
 import type { LoadedConfig } from './load-config.ts';
 import { openMetrics } from './open-metrics.ts';
+import { openTracing } from './open-tracing.ts';
 import { drain, type Process } from './process.ts';
 
 const DAY_MS = 86_400_000;
@@ -42,6 +43,7 @@ export async function runProcess<Served extends object>(
     );
     closing.defer(watchClock({ ...process, monotonic: () => performance.now() }));
     await openMetrics(config, process);
+    await openTracing(config, process);
     reloader.add(['log.level'], (next) => {
       logLevel.configuredLevel = next.logLevel;
       logLevel.level = next.logLevel;

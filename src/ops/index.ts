@@ -26,6 +26,7 @@ export {
   refuseYamlDepth,
 } from './strict-yaml.ts';
 export { systemClock } from './system-clock.ts';
+export { type Span, type SpanFields, type SpanSink, Tracing } from './tracing.ts';
 export { watchClock } from './watch-clock.ts';
 export { yaml } from './yaml-library.ts';
 export { keepYoungGenerationSmall } from './young-generation.ts';

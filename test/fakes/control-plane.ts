@@ -11,7 +11,7 @@ import { cursorOver } from '../../src/app/open-sync.ts';
 import type { Process } from '../../src/app/process.ts';
 import { Reloader } from '../../src/app/reloader.ts';
 import { openServerRole } from '../../src/app/server-role.ts';
-import { createMetrics, Readiness, silentLog } from '../../src/ops/index.ts';
+import { createMetrics, Readiness, silentLog, Tracing } from '../../src/ops/index.ts';
 import {
   generateP256KeyPair,
   parseX509Svid,
@@ -250,6 +250,7 @@ function createTestProcess(clock: FakeClock, metrics: Process['metrics']): Proce
     log: silentLog,
     logLevel: { level: 'info', configuredLevel: 'info' },
     metrics,
+    tracing: new Tracing(clock),
     clock,
     uid: 0,
     noSelectors: SelectorSet.of([]),
