@@ -53,10 +53,12 @@ function forAgents(options: AgentServiceOptions) {
   return {
     AttestAgent: createAttestAgent(options),
     RenewAgent: unary<{ params?: WireAgentSvidParams | null }, object>(async ({ params }, call) => {
-      const { id } = authorization.agentOf(call);
+      const { id, selectors } = authorization.agentOf(call);
       const csr = parseAgentCsr(params, trustDomain);
       checkAgentCsr(csr, id);
-      const svid = await agents.renew(id, csr.publicKey, () => issueAgentSvid(id, csr.publicKey));
+      const svid = await agents.renew(id, csr.publicKey, () =>
+        issueAgentSvid(id, csr.publicKey, selectors),
+      );
       const { serialNumber, expiresAt } = svid;
       log.debug({ agentId: id.toString(), serialNumber, expiresAt }, 'agent renewed');
       return { svid: buildX509Svid(id, svid) };

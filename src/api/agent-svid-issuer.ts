@@ -1,9 +1,24 @@
 import type { IssuedX509Svid, X509Ca } from '../ca/index.ts';
 import type { RevocationRegistry } from '../revocations/index.ts';
-import type { Clock, SpiffeId } from '../spiffe/index.ts';
+import {
+  type AuditLog,
+  attestationDigest,
+  type Clock,
+  type Selector,
+  type SpiffeId,
+} from '../spiffe/index.ts';
+import { x509Issuance } from './issuance-event.ts';
 
-/** Signs an agent's own SVID. @throws those of `X509Ca.issueX509Svid` */
-export type AgentSvidIssuer = (id: SpiffeId, publicKey: Uint8Array) => Promise<IssuedX509Svid>;
+/**
+ * Signs an agent's own SVID, and records it.
+ * @param selectors as it was attested; undefined for one that is readmitted
+ * @throws those of `X509Ca.issueX509Svid`; ERR_AUDIT_WRITE
+ */
+export type AgentSvidIssuer = (
+  id: SpiffeId,
+  publicKey: Uint8Array,
+  selectors: readonly Selector[] | undefined,
+) => Promise<IssuedX509Svid>;
 
 /** None for an agent that is suspended. @throws TrustplaneError ERR_AGENT_SUSPENDED, ERR_SVID_REVOKED; those of the issuer */
 export function guardAgentSvids(
@@ -11,10 +26,10 @@ export function guardAgentSvids(
   revocations: Pick<RevocationRegistry, 'checkIssuance' | 'suspensions'>,
   clock: Pick<Clock, 'now'>,
 ): AgentSvidIssuer {
-  return async (id, publicKey) => {
+  return async (id, publicKey, selectors) => {
     revocations.suspensions.checkAgent(id);
     revocations.checkIssuance({ spiffeId: id, agentId: id, issuedAt: clock.now() });
-    return await issue(id, publicKey);
+    return await issue(id, publicKey, selectors);
   };
 }
 
@@ -22,7 +37,18 @@ export function guardAgentSvids(
 export function createAgentSvidIssuer(
   ca: Pick<X509Ca, 'issueX509Svid'>,
   ttlSeconds: () => number,
+  { audit, clock }: { readonly audit: AuditLog; readonly clock: Pick<Clock, 'now'> },
 ): AgentSvidIssuer {
-  return (spiffeId, publicKey) =>
-    ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttlSeconds(), dnsNames: [] });
+  return async (spiffeId, publicKey, selectors) => {
+    const asked = { spiffeId, publicKey, ttlSeconds: ttlSeconds(), dnsNames: [] };
+    const svid = await ca.issueX509Svid(asked);
+    const reason = {
+      spiffeId,
+      attestationDigest: selectors && attestationDigest(selectors),
+      requester: { kind: 'agent', spiffeId: spiffeId.toString() },
+      purpose: 'agent',
+    } as const;
+    await audit.record([x509Issuance(reason, svid, clock.now())]);
+    return svid;
+  };
 }

@@ -3,6 +3,8 @@ import type { AgentRegistry } from '../agents/index.ts';
 import type { EntryRegistry } from '../entries/index.ts';
 import { type Log, limitLog, type Metrics } from '../ops/index.ts';
 import {
+  type AuditLog,
+  attestationDigest,
   type Clock,
   messageOf,
   type Selector,
@@ -13,6 +15,7 @@ import {
 import { checkAgentCsr, parseAgentCsr, type WireAgentSvidParams } from './agent-csr.ts';
 import type { AgentSvidIssuer } from './agent-svid-issuer.ts';
 import { MessageReader } from './message-reader.ts';
+import { RefusedAttestations } from './refused-attestations.ts';
 import { buildX509Svid } from './svid-message.ts';
 
 /** Bounds of one attestation. */
@@ -57,6 +60,7 @@ export interface AttestAgentOptions {
   /** Where an alias becomes an entry. */
   readonly entries: Pick<EntryRegistry, 'create'>;
   readonly issueAgentSvid: AgentSvidIssuer;
+  readonly audit: AuditLog;
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -83,6 +87,7 @@ export function createAttestAgent(
     'Attestations of agents that were refused or failed, by error code.',
     ['code'],
   );
+  const refusedOnes = new RefusedAttestations(options.audit, options.clock);
   // Whoever reaches the port can be refused as often as they like.
   const log = limitLog(options.log, options.clock);
   return async (call) => {
@@ -92,10 +97,11 @@ export function createAttestAgent(
         refused('ERR_API_ATTEST_TIME', `it took over ${attestationLimits.durationMs} ms`),
       ),
     );
+    let attestor: NodeAttestor | undefined;
     try {
       const { type, payload, csr } = parseParams(await reader.next(), options.trustDomain);
       const attestors = options.attestors();
-      const attestor = attestors.find(({ name }) => name === type);
+      attestor = attestors.find(({ name }) => name === type);
       if (attestor === undefined) throw unknownType(type, attestors);
       const node = await attestor.attest(payload, challengeOver(call, reader));
       const result = await admit(options, attestor, node, csr);
@@ -108,6 +114,7 @@ export function createAttestAgent(
         { code, from: call.getPeer(), error: messageOf(error) },
         'an agent was not attested',
       );
+      await refusedOnes.record({ attestor: attestor?.name ?? '', code, from: call.getPeer() });
       throw error;
     } finally {
       timer.cancel();
@@ -128,12 +135,22 @@ async function admit(
   const { publicKey } = csr;
   const facts = { selectors, canReattest, isFirstUseOnly, publicKey };
   const attestation = { id, attestationType: attestor.name, ...facts };
-  const issue = () => issueAgentSvid(id, publicKey);
+  const known = returning === undefined ? selectors : undefined;
+  const issue = () => issueAgentSvid(id, publicKey, known);
   const svid =
     returning === undefined
       ? await agents.attest(attestation, issue)
       : await agents.readmit(id, returning, publicKey, issue);
   if (node.alias !== undefined) await registerAlias(options, id, node.alias);
+  await options.audit.record([
+    {
+      kind: 'attestation',
+      agentId: id.toString(),
+      attestor: attestor.name,
+      attestationDigest: known && attestationDigest(known),
+      outcome: 'admitted',
+    },
+  ]);
   const { serialNumber, expiresAt } = svid;
   log.info({ agentId: id.toString(), serialNumber, expiresAt }, 'agent attested');
   return { svid: buildX509Svid(id, svid), reattestable: canReattest };

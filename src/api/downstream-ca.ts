@@ -1,6 +1,8 @@
 import type { X509Ca } from '../ca/index.ts';
 import type { Log } from '../ops/index.ts';
 import {
+  type AuditLog,
+  type Clock,
   parseCsr,
   quote,
   type SpiffeId,
@@ -9,6 +11,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import type { Authorization, CallOfSomebody, Downstream } from './authorization.ts';
+import { x509Issuance } from './issuance-event.ts';
 
 /** spire.api.server.svid.v1.NewDownstreamX509CARequest */
 export interface DownstreamRequest {
@@ -23,13 +26,15 @@ export interface DownstreamOptions {
   readonly downstreamCa: Pick<X509Ca, 'issueDownstreamCa'>;
   /** Told of each server below that was heard of. */
   readonly onDownstream: (id: SpiffeId) => void;
+  readonly audit: AuditLog;
+  readonly clock: Pick<Clock, 'now'>;
   readonly log: Log;
 }
 
 /**
  * Signs an authority for a server below this one, which may sign for the whole trust domain: its key,
  * under a name of ours, for as long as its entry says at most.
- * @throws TrustplaneError ERR_API_CALLER, ERR_API_REQUEST, ERR_CSR*, ERR_CA_*
+ * @throws TrustplaneError ERR_API_CALLER, ERR_API_REQUEST, ERR_CSR*, ERR_CA_*, ERR_AUDIT_WRITE
  */
 export async function signDownstream(
   options: DownstreamOptions & {
@@ -38,7 +43,7 @@ export async function signDownstream(
   { csr = new Uint8Array(), preferred_ttl: preferredTtl = 0 }: DownstreamRequest,
   call: CallOfSomebody,
 ): Promise<object> {
-  const { downstreamCa, authorization, trustDomain, trustMap, log } = options;
+  const { downstreamCa, authorization, trustDomain, trustMap, audit, clock, log } = options;
   if (preferredTtl < 0) {
     throw refused(`preferred_ttl: expected 0 or more seconds; got ${preferredTtl}`);
   }
@@ -48,11 +53,15 @@ export async function signDownstream(
   const downstream = requireDownstream(authorization, call);
   const { spiffeId, entry } = downstream;
   const ttlSeconds = lifeSeconds(preferredTtl, entry.x509SvidTtlSeconds);
-  const { certificateChain, serialNumber, expiresAt } = await downstreamCa.issueDownstreamCa({
+  const issued = await downstreamCa.issueDownstreamCa({
     publicKey,
     ttlSeconds,
     ...(entry.expiresAt !== undefined && { notAfterLimit: entry.expiresAt }),
   });
+  const { certificateChain, serialNumber, expiresAt } = issued;
+  const requester = { kind: 'spiffe-id', spiffeId: spiffeId.toString() } as const;
+  const reason = { spiffeId: trustDomain.id, entry, requester, purpose: 'downstream' } as const;
+  await audit.record([x509Issuance(reason, issued, clock.now())]);
   options.onDownstream(spiffeId);
   log.info(
     {

@@ -17,6 +17,7 @@ export { createLocalAuthorityService } from './local-authority-service.ts';
 export { createLoggerService } from './logger-service.ts';
 export { createPolicyService, type PolicyServiceOptions } from './policy-service.ts';
 export { RateLimits } from './rate-limits.ts';
+export type { UserNames } from './requester-of.ts';
 export { requireAdmin } from './require-admin.ts';
 export { createRevokingEntries } from './revoking-entries.ts';
 export { createServersService, type ServersServiceOptions } from './servers-service.ts';

@@ -1,10 +1,12 @@
 import type { JwtCa } from '../ca/index.ts';
 import type { Log } from '../ops/index.ts';
 import type { RevocationRegistry } from '../revocations/index.ts';
-import { type Clock, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import { type AuditLog, type Clock, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import { buildSpiffeId, parseSpiffeId, type WireSpiffeId } from '../sync/index.ts';
-import type { Authorization } from './authorization.ts';
+import type { Authorization, CallOfSomebody } from './authorization.ts';
+import { jwtIssuance } from './issuance-event.ts';
 import type { IssuedJwt, JwtIssuance } from './jwt-issuance.ts';
+import { requesterOf, type UserNames } from './requester-of.ts';
 import { unary } from './unary.ts';
 import { requireWorkloadId } from './workload-id.ts';
 
@@ -12,6 +14,8 @@ export interface JwtSvidMethodsOptions {
   readonly trustDomain: TrustDomain;
   readonly jwtCa: Pick<JwtCa, 'issueJwtSvid'>;
   readonly jwtIssuance: JwtIssuance;
+  readonly audit: AuditLog;
+  readonly userName: UserNames;
   readonly authorization: Pick<Authorization, 'agentOf'>;
   readonly revocations: Pick<RevocationRegistry, 'checkIssuance'>;
   readonly clock: Pick<Clock, 'now'>;
@@ -42,14 +46,15 @@ export function createJwtSvidMethods(options: JwtSvidMethodsOptions): JwtSvidMet
       const { id } = authorization.agentOf(call);
       return { svid: buildJwtSvid(await jwtIssuance.issue(id, { entryId: entry_id, audience })) };
     }),
-    MintJWTSVID: unary((request) => mint(options, request)),
+    MintJWTSVID: unary((request, call) => mint(options, request, call)),
   };
 }
 
 /** Signs for any workload ID of the trust domain. */
 async function mint(
-  { jwtCa, trustDomain, revocations, clock, log }: JwtSvidMethodsOptions,
+  { jwtCa, trustDomain, revocations, audit, userName, clock, log }: JwtSvidMethodsOptions,
   { id, audience = [], ttl = 0 }: MintRequest,
+  call: CallOfSomebody,
 ): Promise<object> {
   if (ttl < 0) {
     throw new TrustplaneError('ERR_API_REQUEST', `ttl: expected 0 or more seconds; got ${ttl}`);
@@ -59,6 +64,8 @@ async function mint(
   // Tokens tell time in seconds.
   revocations.checkIssuance({ spiffeId, issuedAt: Math.floor(clock.now() / 1_000) * 1_000 });
   const svid = await jwtCa.issueJwtSvid({ spiffeId, audience, ttlSeconds: ttl });
+  const requester = requesterOf(call, userName);
+  await audit.record([jwtIssuance({ spiffeId, requester, purpose: 'mint' }, svid, audience)]);
   const { expiresAt } = svid;
   log.info({ spiffeId: spiffeId.toString(), audience, expiresAt }, 'JWT-SVID minted');
   return { svid: buildJwtSvid({ spiffeId, ...svid }) };

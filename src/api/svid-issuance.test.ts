@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { FakeAudit } from '../../test/fakes/fake-audit.ts';
+import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { testAgentId, testEntry } from '../../test/fakes/test-entries.ts';
 import { createMetrics, silentLog } from '../ops/index.ts';
 import {
@@ -23,7 +25,11 @@ function world(...entries: RegistrationEntry[]) {
   const authorized = new Map(entries.map((entry) => [entry.id, entry]));
   const signed: SignRequest[] = [];
   const metrics = createMetrics();
+  const audit = new FakeAudit();
   const issuance = createSvidIssuance({
+    audit,
+    clock: new FakeClock(1500),
+    attestationDigestOf: () => 'd1',
     authorizedEntriesOf: (id) =>
       id.equals(agentId) ? { get: (entryId) => authorized.get(entryId) } : undefined,
     ca: {
@@ -32,6 +38,7 @@ function world(...entries: RegistrationEntry[]) {
         return {
           certificateChain: [certificate],
           serialNumber: '01',
+          authorityId: 'ab',
           notBefore: 1000,
           expiresAt: 2000,
         };
@@ -40,7 +47,7 @@ function world(...entries: RegistrationEntry[]) {
     log: silentLog,
     metrics,
   });
-  return { authorized, signed, issuance, metrics };
+  return { authorized, signed, issuance, metrics, audit };
 }
 
 const refusal = (code: string) => ({ error: expect.objectContaining({ code }) });
@@ -143,8 +150,46 @@ describe('issue', () => {
     expect(results.at(-1)).toEqual(refusal('ERR_SVID_ENTRY'));
   });
 
+  it('records all that a turn signs at once, before it is handed out', async () => {
+    const { issuance, audit } = world(testEntry('web'));
+    const requests = Array.from({ length: issuanceLimits.turn + 1 }, () => ({
+      entryId: 'web',
+      csr,
+    }));
+    await issuance.issue(agentId, [...requests, { entryId: 'none', csr }]);
+    expect(audit.calls).toBe(2);
+    expect(audit.events).toHaveLength(issuanceLimits.turn + 1);
+    expect(audit.events[0]).toEqual({
+      kind: 'x509-svid',
+      serialNumber: '01',
+      spiffeId: 'spiffe://a.test/web',
+      issuedAt: 1500,
+      expiresAt: 2000,
+      authorityId: 'ab',
+      entryId: 'web',
+      entryRevision: testEntry('web').revisionNumber,
+      attestationDigest: 'd1',
+      requester: { kind: 'agent', spiffeId: agentId.toString() },
+      purpose: 'workload',
+    });
+  });
+
+  it('hands out nothing that could not be recorded', async () => {
+    const { issuance, audit, metrics } = world(testEntry('web'));
+    audit.failure = new TrustplaneError('ERR_AUDIT_WRITE', 'no room');
+    const results = await issuance.issue(agentId, [
+      { entryId: 'web', csr },
+      { entryId: 'none', csr },
+    ]);
+    expect(results).toEqual([refusal('ERR_AUDIT_WRITE'), refusal('ERR_SVID_ENTRY')]);
+    expect(await metrics.render()).toContain('trustplane_api_svids_total 0');
+  });
+
   it('keeps what a defect says to itself', async () => {
     const broken = createSvidIssuance({
+      audit: new FakeAudit(),
+      clock: new FakeClock(),
+      attestationDigestOf: () => undefined,
       authorizedEntriesOf: () => ({ get: () => testEntry('web') }),
       ca: {
         issueX509Svid() {

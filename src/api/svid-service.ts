@@ -8,9 +8,11 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
-import type { Authorization } from './authorization.ts';
+import type { Authorization, CallOfSomebody } from './authorization.ts';
 import { type DownstreamOptions, type DownstreamRequest, signDownstream } from './downstream-ca.ts';
+import { x509Issuance } from './issuance-event.ts';
 import { createJwtSvidMethods, type JwtSvidMethodsOptions } from './jwt-svid-methods.ts';
+import { requesterOf } from './requester-of.ts';
 import type { SvidIssuance } from './svid-issuance.ts';
 import { buildX509Svid } from './svid-message.ts';
 import { unary } from './unary.ts';
@@ -56,7 +58,7 @@ export function createSvidService(options: SvidServiceOptions): GrpcService {
           ),
         };
       }),
-      MintX509SVID: unary((request: MintRequest) => mint(options, request)),
+      MintX509SVID: unary((request: MintRequest, call) => mint(options, request, call)),
       ...createJwtSvidMethods(options),
       NewDownstreamX509CA: unary((request: DownstreamRequest, call) =>
         signDownstream(options, request, call),
@@ -66,14 +68,17 @@ export function createSvidService(options: SvidServiceOptions): GrpcService {
 }
 
 async function mint(
-  { ca, trustDomain, revocations, clock, log }: SvidServiceOptions,
+  { ca, trustDomain, audit, userName, revocations, clock, log }: SvidServiceOptions,
   { csr = new Uint8Array(), ttl = 0 }: MintRequest,
+  call: CallOfSomebody,
 ): Promise<object> {
   if (ttl < 0) throw refused(`ttl: expected 0 or more seconds; got ${ttl}`);
   const { publicKey, uriSans, dnsSans } = parseCsr(csr);
   const spiffeId = parseOnlyId(uriSans, trustDomain);
   revocations.checkIssuance({ spiffeId, issuedAt: clock.now() });
   const svid = await ca.issueX509Svid({ spiffeId, publicKey, ttlSeconds: ttl, dnsNames: dnsSans });
+  const requester = requesterOf(call, userName);
+  await audit.record([x509Issuance({ spiffeId, requester, purpose: 'mint' }, svid, clock.now())]);
   const { serialNumber, expiresAt } = svid;
   log.info({ spiffeId: spiffeId.toString(), serialNumber, expiresAt }, 'SVID minted');
   return { svid: buildX509Svid(spiffeId, svid) };

@@ -62,6 +62,8 @@ export interface Config extends AgentConfig {
     readonly signing: number;
     readonly jwtSigning: number;
   };
+  /** How much is kept of what was issued and done. */
+  readonly audit: { readonly maxBytes: number; readonly retainMs: number };
   readonly backdateMs: number;
   readonly refreshHintMs: number;
   /** Undefined: Envoy asks nobody about requests. */
@@ -156,6 +158,10 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
       attestation: server?.rateLimits?.attestation ?? 1,
       signing: server?.rateLimits?.signing ?? 500,
       jwtSigning: server?.rateLimits?.jwtSigning ?? 500,
+    },
+    audit: {
+      maxBytes: server?.audit?.maxBytes ?? 4_294_967_296,
+      retainMs: server?.audit?.retain ?? 7_776_000_000,
     },
     backdateMs: server?.x509Svid?.backdate ?? 30_000,
     refreshHintMs: server?.bundle?.refreshHint ?? 300_000,

@@ -23,13 +23,14 @@ import {
 import type { AgentEntries } from '../entries/index.ts';
 import { withdrawExpiredAuthorities } from '../federation/index.ts';
 import { limitLog } from '../ops/index.ts';
-import type { SpiffeId } from '../spiffe/index.ts';
+import { attestationDigest, type SpiffeId } from '../spiffe/index.ts';
 import type { Store } from '../store/index.ts';
 import type { Config } from './config.ts';
 import { createFreshFacts, issuingFresh } from './fresh-facts.ts';
 import { lastSvidEnd } from './last-svid-end.ts';
 import { latestIssue } from './latest-issue.ts';
 import { openNodeAttestors } from './node-attestors.ts';
+import { openUserNames } from './open-audit.ts';
 import { servePolicies } from './open-policies.ts';
 import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
@@ -62,7 +63,7 @@ export async function openFleet(
   local?: LocalAgent,
 ): Promise<Fleet> {
   const { log, metrics, clock, closing } = process;
-  const { trust, foreignBundles, relationships, revocations } = server;
+  const { trust, foreignBundles, relationships, revocations, audit } = server;
   const entries = createRevokingEntries({
     ...server,
     lastSvidEnd: () => lastSvidEnd(trust.current().own, clock.now()),
@@ -72,7 +73,9 @@ export async function openFleet(
   const lives = openSvidLives(config, process);
   const ca = withDefaultLife(server.ca, lives.x509Svid);
   const jwtCa = withDefaultJwtLife(server.jwtCa, lives.jwtSvid);
-  const common = { trustDomain: config.trustDomain, ca, jwtCa, clock, log, metrics };
+  const userName = openUserNames(process);
+  const signers = { ca, jwtCa, audit, userName };
+  const common = { trustDomain: config.trustDomain, ...signers, clock, log, metrics };
   const isShared = server.controlPlane.directory !== undefined;
   const agents = await AgentRegistry.load({
     ...common,
@@ -97,14 +100,20 @@ export async function openFleet(
     });
   // Agents may ask, and be refused, as often as they like.
   const limitedLog = limitLog(log, clock);
+  const attestationDigestOf = (id: SpiffeId) => {
+    const agent = agents.get(id);
+    return agent && attestationDigest(agent.selectors);
+  };
   const facts = isShared ? createFreshFacts(store, server) : undefined;
   const svids = createSvidIssuance({
     ...common,
+    attestationDigestOf,
     log: limitedLog,
     authorizedEntriesOf: issuableAt(() => clock.now()),
   });
   const jwtSvids = createJwtIssuance({
     ...common,
+    attestationDigestOf,
     log: limitedLog,
     // Tokens tell time in seconds.
     authorizedEntriesOf: issuableAt(() => Math.floor(clock.now() / 1_000) * 1_000),
@@ -118,7 +127,11 @@ export async function openFleet(
     entries,
     authorization,
     attestors: await openNodeAttestors(config, process, tokens),
-    issueAgentSvid: guardAgentSvids(createAgentSvidIssuer(ca, lives.agentSvid), revocations, clock),
+    issueAgentSvid: guardAgentSvids(
+      createAgentSvidIssuer(ca, lives.agentSvid, common),
+      revocations,
+      clock,
+    ),
   });
   const forDownstream = {
     trustMap: trust,

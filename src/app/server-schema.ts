@@ -241,6 +241,26 @@ const rateLimits = z.strictObject({
   jwtSigning: rate(500, 'The same of JWT-SVIDs.'),
 });
 
+const audit = z.strictObject({
+  maxBytes: reloadable(
+    option(
+      z
+        .int()
+        .min(1_048_576)
+        .max(2 ** 50),
+      4_294_967_296,
+      'How large the audit ledger of this server may grow, about: its oldest file is removed then. 10 million certificates are 6 GB.',
+    ),
+  ),
+  retain: reloadable(
+    option(
+      duration(DAY, 3650 * DAY),
+      '90d',
+      'How long records are kept, if there is room; removed are whole files, at the start and whenever one is full.',
+    ),
+  ),
+});
+
 /** The section `server`. */
 export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
   id: z
@@ -279,6 +299,7 @@ export const serverSchema: z.ZodType<ServerFile> = z.strictObject({
   jwtSvid: jwtSvid.optional(),
   agentSvid: agentSvid.optional(),
   rateLimits: rateLimits.optional(),
+  audit: audit.optional(),
   bundle: z
     .strictObject({
       refreshHint: option(
@@ -346,5 +367,6 @@ export type ServerFile = Section<{
   jwtSvid: Section<{ ttl: number; issuer: string }>;
   agentSvid: Section<{ ttl: number }>;
   rateLimits: Section<{ attestation: number; signing: number; jwtSigning: number }>;
+  audit: Section<{ maxBytes: number; retain: number }>;
   bundle: Section<{ refreshHint: number }>;
 }>;

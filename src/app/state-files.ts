@@ -22,6 +22,19 @@ export function journalFile({ dataDir }: Place): string {
   return path.join(dataDir, 'facts.journal');
 }
 
+/** The ledger, and what vouches for its ends: in another folder, and under a key that is not in it either. */
+export function auditPlace({ dataDir }: Place): {
+  readonly folder: string;
+  readonly headFile: string;
+  readonly keyFile: string;
+} {
+  return {
+    folder: path.join(dataDir, 'audit'),
+    headFile: path.join(dataDir, 'audit.head'),
+    keyFile: path.join(dataDir, 'audit.key'),
+  };
+}
+
 /** What a restore has made ready and is being put in its place. */
 export function restoredFolder({ dataDir }: Place): string {
   return path.join(dataDir, 'restored');

@@ -50,6 +50,8 @@ export interface IssuedJwtSvid {
   readonly token: string;
   readonly issuedAt: number;
   readonly expiresAt: number;
+  /** What signed it. */
+  readonly authorityId: string;
 }
 
 /** Signs JWT-SVIDs with authorities that it rotates (design D3, D4). */
@@ -138,7 +140,7 @@ class RotatingJwtCa extends ManagedAuthorities<JwtCaAuthority> implements JwtCa 
     const claims = { spiffeId, audience, issuedAt, expiresAt, issuer, id };
     const token = await writeJwtSvid(key, authority.authorityId, claims);
     this.#metrics.jwtSvids.inc();
-    return { token, issuedAt, expiresAt };
+    return { token, issuedAt, expiresAt, authorityId: authority.authorityId };
   }
 
   protected override async makeAuthority(now: number): Promise<JwtCaAuthority> {

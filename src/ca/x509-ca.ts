@@ -34,6 +34,8 @@ export interface IssuedX509Svid {
   readonly certificateChain: readonly Uint8Array[];
   /** Lower-case hex, an even number of digits. */
   readonly serialNumber: string;
+  /** What signed it. */
+  readonly authorityId: string;
   /** Milliseconds since the epoch. */
   readonly notBefore: number;
   /** Milliseconds since the epoch. */
@@ -191,7 +193,7 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
     const fields = this.#beginCertificate(issuer, ttlSeconds, notAfterLimit);
     const leaf = await writeLeaf(issuer.template, { ...request, ...fields });
     this.#metrics.x509Svids.inc();
-    return issued([leaf, ...issuer.chain], fields);
+    return issued(issuer, leaf, fields);
   }
 
   async issueDownstreamCa(request: DownstreamCaRequest): Promise<IssuedX509Svid> {
@@ -207,7 +209,7 @@ class RotatingX509Ca extends ManagedAuthorities<X509CaAuthority> implements X509
       trustDomain: this.#options.trustDomain,
       issued: { publicKey, pathLength, ...namesOf(authority) },
     });
-    return issued([certificate, ...issuer.chain], fields);
+    return issued(issuer, certificate, fields);
   }
 
   override async taint(authorityId: string): Promise<AuthorityStatus> {
@@ -307,15 +309,17 @@ function namesOf({ parsed }: X509CaAuthority) {
 }
 
 function issued(
-  certificateChain: readonly Uint8Array[],
+  { authority, chain }: Issuer,
+  certificate: Uint8Array,
   fields: Validity & { readonly serialNumber: Uint8Array },
 ): IssuedX509Svid {
   const serialNumber = Buffer.from(fields.serialNumber)
     .toString('hex')
     .replace(/^(00)+/u, '');
   return {
-    certificateChain,
+    certificateChain: [certificate, ...chain],
     serialNumber,
+    authorityId: authority.authorityId,
     notBefore: fields.notBefore,
     expiresAt: fields.notAfter,
   };

@@ -34,6 +34,7 @@ import {
   type TlsIdentity,
 } from '../../src/wire/index.ts';
 import { startCa, startJwtCa } from './ca-world.ts';
+import { FakeAudit } from './fake-audit.ts';
 import { openAgents, openTokens } from './open-agents.ts';
 import { openFederation } from './open-federation.ts';
 import { openRegistry } from './open-registry.ts';
@@ -94,7 +95,12 @@ export async function openFleet(options: FleetOptions = {}) {
   const metrics = createMetrics();
   const authorization = new Authorization({ agents, entries, revocations, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
-  const common = { trustDomain: testTrustDomain, ca, jwtCa, clock, log: silentLog, metrics };
+  const audit = new FakeAudit();
+  const userName = () => undefined;
+  const attestationDigestOf = () => 'ab12';
+  const log = silentLog;
+  const about = { trustDomain: testTrustDomain, ca, jwtCa, clock, log, metrics };
+  const common = { ...about, audit, userName, attestationDigestOf };
   const polled = new Set<string>();
   const authorizedEntriesOf = guardIssuance({
     entriesOf: (id) => entitlements.of(id),
@@ -127,7 +133,7 @@ export async function openFleet(options: FleetOptions = {}) {
         ...(options.attestors ?? []),
       ],
       issueAgentSvid: guardAgentSvids(
-        createAgentSvidIssuer(ca, () => 0),
+        createAgentSvidIssuer(ca, () => 0, common),
         revocations,
         clock,
       ),

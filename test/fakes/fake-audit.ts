@@ -1,0 +1,14 @@
+import type { AuditEvent, AuditLog } from '../../src/spiffe/index.ts';
+
+/** Keeps what is recorded; `failure` is what the next calls fail with. */
+export class FakeAudit implements AuditLog {
+  readonly events: AuditEvent[] = [];
+  calls = 0;
+  failure: Error | undefined;
+
+  async record(events: readonly AuditEvent[]): Promise<void> {
+    this.calls += 1;
+    if (this.failure !== undefined) throw this.failure;
+    this.events.push(...events);
+  }
+}
