@@ -55,7 +55,8 @@ function buildBootstrap(file: NonNullable<AgentFile['bootstrap']>): Bootstrap | 
 }
 
 function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | undefined {
-  const { awsIid, azureMsi, gcpIit, joinToken, joinTokenFile, sshpop, x509pop } = file;
+  const { awsIid, azureMsi, gcpIit, joinToken, joinTokenFile, sshpop, httpChallenge, x509pop } =
+    file;
   const given = Object.keys(file).join(', ');
   return onlyOne(`agent.nodeAttestation takes one way: ${given}`, [
     awsIid !== undefined && { kind: 'awsIid', settings: awsIid },
@@ -64,6 +65,7 @@ function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | un
     joinToken !== undefined && { kind: 'joinToken', settings: joinToken },
     joinTokenFile !== undefined && { kind: 'joinTokenFile', settings: joinTokenFile },
     sshpop !== undefined && { kind: 'sshpop', settings: sshpop },
+    httpChallenge !== undefined && { kind: 'httpChallenge', settings: httpChallenge },
     x509pop !== undefined && { kind: 'x509pop', settings: x509pop },
   ]);
 }

@@ -3,6 +3,7 @@ import type { NodeAttestationConfig } from './agent-config.ts';
 import { openAwsIidAttestation } from './node-attestors/aws-iid.ts';
 import { openAzureMsiAttestation } from './node-attestors/azure-msi.ts';
 import { openGcpIitAttestation } from './node-attestors/gcp-iit.ts';
+import { openHttpChallengeAttestation } from './node-attestors/http-challenge.ts';
 import { openTokenFileAttestation } from './node-attestors/join-token.ts';
 import { openSshPopAttestation } from './node-attestors/sshpop.ts';
 import { openX509PopAttestation } from './node-attestors/x509pop.ts';
@@ -20,6 +21,7 @@ const attestations: {
   joinToken: createJoinTokenAttestation,
   joinTokenFile: openTokenFileAttestation,
   sshpop: openSshPopAttestation,
+  httpChallenge: openHttpChallengeAttestation,
   x509pop: openX509PopAttestation,
 };
 

@@ -19,6 +19,12 @@ import {
   gcpIitServerSchema,
 } from './node-attestors/gcp-iit-schema.ts';
 import {
+  type HttpChallengeAgentFile,
+  type HttpChallengeServerFile,
+  httpChallengeAgentSchema,
+  httpChallengeServerSchema,
+} from './node-attestors/http-challenge-schema.ts';
+import {
   type SshPopAgentFile,
   type SshPopServerFile,
   sshpopAgentSchema,
@@ -37,6 +43,7 @@ export const nodeAttestorsSchema: z.ZodType<NodeAttestorsFile> = z.strictObject(
   azureMsi: azureMsiServerSchema.optional(),
   gcpIit: gcpIitServerSchema.optional(),
   sshpop: sshpopServerSchema.optional(),
+  httpChallenge: httpChallengeServerSchema.optional(),
   x509pop: x509popServerSchema.optional(),
 });
 
@@ -54,6 +61,7 @@ export const nodeAttestationSchema: z.ZodType<NodeAttestationFile> = z.strictObj
     examples: ['/etc/trustplane/join-token'],
   }),
   sshpop: sshpopAgentSchema.optional(),
+  httpChallenge: httpChallengeAgentSchema.optional(),
   x509pop: x509popAgentSchema.optional(),
 });
 
@@ -65,6 +73,7 @@ export interface NodeAttestationSettings {
   readonly joinToken: string;
   readonly joinTokenFile: string;
   readonly sshpop: SshPopAgentFile;
+  readonly httpChallenge: HttpChallengeAgentFile;
   readonly x509pop: X509PopAgentFile;
 }
 
@@ -74,6 +83,7 @@ export type NodeAttestorsFile = Section<{
   azureMsi: AzureMsiServerFile;
   gcpIit: GcpIitServerFile;
   sshpop: SshPopServerFile;
+  httpChallenge: HttpChallengeServerFile;
   x509pop: X509PopServerFile;
 }>;
 

@@ -11,6 +11,7 @@ import type { AttestorContext } from './node-attestors/attestor-context.ts';
 import { openAwsIidAttestor } from './node-attestors/aws-iid.ts';
 import { openAzureMsiAttestor } from './node-attestors/azure-msi.ts';
 import { openGcpIitAttestor } from './node-attestors/gcp-iit.ts';
+import { openHttpChallengeAttestor } from './node-attestors/http-challenge.ts';
 import { openSshPopAttestor } from './node-attestors/sshpop.ts';
 import { openX509PopAttestor } from './node-attestors/x509pop.ts';
 import type { NodeAttestorsFile } from './node-attestors-schema.ts';
@@ -29,6 +30,7 @@ const attestors: Readonly<
   azureMsi: ({ azureMsi }, context) => azureMsi && openAzureMsiAttestor(azureMsi, context),
   gcpIit: ({ gcpIit }, context) => gcpIit && openGcpIitAttestor(gcpIit, context),
   sshpop: ({ sshpop }, context) => sshpop && openSshPopAttestor(sshpop, context),
+  httpChallenge: ({ httpChallenge }) => httpChallenge && openHttpChallengeAttestor(httpChallenge),
   x509pop: ({ x509pop }, context) => x509pop && openX509PopAttestor(x509pop, context),
 };
 

@@ -26,6 +26,14 @@ export {
   createMachineAccess,
   parseServiceAccountKey,
 } from './node/gcp/google-access.ts';
+export {
+  createHttpChallengeAttestation,
+  type HttpChallengeAttestationOptions,
+} from './node/http/http-challenge-attestation.ts';
+export {
+  createHttpChallengeAttestor,
+  type HttpChallengeAttestorOptions,
+} from './node/http/http-challenge-attestor.ts';
 export { createJoinTokenAttestation, createJoinTokenAttestor } from './node/join-token.ts';
 export { createLastKeyAttestation, createLastKeyAttestor } from './node/last-key.ts';
 export type {

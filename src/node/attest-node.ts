@@ -18,6 +18,8 @@ interface Evidence {
   readonly type: string;
   readonly payload: Uint8Array;
   answer(challenge: Uint8Array): Promise<Uint8Array>;
+  /** Ends what was begun for the attempt, whatever came of it; never throws. */
+  end?(): void;
 }
 
 /** One way for this node to prove what it is. */
@@ -41,8 +43,7 @@ export interface AttestedSvid {
 /** What is missing on this host is no fault of a server. @throws TrustplaneError ERR_NODE_ATTEST_IDENTITY */
 export async function beginAttestation(attestation: NodeAttestation): Promise<Evidence> {
   try {
-    const { payload, answer } = await attestation.begin();
-    return { type: attestation.name, payload, answer };
+    return { type: attestation.name, ...(await attestation.begin()) };
   } catch (error) {
     const message = `this node cannot attest itself: ${messageOf(error)}`;
     throw new TrustplaneError('ERR_NODE_ATTEST_IDENTITY', message, { cause: error });

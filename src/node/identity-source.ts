@@ -130,13 +130,17 @@ export class IdentitySource {
     const { trustDomain, clock } = this.#options;
     const evidence = await beginAttestation(attestation);
     const trust = { serverId: this.#serverId, bundle: () => bundle };
-    return await this.#ask(trust, async (link) => {
-      // Before anything is spent.
-      const own = await fetchOwnBundle(link, trustDomain);
-      const keys = generateP256KeyPair();
-      const { svid, canReattest } = await attestNode(link, evidence, keys, clock);
-      return await this.#accept(link, { svid, keys, canReattest }, own);
-    });
+    try {
+      return await this.#ask(trust, async (link) => {
+        // Before anything is spent.
+        const own = await fetchOwnBundle(link, trustDomain);
+        const keys = generateP256KeyPair();
+        const { svid, canReattest } = await attestNode(link, evidence, keys, clock);
+        return await this.#accept(link, { svid, keys, canReattest }, own);
+      });
+    } finally {
+      evidence.end?.();
+    }
   }
 
   /** Below the bundle that is known, else one that a server told just now, which is known from then on. */

@@ -40,6 +40,8 @@ export interface NodeEvidence {
   readonly payload: Uint8Array;
   /** @throws TrustplaneError ERR_NODE_ATTEST_CHALLENGE */
   answer(challenge: Uint8Array): Promise<Uint8Array>;
+  /** Ends what was begun for the attempt, whatever came of it; never throws. */
+  end?(): void;
 }
 
 /** The agent's side. */
