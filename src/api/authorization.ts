@@ -91,6 +91,19 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
     Status: 'admin',
     Prune: 'admin',
   },
+  'trustplane.admin.v1.Revocations': {
+    Revoke: 'admin',
+    Unsuspend: 'admin',
+    List: 'admin',
+  },
+  'trustplane.explain.v1.Explain': {
+    WhatIf: 'admin',
+    Ask: 'agent',
+  },
+  'trustplane.admin.v1.Apply': {
+    Apply: 'admin',
+    Export: 'admin',
+  },
   'trustplane.sync.v1.Sync': {
     Sync: 'agent',
   },

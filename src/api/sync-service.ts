@@ -7,6 +7,7 @@ import {
   type SpiffeId,
   type Timer,
   TrustplaneError,
+  type WorkloadGroup,
 } from '../spiffe/index.ts';
 import {
   buildParts,
@@ -39,12 +40,21 @@ export interface PolicyTakerSink {
   onDisconnected(agentId: SpiffeId): void;
 }
 
+/** Where it is noted which workloads agents serve. */
+export interface WorkloadSink {
+  /** For each stream; `onDisconnected` follows for each. */
+  onConnected(agentId: SpiffeId): void;
+  onWorkloads(agentId: SpiffeId, groups: readonly WorkloadGroup[], isPartial: boolean): void;
+  onDisconnected(agentId: SpiffeId): void;
+}
+
 export interface SyncServiceOptions {
   readonly hub: Pick<SyncHub, 'catchUp' | 'connect'>;
   readonly agents: Pick<AgentRegistry, 'setVersion'>;
   readonly authorization: Pick<Authorization, 'agentOf' | 'requireAgent'>;
   readonly confirmations: ConfirmationSink;
   readonly takers?: PolicyTakerSink;
+  readonly workloads?: WorkloadSink;
   readonly clock: Clock;
 }
 
@@ -66,7 +76,7 @@ export function createSyncService(options: SyncServiceOptions): GrpcService {
 }
 
 async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<void> {
-  const { authorization, agents, confirmations, takers, hub } = options;
+  const { authorization, agents, confirmations, takers, workloads, hub } = options;
   const reader = new MessageReader<WireSyncRequest>(call);
   const { id } = authorization.agentOf(call);
   const first = await reader.next();
@@ -83,6 +93,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
   const link = hub.connect(id, hello, sender);
   confirmations.onConnected(id);
   if (hello.takesPolicies === true) takers?.onConnected(id);
+  workloads?.onConnected(id);
   try {
     if (hello.agentVersion !== '') await agents.setVersion(id, hello.agentVersion);
     sender.begin(link);
@@ -90,6 +101,8 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
       const request = parseSyncRequest(next);
       if (request.kind === 'applied') sender.acknowledge(request);
       else if (request.kind === 'hello') throw notDue();
+      else if (request.kind === 'workloads')
+        workloads?.onWorkloads(id, request.groups, request.isPartial);
       else if (request.kind === 'policies') takers?.onTakers(id, request.takers);
       else confirmations.onConfirmed(id, request.bundleDigest, request.laggards);
     }
@@ -99,6 +112,7 @@ async function serveAgent(options: SyncServiceOptions, call: SyncCall): Promise<
     link.close();
     confirmations.onDisconnected(id);
     if (hello.takesPolicies === true) takers?.onDisconnected(id);
+    workloads?.onDisconnected(id);
   }
 }
 
@@ -111,6 +125,7 @@ class UpdateSender {
   #isSending = false;
   #isWoken = false;
   #isOver = false;
+  #hasSaidTerms = false;
   #judging: Timer | undefined;
   #silence: Timer | undefined;
 
@@ -174,8 +189,15 @@ class UpdateSender {
     this.#expectAnswer();
     for (const part of buildParts(update)) {
       if (this.#isOver) return;
-      await writePaced(this.#call, part);
+      await writePaced(this.#call, this.#withTerms(part));
     }
+  }
+
+  /** What the agent may tell, in the first part. */
+  #withTerms(part: WireSyncResponse): WireSyncResponse {
+    if (this.#options.workloads === undefined || this.#hasSaidTerms) return part;
+    this.#hasSaidTerms = true;
+    return { ...part, takes_workloads: true };
   }
 
   #judgeLater(): void {

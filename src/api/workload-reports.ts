@@ -14,10 +14,16 @@ interface Report {
 /** Which workloads the agents that are connected here say they serve. */
 export class WorkloadReports {
   readonly #agents: Pick<AgentRegistry, 'get'>;
+  readonly #local: (() => ReportedAgent)[] = [];
   readonly #reports = new Map<string, Report>();
 
   constructor(agents: Pick<AgentRegistry, 'get'>) {
     this.#agents = agents;
+  }
+
+  /** An agent of the same process, which is asked. */
+  addLocal(ask: () => ReportedAgent): void {
+    this.#local.push(ask);
   }
 
   /** For each stream; `onDisconnected` follows for each. */
@@ -41,11 +47,13 @@ export class WorkloadReports {
 
   /** Those with workloads. */
   list(): readonly ReportedAgent[] {
-    return [...this.#reports.values()].flatMap(({ id, groups = [] }) => {
+    const local = this.#local.map((ask) => ask()).filter(({ groups }) => groups.length > 0);
+    const told = [...this.#reports.values()].flatMap(({ id, groups = [] }) => {
       const agent = groups.length === 0 ? undefined : this.#agents.get(id);
       if (agent === undefined || agent.banned) return [];
       return [{ agentId: id, nodeSelectors: nodeSelectorsOf(agent), groups }];
     });
+    return [...local, ...told];
   }
 
   /** How many have not said, and how many only in part. */

@@ -15,6 +15,7 @@ import {
 import { limitLog } from '../ops/index.ts';
 import type { Clock } from '../spiffe/index.ts';
 import { selfTestPeerCredentials } from '../wire/index.ts';
+import type { CrlList } from './agent-crls.ts';
 import { AgentEntitlements } from './agent-entitlements.ts';
 import { AgentRevocations } from './agent-revocations.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
@@ -24,6 +25,7 @@ import type { DeliveredPolicies } from './host-facts.ts';
 import { HostTakers, takesPolicies } from './host-takers.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
+import { reportWorkloads } from './report-workloads.ts';
 import { type Running, runProcess } from './run-process.ts';
 import type { ServedService } from './served-service.ts';
 import { version } from './version.ts';
@@ -64,6 +66,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     lastKey: (svid) => createLastKeyAttestation(svid, randomBytes),
     agentVersion: version(),
     takesPolicies: () => takes,
+    takesCrls: config.crls !== 'none',
     restored: before,
     saveIdentity: async (identity) => await cache?.saveIdentity(identity),
     saveFacts: (facts, position) => void cache?.saveFacts(facts, position),
@@ -108,6 +111,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     jwtIssuer: node.jwtIssuer,
     trust: overlay,
     revocations,
+    crls: crlsToldTo(node),
     ...(takes && { policies: deliveredTo(node) }),
     completeness: {
       isComplete: () => node.facts.isComplete || before?.facts !== undefined,
@@ -123,6 +127,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     onBundleConfirmed: (confirmation) => node.confirm(confirmation),
     services: [statusService(config, process, node), loggerService(process)],
   });
+  closing.defer(reportWorkloads(agent.workloads, node, clock));
   // Last: what a token was spent for must not fail on a socket.
   if (!isRestored) node.start();
   watchNode(node, process);
@@ -139,6 +144,14 @@ function withoutPolicies(state: SealedState | undefined, takes: boolean): Sealed
 function deliveredTo({ facts }: Pick<Node, 'facts'>): DeliveredPolicies {
   return {
     current: () => facts.facts.policies,
+    watch: (listener) => facts.watchAll(listener),
+  };
+}
+
+/** What the servers told. */
+function crlsToldTo({ facts }: Pick<Node, 'facts'>): CrlList {
+  return {
+    list: () => facts.facts.crls ?? [],
     watch: (listener) => facts.watchAll(listener),
   };
 }

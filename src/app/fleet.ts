@@ -19,6 +19,7 @@ import {
   type JwtIssuance,
   RateLimits,
   type SvidIssuance,
+  WorkloadReports,
 } from '../api/index.ts';
 import type { AgentEntries } from '../entries/index.ts';
 import { withdrawExpiredAuthorities } from '../federation/index.ts';
@@ -34,6 +35,8 @@ import { openUserNames } from './open-audit.ts';
 import { servePolicies } from './open-policies.ts';
 import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
+import { serveApply } from './serve-apply.ts';
+import { serveRevocations } from './serve-revocations.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
 import { openSvidLives, withDefaultJwtLife, withDefaultLife } from './svid-lives.ts';
@@ -50,6 +53,8 @@ export interface Fleet {
   readonly tokens: JoinTokens;
   readonly issuance: SvidIssuance;
   readonly jwtIssuance: JwtIssuance;
+  /** Which workloads run on the hosts of agents. */
+  readonly workloads: WorkloadReports;
   /** The server API, each call judged by who makes it; for the port and the admin socket. */
   readonly services: readonly ServedService[];
 }
@@ -88,6 +93,7 @@ export async function openFleet(
   closing.defer(() => tokens.close());
   const entitlements = new AgentEntitlements(agents, server.entries);
   closing.defer(() => entitlements.close());
+  const workloads = new WorkloadReports(agents);
   const authorization = new Authorization({ agents, entries, revocations, clock, metrics });
   const authorizedEntriesOf = (id: SpiffeId) =>
     local?.id.equals(id) === true ? local.entries : entitlements.of(id);
@@ -135,7 +141,7 @@ export async function openFleet(
   });
   const forDownstream = {
     trustMap: trust,
-    downstreamCa: server.ca,
+    downstreamCa: server.downstreamCa,
     // They ask for the bundle as agents without a sync stream do.
     onDownstream: (id: SpiffeId) => server.evidence.onPolled(id),
   };
@@ -154,6 +160,7 @@ export async function openFleet(
     tokens,
     issuance,
     jwtIssuance,
+    workloads,
     services: [
       guarded('agent', agentService),
       guarded(
@@ -196,7 +203,17 @@ export async function openFleet(
         service: authorization.guard(servePolicies(process, server, server.controlPlane)),
         file: 'trustplane/policy/v1/policy.proto',
       },
-      openSync(process, server, { agents, entitlements, authorization }),
+      {
+        service: authorization.guard(
+          serveRevocations(config, process, server, { agents, entitlements, local }),
+        ),
+        file: 'trustplane/admin/v1/revocations.proto',
+      },
+      {
+        service: authorization.guard(serveApply(config, process, server, { entries, workloads })),
+        file: 'trustplane/admin/v1/apply.proto',
+      },
+      openSync(process, server, { agents, entitlements, authorization, workloads }),
     ],
   };
 }

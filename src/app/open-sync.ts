@@ -7,6 +7,7 @@ import {
   StoreCursor,
   type StoreReader,
   SyncHub,
+  type WorkloadReports,
 } from '../api/index.ts';
 import { forgetTakers } from './open-policies.ts';
 import type { Process } from './process.ts';
@@ -23,15 +24,17 @@ export function openSync(
     readonly agents: AgentRegistry;
     readonly entitlements: AgentEntitlements;
     readonly authorization: Authorization;
+    readonly workloads: WorkloadReports;
   },
-): ServedService {
-  const { trust, revocations, policies, takers, evidence, controlPlane } = server;
+): ServedService & { readonly hub: SyncHub } {
+  const { trust, revocations, policies, crls, takers, evidence, controlPlane } = server;
   const hub = new SyncHub({
     ...fleet,
     cursor: cursorOver(server, fleet),
     trustMap: trust,
     revocations,
     policies,
+    crls,
     clock,
     metrics,
     epoch: randomBytes(EPOCH_BYTES).toString('base64url'),
@@ -45,7 +48,11 @@ export function openSync(
   evidence.begin(fleet.agents);
   closing.defer(forgetTakers(takers, fleet.agents));
   const service = createSyncService({ ...fleet, hub, confirmations: evidence, takers, clock });
-  return { service: fleet.authorization.guard(service), file: 'trustplane/sync/v1/sync.proto' };
+  return {
+    service: fleet.authorization.guard(service),
+    file: 'trustplane/sync/v1/sync.proto',
+    hub,
+  };
 }
 
 /** How much of the store is in what agents are told. */

@@ -43,6 +43,7 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     jwtIssuer: { issue: (request) => fleet.jwtIssuance.issue(id, request) },
     trust: role.trust,
     revocations: role.revocations,
+    crls: role.crls,
     policies: role.policies,
     onFactsReports: (reports) => takers.setOthers(reports),
     onPolicyTaker: (taker) => takers.setOwn(taker),
@@ -51,6 +52,12 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     onBundleConfirmed: ({ bundleDigest, laggards }) =>
       role.evidence.onConfirmed(id, bundleDigest, laggards),
   });
+  const { noSelectors: nodeSelectors } = process;
+  fleet.workloads.addLocal(() => ({
+    agentId: id,
+    nodeSelectors,
+    groups: agent.workloads.groups(),
+  }));
   const { bindAddress } = config;
   const agents = bindAddress && (await serveAgents(bindAddress, process, server));
   const bundleEndpoint = await openBundleEndpoint(config, process, role);

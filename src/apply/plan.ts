@@ -62,8 +62,8 @@ export interface Plan {
   readonly kept: number;
   /** Why none of it may be done. */
   readonly complaints: readonly string[];
-  /** What others changed while the plan was made. */
-  readonly overtaken: readonly string[];
+  /** What others have changed since it was begun. */
+  overtaken(): readonly string[];
 }
 
 /** A plan that grows with each document that is told. */
@@ -90,6 +90,10 @@ export class PlanBuilder {
 
   get size(): number {
     return this.#count;
+  }
+
+  complain(message: string): void {
+    this.#complaints.add(message);
   }
 
   addEntry(desired: DesiredEntry): void {
@@ -163,7 +167,7 @@ export class PlanBuilder {
       unchanged: this.#unchanged,
       kept: left.length - removals.length,
       complaints: this.#complaints.lines,
-      overtaken: [...this.#overtaken(removals)],
+      overtaken: () => [...this.#overtaken(removals)],
     };
   }
 

@@ -15,7 +15,7 @@ import type { Membership } from './membership.ts';
 import { Nap } from './nap.ts';
 import type { NodeFacts } from './node-facts.ts';
 import type { NodeMetrics } from './node-metrics.ts';
-import { type Confirmation, SyncFollower } from './sync-follower.ts';
+import { type Confirmation, type ReportedWorkloads, SyncFollower } from './sync-follower.ts';
 
 const POLL_MS = 5_000;
 const JITTER = 0.1;
@@ -113,6 +113,10 @@ export class FactsFeed {
     this.#hasPosted = false;
     this.#follower.leave();
     this.#nap.wake();
+  }
+
+  sayWorkloads(workloads: ReportedWorkloads): void {
+    this.#follower.sayWorkloads(workloads);
   }
 
   confirm(confirmation: Confirmation): void {

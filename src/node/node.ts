@@ -10,6 +10,7 @@ import type {
 } from '../spiffe/index.ts';
 import type { Position } from '../sync/index.ts';
 import type { TlsIdentity } from '../wire/index.ts';
+import { askServer, type ServerAnswer, type ServerQuestion } from './ask-server.ts';
 import type { NodeAttestation } from './attest-node.ts';
 import type { Bootstrap } from './bootstrap.ts';
 import { FactsFeed } from './facts-feed.ts';
@@ -19,7 +20,7 @@ import type { NodeIdentity } from './node-identity.ts';
 import { createNodeMetrics } from './node-metrics.ts';
 import { createRemoteIssuer, type RemoteIssuer } from './remote-issuer.ts';
 import type { ServerAddress } from './server-link.ts';
-import type { Confirmation } from './sync-follower.ts';
+import type { Confirmation, ReportedWorkloads } from './sync-follower.ts';
 
 /** What an agent had when it ended, as far as it could be kept. */
 export interface RestoredNode {
@@ -65,6 +66,8 @@ export interface NodeStatus {
   readonly certificateChain: readonly Uint8Array[];
   /** Of the agent's SVID, milliseconds since the epoch. */
   readonly expiresAt: number | undefined;
+  /** Its last SVID has ended: when, and of which ID. */
+  readonly lapsed: { readonly agentId: SpiffeId; readonly at: number } | undefined;
   /** `host:port` */
   readonly server: string | undefined;
   /** The server tells what changes; else it is asked. */
@@ -92,12 +95,16 @@ export interface Node {
   status(): NodeStatus;
   /** The agent's own SVID now; a new object for each. */
   identity(): NodeIdentity | undefined;
+  /** What a server says of entries that this agent may have. @throws TrustplaneError ERR_REMOTE_UNIMPLEMENTED, … as calls do */
+  askWhy(question: ServerQuestion): Promise<ServerAnswer>;
   /** At least one; from now on. */
   setServers(servers: readonly ServerAddress[]): void;
   /** Tells the servers what those who are served by this agent have. */
   confirm(confirmation: Confirmation): void;
   /** Tells the servers who on this host has which policies in force. */
   sayTakers(takers: readonly PolicyTaker[]): void;
+  /** Tells the servers which workloads this host serves. */
+  sayWorkloads(workloads: ReportedWorkloads): void;
   start(): void;
   close(): Promise<void>;
 }
@@ -151,6 +158,7 @@ export function openNode(options: NodeOptions): Node {
         agentId: identity?.agentId,
         certificateChain: identity?.certificateChain ?? [],
         expiresAt: identity?.expiresAt,
+        lapsed: membership.lapsed,
         server: membership.server,
         isTold: feed.isTold,
         entries: facts.facts.entries.size,
@@ -160,12 +168,14 @@ export function openNode(options: NodeOptions): Node {
       };
     },
     identity: () => membership.identity,
+    askWhy: (question) => membership.use((link) => askServer(link, question, options)),
     setServers(servers) {
       membership.setServers(servers);
       feed.renew();
     },
     confirm: (confirmation) => feed.confirm(confirmation),
     sayTakers: (takers) => feed.sayTakers(takers),
+    sayWorkloads: (workloads) => feed.sayWorkloads(workloads),
     start() {
       running = Promise.all([membership.run(), feed.run()]);
     },

@@ -1,4 +1,10 @@
-import { type AgentFacts, type Clock, type PolicyTaker, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type AgentFacts,
+  type Clock,
+  type PolicyTaker,
+  TrustplaneError,
+  type WorkloadGroup,
+} from '../spiffe/index.ts';
 import {
   buildSyncRequest,
   type Laggard,
@@ -14,6 +20,12 @@ export interface Confirmation {
   /** As `bundleDigest` makes it. */
   readonly bundleDigest: string;
   readonly laggards: readonly Laggard[];
+}
+
+/** The workloads of this host by what they show; `isPartial`: there are more. */
+export interface ReportedWorkloads {
+  readonly groups: readonly WorkloadGroup[];
+  readonly isPartial: boolean;
 }
 
 /** A server that says nothing at all for this long is none to follow. */
@@ -33,6 +45,9 @@ export class SyncFollower {
   #isCurrent = false;
   #confirmation: Confirmation | undefined;
   #takers: readonly PolicyTaker[] | undefined;
+  #workloads: ReportedWorkloads | undefined;
+  /** The server wants to be told of them. */
+  #takesWorkloads = false;
   #isLeaving = false;
 
   constructor(options: SyncFollowerOptions) {
@@ -47,6 +62,7 @@ export class SyncFollower {
     const stream = link.stream<WireSyncResponse>('Sync.Sync');
     this.#stream = stream;
     this.#isCurrent = false;
+    this.#takesWorkloads = false;
     this.#isLeaving = false;
     const timer = this.#options.clock.setTimer(FIRST_WORD_MS, () => stream.cancel());
     try {
@@ -79,6 +95,12 @@ export class SyncFollower {
     this.#tellTakers();
   }
 
+  /** Says which workloads are served; now, and again on each later stream. */
+  sayWorkloads(workloads: ReportedWorkloads): void {
+    this.#workloads = workloads;
+    this.#tellWorkloads();
+  }
+
   async #read(stream: ServerStream<WireSyncResponse>, onWord: () => void): Promise<void> {
     const { replica, onFacts } = this.#options;
     const session = replica.connect();
@@ -87,6 +109,7 @@ export class SyncFollower {
       const message = await stream.read();
       if (message === undefined) return;
       onWord();
+      this.#takesWorkloads ||= message.takes_workloads ?? false;
       const receipt = session.receive(parsePart(message));
       if (receipt.kind === 'applied') onFacts(receipt.facts, receipt.position);
       if ('reply' in receipt) stream.send(buildSyncRequest(receipt.reply));
@@ -94,7 +117,13 @@ export class SyncFollower {
       this.#isCurrent = true;
       this.#tellConfirmation();
       this.#tellTakers();
+      this.#tellWorkloads();
     }
+  }
+
+  #tellWorkloads(): void {
+    if (this.#workloads === undefined || !this.#isCurrent || !this.#takesWorkloads) return;
+    this.#stream?.send(buildSyncRequest({ kind: 'workloads', ...this.#workloads }));
   }
 
   #tellTakers(): void {

@@ -32,6 +32,8 @@ export interface WorkloadCacheOptions
   readonly revocations?: RevocationSource;
   /** Default: nobody checks against any. */
   readonly crls?: CrlSource;
+  /** Told after somebody came or left. */
+  readonly onMembers?: () => void;
 }
 
 /** What one set of selectors is entitled to, shared by all its members. */
@@ -105,6 +107,14 @@ export class WorkloadCache {
     return this.#svids.size;
   }
 
+  /** Who is there, by selectors. */
+  groups(): readonly { readonly selectors: SelectorSet; readonly workloads: number }[] {
+    return Array.from(this.#views.values(), ({ selectors, members }) => ({
+      selectors,
+      workloads: members.size,
+    }));
+  }
+
   failing(limit: number): readonly SvidFailure[] {
     return this.#svids.failing(limit);
   }
@@ -117,13 +127,16 @@ export class WorkloadCache {
   enter(selectors: SelectorSet, onUpdate: () => void): Membership {
     const view = this.#views.get(selectors.key) ?? this.#open(selectors);
     view.members.add(onUpdate);
+    this.#options.onMembers?.();
     return {
       selectors,
       get update() {
         return view.update;
       },
       leave: () => {
-        if (view.members.delete(onUpdate) && view.members.size === 0) this.#shut(view);
+        if (!view.members.delete(onUpdate)) return;
+        if (view.members.size === 0) this.#shut(view);
+        this.#options.onMembers?.();
       },
     };
   }

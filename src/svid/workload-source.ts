@@ -4,8 +4,10 @@ import {
   type SelectorSet,
   TrustplaneError,
   type WorkloadAttachment,
+  type WorkloadGroup,
   type WorkloadListener,
   type WorkloadSource,
+  workloadGroupOf,
 } from '../spiffe/index.ts';
 import { createSvidMetrics } from './svid-metrics.ts';
 import type { SvidFailure, SvidStanding } from './svid-slot.ts';
@@ -33,6 +35,10 @@ export interface SvidHealth {
 /** The live identities of all attached workloads. */
 export interface LiveWorkloadSource<P> extends WorkloadSource<P> {
   health(): SvidHealth;
+  /** The processes that are attached, by what they show. */
+  groups(): readonly WorkloadGroup[];
+  /** Calls the listener after one came, left or shows something else. Returns the way to stop. */
+  watchGroups(listener: () => void): () => void;
   /** How an entry's SVID stands; undefined when nobody has asked for it lately. */
   standing(entryId: string): SvidStanding | undefined;
   /** Stops all renewal and delivery; listeners are not told. */
@@ -44,7 +50,15 @@ export function createWorkloadSource<P extends object>(
   options: WorkloadSourceOptions<P>,
 ): LiveWorkloadSource<P> {
   const metrics = createSvidMetrics(options.metrics);
-  const cache = new WorkloadCache({ ...options, metrics, generateKeyPair: generateP256KeyPair });
+  const groupListeners = new Set<() => void>();
+  const cache = new WorkloadCache({
+    ...options,
+    metrics,
+    generateKeyPair: generateP256KeyPair,
+    onMembers: () => {
+      for (const listener of groupListeners) listener();
+    },
+  });
   const sessions = new Map<P, WorkloadSession>();
 
   const open = (process: P): WorkloadSession => {
@@ -73,8 +87,15 @@ export function createWorkloadSource<P extends object>(
       return { isOk: failing.length === 0, failing };
     },
     standing: (entryId) => cache.standing(entryId),
+    groups: () =>
+      cache.groups().map(({ selectors, workloads }) => workloadGroupOf(selectors, workloads)),
+    watchGroups: (listener) => {
+      groupListeners.add(listener);
+      return () => groupListeners.delete(listener);
+    },
     close: () => {
       isClosed = true;
+      groupListeners.clear();
       for (const session of sessions.values()) session.close();
       cache.close();
     },

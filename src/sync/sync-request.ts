@@ -1,4 +1,4 @@
-import { type PolicyTaker, quote, TrustplaneError } from '../spiffe/index.ts';
+import { type PolicyTaker, quote, TrustplaneError, type WorkloadGroup } from '../spiffe/index.ts';
 import {
   buildPosition,
   type Position,
@@ -7,6 +7,7 @@ import {
   type WirePosition,
 } from './position.ts';
 import { parseCount } from './wire-values.ts';
+import { buildWorkloads, parseWorkloads, type WireWorkloads } from './workloads-message.ts';
 
 /** A stream or workload of an agent that does not have what the agent confirmed. */
 export interface Laggard {
@@ -34,6 +35,13 @@ export type SyncRequest =
       readonly bundleDigest: string;
       readonly laggards: readonly Laggard[];
     }
+  /** Which workloads the agent serves. */
+  | {
+      readonly kind: 'workloads';
+      readonly groups: readonly WorkloadGroup[];
+      /** There are more. */
+      readonly isPartial: boolean;
+    }
   /** Who on the agent's host has which policies in force. */
   | { readonly kind: 'policies'; readonly takers: readonly PolicyTaker[] };
 
@@ -53,6 +61,7 @@ export interface WireSyncRequest {
     readonly laggards?: readonly { readonly stream?: string; readonly reason?: string }[];
   } | null;
   readonly policies_in_force?: { readonly takers?: readonly WirePolicyTaker[] } | null;
+  readonly workloads?: WireWorkloads | null;
 }
 
 interface WirePolicyTaker {
@@ -92,6 +101,7 @@ export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
     const { revision, digest } = request;
     return { applied: { revision: String(revision), digest: Buffer.from(digest, 'hex') } };
   }
+  if (request.kind === 'workloads') return { workloads: buildWorkloads(request) };
   if (request.kind === 'policies') {
     const takers = request.takers.slice(0, MAX_TAKERS).map(buildTaker);
     return { policies_in_force: { takers } };
@@ -110,7 +120,7 @@ export function buildSyncRequest(request: SyncRequest): WireSyncRequest {
 
 /** @throws TrustplaneError ERR_SYNC_REQUEST */
 export function parseSyncRequest(request: WireSyncRequest): SyncRequest {
-  const { hello, applied, confirmed, policies_in_force } = request;
+  const { hello, applied, confirmed, policies_in_force, workloads } = request;
   if (hello) {
     const version = hello.protocol_version ?? 0;
     if (version < PROTOCOL_VERSION) throw fault('protocol_version', '1 or later', `${version}`);
@@ -148,7 +158,8 @@ export function parseSyncRequest(request: WireSyncRequest): SyncRequest {
       throw fault('takers', `at most ${MAX_TAKERS}`, `${takers.length}`);
     return { kind: 'policies', takers: takers.map(parseTaker) };
   }
-  throw fault('message', 'hello, applied, confirmed or policies_in_force', 'none');
+  if (workloads) return { kind: 'workloads', ...parseWorkloads(workloads) };
+  throw fault('message', 'hello, applied, confirmed, policies_in_force or workloads', 'none');
 }
 
 function buildTaker({ name, hash, digest, since, fault, refused }: PolicyTaker): WirePolicyTaker {

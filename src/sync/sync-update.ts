@@ -30,6 +30,7 @@ export interface WireSyncResponse {
   readonly removed_policy_files?: readonly string[];
   readonly crls?: readonly Uint8Array[];
   readonly removed_crls?: readonly string[];
+  readonly takes_workloads?: boolean;
 }
 
 /** One part of an update as it came. */

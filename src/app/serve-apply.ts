@@ -1,0 +1,30 @@
+import {
+  createApplyService,
+  type createRevokingEntries,
+  type WorkloadReports,
+} from '../api/index.ts';
+import type { GrpcService } from '../wire/index.ts';
+import type { Config } from './config.ts';
+import type { Process } from './process.ts';
+import type { ServerRole } from './server-role.ts';
+
+/** Entries and relationships out of documents; to be guarded. */
+export function serveApply(
+  { trustDomain }: Config,
+  { clock, log }: Process,
+  { entries, relationships, foreignBundles }: ServerRole,
+  writes: {
+    readonly entries: ReturnType<typeof createRevokingEntries>;
+    readonly workloads: WorkloadReports;
+  },
+): GrpcService {
+  return createApplyService({
+    trustDomain,
+    entries,
+    relationships,
+    targets: { entries: writes.entries, foreignBundles },
+    workloads: writes.workloads,
+    clock,
+    log,
+  });
+}
