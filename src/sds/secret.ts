@@ -83,6 +83,7 @@ export function createSecretEncoder(
           name,
           kind: 'tls_certificate',
           isReducible: false,
+          subject: identity.entryId,
         }),
       );
     },
@@ -130,7 +131,7 @@ const discovery = loadDiscoveryMessages();
 function sealSecret(
   { secret }: SecretMessages,
   content: Encoded,
-  more: Pick<Secret, 'name' | 'kind' | 'isReducible'>,
+  more: Pick<Secret, 'name' | 'kind' | 'isReducible' | 'subject'>,
 ): Secret {
   const { name, kind } = more;
   const value = encodeMessage(secret, { name }, encodeField(secret, kind, content));

@@ -1,3 +1,4 @@
+import type { Tracing } from '../ops/index.ts';
 import {
   type Bundle,
   type Clock,
@@ -43,6 +44,8 @@ export interface SvidCacheOptions<H> extends RestoredSvidsOptions {
   readonly bundle: Bundle;
   /** What refuses an SVID now; changes come through `rejudge`. Default: nothing is revoked. */
   readonly findRevocation?: FindRevocation;
+  /** Default: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'follow' | 'note'> | undefined;
   /** What `lookup` says has changed for these holders. */
   readonly onChange: (holders: ReadonlySet<H>) => void;
 }
@@ -219,10 +222,16 @@ export class SvidCache<H> {
   #order(slot: SvidSlot<H>): IssueOrder {
     slot.attempt = 'flying';
     const { entry } = slot;
+    const { tracing } = this.#options;
+    const span = tracing?.follow('svid.issue', entry.id, { entry_id: entry.id });
     return {
       entryId: entry.id,
       spiffeId: entry.spiffeId,
-      done: (outcome) => this.#onOutcome(slot, entry, outcome),
+      done: (outcome) => {
+        if (span !== undefined) tracing?.note(entry.id, span.traceparent);
+        span?.end('error' in outcome ? messageOf(outcome.error) : undefined);
+        this.#onOutcome(slot, entry, outcome);
+      },
     };
   }
 

@@ -1,5 +1,5 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { Log } from '../ops/index.ts';
+import type { Log, Tracing } from '../ops/index.ts';
 import {
   type Clock,
   messageOf,
@@ -46,6 +46,7 @@ export interface StreamContext {
   readonly largeWrites: LargeWrites;
   /** Where streams are noted while they are open. */
   readonly register?: StreamRegister | undefined;
+  readonly tracing?: Pick<Tracing, 'follow'> | undefined;
 }
 
 export type DiscoveryCall = ServerDuplexStream<Buffer, TypedResponse>;
@@ -148,7 +149,8 @@ export class DiscoveryStream<Request extends DiscoveryRequest> {
     const opened: Subscription[] = [];
     // Those that are open are closed with the stream when another is not.
     this.#subscriptions = opened;
-    for (const type of this.#context.types) opened.push(new Subscription(type, client));
+    const { types, tracing } = this.#context;
+    for (const type of types) opened.push(new Subscription(type, client, tracing));
   }
 
   #takeNames(subscription: Subscription, next: StreamState): void {

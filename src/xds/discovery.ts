@@ -1,5 +1,5 @@
 import type { ServerUnaryCall, ServiceDefinition, sendUnaryData } from '@grpc/grpc-js';
-import type { Log, Metrics } from '../ops/index.ts';
+import type { Log, Metrics, Tracing } from '../ops/index.ts';
 import {
   type Clock,
   printable,
@@ -31,6 +31,8 @@ export interface DiscoveryGround {
   readonly metrics: Metrics;
   /** Where streams are noted while they are open. Default: nowhere. */
   readonly register?: StreamRegister | undefined;
+  /** Default: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'follow'> | undefined;
 }
 
 /** An xDS service as the .proto file has it. */
@@ -100,7 +102,7 @@ export function createAds(types: readonly ResourceType[], ground: DiscoveryGroun
 function serve(
   { file, name, label, codes, methods }: DiscoveryService,
   types: readonly ResourceType[],
-  { source, clock, log, metrics, register }: DiscoveryGround,
+  { source, clock, log, metrics, register, tracing }: DiscoveryGround,
   typeOf: StreamContext['typeOf'],
 ): GrpcService {
   const messages = loadDiscoveryMessages();
@@ -127,6 +129,7 @@ function serve(
     nameQuota: new NameQuota(codes),
     largeWrites: new LargeWrites(),
     register,
+    tracing,
   };
   const { fetch } = methods;
   return {

@@ -13,6 +13,8 @@ export interface ResourceRef {
   readonly isReducible: boolean;
   /** After how many milliseconds without a heartbeat the client drops it; undefined: never. */
   readonly ttlMs?: number | undefined;
+  /** Whose change it is an effect of, for traces: the ID of an entry. */
+  readonly subject?: string | undefined;
 }
 
 /** One encoded resource, shared by all streams. */

@@ -1,5 +1,7 @@
+import type { Tracing } from '../ops/index.ts';
 import { printable, type ResourceReport, type WorkloadUpdate } from '../spiffe/index.ts';
 import { nextHeartbeat } from './heartbeats.ts';
+import { PushSpans } from './push-spans.ts';
 import type { ResourceSession, ResourceType, XdsClient } from './resource-type.ts';
 import type { ResourceView } from './resource-view.ts';
 import type { Response } from './respond.ts';
@@ -36,16 +38,20 @@ export class Subscription {
   state: StreamState = initialStreamState;
   readonly #session: ResourceSession;
   readonly #refusals = new Map<string, Refusal>();
+  /** Undefined: nothing is traced. */
+  readonly #spans: PushSpans | undefined;
   #waiting = 0;
 
   /** @throws TrustplaneError when the type does not serve such a client */
-  constructor(type: ResourceType, client: XdsClient) {
+  constructor(type: ResourceType, client: XdsClient, tracing?: Pick<Tracing, 'follow'>) {
     this.type = type;
+    this.#spans = tracing && new PushSpans(tracing, client);
     this.#session = type.open(client);
   }
 
   settle(verdict: Verdict, refusal: string | undefined, now: number): void {
     this.#session.settled(verdict, refusal);
+    this.#spans?.settle(verdict.refs, refusal);
     this.type.metrics.settled(verdict, now);
     this.#remember(verdict, refusal, now);
   }
@@ -80,6 +86,7 @@ export class Subscription {
     this.#countWaiting(countWaiting(state));
     if (response !== undefined) {
       this.#session.sent(response);
+      this.#spans?.begin(response.resources);
       this.type.metrics.sent(response.resources);
     }
     this.#session.report(state, view, update, now);
@@ -93,6 +100,7 @@ export class Subscription {
 
   close(): void {
     this.#countWaiting(0);
+    this.#spans?.close();
     this.#session.close();
   }
 
