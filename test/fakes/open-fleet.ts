@@ -11,6 +11,7 @@ import {
   createBundleService,
   createEntryService,
   createJwtIssuance,
+  createRevocationService,
   createSvidIssuance,
   createSvidService,
   createSyncService,
@@ -18,6 +19,7 @@ import {
   guardAgentSvids,
   guardIssuance,
   type NodeAttestor,
+  nodeSelectorsOf,
   SyncHub,
 } from '../../src/api/index.ts';
 import { createJoinTokenAttestor, createLastKeyAttestor } from '../../src/attest/index.ts';
@@ -45,6 +47,7 @@ const services = {
   Agent: 'spire.api.server.agent.v1.Agent',
   Bundle: 'spire.api.server.bundle.v1.Bundle',
   Entry: 'spire.api.server.entry.v1.Entry',
+  Revocations: 'trustplane.admin.v1.Revocations',
   SVID: 'spire.api.server.svid.v1.SVID',
   Sync: 'trustplane.sync.v1.Sync',
   TrustDomain: 'spire.api.server.trustdomain.v1.TrustDomain',
@@ -156,6 +159,22 @@ export async function openFleet(options: FleetOptions = {}) {
       refresh: async (name) => relationships.require(name),
     }),
     createEntryService({ entries, log: silentLog, forAgents }),
+    createRevocationService({
+      ...common,
+      entries,
+      agents,
+      revocations,
+      localAgent: undefined,
+      reachOf: (agentId) => {
+        const { selectors = [] } = agents.get(agentId) ?? {};
+        const nodeSelectors = nodeSelectorsOf({ id: agentId, selectors });
+        return entries.authorizedEntries({ agentId, nodeSelectors }).all();
+      },
+      countServing: (ids) => entitlements.countServing(ids),
+      lastSvidEnd: () => clock.now() + 86_400_000,
+      latestIssue: () => clock.now(),
+      clockAheadMs: () => 0,
+    }),
     createSvidService({
       ...common,
       ...forDownstream,
@@ -361,10 +380,11 @@ export function csrFor(id: string, keys = generateP256KeyPair()): Uint8Array {
 
 function definitionOf(name: Method) {
   const [service = '', method = ''] = name.split('.');
-  const qualified = Object.entries(services).find(([short]) => short === service)?.[1] ?? '';
-  const isOwn = service === 'Sync' || service === 'PolicyService';
-  const folder = service.replace('Service', '').toLowerCase();
-  const file = `${isOwn ? 'trustplane' : 'spire/api/server'}/${folder}/v1/${folder}.proto`;
+  const qualified = Object.entries(services).find(([key]) => key === service)?.[1] ?? '';
+  const short = service.replace('Service', '').toLowerCase();
+  const file = qualified.startsWith('trustplane.')
+    ? `${qualified.split('.').slice(0, -1).join('/')}/${short}.proto`
+    : `spire/api/server/${short}/v1/${short}.proto`;
   const definition = loadService(file, qualified)[method];
   if (definition === undefined) throw new Error(`no method ${name}`);
   return definition;
