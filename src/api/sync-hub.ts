@@ -67,6 +67,15 @@ export interface SyncLink {
   close(): void;
 }
 
+/** How far an agent is told. */
+export interface SyncStanding {
+  /** `epoch:revision` of what was sent last, and of what the agent has acknowledged; empty: nothing. */
+  readonly sentRevision: string;
+  readonly heldRevision: string;
+  /** Something has changed that was not sent yet. */
+  readonly hasBacklog: boolean;
+}
+
 /** What is kept for an agent that syncs, or did a while ago. */
 interface Peer {
   readonly id: SpiffeId;
@@ -128,6 +137,17 @@ export class SyncHub {
    */
   async catchUp(resume: Position | undefined): Promise<void> {
     if (resume?.cursor !== undefined) await this.#options.cursor?.catchUp(resume.cursor);
+  }
+
+  /** How an agent's stream stands. */
+  standing(id: SpiffeId): SyncStanding {
+    const peer = this.#peers.get(id.path);
+    const { sent, held } = peer?.publisher ?? {};
+    return {
+      sentRevision: sent === undefined ? '' : `${sent.epoch}:${sent.revision}`,
+      heldRevision: held === undefined ? '' : `${held.epoch}:${held.revision}`,
+      hasBacklog: peer?.staleSince !== undefined,
+    };
   }
 
   /** Every stream is judged again, and ends where its agent cannot be. */

@@ -1,4 +1,5 @@
-import { createWorkloadAttestation } from '../attest/index.ts';
+import { createAgentExplainService, requireAdmin } from '../api/index.ts';
+import { createWorkloadAttestation, type WorkloadAttestation } from '../attest/index.ts';
 import { createEcds, createExtensionType, type ExtensionSource } from '../ecds/index.ts';
 import type { FactsReport } from '../facts/index.ts';
 import type { NodeStatus } from '../node/index.ts';
@@ -22,10 +23,12 @@ import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import { createAds, type DiscoveryGround } from '../xds/index.ts';
 import { createAgentDebug } from './agent-debug.ts';
+import { AgentExplain, type ExplainSources } from './agent-explain.ts';
 import type { Config } from './config.ts';
 import type { HostAuthz, HostAuthzSources } from './host-authz.ts';
 import type { Completeness, DeliveredPolicies, RevocationList } from './host-facts.ts';
 import { openFacts } from './open-facts.ts';
+import { OpenStreams } from './open-streams.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
 import { openWorkloadAttestors } from './workload-attestors.ts';
@@ -66,6 +69,8 @@ export interface AgentSources {
   readonly status?: () => Pick<NodeStatus, 'certificateChain' | 'updatedAt'>;
   /** Told whenever all who are served have the own bundle, save those who are named. */
   readonly onBundleConfirmed: (confirmation: BundleConfirmation) => void;
+  /** What is to be said to whoever asks why. */
+  readonly explain: ExplainSources;
   /** DER of a CA certificate that signed nothing. */
   readonly unmatchableCa: Uint8Array;
   /** What else is served on the agent's socket. */
@@ -88,7 +93,7 @@ export async function serveAgentRole(
   const log = limitLog(process.log, clock);
   const debug = createAgentDebug(process, sources.status, sources.onSvid);
   const told = { ...sources, onSvid: debug.onSvid };
-  const { workloads, tokens } = createSources(config, { ...process, log }, told);
+  const { workloads, tokens, attestation } = createSources(config, { ...process, log }, told);
   closing.defer(() => workloads.close());
   closing.defer(() => tokens.close());
   const audience = new BundleConfirmations({
@@ -101,7 +106,24 @@ export async function serveAgentRole(
     const { isOk, failing } = workloads.health();
     return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
   });
-  const common = { source: workloads, audience, clock, log, metrics };
+  const register = new OpenStreams();
+  const common = { source: workloads, audience, clock, log, metrics, register };
+  const explanations = new AgentExplain({
+    ...sources,
+    trustDomain: config.trustDomain,
+    clock,
+    sources: sources.explain,
+    report: (process) => attestation.report(process),
+    match: (selectors) => sources.entitlements.match(selectors),
+    svids: workloads,
+    revocations: sources.revocations,
+    streams: register,
+    secretNames: [
+      config.sdsNames.defaultSvid,
+      config.sdsNames.defaultBundle,
+      config.sdsNames.allBundles,
+    ],
+  });
   const workloadApi: ServedService = {
     service: createWorkloadApi({
       ...common,
@@ -127,6 +149,10 @@ export async function serveAgentRole(
         workloadApi,
         ...discovery,
         debug.service(tokens),
+        {
+          service: requireAdmin(createAgentExplainService(explanations), process.uid),
+          file: 'trustplane/explain/v1/explain.proto',
+        },
         facts.service,
         ...(sources.services ?? []),
       ],
@@ -189,6 +215,7 @@ function createSources(
 ): {
   readonly workloads: LiveWorkloadSource<PeerProcess>;
   readonly tokens: LiveTokenSource<PeerProcess>;
+  readonly attestation: WorkloadAttestation;
 } {
   const attestors = openWorkloadAttestors(config.workloadAttestors, { log, metrics, clock });
   const attestation = createWorkloadAttestation({ attestors, log, metrics, clock });
@@ -202,6 +229,7 @@ function createSources(
     metrics,
   };
   return {
+    attestation,
     workloads: createWorkloadSource({
       ...common,
       issuer,

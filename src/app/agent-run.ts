@@ -22,6 +22,7 @@ import { type AgentRole, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
 import type { DeliveredPolicies } from './host-facts.ts';
+import { explainRemote } from './explain-sources.ts';
 import { HostTakers, takesPolicies } from './host-takers.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
@@ -123,6 +124,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     restored: before?.svids ?? [],
     onSvid: (entryId, svid) => void cache?.saveSvid(entryId, svid),
     status: () => node.status(),
+    explain: explainRemote(node, clock),
     unmatchableCa: createThrowawayCa(clock.now(), randomBytes),
     onBundleConfirmed: (confirmation) => node.confirm(confirmation),
     services: [statusService(config, process, node), loggerService(process)],

@@ -14,6 +14,7 @@ import {
   createSvidIssuance,
   createSvidService,
   createTrustDomainService,
+  type ExplainKnowledge,
   guardAgentSvids,
   guardIssuance,
   type JwtIssuance,
@@ -37,6 +38,7 @@ import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
 import { serveApply } from './serve-apply.ts';
 import { serveRevocations } from './serve-revocations.ts';
+import { serveExplain } from './serve-explain.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
 import { openSvidLives, withDefaultJwtLife, withDefaultLife } from './svid-lives.ts';
@@ -53,6 +55,8 @@ export interface Fleet {
   readonly tokens: JoinTokens;
   readonly issuance: SvidIssuance;
   readonly jwtIssuance: JwtIssuance;
+  /** What explains. */
+  readonly knowledge: ExplainKnowledge;
   /** Which workloads run on the hosts of agents. */
   readonly workloads: WorkloadReports;
   /** The server API, each call judged by who makes it; for the port and the admin socket. */
@@ -155,11 +159,20 @@ export async function openFleet(
     service: authorization.guard(limits.guard(service)),
     file: `spire/api/server/${name}/v1/${name}.proto`,
   });
+  const sync = openSync(process, server, { agents, entitlements, authorization, workloads });
+  const { hub } = sync;
+  const explain = serveExplain(config.trustDomain, process, server, {
+    agents,
+    authorization,
+    hub,
+    localAgent: local?.id,
+  });
   return {
     agents,
     tokens,
     issuance,
     jwtIssuance,
+    knowledge: explain.knowledge,
     workloads,
     services: [
       guarded('agent', agentService),
@@ -213,7 +226,8 @@ export async function openFleet(
         service: authorization.guard(serveApply(config, process, server, { entries, workloads })),
         file: 'trustplane/admin/v1/apply.proto',
       },
-      openSync(process, server, { agents, entitlements, authorization, workloads }),
+      sync,
+      explain.served,
     ],
   };
 }

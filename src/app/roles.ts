@@ -6,6 +6,7 @@ import { selfTestPeerCredentials } from '../wire/index.ts';
 import { type AgentRole, type AgentSources, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
+import { explainLocal } from './explain-sources.ts';
 import { openFleet } from './fleet.ts';
 import { HostTakers, takesPolicies } from './host-takers.ts';
 import { type BundleEndpoint, openBundleEndpoint } from './open-bundle-endpoint.ts';
@@ -48,6 +49,7 @@ export async function serveRoles(config: Config, process: Process, store: Store)
     onFactsReports: (reports) => takers.setOthers(reports),
     onPolicyTaker: (taker) => takers.setOwn(taker),
     onEnvoys: (envoys) => takers.setEnvoys(envoys),
+    explain: explainLocal(fleet.knowledge, id, entries),
     unmatchableCa: createThrowawayCa(process.clock.now(), randomBytes),
     onBundleConfirmed: ({ bundleDigest, laggards }) =>
       role.evidence.onConfirmed(id, bundleDigest, laggards),

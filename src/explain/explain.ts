@@ -28,7 +28,7 @@ export function explain(situation: Situation): Explanation {
   const candidates = situation.entries.filter(
     ({ entry }) => wanted === undefined || entry.spiffeId.toString() === wanted,
   );
-  const matches = barred.length > 0 ? [] : candidates.filter(isMatch).sort(byAge);
+  const matches = barred.length > 0 ? [] : withoutStale(candidates.filter(isMatch)).sort(byAge);
   const own = barred.length > 0 ? [] : situation.entries.filter(isMatch).filter(isLive).sort(byAge);
   const ofEntries = matches.flatMap((facts) => explainMatch(facts, situation));
   const isServed = ofEntries.some(({ code }) => code === 'served');
@@ -76,6 +76,12 @@ function isLive({ gone, chain, suspension, entry }: EntryFacts): boolean {
 
 function hasLive(matches: readonly EntryFacts[]): boolean {
   return matches.length > 0;
+}
+
+/** What is gone, or elsewhere, explains nothing where another stands. */
+function withoutStale(matches: readonly EntryFacts[]): EntryFacts[] {
+  if (!matches.some(isLive)) return [...matches];
+  return matches.filter(({ gone, chain }) => gone === undefined && chain?.reaches !== false);
 }
 
 function byAge(one: EntryFacts, other: EntryFacts): number {
@@ -192,4 +198,20 @@ function verdictOf(findings: readonly Finding[], { question }: Situation): Verdi
   if (weights.includes('served') && !(isOfName && weights.includes('waiting'))) return 'served';
   const first = weights.find((weight) => weight !== 'note' && weight !== 'served');
   return first ?? 'unknown';
+}
+
+/** Nobody is there who could be asked about. */
+export function explainUnknown(
+  code: 'container-unknown' | 'envoy-unknown',
+  name: string,
+): Explanation {
+  const [message, next] =
+    code === 'container-unknown'
+      ? [`no process of this host is in a container ${name}`, 'docker ps --no-trunc, or crictl ps']
+      : [
+          `no stream of an Envoy that calls itself ${name} is open`,
+          'compare with --service-node of the Envoy; does its cluster of the agent lead to this socket?',
+        ];
+  const findings = [finding(code, message, next)];
+  return { subject: name, verdict: 'refused', findings, facts: [] };
 }

@@ -24,9 +24,10 @@ export class NearestEntries {
     this.#limit = limit;
   }
 
-  consider(entry: RegistrationEntry): void {
+  /** `isMeant`: it counts however little of it is shown. */
+  consider(entry: RegistrationEntry, isMeant: boolean = false): void {
     const near = this.compare(entry);
-    if (!isNear(near)) return;
+    if (this.#limit === 0 || (!isMeant && !isNear(near))) return;
     const worst = this.#best.at(-1);
     const isFull = this.#best.length >= this.#limit;
     if (isFull && worst !== undefined && compareNearness(worst, near) <= 0) return;
@@ -63,4 +64,13 @@ function countBlank({ gaps }: NearEntry): number {
   let blank = 0;
   for (const { shown } of gaps) if (shown.length === 0) blank++;
   return blank;
+}
+
+/** What an entry lacks for what is shown; undefined: nobody is asked about, and it lacks nothing. */
+export function toEntryFacts<Known extends { readonly entry: RegistrationEntry }>(
+  known: Known,
+  shown: readonly string[] | undefined,
+): Known & { readonly gaps: readonly SelectorGap[] } {
+  if (shown === undefined) return { ...known, gaps: [] };
+  return { ...known, gaps: findSelectorGaps(known.entry, new Set(shown), groupByKind(shown)) };
 }

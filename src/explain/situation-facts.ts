@@ -53,11 +53,11 @@ function agentFacts({ agent, now }: Situation): readonly Fact[] {
     isLocal,
   } = agent;
   const until = expiresAt === undefined ? '' : `, valid until ${instantText(expiresAt)}`;
-  const by = isLocal ? 'in the process of its server' : (server ?? 'no server');
+  const by = isLocal ? 'in the process of its server' : (server ?? 'no server in use');
   return [
     {
       source: 'agent',
-      text: `${agentId}${until}; ${by}; ${entries} entries`,
+      text: `${agentId}${until}; ${by}${entries === undefined ? '' : `; ${entries} entries`}`,
       at: updatedAt ?? now,
     },
     ...faults.map(({ code, message }) => ({

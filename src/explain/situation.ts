@@ -55,7 +55,8 @@ export interface AgentStanding {
   readonly isComplete: boolean;
   /** When a server last told something. */
   readonly updatedAt: number | undefined;
-  readonly entries: number;
+  /** Undefined: not known here. */
+  readonly entries: number | undefined;
 }
 
 /** What the server said when it was asked. */
@@ -123,6 +124,9 @@ export interface EntryFacts {
   /** Undefined: nobody has asked for it, or it is not known. */
   readonly svid: SvidStanding | undefined;
 }
+
+/** An entry as those know it who have all of them. */
+export type KnownEntry = Pick<EntryFacts, 'entry' | 'chain' | 'gone' | 'suspension'>;
 
 /** All that is known about one question at one moment; instants in milliseconds since the epoch. */
 export interface Situation {

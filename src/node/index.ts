@@ -1,4 +1,5 @@
 /** This host's membership: its own SVID, its link to the servers, and what they told it. */
+export type { ServerAnswer, ServerQuestion } from './ask-server.ts';
 export type { NodeAttestation } from './attest-node.ts';
 export type { Bootstrap } from './bootstrap.ts';
 export { BroadcastOverlay } from './broadcast-overlay.ts';

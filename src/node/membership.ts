@@ -1,4 +1,4 @@
-import { type Bundle, messageOf, TrustplaneError } from '../spiffe/index.ts';
+import { type Bundle, messageOf, type SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { backoffMs } from './backoff.ts';
 import { isBarred, isDoubtful, isLost, isPassing, isSuspension } from './call-error.ts';
 import { ClockSkew } from './clock-skew.ts';
@@ -94,6 +94,12 @@ export class Membership {
     return identity !== undefined && identity.expiresAt > this.#options.clock.now()
       ? identity
       : undefined;
+  }
+
+  /** The end of the last SVID, when it is over. */
+  get lapsed(): { readonly agentId: SpiffeId; readonly at: number } | undefined {
+    if (this.identity !== undefined || this.#identity === undefined) return undefined;
+    return { agentId: this.#identity.agentId, at: this.#identity.expiresAt };
   }
 
   /** Resolves with the first identity. @throws TrustplaneError a refusal of the very first attestation, for good */

@@ -6,6 +6,7 @@ const services = {
   Agent: ['spire/api/server/agent/v1/agent.proto', 'spire.api.server.agent.v1.Agent'],
   Bundle: ['spire/api/server/bundle/v1/bundle.proto', 'spire.api.server.bundle.v1.Bundle'],
   Entry: ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.entry.v1.Entry'],
+  Explain: ['trustplane/explain/v1/explain.proto', 'trustplane.explain.v1.Explain'],
   Sync: ['trustplane/sync/v1/sync.proto', 'trustplane.sync.v1.Sync'],
   SVID: ['spire/api/server/svid/v1/svid.proto', 'spire.api.server.svid.v1.SVID'],
 } as const;

@@ -55,6 +55,15 @@ export class SyncPublisher {
     return (this.#changed?.size ?? 0) + (this.#inFlight?.keys?.length ?? 0);
   }
 
+  /** What was sent last, and what of that the agent has for certain. */
+  get sent(): Position | undefined {
+    return this.#inFlight?.position ?? this.#held;
+  }
+
+  get held(): Position | undefined {
+    return this.#held;
+  }
+
   /** An agent begins a stream, and stands there. */
   resume(position: Position | undefined): void {
     this.#isDue = true;
