@@ -15,8 +15,8 @@ export interface GcpCloud extends AsyncDisposable {
   readonly key: KeyObject;
   /** Of Google, by ID; a test may change them. */
   readonly keys: Map<string, KeyObject>;
-  /** What a good token says. */
-  claims(): Record<string, unknown>;
+  /** What a good token says; with another instance where `engine` says so. */
+  claims(engine?: object): Record<string, unknown>;
   /** What the Compute Engine API says of the instance; undefined: there is none. */
   resource: object | undefined;
   /** The key of a service account, as a file. */
@@ -34,7 +34,8 @@ export async function startGcpCloud(
   const { privateKey: key } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const account = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const keys = new Map([['google-1', key]]);
-  const claims = (): Record<string, unknown> => claimsAt(Math.floor(now() / 1000) - 1);
+  const claims = (engine = {}): Record<string, unknown> =>
+    claimsAt(Math.floor(now() / 1000) - 1, engine);
   const metadata = await startCloudServer(({ path, headers }) => {
     if (headers['metadata-flavor'] !== 'Google') return { status: 403 };
     const url = new URL(path, 'http://metadata');
@@ -78,7 +79,7 @@ export async function startGcpCloud(
   });
 }
 
-function claimsAt(issuedAt: number): Record<string, unknown> {
+function claimsAt(issuedAt: number, engine: object): Record<string, unknown> {
   return {
     iss: 'https://accounts.google.com',
     aud: 'spire-gcp-node-attestor',
@@ -96,6 +97,7 @@ function claimsAt(issuedAt: number): Record<string, unknown> {
         project_id: 'prod-1234',
         project_number: 1234,
         zone: 'europe-west3-a',
+        ...engine,
       },
     },
   };

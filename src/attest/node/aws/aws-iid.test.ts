@@ -237,11 +237,11 @@ const otherwise = (change: Partial<FakeInstance>) => (): Uint8Array => {
   return shownOf(signed({}, { instanceId }));
 };
 
-describeMutations('aws_iid', async () => {
+describeMutations<Uint8Array>('aws_iid', async () => {
   const attestor = open({ maxInstanceAgeMs: 24 * 60 * MINUTE_MS });
   const { document, message } = signed();
   return {
-    document: encode(document, message) as Uint8Array,
+    document: encode(document, message),
     attest: async (shown) => await attestor.attest(shown, noChallenge),
   };
 }, [

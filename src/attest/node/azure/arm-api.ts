@@ -37,14 +37,13 @@ export async function describeMachine(
 ): Promise<readonly string[]> {
   const id = await findMachine(options, principalId);
   const [group = '', name = ''] = namesIn(id, 'machine');
-  const machine = await get(options, id, COMPUTE);
+  const machine = await get(options, checkedId(id, 'machine'), COMPUTE);
   const refs = listOf(memberAt(machine, 'properties', 'networkProfile', 'networkInterfaces'));
   if (refs.length > MAX_INTERFACES) throw odd(`a machine with ${refs.length} network interfaces`);
   const facts = [`subscription-id:${options.subscriptionId}`, `vm-name:${group}:${name}`];
   for (const ref of refs) {
     const interfaceId = memberAt(ref, 'id');
-    namesIn(interfaceId, 'interface');
-    facts.push(...interfaceFacts(await get(options, String(interfaceId), NETWORK)));
+    facts.push(...interfaceFacts(await get(options, checkedId(interfaceId, 'interface'), NETWORK)));
   }
   return facts;
 }
@@ -80,10 +79,14 @@ function interfaceFacts(found: JsonObject): readonly string[] {
   ];
 }
 
-/** Resource group and names in the ID of a resource, whose form makes it safe in a URL. */
+/** Resource group and names in the ID of a resource. */
 function namesIn(id: JsonValue | undefined, kind: keyof typeof FORMS): readonly string[] {
-  const names = typeof id === 'string' ? FORMS[kind].exec(id)?.slice(1) : undefined;
-  if (names !== undefined) return names;
+  return FORMS[kind].exec(checkedId(id, kind))?.slice(1) ?? [];
+}
+
+/** The ID of a resource, whose form makes it safe in a URL. */
+function checkedId(id: JsonValue | undefined, kind: keyof typeof FORMS): string {
+  if (typeof id === 'string' && FORMS[kind].test(id)) return id;
   throw odd(`${shown(id)} for the ID of a ${kind}`);
 }
 

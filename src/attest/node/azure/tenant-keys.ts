@@ -16,7 +16,7 @@ export async function fetchTenantKeys(
   const base = `${authority}/${tenantId}/v2.0`;
   const document = await askCloudJson(ask, `${base}/.well-known/openid-configuration`);
   const issuer = document.get('issuer');
-  if (issuer !== base) throw otherwise(base, 'issuer', `${base}`, shown(issuer));
+  if (issuer !== base) throw otherwise(base, 'issuer', base, shown(issuer));
   const url = document.get('jwks_uri');
   if (typeof url !== 'string' || !url.startsWith(`${authority}/`)) {
     throw otherwise(base, 'jwks_uri', `a URL at ${authority}`, shown(url));
