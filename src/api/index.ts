@@ -5,6 +5,7 @@ export { createAgentService } from './agent-service.ts';
 export { createAgentSvidIssuer, guardAgentSvids } from './agent-svid-issuer.ts';
 export { createApplyService } from './apply-service.ts';
 export type { NodeAttestor } from './attest-agent.ts';
+export { audited } from './audited.ts';
 export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';
 export { createBackupService } from './backup-service.ts';
@@ -35,5 +36,6 @@ export {
 export { createSvidService } from './svid-service.ts';
 export { SyncHub, type SyncHubOptions } from './sync-hub.ts';
 export { type ConfirmationSink, createSyncService } from './sync-service.ts';
+export { createTracedEntries } from './traced-entries.ts';
 export { createTrustDomainService } from './trust-domain-service.ts';
 export { WorkloadReports } from './workload-reports.ts';

@@ -1,5 +1,6 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { AgentRegistry } from '../agents/index.ts';
+import type { Tracing } from '../ops/index.ts';
 import {
   type Clock,
   messageOf,
@@ -21,6 +22,7 @@ import { type GrpcService, loadService } from '../wire/index.ts';
 import type { Authorization } from './authorization.ts';
 import { MessageReader } from './message-reader.ts';
 import type { SyncHub, SyncLink } from './sync-hub.ts';
+import { UpdateSpans } from './update-spans.ts';
 import { writePaced } from './write-paced.ts';
 
 /** Where it is noted which agents sync, and what they have. */
@@ -56,6 +58,8 @@ export interface SyncServiceOptions {
   readonly takers?: PolicyTakerSink;
   readonly workloads?: WorkloadSink;
   readonly clock: Clock;
+  /** Default: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'follow'>;
 }
 
 type SyncCall = ServerDuplexStream<WireSyncRequest, WireSyncResponse>;
@@ -121,6 +125,7 @@ class UpdateSender {
   readonly #options: SyncServiceOptions;
   readonly #call: SyncCall;
   readonly #fail: (reason: TrustplaneError) => void;
+  readonly #spans: UpdateSpans;
   #link: SyncLink | undefined;
   #isSending = false;
   #isWoken = false;
@@ -137,6 +142,7 @@ class UpdateSender {
     this.#options = options;
     this.#call = call;
     this.#fail = fail;
+    this.#spans = new UpdateSpans(options.tracing, options.authorization.agentOf(call).id);
   }
 
   begin(link: SyncLink): void {
@@ -153,7 +159,9 @@ class UpdateSender {
 
   /** @throws TrustplaneError ERR_SYNC_REFUSED */
   acknowledge({ revision, digest }: Extract<SyncRequest, { kind: 'applied' }>): void {
-    if (this.#link?.acknowledge(revision, digest) === true) this.#silence?.cancel();
+    if (this.#link?.acknowledge(revision, digest) !== true) return;
+    this.#silence?.cancel();
+    this.#spans.end();
   }
 
   end(reason: TrustplaneError): void {
@@ -163,6 +171,7 @@ class UpdateSender {
 
   close(): void {
     this.#isOver = true;
+    this.#spans.end('the stream ended before the agent said that it took effect');
     this.#judging?.cancel();
     this.#silence?.cancel();
   }
@@ -187,9 +196,11 @@ class UpdateSender {
     const update = link.take();
     if (update === undefined) return;
     this.#expectAnswer();
+    const causes = this.#spans.begin(update);
     for (const part of buildParts(update)) {
       if (this.#isOver) return;
-      await writePaced(this.#call, this.#withTerms(part));
+      const isTraced = part.is_last === true && causes.length > 0;
+      await writePaced(this.#call, this.#withTerms(isTraced ? { ...part, causes } : part));
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Log } from '../ops/index.ts';
+import type { Log, Tracing } from '../ops/index.ts';
 import {
   type AgentFacts,
   type Clock,
@@ -39,6 +39,8 @@ export interface FactsFeedOptions {
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: NodeMetrics;
+  /** Default: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'note'> | undefined;
 }
 
 /** Keeps what this host may know up to date: a server tells what changes, or is asked every 5 s where it does not. */
@@ -64,6 +66,7 @@ export class FactsFeed {
       clock: options.clock,
       replica: new SyncReplica(options),
       onFacts: (facts, position) => this.#take(facts, position),
+      tracing: options.tracing,
     });
   }
 

@@ -1,4 +1,4 @@
-import type { Log, Metrics } from '../ops/index.ts';
+import type { Log, Metrics, Tracing } from '../ops/index.ts';
 import type {
   AgentFacts,
   Clock,
@@ -57,6 +57,8 @@ export interface NodeOptions {
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
+  /** Default: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'note'> | undefined;
 }
 
 /** How this host stands with its servers. */

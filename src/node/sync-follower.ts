@@ -1,3 +1,4 @@
+import type { Tracing } from '../ops/index.ts';
 import {
   type AgentFacts,
   type Clock,
@@ -8,6 +9,7 @@ import {
 import {
   buildSyncRequest,
   type Laggard,
+  MAX_CAUSES,
   type Position,
   parsePart,
   type SyncReplica,
@@ -30,11 +32,14 @@ export interface ReportedWorkloads {
 
 /** A server that says nothing at all for this long is none to follow. */
 const FIRST_WORD_MS = 10_000;
+const MAX_ID_CHARS = 255;
 
 export interface SyncFollowerOptions {
   readonly clock: Clock;
   readonly replica: SyncReplica;
   readonly onFacts: (facts: AgentFacts, position: Position) => void;
+  /** Default: nothing is traced. */
+  readonly tracing?: Pick<Tracing, 'note'> | undefined;
 }
 
 /** The agent's end of the stream on which a server tells it what changes; one at a time. */
@@ -109,6 +114,7 @@ export class SyncFollower {
       const message = await stream.read();
       if (message === undefined) return;
       onWord();
+      this.#noteCauses(message);
       this.#takesWorkloads ||= message.takes_workloads ?? false;
       const receipt = session.receive(parsePart(message));
       if (receipt.kind === 'applied') onFacts(receipt.facts, receipt.position);
@@ -124,6 +130,14 @@ export class SyncFollower {
   #tellWorkloads(): void {
     if (this.#workloads === undefined || !this.#isCurrent || !this.#takesWorkloads) return;
     this.#stream?.send(buildSyncRequest({ kind: 'workloads', ...this.#workloads }));
+  }
+
+  #noteCauses({ causes = [] }: WireSyncResponse): void {
+    const { tracing } = this.#options;
+    if (tracing === undefined) return;
+    for (const { entry_id = '', traceparent = '' } of causes.slice(0, MAX_CAUSES)) {
+      if (entry_id.length <= MAX_ID_CHARS) tracing.note(entry_id, traceparent);
+    }
   }
 
   #tellTakers(): void {

@@ -26,6 +26,7 @@ export {
   type WireRevocation,
 } from './revocation-message.ts';
 export { formatDigest, type StateDigest, withHash, withoutHash } from './state-digest.ts';
+export { MAX_CAUSES, type WireCause } from './sync-causes.ts';
 export {
   bundleItem,
   bundleKeyOf,
@@ -35,6 +36,7 @@ export {
   type ItemKey,
   isKind,
   itemIdOf,
+  kindOf,
   policiesItem,
   policiesKey,
   policyFileItem,

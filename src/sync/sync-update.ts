@@ -1,5 +1,6 @@
 import { quote, TrustplaneError } from '../spiffe/index.ts';
 import { buildPosition, type Position, parsePosition, type WirePosition } from './position.ts';
+import type { WireCause } from './sync-causes.ts';
 import { type ItemKey, type ItemKind, itemIdOf, kindOf, type SyncItem } from './sync-item.ts';
 
 /** A step from one state to the next, or a whole state. Immutable. */
@@ -30,6 +31,7 @@ export interface WireSyncResponse {
   readonly removed_policy_files?: readonly string[];
   readonly crls?: readonly Uint8Array[];
   readonly removed_crls?: readonly string[];
+  readonly causes?: readonly WireCause[];
   readonly takes_workloads?: boolean;
 }
 
