@@ -85,7 +85,7 @@ export const rooms = {
     'check',
     'explain',
   ],
-  cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'envoy', 'app'],
+  cli: ['spiffe', 'ops', 'wire', 'client', 'authz', 'envoy', 'app', 'apply'],
 };
 
 const builtins = `^(node:.+|${builtinModules.join('|')})$`;

@@ -1,6 +1,6 @@
-import type { FederationRelationship } from '../federation/index.ts';
 import { formatDuration, yaml } from '../ops/index.ts';
 import { formatSelector, type RegistrationEntry } from '../spiffe/index.ts';
+import type { RelationshipDocument } from './document-schema.ts';
 
 const HEAD = { apiVersion: 'trustplane/v1' } as const;
 
@@ -31,20 +31,20 @@ export function formatEntryDocument(entry: RegistrationEntry): string {
 }
 
 /** The relationship as a document in YAML, without what is as by default. */
-export function formatRelationshipDocument(relationship: FederationRelationship): string {
-  const { trustDomain, bundleEndpointUrl, profile, accept, publisherId } = relationship;
+export function formatRelationshipDocument(
+  relationship: Omit<RelationshipDocument, 'apiVersion' | 'kind'>,
+): string {
   return format({
     ...HEAD,
     kind: 'FederationRelationship',
-    trustDomain: trustDomain.name,
-    bundleEndpointUrl,
-    bundleEndpointProfile: profile.type,
-    endpointSpiffeId:
-      profile.type === 'https_spiffe' ? profile.endpointSpiffeId.toString() : undefined,
-    accept: some(accept.map(String)),
-    publisherId: publisherId?.toString(),
+    trustDomain: relationship.trustDomain,
+    bundleEndpointUrl: relationship.bundleEndpointUrl,
+    bundleEndpointProfile: relationship.bundleEndpointProfile,
+    endpointSpiffeId: relationship.endpointSpiffeId || undefined,
+    accept: some(relationship.accept ?? []),
+    publisherId: relationship.publisherId || undefined,
     awaitAck: relationship.awaitAck || undefined,
-    webCa: relationship.webCa,
+    webCa: relationship.webCa || undefined,
   });
 }
 

@@ -4,6 +4,7 @@ import { version } from '../app/version.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { agentCommand } from './agent-command.ts';
 import { apiCommand } from './api-command.ts';
+import { applyCommand, diffCommand } from './apply-command.ts';
 import { authorityCommand } from './authority-command.ts';
 import { authzCommand } from './authz-command.ts';
 import { backupCommand } from './backup-command.ts';
@@ -11,6 +12,8 @@ import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
 import { envoyCommand } from './envoy-command.ts';
+import { explainCommand } from './explain-command.ts';
+import { exportCommand } from './export-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { Finished, type Io, type OutputFormat, reportFailure } from './io.ts';
@@ -19,6 +22,8 @@ import { logLevelCommand } from './log-level-command.ts';
 import { natsCommand } from './nats-command.ts';
 import { policyCommand } from './policy-command.ts';
 import { restoreCommand } from './restore-command.ts';
+import { revocationCommand } from './revocation-command.ts';
+import { revokeCommand, unsuspendCommand } from './revoke-command.ts';
 import { rotationCommand } from './rotation-command.ts';
 import { serverCommand } from './server-command.ts';
 import { statusCommand } from './status-command.ts';
@@ -58,16 +63,23 @@ export function createProgram(io: Io): Command {
     upCommand,
     serverCommand,
     entryCommand,
+    applyCommand,
+    diffCommand,
+    exportCommand,
     agentCommand,
     authzCommand,
     tokenCommand,
     authorityCommand,
     rotationCommand,
+    revokeCommand,
+    unsuspendCommand,
+    revocationCommand,
     bundleCommand,
     federationCommand,
     svidCommand,
     apiCommand,
     statusCommand,
+    explainCommand,
     healthcheckCommand,
     policyCommand,
     envoyCommand,

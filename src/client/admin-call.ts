@@ -1,6 +1,7 @@
 import { Client, type ServiceError } from '@grpc/grpc-js';
 import type { TrustplaneError } from '../spiffe/index.ts';
 import { dialUnix } from '../wire/index.ts';
+import { callDuplex } from './duplex-call.ts';
 import { remoteError } from './remote-error.ts';
 import { callStream } from './stream-call.ts';
 import { callUnary } from './unary-call.ts';
@@ -24,8 +25,14 @@ const services = {
   Admin: ['trustplane/admin/v1/admin.proto', 'trustplane.admin.v1.Admin'],
   Federation: ['trustplane/admin/v1/federation.proto', 'trustplane.admin.v1.Federation'],
   Backup: ['trustplane/admin/v1/backup.proto', 'trustplane.admin.v1.Backup'],
+  Crls: ['trustplane/admin/v1/crls.proto', 'trustplane.admin.v1.Crls'],
+  Apply: ['trustplane/admin/v1/apply.proto', 'trustplane.admin.v1.Apply'],
+  Crls: ['trustplane/admin/v1/crls.proto', 'trustplane.admin.v1.Crls'],
+  Revocations: ['trustplane/admin/v1/revocations.proto', 'trustplane.admin.v1.Revocations'],
   Servers: ['trustplane/admin/v1/servers.proto', 'trustplane.admin.v1.Servers'],
   Policy: ['trustplane/policy/v1/policy.proto', 'trustplane.policy.v1.PolicyService'],
+  AgentExplain: ['trustplane/explain/v1/explain.proto', 'trustplane.explain.v1.AgentExplain'],
+  Explain: ['trustplane/explain/v1/explain.proto', 'trustplane.explain.v1.Explain'],
   AgentStatus: ['trustplane/agent/v1/agent.proto', 'trustplane.agent.v1.Agent'],
 } as const;
 
@@ -45,6 +52,12 @@ export interface AdminConnection {
     service: Service,
     method: string,
     request: object,
+  ) => AsyncIterable<Response>;
+  /** A call with a stream of requests that is answered with one. Rejects with a TrustplaneError. */
+  readonly converse: <Response>(
+    service: Service,
+    method: string,
+    requests: Iterable<object>,
   ) => AsyncIterable<Response>;
   /** A call with a stream of requests. Rejects with a TrustplaneError. */
   readonly upload: <Response>(
@@ -73,6 +86,8 @@ export function dialAdmin(socket: string): AdminConnection {
       }),
     stream: <Response>(service: Service, method: string, request: object) =>
       callStream<Response>({ client, service: services[service], method, request, toError }),
+    converse: <Response>(service: Service, method: string, requests: Iterable<object>) =>
+      callDuplex<Response>({ client, service: services[service], method, requests, toError }),
     upload: <Response>(
       service: Service,
       method: string,

@@ -72,7 +72,8 @@ export function createFederationClient(socket: string): FederationClient {
   };
 }
 
-function buildRequest(draft: RelationshipDraft): object {
+/** `relationship` and `terms` of trustplane.admin.v1. */
+export function buildRequest(draft: RelationshipDraft): object {
   const { trustDomain, bundleEndpointUrl, profile, endpointSpiffeId, bundle } = draft;
   const { accept, publisherId, awaitAck, webCa } = draft;
   return {

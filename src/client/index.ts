@@ -3,6 +3,15 @@ export { type AdminClient, createAdminClient, type ServerStatus } from './admin-
 export { type AgentClient, type AgentView, createAgentClient } from './agent-client.ts';
 export { type AgentStatus, fetchAgentStatus } from './agent-status.ts';
 export {
+  type AppliedView,
+  type ApplyClient,
+  type ChangeView,
+  createApplyClient,
+  type DocumentsToApply,
+  type ImpactView,
+  type PlanView,
+} from './apply-client.ts';
+export {
   type AuthorityClient,
   type AuthorityKind,
   type AuthorityStateView,
@@ -13,6 +22,7 @@ export {
 export { type BackupClient, createBackupClient } from './backup-client.ts';
 export { type BundleClient, createBundleClient, type DeleteMode } from './bundle-client.ts';
 export { checkHealth } from './check-health.ts';
+export { type CrlClient, type CrlView, createCrlClient } from './crl-client.ts';
 export {
   ENDPOINT_VARIABLE,
   type EndpointAddress,
@@ -20,6 +30,13 @@ export {
   parseEndpointAddress,
 } from './endpoint-address.ts';
 export type { EntryMessage, EntryView, SpiffeIdMessage } from './entry-message.ts';
+export {
+  type ExplainQuestion,
+  type ExplanationView,
+  explainAtAgent,
+  explainAtServer,
+  type WhatIfQuestion,
+} from './explain-client.ts';
 export {
   createFederationClient,
   type FederationClient,
@@ -40,6 +57,7 @@ export type {
   PolicyVersionView,
 } from './policy-message.ts';
 export type { RelationshipView } from './relationship-view.ts';
+export { createRevocationClient, type RevocationClient } from './revocation-client.ts';
 export { createServersClient, type ServersClient, type ServerView } from './servers-client.ts';
 export { createSvidClient, type SvidClient } from './svid-client.ts';
 export {

@@ -413,7 +413,6 @@ export const errorCodes = {
   ERR_APPLY_REQUEST: ['invalid', 'The call to apply documents is not a valid one.'],
   ERR_APPLY_LIMIT: ['invalid', 'More documents are to be applied than may be at once.'],
   ERR_APPLY_REFUSED: ['precondition', 'The documents cannot be applied to the present state.'],
-  ERR_APPLY_REMOVALS: ['precondition', 'The apply would remove more than it may unless told.'],
   ERR_APPLY_CHANGED: ['aborted', 'Others changed meanwhile what was to be changed; try again.'],
   ERR_APPLY_INCOMPLETE: ['unavailable', 'A part of the changes could not be made; apply again.'],
   ERR_IMPORT: ['invalid', 'What is to be imported is not what SPIRE prints.'],

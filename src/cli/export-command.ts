@@ -1,0 +1,70 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Command, Option } from 'commander';
+import type { ApplyClient } from '../client/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
+import type { Io } from './io.ts';
+import { type AdminOptions, collect, withAdminSocket } from './options.ts';
+import { clientOf } from './with-client.ts';
+
+const withClient = clientOf(({ createApplyClient }) => createApplyClient);
+
+interface ExportOptions extends Omit<AdminOptions, 'output'> {
+  readonly out: string;
+  readonly set?: string;
+  readonly kind?: readonly string[];
+}
+
+const EXAMPLES = `
+Examples:
+  trustplane export > state.yaml
+  trustplane export --out entries/ --set payments
+  trustplane export --kind RegistrationEntry | trustplane diff -f -
+
+What is exported can be applied, and then changes nothing. A directory gets one file for each kind.`;
+
+const kinds = ['RegistrationEntry', 'FederationRelationship'];
+
+export function exportCommand(io: Io): Command {
+  return withAdminSocket(new Command('export'), io)
+    .description('Write the present entries and relationships as documents.')
+    .option('--out <path>', 'file, or directory (ends in /); - for standard output', '-')
+    .option('--set <name>', 'only what this set keeps')
+    .addOption(
+      new Option('--kind <kind>', `${kinds.join(' or ')} (repeatable)`).argParser(
+        (value: string, before: readonly string[] | undefined) => collect(kindOf(value), before),
+      ),
+    )
+    .addHelpText('after', EXAMPLES)
+    .action((options: ExportOptions & AdminOptions) =>
+      withClient(options, (client) => exportAll(io, client, options)),
+    );
+}
+
+async function exportAll(io: Io, client: ApplyClient, options: ExportOptions): Promise<void> {
+  const { formatEntryDocument, formatRelationshipDocument } = await import('../apply/index.ts');
+  const entries: string[] = [];
+  const relationships: string[] = [];
+  for await (const part of client.export(options.set ?? '', options.kind ?? [])) {
+    entries.push(...part.entries.map(formatEntryDocument));
+    relationships.push(...part.relationships.map(formatRelationshipDocument));
+  }
+  const join = (documents: readonly string[]): string => documents.join('---\n');
+  if (!options.out.endsWith('/')) {
+    const text = join([...entries, ...relationships]);
+    if (options.out === '-') return io.out(text);
+    return await writeFile(options.out, text);
+  }
+  await mkdir(options.out, { recursive: true });
+  const files = [
+    ['entries.yaml', entries],
+    ['relationships.yaml', relationships],
+  ] as const;
+  for (const [name, documents] of files)
+    if (documents.length > 0) await writeFile(path.join(options.out, name), join(documents));
+}
+
+function kindOf(text: string): string {
+  if (kinds.includes(text)) return text;
+  throw new TrustplaneError('ERR_USAGE', `--kind: expected ${kinds.join(' or ')}; got ${text}`);
+}
