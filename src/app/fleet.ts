@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { AgentRegistry, JoinTokens } from '../agents/index.ts';
 import {
   AgentEntitlements,
+  audited,
   Authorization,
   createAgentService,
   createAgentSvidIssuer,
@@ -155,8 +156,10 @@ export async function openFleet(
     entitlements,
     onPolled: (id) => server.evidence.onPolled(id),
   });
+  const guard = (service: ServedService['service']) =>
+    authorization.guard(audited(service, { audit, userName }));
   const guarded = (name: string, service: ServedService['service']): ServedService => ({
-    service: authorization.guard(limits.guard(service)),
+    service: guard(limits.guard(service)),
     file: `spire/api/server/${name}/v1/${name}.proto`,
   });
   const sync = openSync(process, server, { agents, entitlements, authorization, workloads });
@@ -213,17 +216,17 @@ export async function openFleet(
         }),
       ),
       {
-        service: authorization.guard(servePolicies(process, server, server.controlPlane)),
+        service: guard(servePolicies(process, server, server.controlPlane)),
         file: 'trustplane/policy/v1/policy.proto',
       },
       {
-        service: authorization.guard(
+        service: guard(
           serveRevocations(config, process, server, { agents, entitlements, local }),
         ),
         file: 'trustplane/admin/v1/revocations.proto',
       },
       {
-        service: authorization.guard(serveApply(config, process, server, { entries, workloads })),
+        service: guard(serveApply(config, process, server, { entries, workloads })),
         file: 'trustplane/admin/v1/apply.proto',
       },
       sync,

@@ -1,4 +1,5 @@
 import {
+  audited,
   createAdminService,
   createDebugService,
   createLoggerService,
@@ -11,6 +12,7 @@ import type { Config } from './config.ts';
 import { advertisedAddress } from './control-plane.ts';
 import type { Fleet } from './fleet.ts';
 import type { BundleEndpoint } from './open-bundle-endpoint.ts';
+import { openUserNames } from './open-audit.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
@@ -107,11 +109,16 @@ export async function serveAdministrators(
       file: 'spire/api/server/logger/v1/logger.proto',
     },
   ];
+  const userName = openUserNames(process);
+  const own = [...local, ...process.adminServices].map(({ service, file }) => ({
+    service: audited(service, { audit: role.audit, userName }),
+    file,
+  }));
   const server = await serveUnix({
     path: config.adminSocket,
     mode: 0o600,
-    services: withHealth([...fleet.services, ...local, ...process.adminServices], process).map(
-      (service) => requireAdmin(service, uid),
+    services: withHealth([...fleet.services, ...own], process).map((service) =>
+      requireAdmin(service, uid),
     ),
     name: 'admin',
     log,
