@@ -64,8 +64,11 @@ export {
   type WorkloadAttestationOptions,
 } from './workload/attest.ts';
 export { createDockerAttestor, type DockerAttestorOptions } from './workload/docker.ts';
+export { createK8sAttestor, type K8sAttestorOptions } from './workload/k8s.ts';
+export type { KubeletOptions } from './workload/kubelet.ts';
 export { findContainerProcesses, findProcess } from './workload/local-process.ts';
 export { NameDatabase } from './workload/name-database.ts';
 export { createQuestionMetrics } from './workload/questions.ts';
+export { createSystemdAttestor, type SystemdAttestorOptions } from './workload/systemd.ts';
 export { createUnixAttestor, type UnixAttestorOptions } from './workload/unix.ts';
 export type { AttestableProcess, WorkloadAttestor } from './workload/workload-attestor.ts';
