@@ -14,6 +14,7 @@ import { entryCommand } from './entry-command.ts';
 import { envoyCommand } from './envoy-command.ts';
 import { explainCommand } from './explain-command.ts';
 import { exportCommand } from './export-command.ts';
+import { explainCommand } from './explain-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { Finished, type Io, type OutputFormat, reportFailure } from './io.ts';
