@@ -7,6 +7,7 @@ import { limitLog } from '../ops/index.ts';
 import { createSds, createSecretType, type SecretOptions } from '../sds/index.ts';
 import type { PolicyTaker, TrustMapSource } from '../spiffe/index.ts';
 import {
+  type CrlSource,
   createTokenSource,
   createWorkloadSource,
   type EntitlementSource,
@@ -22,6 +23,7 @@ import { type BundleConfirmation, BundleConfirmations } from '../sync/index.ts';
 import { type PeerProcess, serveUnix } from '../wire/index.ts';
 import { createWorkloadApi } from '../workload/index.ts';
 import { createAds, type DiscoveryGround } from '../xds/index.ts';
+import { AgentCrls, type CrlList } from './agent-crls.ts';
 import { createAgentDebug } from './agent-debug.ts';
 import { AgentExplain, type ExplainSources } from './agent-explain.ts';
 import type { Config } from './config.ts';
@@ -51,6 +53,8 @@ export interface AgentSources {
   readonly trust: TrustMapSource;
   /** Default: nothing is revoked. */
   readonly revocations?: RevocationSource & RevocationList;
+  /** Of the own authorities. Default: there are none. */
+  readonly crls?: CrlList;
   /** Whether all of this was told. Default: it was. */
   readonly completeness?: Completeness;
   /** What the servers deliver. Default: nothing. */
@@ -92,7 +96,8 @@ export async function serveAgentRole(
   // Any local user may ask, and be refused, as often as they like.
   const log = limitLog(process.log, clock);
   const debug = createAgentDebug(process, sources.status, sources.onSvid);
-  const told = { ...sources, onSvid: debug.onSvid };
+  const crls = openCrls(config, { ...process, log }, sources.crls);
+  const told = { ...sources, onSvid: debug.onSvid, crls };
   const { workloads, tokens, attestation } = createSources(config, { ...process, log }, told);
   closing.defer(() => workloads.close());
   closing.defer(() => tokens.close());
@@ -107,7 +112,8 @@ export async function serveAgentRole(
     return isOk ? undefined : `${failing.length} entries have no fresh SVID`;
   });
   const register = new OpenStreams();
-  const common = { source: workloads, audience, clock, log, metrics, register };
+  const { tracing } = process;
+  const common = { source: workloads, audience, clock, log, metrics, register, tracing };
   const explanations = new AgentExplain({
     ...sources,
     trustDomain: config.trustDomain,
@@ -172,7 +178,7 @@ export async function serveAgentRole(
 
 /** What Envoys ask for: secrets, rules, and both on one stream. */
 function serveDiscovery(
-  { sdsNames: names, disableSpiffeCertValidation }: Config,
+  { sdsNames: names, disableSpiffeCertValidation, crls }: Config,
   ground: DiscoveryGround & Pick<SecretOptions, 'audience'>,
   unmatchableCa: Uint8Array,
   extensions: ExtensionSource = noExtensions,
@@ -181,6 +187,7 @@ function serveDiscovery(
     ...ground,
     names,
     disableSpiffeCertValidation,
+    crls: crls === 'all',
     unmatchableCa,
   });
   const rules = createExtensionType({ ...ground, extensions });
@@ -197,6 +204,18 @@ function serveDiscovery(
   ];
 }
 
+/** Undefined: nobody is given any. */
+function openCrls(
+  config: Config,
+  process: Process,
+  known: CrlList | undefined,
+): AgentCrls | undefined {
+  if (config.crls === 'none' || known === undefined) return undefined;
+  const crls = new AgentCrls(known, process);
+  process.closing.defer(() => crls.close());
+  return crls;
+}
+
 /** What decides requests is loaded where it is configured. */
 async function openAuthz(
   config: Config,
@@ -210,8 +229,15 @@ async function openAuthz(
 
 function createSources(
   config: Config,
-  { log, metrics, clock }: Process,
-  { issuer, jwtIssuer, restored, onSvid, ...sources }: AgentSources,
+  { log, metrics, clock, tracing }: Process,
+  {
+    issuer,
+    jwtIssuer,
+    restored,
+    onSvid,
+    crls,
+    ...sources
+  }: Omit<AgentSources, 'crls'> & { readonly crls: CrlSource | undefined },
 ): {
   readonly workloads: LiveWorkloadSource<PeerProcess>;
   readonly tokens: LiveTokenSource<PeerProcess>;
@@ -227,12 +253,14 @@ function createSources(
     random: Math.random,
     log,
     metrics,
+    tracing,
   };
   return {
     attestation,
     workloads: createWorkloadSource({
       ...common,
       issuer,
+      ...(crls && { crls }),
       ...(restored && { restored }),
       ...(onSvid && { onSvid }),
     }),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { lastingAgents, lastingTokens } from '../agents/index.ts';
 import { createBackupService } from '../api/index.ts';
 import { requireWhole, writeBackup } from '../backup/index.ts';
-import { lastingAuthorities } from '../ca/index.ts';
+import { lastingAuthorities, lastingCrls } from '../ca/index.ts';
 import { lastingForeignBundles, lastingOwnBundle } from '../federation/index.ts';
 import { FactJournal, keepStore, markJournal } from '../journal/index.ts';
 import { lastingRevocations, lastingSuspensions } from '../revocations/index.ts';
@@ -22,6 +22,7 @@ import { version } from './version.ts';
 export function lastingRecords(trustDomain: TrustDomain): readonly LastingRecords[] {
   return [
     lastingOwnBundle(trustDomain),
+    lastingCrls,
     lastingAuthorities,
     lastingAgents(trustDomain),
     lastingTokens,

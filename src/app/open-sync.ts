@@ -18,7 +18,7 @@ const EPOCH_BYTES = 12;
 
 /** What agents are told as it changes, and what they say they have. Closed with `process`. */
 export function openSync(
-  { clock, metrics, closing }: Process,
+  { clock, metrics, closing, tracing }: Process,
   server: ServerRole,
   fleet: {
     readonly agents: AgentRegistry;
@@ -47,7 +47,14 @@ export function openSync(
   closing.defer(() => stop?.());
   evidence.begin(fleet.agents);
   closing.defer(forgetTakers(takers, fleet.agents));
-  const service = createSyncService({ ...fleet, hub, confirmations: evidence, takers, clock });
+  const service = createSyncService({
+    ...fleet,
+    hub,
+    confirmations: evidence,
+    takers,
+    clock,
+    tracing,
+  });
   return {
     service: fleet.authorization.guard(service),
     file: 'trustplane/sync/v1/sync.proto',

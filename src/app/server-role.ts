@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { RotationEvidence } from '../agents/index.ts';
+import type { AuditLedger } from '../audit/index.ts';
 import { PeerAcks, trustedBundle } from '../broadcast/index.ts';
 import {
   createJwtCa,
@@ -33,6 +34,8 @@ import {
   openSharedGate,
   sweepAfterOthers,
 } from './control-plane.ts';
+import { openAudit } from './open-audit.ts';
+import { type Crls, openCrls } from './open-crls.ts';
 import { type Federation, openFederation } from './open-federation.ts';
 import { openFederationClient } from './open-federation-client.ts';
 import { openKeyManager } from './open-key-manager.ts';
@@ -47,7 +50,7 @@ import { watchAuthorities, watchRunway } from './watch-authorities.ts';
 const DOWNSTREAM = 'downstream';
 
 /** The control plane of one trust domain: what it owns, before it serves anybody. */
-export interface ServerRole extends Federation, Policies {
+export interface ServerRole extends Federation, Policies, Crls {
   /** The servers that share the store. */
   readonly controlPlane: ControlPlane;
   readonly ownBundle: OwnBundle;
@@ -55,6 +58,8 @@ export interface ServerRole extends Federation, Policies {
   readonly ca: X509Ca;
   readonly jwtCa: JwtCa;
   readonly revocations: RevocationRegistry;
+  /** What this server handed out and was told to do. */
+  readonly audit: AuditLedger;
   /** Who has which bundle; to be told which agents there are before it can tell anything. */
   readonly evidence: RotationEvidence;
   /** Which trust domains that are waited for have which bundle; to be told where to listen. */
@@ -80,6 +85,7 @@ export async function openServerRole(
   const bucket = store.bucket('authorities');
   const isShared = config.sharedStore !== undefined;
   const controlPlane = await openControlPlane(config, process, store, isShared);
+  const audit = await openAudit(config, process, controlPlane.serverId);
   const federation = await openFederation(config, process, store);
   const revocations = await RevocationRegistry.load({
     bucket: store.bucket('revocations'),
@@ -126,6 +132,11 @@ export async function openServerRole(
     ownBundle,
     evidence,
   });
+  const crls = await openCrls(process, bucket, {
+    ...authorities,
+    revocations,
+    ledger: audit,
+  });
   await sweepAfterOthers(controlPlane, process, ownBundle);
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
@@ -150,7 +161,16 @@ export async function openServerRole(
     await controlPlane.duty('poll-bundles'),
     broadcast,
   );
-  return { ...federated, ...authorities, entries, revocations, evidence, federationClient };
+  return {
+    ...federated,
+    ...authorities,
+    ...crls,
+    audit,
+    entries,
+    revocations,
+    evidence,
+    federationClient,
+  };
 }
 
 /** Those with whom the relationship says so are waited for. */
