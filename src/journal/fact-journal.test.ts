@@ -1,10 +1,11 @@
 import { appendFileSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
 import { createRunFolder } from '../../test/programs/run-folder.ts';
 import type { ErrorCode } from '../spiffe/index.ts';
 import { FactJournal, journalLimits } from './fact-journal.ts';
+import { JournalFile } from './journal-file.ts';
 import type { JournalChange } from './journal-line.ts';
 
 const ERA = '0123456789abcdef';
@@ -145,6 +146,31 @@ it('keeps what is being changed while it is written anew', async () => {
 });
 
 describe('a journal on a disk that failed', () => {
+  it('is written again by itself, also when it only has to say how far it saw', async () => {
+    const { clock, file } = place();
+    const told: (string | undefined)[] = [];
+    const onWrites = (fault: string | undefined): void => void told.push(fault);
+    const journal = await FactJournal.open({ path: file, trustDomain: 'a.test', clock, onWrites });
+    onTestFinished(() => journal.close());
+    await journal.note([era]);
+    const append = vi.spyOn(JournalFile.prototype, 'append').mockRejectedValue(new Error('full'));
+    onTestFinished(() => append.mockRestore());
+    journal.saw('agents', 7);
+    await clock.advanceAsync(journalLimits.seenMs);
+    expect(told).toEqual(['full']);
+    // 250 ms, 500 ms, 1 s and so on, to 5 s.
+    await clock.advanceAsync(60_000);
+    expect(append.mock.calls.length).toBeGreaterThan(10);
+    expect(append.mock.calls.length).toBeLessThan(20);
+    append.mockRestore();
+    await clock.advanceAsync(journalLimits.retryMs);
+    await vi.waitFor(() => expect(told).toEqual(['full', undefined]));
+    await journal.close();
+    const again = await FactJournal.open({ path: file, trustDomain: 'a.test', clock });
+    expect(again.seen('agents')).toBe(7);
+    await again.close();
+  });
+
   it('has all but the write that a crash cut off', async () => {
     const { file, open } = place();
     const journal = await open();

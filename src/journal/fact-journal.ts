@@ -22,6 +22,8 @@ export const journalLimits = {
   surplus: 3,
   /** Deletions kept of each bucket. */
   deletions: 100_000,
+  /** Until a write that failed is tried again: this, doubling, up to the other. */
+  firstRetryMs: 250,
   retryMs: 5_000,
   /** Until it is on disk how far a bucket was seen. */
   seenMs: 1_000,
@@ -66,6 +68,8 @@ export class FactJournal {
   #fault: string | undefined;
   #draining: Promise<void> | undefined;
   #retry: Timer | undefined;
+  /** Writes that failed one after the other. */
+  #failures = 0;
   /** Whether a bucket was seen at a revision that is not on disk yet. */
   #isSeenAhead = false;
   #seenTimer: Timer | undefined;
@@ -304,16 +308,22 @@ export class FactJournal {
   }
 
   #tell(fault: string | undefined): void {
-    if (fault !== undefined && !this.#isClosed) {
-      this.#retry?.cancel();
-      const retry = (): void => void this.settled().catch(() => {});
-      this.#retry = this.#options.clock.setTimer(journalLimits.retryMs, retry);
-    }
+    this.#retry?.cancel();
+    if (fault === undefined) this.#failures = 0;
+    else if (!this.#isClosed) this.#retryLater();
     if (fault === this.#fault) return;
     this.#fault = fault;
     if (fault === undefined) this.#log.info({}, 'the journal is written again');
     else this.#log.error({ error: fault }, 'the journal cannot be written');
     this.#options.onWrites?.(fault);
+  }
+
+  /** Also where nothing is owed but how far a bucket was seen: until it is written, the journal is not well. */
+  #retryLater(): void {
+    const { firstRetryMs, retryMs } = journalLimits;
+    const delayMs = Math.min(firstRetryMs * 2 ** this.#failures++, retryMs);
+    const retry = (): void => void this.note([]).catch(() => {});
+    this.#retry = this.#options.clock.setTimer(delayMs, retry);
   }
 }
 

@@ -300,9 +300,9 @@ describe('a server', () => {
     });
     limitFiles(server.pid, 'unlimited');
     await server.line('writes work again');
-    // What the journal owes goes with the next fact.
-    await createEntry(agent, 'spiffe://example.org/more');
+    // Also the journal, although nobody asks for anything.
     await eventually('it is healthy', async () => (await server.ask('status')).healthy === true);
+    await createEntry(agent, 'spiffe://example.org/more');
     expect(await server.ask('entry', 'count')).toEqual({ count: 2 });
     client.close();
     server.kill('SIGKILL');
