@@ -12,7 +12,6 @@ import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
 import { envoyCommand } from './envoy-command.ts';
-import { explainCommand } from './explain-command.ts';
 import { exportCommand } from './export-command.ts';
 import { explainCommand } from './explain-command.ts';
 import { federationCommand } from './federation-command.ts';
