@@ -281,7 +281,7 @@ describe('a server', () => {
     expect(server.log.join('\n')).not.toContain('ERR_INTERNAL');
   });
 
-  it('refuses writes while its disk takes none, is not ready, signs all the same, and loses nothing', async () => {
+  it('refuses writes and signatures while its disk takes none, is not ready, and loses nothing', async () => {
     const config = `${CONFIG}metrics: { address: '127.0.0.1:0' }\n`;
     server = await launchServer(folder.path, { config });
     const agent = await joinServer(server);
@@ -292,7 +292,11 @@ describe('a server', () => {
       /ERR_|exit code/u,
     );
     await server.line('writes fail');
-    expect(await sign(client, entryId, csrWithoutId(generateP256KeyPair()))).toMatchObject(signed);
+    // What cannot be recorded is not done.
+    const unrecorded = { code: status.UNAVAILABLE, message: expect.stringContaining('ledger') };
+    expect(await sign(client, entryId, csrWithoutId(generateP256KeyPair()))).toMatchObject({
+      results: [{ status: unrecorded }],
+    });
     expect(await server.ask('status')).toMatchObject({
       healthy: false,
       // The journal is on the same disk, and may have been written by then.
