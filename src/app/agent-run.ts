@@ -21,8 +21,8 @@ import { AgentRevocations } from './agent-revocations.ts';
 import { type AgentRole, serveAgentRole } from './agent-role.ts';
 import { both } from './both.ts';
 import type { Config } from './config.ts';
-import type { DeliveredPolicies } from './host-facts.ts';
 import { explainRemote } from './explain-sources.ts';
+import type { DeliveredPolicies } from './host-facts.ts';
 import { HostTakers, takesPolicies } from './host-takers.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';
@@ -75,6 +75,7 @@ async function start(config: Config, process: Process): Promise<ServedAgent> {
     random: Math.random,
     log,
     metrics: process.metrics,
+    tracing: process.tracing,
   });
   closing.defer(() => node.close());
   process.reloader.add(['agent.servers'], (next) => node.setServers(next.servers));

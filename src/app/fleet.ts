@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { AgentRegistry, JoinTokens } from '../agents/index.ts';
 import {
   AgentEntitlements,
-  audited,
   Authorization,
+  audited,
   createAgentService,
   createAgentSvidIssuer,
   createAuthorizedEntriesMethods,
@@ -14,6 +14,7 @@ import {
   createRevokingEntries,
   createSvidIssuance,
   createSvidService,
+  createTracedEntries,
   createTrustDomainService,
   type ExplainKnowledge,
   guardAgentSvids,
@@ -38,8 +39,8 @@ import { servePolicies } from './open-policies.ts';
 import { openSync } from './open-sync.ts';
 import type { Process } from './process.ts';
 import { serveApply } from './serve-apply.ts';
-import { serveRevocations } from './serve-revocations.ts';
 import { serveExplain } from './serve-explain.ts';
+import { serveRevocations } from './serve-revocations.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
 import { openSvidLives, withDefaultJwtLife, withDefaultLife } from './svid-lives.ts';
@@ -74,12 +75,13 @@ export async function openFleet(
 ): Promise<Fleet> {
   const { log, metrics, clock, closing } = process;
   const { trust, foreignBundles, relationships, revocations, audit } = server;
-  const entries = createRevokingEntries({
+  const revoking = createRevokingEntries({
     ...server,
     lastSvidEnd: () => lastSvidEnd(trust.current().own, clock.now()),
     latestIssue: () => latestIssue(server.controlPlane, clock.now()),
     log,
   });
+  const entries = createTracedEntries(revoking, process.tracing);
   const lives = openSvidLives(config, process);
   const ca = withDefaultLife(server.ca, lives.x509Svid);
   const jwtCa = withDefaultJwtLife(server.jwtCa, lives.jwtSvid);
@@ -220,9 +222,7 @@ export async function openFleet(
         file: 'trustplane/policy/v1/policy.proto',
       },
       {
-        service: guard(
-          serveRevocations(config, process, server, { agents, entitlements, local }),
-        ),
+        service: guard(serveRevocations(config, process, server, { agents, entitlements, local })),
         file: 'trustplane/admin/v1/revocations.proto',
       },
       {

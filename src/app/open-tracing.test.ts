@@ -1,52 +1,12 @@
-import { once } from 'node:events';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { expect, it, onTestFinished } from 'vitest';
-import { z } from 'zod';
+import { serveCollector } from '../../test/programs/collector.ts';
 import { silentLog, systemClock, Tracing } from '../ops/index.ts';
 import { openTracing } from './open-tracing.ts';
 
-const exported = z.looseObject({
-  resourceSpans: z.array(
-    z.looseObject({
-      scopeSpans: z.array(
-        z.looseObject({
-          spans: z.array(
-            z.looseObject({
-              name: z.string(),
-              traceId: z.string(),
-              spanId: z.string(),
-              parentSpanId: z.string().optional(),
-              attributes: z.array(z.looseObject({ key: z.string() })),
-              status: z.looseObject({ message: z.string().optional() }),
-            }),
-          ),
-        }),
-      ),
-    }),
-  ),
-});
-
-type Exported = z.output<
-  typeof exported
->['resourceSpans'][number]['scopeSpans'][number]['spans'][number];
-
-/** Takes OTLP over HTTP, as a collector does. */
-async function serveCollector(status = 200) {
-  const spans: Exported[] = [];
-  const paths: (string | undefined)[] = [];
-  const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    paths.push(request.url);
-    const { resourceSpans } = exported.parse(JSON.parse(await text(request)));
-    spans.push(...resourceSpans.flatMap((one) => one.scopeSpans).flatMap((one) => one.spans));
-    response.writeHead(status).end('{}');
-  };
-  const server = createServer((request, response) => void take(request, response));
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  onTestFinished(() => void server.close());
-  const address = server.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
-  return { endpoint: `http://127.0.0.1:${port}/v1/traces`, spans, paths };
+async function collecting(status?: number) {
+  const collector = await serveCollector(status);
+  onTestFinished(() => collector.close());
+  return collector;
 }
 
 function opened() {
@@ -58,7 +18,7 @@ function opened() {
 }
 
 it('sends a change and what followed to the collector, as one trace', async () => {
-  const { endpoint, spans, paths } = await serveCollector();
+  const { endpoint, spans, paths } = await collecting();
   const { process } = opened();
   await openTracing({ traces: { endpoint, sample: 1 } }, process);
   const { tracing } = process;
@@ -77,7 +37,7 @@ it('sends a change and what followed to the collector, as one trace', async () =
 });
 
 it('traces nothing where nothing is to be sampled, or nothing is configured', async () => {
-  const { endpoint, spans } = await serveCollector();
+  const { endpoint, spans } = await collecting();
   const { process } = opened();
   await openTracing({ traces: undefined }, process);
   expect(process.tracing.begin('entry.create', {})).toBeUndefined();
@@ -88,7 +48,7 @@ it('traces nothing where nothing is to be sampled, or nothing is configured', as
 });
 
 it('goes on without a collector, and says so', async () => {
-  const { endpoint } = await serveCollector(400);
+  const { endpoint } = await collecting(400);
   const { process, warnings } = opened();
   await openTracing({ traces: { endpoint, sample: 1 } }, process);
   process.tracing.begin('entry.create', {})?.end();

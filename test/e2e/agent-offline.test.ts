@@ -20,7 +20,7 @@ beforeEach(async () => {
   folder = createRunFolder();
   const address = `127.0.0.1:${await freePort()}`;
   const flags = ['--bind-address', address, '--log-level', 'debug'];
-  fleet = await launchServerAndAgent(folder.path, ...flags);
+  fleet = await launchServerAndAgent(folder.path, { server: flags });
 });
 afterEach(async () => {
   await fleet[Symbol.asyncDispose]();

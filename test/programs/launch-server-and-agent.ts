@@ -13,17 +13,23 @@ export interface ServerAndAgent extends AsyncDisposable {
   readonly agent: FleetProcess;
 }
 
+/** Flags beside those of places and addresses. */
+interface FleetFlags {
+  readonly server?: readonly string[];
+  readonly both?: readonly string[];
+}
+
 /** Starts both in `folder`, the agent with a token; resolves when both are ready. */
 export async function launchServerAndAgent(
   folder: string,
-  ...serverFlags: readonly string[]
+  { server: serverFlags = [], both = [] }: FleetFlags = {},
 ): Promise<ServerAndAgent> {
   const adminSocket = path.join(folder, 'admin.sock');
   const socket = path.join(folder, 'agent.sock');
   await using starting = new AsyncDisposableStack();
   const places = ['--data-dir', path.join(folder, 'server'), '--admin-socket', adminSocket];
   const bind = ['--bind-address', '127.0.0.1:0', '--log-level', 'warn'];
-  const server = createFleetProcess(['server', 'run', ...places, ...bind, ...serverFlags]);
+  const server = createFleetProcess(['server', 'run', ...places, ...bind, ...serverFlags, ...both]);
   starting.defer(async () => await server.stop());
   const { address } = await server.start();
   const bundle = path.join(folder, 'bundle.pem');
@@ -38,7 +44,15 @@ export async function launchServerAndAgent(
     String(token),
   ];
   const place = ['--data-dir', path.join(folder, 'agent'), '--socket', socket];
-  const agent = createFleetProcess(['agent', 'run', ...join, ...place, '--log-level', 'warn']);
+  const agent = createFleetProcess([
+    'agent',
+    'run',
+    ...join,
+    ...place,
+    '--log-level',
+    'warn',
+    ...both,
+  ]);
   starting.defer(async () => await agent.stop());
   await agent.start();
   const stack = starting.move();
