@@ -1,6 +1,8 @@
 import {
   audited,
   createAdminService,
+  createAuditService,
+  createCrlService,
   createDebugService,
   createLoggerService,
   createServersService,
@@ -11,8 +13,8 @@ import { serveTls, serveUnix } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import { advertisedAddress } from './control-plane.ts';
 import type { Fleet } from './fleet.ts';
+import { auditSourceOf, openUserNames } from './open-audit.ts';
 import type { BundleEndpoint } from './open-bundle-endpoint.ts';
-import { openUserNames } from './open-audit.ts';
 import { keepListening, type Process } from './process.ts';
 import { type ServedService, withHealth } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
@@ -99,6 +101,11 @@ export async function serveAdministrators(
         svidChain: () => ports.agents?.svidChain() ?? [],
       }),
       file: 'spire/api/server/debug/v1/debug.proto',
+    },
+    { service: createCrlService(role.crls), file: 'trustplane/admin/v1/crls.proto' },
+    {
+      service: createAuditService(auditSourceOf(role.audit)),
+      file: 'trustplane/audit/v1/audit.proto',
     },
     {
       service: createServersService({ ...role, ...role.controlPlane }),

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, withAdminSocket } from './options.ts';
+import { revocationCrlCommand } from './revocation-crl-command.ts';
 import { formatRevocations } from './revocation-text.ts';
 import { clientOf } from './with-client.ts';
 
@@ -17,9 +18,10 @@ Examples:
 
 export function revocationCommand(io: Io): Command {
   return new Command('revocation')
-    .description('Show what is revoked and suspended.')
+    .description('Show what is revoked and suspended, and write it as CRLs.')
     .addHelpText('after', EXAMPLES)
-    .addCommand(listCommand(io));
+    .addCommand(listCommand(io))
+    .addCommand(revocationCrlCommand(io));
 }
 
 function listCommand(io: Io): Command {
