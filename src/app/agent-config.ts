@@ -55,8 +55,17 @@ function buildBootstrap(file: NonNullable<AgentFile['bootstrap']>): Bootstrap | 
 }
 
 function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | undefined {
-  const { awsIid, azureMsi, gcpIit, joinToken, joinTokenFile, sshpop, httpChallenge, x509pop } =
-    file;
+  const {
+    k8sPsat,
+    awsIid,
+    azureMsi,
+    gcpIit,
+    joinToken,
+    joinTokenFile,
+    sshpop,
+    httpChallenge,
+    x509pop,
+  } = file;
   const given = Object.keys(file).join(', ');
   return onlyOne(`agent.nodeAttestation takes one way: ${given}`, [
     awsIid !== undefined && { kind: 'awsIid', settings: awsIid },
@@ -66,6 +75,7 @@ function buildAttestation(file: NodeAttestationFile): NodeAttestationConfig | un
     joinTokenFile !== undefined && { kind: 'joinTokenFile', settings: joinTokenFile },
     sshpop !== undefined && { kind: 'sshpop', settings: sshpop },
     httpChallenge !== undefined && { kind: 'httpChallenge', settings: httpChallenge },
+    k8sPsat !== undefined && { kind: 'k8sPsat', settings: k8sPsat },
     x509pop !== undefined && { kind: 'x509pop', settings: x509pop },
   ]);
 }

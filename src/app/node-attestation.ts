@@ -5,6 +5,7 @@ import { openAzureMsiAttestation } from './node-attestors/azure-msi.ts';
 import { openGcpIitAttestation } from './node-attestors/gcp-iit.ts';
 import { openHttpChallengeAttestation } from './node-attestors/http-challenge.ts';
 import { openTokenFileAttestation } from './node-attestors/join-token.ts';
+import { openK8sPsatAttestation } from './node-attestors/k8s-psat.ts';
 import { openSshPopAttestation } from './node-attestors/sshpop.ts';
 import { openX509PopAttestation } from './node-attestors/x509pop.ts';
 import type { NodeAttestationSettings } from './node-attestors-schema.ts';
@@ -22,6 +23,7 @@ const attestations: {
   joinTokenFile: openTokenFileAttestation,
   sshpop: openSshPopAttestation,
   httpChallenge: openHttpChallengeAttestation,
+  k8sPsat: openK8sPsatAttestation,
   x509pop: openX509PopAttestation,
 };
 

@@ -25,6 +25,12 @@ import {
   httpChallengeServerSchema,
 } from './node-attestors/http-challenge-schema.ts';
 import {
+  type K8sPsatAgentFile,
+  type K8sPsatServerFile,
+  k8sPsatAgentSchema,
+  k8sPsatServerSchema,
+} from './node-attestors/k8s-psat-schema.ts';
+import {
   type SshPopAgentFile,
   type SshPopServerFile,
   sshpopAgentSchema,
@@ -44,6 +50,7 @@ export const nodeAttestorsSchema: z.ZodType<NodeAttestorsFile> = z.strictObject(
   gcpIit: gcpIitServerSchema.optional(),
   sshpop: sshpopServerSchema.optional(),
   httpChallenge: httpChallengeServerSchema.optional(),
+  k8sPsat: k8sPsatServerSchema.optional(),
   x509pop: x509popServerSchema.optional(),
 });
 
@@ -62,6 +69,7 @@ export const nodeAttestationSchema: z.ZodType<NodeAttestationFile> = z.strictObj
   }),
   sshpop: sshpopAgentSchema.optional(),
   httpChallenge: httpChallengeAgentSchema.optional(),
+  k8sPsat: k8sPsatAgentSchema.optional(),
   x509pop: x509popAgentSchema.optional(),
 });
 
@@ -74,6 +82,7 @@ export interface NodeAttestationSettings {
   readonly joinTokenFile: string;
   readonly sshpop: SshPopAgentFile;
   readonly httpChallenge: HttpChallengeAgentFile;
+  readonly k8sPsat: K8sPsatAgentFile;
   readonly x509pop: X509PopAgentFile;
 }
 
@@ -84,6 +93,7 @@ export type NodeAttestorsFile = Section<{
   gcpIit: GcpIitServerFile;
   sshpop: SshPopServerFile;
   httpChallenge: HttpChallengeServerFile;
+  k8sPsat: K8sPsatServerFile;
   x509pop: X509PopServerFile;
 }>;
 

@@ -12,6 +12,7 @@ import { openAwsIidAttestor } from './node-attestors/aws-iid.ts';
 import { openAzureMsiAttestor } from './node-attestors/azure-msi.ts';
 import { openGcpIitAttestor } from './node-attestors/gcp-iit.ts';
 import { openHttpChallengeAttestor } from './node-attestors/http-challenge.ts';
+import { openK8sPsatAttestor } from './node-attestors/k8s-psat.ts';
 import { openSshPopAttestor } from './node-attestors/sshpop.ts';
 import { openX509PopAttestor } from './node-attestors/x509pop.ts';
 import type { NodeAttestorsFile } from './node-attestors-schema.ts';
@@ -31,6 +32,7 @@ const attestors: Readonly<
   gcpIit: ({ gcpIit }, context) => gcpIit && openGcpIitAttestor(gcpIit, context),
   sshpop: ({ sshpop }, context) => sshpop && openSshPopAttestor(sshpop, context),
   httpChallenge: ({ httpChallenge }) => httpChallenge && openHttpChallengeAttestor(httpChallenge),
+  k8sPsat: ({ k8sPsat }, context) => k8sPsat && openK8sPsatAttestor(k8sPsat, context),
   x509pop: ({ x509pop }, context) => x509pop && openX509PopAttestor(x509pop, context),
 };
 

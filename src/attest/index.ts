@@ -35,6 +35,14 @@ export {
   type HttpChallengeAttestorOptions,
 } from './node/http/http-challenge-attestor.ts';
 export { createJoinTokenAttestation, createJoinTokenAttestor } from './node/join-token.ts';
+export { fetchIssuerKeys } from './node/k8s/issuer-keys.ts';
+export { createK8sPsatAttestation } from './node/k8s/k8s-psat-attestation.ts';
+export { createK8sPsatAttestor, type PsatCluster } from './node/k8s/k8s-psat-attestor.ts';
+export { loadInClusterAccess, loadKubeconfig } from './node/k8s/kube-access.ts';
+export { createKubeApi } from './node/k8s/kube-api.ts';
+export type { ClusterVerifier } from './node/k8s/pod-facts.ts';
+export { createReviewVerifier } from './node/k8s/review-verifier.ts';
+export { createTokenVerifier } from './node/k8s/token-verifier.ts';
 export { createLastKeyAttestation, createLastKeyAttestor } from './node/last-key.ts';
 export type {
   AttestedNode,

@@ -21,14 +21,20 @@ export type AskHttp = (url: string, question?: HttpQuestion) => Promise<HttpAnsw
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_BYTES = 1 << 20;
 
-/** `certificateAuthorities`: PEM, instead of the machine's. `timeoutMs`: of a whole answer, default 5 s. */
+/**
+ * `certificateAuthorities`: PEM, instead of the machine's. `client`: PEM, what is shown when asked for.
+ * `serverName`: in place of the URL's host. `timeoutMs`: of a whole answer, default 5 s.
+ */
 export function createAskHttp(
   options: {
     readonly certificateAuthorities?: string | undefined;
+    readonly client?: { readonly cert: string; readonly key: string } | undefined;
+    readonly serverName?: string | undefined;
     readonly timeoutMs?: number;
   } = {},
 ): AskHttp {
-  const { certificateAuthorities: ca, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  const { certificateAuthorities: ca, client, serverName: servername } = options;
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   return async (url, { method = 'GET', headers = {}, body, maxBytes = DEFAULT_MAX_BYTES } = {}) => {
     const target = new URL(url);
     const signal = AbortSignal.timeout(timeoutMs);
@@ -39,7 +45,9 @@ export function createAskHttp(
         ? requestTls(target, {
             ...settings,
             minVersion: 'TLSv1.2',
+            ...client,
             ...(ca !== undefined && { ca }),
+            ...(servername !== undefined && { servername }),
           })
         : requestPlain(target, settings);
     try {
