@@ -105,6 +105,18 @@ describe('attest', () => {
     expect(clock.timers).toBe(0);
   });
 
+  it('gives an attestor the time that it says it takes', async () => {
+    const clock = new FakeClock();
+    const slow = { ...attestor('k8s', () => new Promise<never>(() => {})), timeoutMs: 7_000 };
+    const attesting = attestation([unix, slow], clock).attest(new FakeProcess());
+    let isDone = false;
+    void attesting.then(() => (isDone = true));
+    await clock.advanceAsync(6_999);
+    expect(isDone).toBe(false);
+    await clock.advanceAsync(1);
+    expect((await attesting).texts).toEqual(['unix:uid:1']);
+  });
+
   it('fails when no attestor could tell anything', async () => {
     const broken = attestor('unix', () => Promise.reject(new Error('no /proc')));
     await expect(attestation([broken]).attest(new FakeProcess())).rejects.toMatchObject({

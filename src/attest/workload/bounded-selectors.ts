@@ -1,7 +1,7 @@
 import { parseSelector, type Selector, TrustplaneError } from '../../spiffe/index.ts';
 
 /** More of one kind are of nobody who made them on purpose; each agent and server compares them all. */
-export const MAX_SELECTORS = 1_000;
+const MAX_SELECTORS = 1_000;
 
 /**
  * Selectors out of what somebody else wrote: labels, names, images. One that no entry could ask for,

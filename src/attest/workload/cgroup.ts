@@ -8,7 +8,7 @@ export interface Cgroup {
   readonly path: string;
 }
 
-const LINE = /^\d{1,10}:([^:]*):(\/.*)$/u;
+const LINE = /^\d{1,10}:([^:]*):(\/.*)$/su;
 
 /**
  * Parses /proc/<pid>/cgroup (cgroups(7)): a line for each hierarchy of v1, one for v2. The kernel
