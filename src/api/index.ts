@@ -5,6 +5,7 @@ export { createAgentService } from './agent-service.ts';
 export { createAgentSvidIssuer, guardAgentSvids } from './agent-svid-issuer.ts';
 export { createApplyService } from './apply-service.ts';
 export type { NodeAttestor } from './attest-agent.ts';
+export { type AuditSource, createAuditService } from './audit-service.ts';
 export { audited } from './audited.ts';
 export { Authorization } from './authorization.ts';
 export { createAuthorizedEntriesMethods } from './authorized-entries-methods.ts';

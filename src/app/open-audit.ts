@@ -1,6 +1,6 @@
-import type { UserNames } from '../api/index.ts';
+import type { AuditSource, UserNames } from '../api/index.ts';
 import { NameDatabase } from '../attest/index.ts';
-import { AuditLedger, type Retention } from '../audit/index.ts';
+import { AuditLedger, isWanted, type Retention } from '../audit/index.ts';
 import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 import { auditPlace } from './state-files.ts';
@@ -50,4 +50,14 @@ export function openUserNames({ log }: Pick<Process, 'log'>): UserNames {
 
 function retentionOf({ audit }: Config): Retention {
   return { retainBytes: audit.maxBytes, retainMs: audit.retainMs };
+}
+
+/** What is served of it. */
+export function auditSourceOf(ledger: AuditLedger): AuditSource {
+  return {
+    isWanted,
+    read: (filter) => ledger.read(filter),
+    watch: (listener) => ledger.watch(listener),
+    verify: () => ledger.verify(),
+  };
 }

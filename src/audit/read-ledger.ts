@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
-import type { FileName } from './ledger-file.ts';
+import { type FileName, listFiles } from './ledger-file.ts';
 import { isWanted, type LedgerFilter, textsOf } from './ledger-filter.ts';
 import { hashLine, parseRecord } from './ledger-line.ts';
 import type { LocatedRecord } from './ledger-record.ts';
@@ -36,6 +36,17 @@ export async function* readLedger(
       await setImmediate();
     }
   }
+}
+
+/** Of a ledger that nobody has open, or of one file with lines of one. @throws TrustplaneError ERR_AUDIT_DAMAGED, ERR_AUDIT_READ */
+export async function* readStored(
+  folder: string,
+  filter: LedgerFilter,
+  file?: string,
+): AsyncGenerator<LocatedRecord, void, undefined> {
+  const alone = file === undefined ? [] : [{ name: file, sequenceNumber: 0 }];
+  const files = file === undefined ? await listFiles(folder) : alone;
+  yield* readLedger({ folder, files }, filter);
 }
 
 async function* readFile(

@@ -5,6 +5,7 @@ import { TrustplaneError } from '../spiffe/index.ts';
 import { agentCommand } from './agent-command.ts';
 import { apiCommand } from './api-command.ts';
 import { applyCommand, diffCommand } from './apply-command.ts';
+import { auditCommand } from './audit-command.ts';
 import { authorityCommand } from './authority-command.ts';
 import { authzCommand } from './authz-command.ts';
 import { backupCommand } from './backup-command.ts';
@@ -78,6 +79,7 @@ export function createProgram(io: Io): Command {
     federationCommand,
     svidCommand,
     apiCommand,
+    auditCommand,
     statusCommand,
     explainCommand,
     healthcheckCommand,

@@ -11,6 +11,7 @@ export {
   type ImpactView,
   type PlanView,
 } from './apply-client.ts';
+export { type AuditClient, createAuditClient } from './audit-client.ts';
 export {
   type AuthorityClient,
   type AuthorityKind,
