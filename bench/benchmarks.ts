@@ -17,6 +17,7 @@ import type { Benchmark } from './measurement.ts';
 import { policyApply } from './policy-apply.ts';
 import { policyEdit, policyEditOfAllToEnvoy, policyEditToEnvoy } from './policy-edit.ts';
 import { policyCompile, policyDecide, policyMemory, policyWorst } from './policy-plan.ts';
+import { revokeToAgent } from './revoke-to-agent.ts';
 import { rootToForeignEnvoy, rootToForeignStream } from './root-to-foreign.ts';
 import { rotationToEnvoy } from './rotation-to-envoy.ts';
 import { sdsFanout, sdsStreamMemory } from './sds-fanout.ts';
@@ -29,6 +30,7 @@ export const benchmarks: readonly Benchmark[] = [
   entryToStream,
   fleetEntryToStream,
   fleetDeleteToStream,
+  revokeToAgent,
   sync1000,
   domains1000Update,
   entries100kReady,
