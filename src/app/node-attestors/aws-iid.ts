@@ -10,14 +10,13 @@ import {
   type NodeAttestor,
   parseCredentialsFile,
 } from '../../attest/index.ts';
-import { TrustplaneError } from '../../spiffe/index.ts';
 import type { AttestorContext } from './attestor-context.ts';
 import { AWS_METADATA, type AwsIidAgentFile, type AwsIidServerFile } from './aws-iid-schema.ts';
 import { loadSecretFile, openAskHttp, openMetadataAsk } from './cloud-files.ts';
 
 /**
  * The server's side.
- * @throws TrustplaneError ERR_CONFIG, ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
+ * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
  * ERR_FILE_TOO_LARGE
  */
 export async function openAwsIidAttestor(
@@ -35,7 +34,7 @@ export async function openAwsIidAttestor(
   return createAwsIidAttestor({
     ...context,
     api,
-    accounts: readAccounts(file),
+    accounts: file.accounts && new Set(file.accounts),
     keys: await loadRegionKeys(file.certificatesFolder),
     maxInstanceAgeMs: file.maxInstanceAge,
     skipBlockDevice: file.skipBlockDevice,
@@ -57,14 +56,4 @@ function openCredentials(
     return async () => parseCredentialsFile(await loadSecretFile(credentialsFile));
   }
   return createInstanceRole(createImds(openMetadataAsk(), metadataEndpoint ?? AWS_METADATA), clock);
-}
-
-/** Undefined: any, which has to be said. */
-function readAccounts({ accounts, anyAccount }: AwsIidServerFile): ReadonlySet<string> | undefined {
-  if ((accounts === undefined) !== (anyAccount === true)) {
-    const message =
-      'server.nodeAttestors.awsIid: either accounts stands there, or anyAccount: true';
-    throw new TrustplaneError('ERR_CONFIG', message);
-  }
-  return accounts === undefined ? undefined : new Set(accounts);
 }

@@ -10,36 +10,50 @@ const uuid = z.string().regex(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u);
 const resourceId = (description: string) =>
   reloadable(option(z.string().min(1).max(512), AZURE_RESOURCE, description));
 
-const tenant = z.strictObject({
-  id: uuid.meta({
-    description: 'ID of a tenant whose machines may join.',
-    examples: ['00000000-0000-0000-0000-000000000001'],
-  }),
-  resourceId: resourceId('The resource that tokens of machines have to be for.'),
-  subscriptionId: reloadable(
-    uuid.optional().meta({
-      description:
-        'Subscription in which Azure Resource Manager is asked for the machine of an identity, for selectors; a machine that is not in it may not join. Without it only machines with an identity of their own may, and nothing is asked.',
+const tenant = z
+  .strictObject({
+    id: uuid.meta({
+      description: 'ID of a tenant whose machines may join.',
+      examples: ['00000000-0000-0000-0000-000000000001'],
     }),
-  ),
-  appId: reloadable(
-    uuid.optional().meta({
-      description:
-        'ID of the application the server asks as. Without it the managed identity of the machine the server runs on.',
-    }),
-  ),
-  appSecretFile: reloadable(
-    absolutePath.optional().meta({
-      description: 'File with the secret of the application, read at each login.',
-      examples: ['/etc/trustplane/azure-secret'],
-    }),
-  ),
-});
+    resourceId: resourceId('The resource that tokens of machines have to be for.'),
+    subscriptionId: reloadable(
+      uuid.optional().meta({
+        description:
+          'Subscription in which Azure Resource Manager is asked for the machine of an identity, for selectors; a machine that is not in it may not join. Without it only machines with an identity of their own may, and nothing is asked.',
+      }),
+    ),
+    appId: reloadable(
+      uuid.optional().meta({
+        description:
+          'ID of the application the server asks as. Without it the managed identity of the machine the server runs on.',
+      }),
+    ),
+    appSecretFile: reloadable(
+      absolutePath.optional().meta({
+        description: 'File with the secret of the application, read at each login.',
+        examples: ['/etc/trustplane/azure-secret'],
+      }),
+    ),
+  })
+  .refine(({ appId, appSecretFile }) => (appId === undefined) === (appSecretFile === undefined), {
+    error: 'appId and appSecretFile stand together or not at all',
+  })
+  .refine(({ appId, subscriptionId }) => appId === undefined || subscriptionId !== undefined, {
+    error: 'appId says nothing without subscriptionId',
+  });
 
 /** `server.nodeAttestors.azureMsi` */
 export const azureMsiServerSchema: z.ZodType<AzureMsiServerFile> = z.strictObject({
   tenants: reloadable(
-    z.array(tenant).min(1).max(64).meta({ description: 'Tenants whose machines may join.' }),
+    z
+      .array(tenant)
+      .min(1)
+      .max(64)
+      .refine((tenants) => new Set(tenants.map(({ id }) => id)).size === tenants.length, {
+        error: 'a tenant stands there twice',
+      })
+      .meta({ description: 'Tenants whose machines may join.' }),
   ),
   agentPathTemplate: agentPathTemplate('/azure_msi/<tenant>/<principal>'),
   authority: reloadable(

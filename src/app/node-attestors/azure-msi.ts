@@ -12,7 +12,6 @@ import {
   type NodeAttestation,
   type NodeAttestor,
 } from '../../attest/index.ts';
-import { TrustplaneError } from '../../spiffe/index.ts';
 import type { AttestorContext } from './attestor-context.ts';
 import {
   AZURE_METADATA,
@@ -30,7 +29,7 @@ const FIRST_ISSUER = 'https://sts.windows.net';
 
 /**
  * The server's side.
- * @throws TrustplaneError ERR_CONFIG, ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
+ * @throws TrustplaneError ERR_NODE_ATTEST_AUTHORITIES, ERR_NODE_ATTEST_TEMPLATE, ERR_FILE_READ,
  * ERR_FILE_TOO_LARGE
  */
 export async function openAzureMsiAttestor(
@@ -41,7 +40,6 @@ export async function openAzureMsiAttestor(
   const tenants = new Map(
     file.tenants.map((tenant) => [tenant.id, openTenant(ask, tenant, file, context)]),
   );
-  if (tenants.size < file.tenants.length) throw wrong('a tenant stands there twice');
   return createAzureMsiAttestor({
     ...context,
     tenants,
@@ -82,23 +80,15 @@ function openTenant(
 
 function openAccess(
   ask: AskHttp,
-  { id: tenantId, subscriptionId, appId, appSecretFile }: AzureTenantFile,
+  { id: tenantId, appId, appSecretFile }: AzureTenantFile,
   { authority = AUTHORITY, armEndpoint = ARM_ENDPOINT, metadataEndpoint }: AzureMsiServerFile,
   { clock }: AttestorContext,
 ): AccessToken {
-  if ((appId === undefined) !== (appSecretFile === undefined)) {
-    throw wrong('appId and appSecretFile stand together or not at all');
-  }
   if (appId === undefined || appSecretFile === undefined) {
     const places = { metadataEndpoint: metadataEndpoint ?? AZURE_METADATA, armEndpoint };
     return createAzureMachineAccess(openMetadataAsk(), clock, places);
   }
-  if (subscriptionId === undefined) throw wrong('appId says nothing without subscriptionId');
   const loadSecret = async () => await loadSecretFile(appSecretFile);
   const application = { tenantId, appId, loadSecret };
   return createApplicationAccess(ask, clock, { authority, armEndpoint, application });
-}
-
-function wrong(why: string): TrustplaneError {
-  return new TrustplaneError('ERR_CONFIG', `server.nodeAttestors.azureMsi: ${why}`);
 }
