@@ -40,6 +40,9 @@ export interface Leaf {
   readonly key: Uint8Array;
 }
 
+/** What a caller shows. */
+type Shown = Pick<Leaf, 'key'> & { readonly certificate: Pick<TestCertificate, 'der'> };
+
 export async function issueLeaf(issuer: TestCertificate, uri: string): Promise<Leaf> {
   const certificate = await makeCertificate({ issuer, uris: [uri], ...validity });
   const key = await webcrypto.subtle.exportKey('pkcs8', certificate.keys.privateKey);
@@ -99,7 +102,7 @@ export async function launchInbound(options: {
 }
 
 /** Whether the inbound Envoy of the folder lets a caller with that leaf in. */
-export async function isLetIn(folder: string, { certificate, key }: Leaf): Promise<boolean> {
+export async function isLetIn(folder: string, { certificate, key }: Shown): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect({
       path: path.join(folder, 'inbound.sock'),
@@ -143,6 +146,7 @@ export class SdsGround {
       ...common,
       names: defaultSdsNames,
       disableSpiffeCertValidation: false,
+      crls: true,
       unmatchableCa,
     });
     const sds = createSds(secrets, { ...common, source: this.source, clock: systemClock });
@@ -185,7 +189,7 @@ export class SdsGround {
   }
 
   /** Whether Envoy lets a caller with that leaf in. */
-  async isLetIn(leaf: Leaf): Promise<boolean> {
+  async isLetIn(leaf: Shown): Promise<boolean> {
     return await isLetIn(this.folder.path, leaf);
   }
 
