@@ -24,3 +24,6 @@ export {
   stepsOf,
 } from './plan.ts';
 export { parseSetName } from './set-name.ts';
+export { parseSpireBundles } from './spire-bundles.ts';
+export { parseSpireEntries } from './spire-entries.ts';
+export { parseSpireRelationships } from './spire-relationships.ts';

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
-import type { AppliedView } from '../client/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
-import { formatOutcome, formatPlan } from './apply-text.ts';
+import { formatOutcome, formatPlan, refuse, viewOf } from './apply-text.ts';
 import { Finished, type Io, print } from './io.ts';
 import { loadDocuments } from './load-documents.ts';
 import { type AdminOptions, withAdminSocket } from './options.ts';
@@ -103,17 +102,4 @@ function planDigest(text: string | undefined): string | undefined {
     'ERR_USAGE',
     '--expect: expected the 64 hex digits that --dry-run shows',
   );
-}
-
-/** @throws TrustplaneError ERR_APPLY_REFUSED */
-function refuse({ plan: { complaints } }: AppliedView): void {
-  if (complaints.length === 0) return;
-  throw new TrustplaneError('ERR_APPLY_REFUSED', [...complaints, 'nothing was changed'].join('\n'));
-}
-
-function viewOf({ plan, outcome }: AppliedView): object {
-  if (outcome === undefined) return { plan, outcome: null };
-  const { failure, ...done } = outcome;
-  const error = failure === undefined ? null : { code: failure.code, message: failure.message };
-  return { plan, outcome: { ...done, error } };
 }

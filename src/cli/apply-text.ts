@@ -1,4 +1,5 @@
 import type { AppliedView, ChangeView, ImpactView, PlanView } from '../client/index.ts';
+import { TrustplaneError } from '../spiffe/index.ts';
 
 /** Changes and identities that are shown one by one; JSON has all. */
 const MAX_CHANGES = 1_000;
@@ -66,4 +67,18 @@ function formatImpact({ losing, gaining, identities, ...gaps }: ImpactView): str
 function countOf({ workloads, agents }: ImpactView['losing']): string {
   const many = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`;
   return `${many(workloads, 'running workload')} on ${many(agents, 'agent')}`;
+}
+
+/** @throws TrustplaneError ERR_APPLY_REFUSED */
+export function refuse({ plan: { complaints } }: AppliedView): void {
+  if (complaints.length === 0) return;
+  throw new TrustplaneError('ERR_APPLY_REFUSED', [...complaints, 'nothing was changed'].join('\n'));
+}
+
+/** As JSON. */
+export function viewOf({ plan, outcome }: AppliedView): object {
+  if (outcome === undefined) return { plan, outcome: null };
+  const { failure, ...done } = outcome;
+  const error = failure === undefined ? null : { code: failure.code, message: failure.message };
+  return { plan, outcome: { ...done, error } };
 }

@@ -13,10 +13,11 @@ import { bundleCommand } from './bundle-command.ts';
 import { configCommand } from './config-command.ts';
 import { entryCommand } from './entry-command.ts';
 import { envoyCommand } from './envoy-command.ts';
-import { exportCommand } from './export-command.ts';
 import { explainCommand } from './explain-command.ts';
+import { exportCommand } from './export-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
+import { importCommand } from './import-command.ts';
 import { Finished, type Io, type OutputFormat, reportFailure } from './io.ts';
 import { keysCommand } from './keys-command.ts';
 import { logLevelCommand } from './log-level-command.ts';
@@ -67,6 +68,7 @@ export function createProgram(io: Io): Command {
     applyCommand,
     diffCommand,
     exportCommand,
+    importCommand,
     agentCommand,
     authzCommand,
     tokenCommand,
