@@ -2,6 +2,7 @@ import type { ExplainKnowledge } from '../api/index.ts';
 import type { AgentStanding, ServerWord } from '../explain/index.ts';
 import type { Node, ServerAnswer } from '../node/index.ts';
 import {
+  type AgentFacts,
   type Clock,
   messageOf,
   type RegistrationEntry,
@@ -13,11 +14,16 @@ import type { ExplainSources, ServerSide } from './agent-explain.ts';
 /** A server that does not answer for so long is not waited for. */
 const PATIENCE_MS = 3_000;
 
+/** What of a node explains. */
+export interface RemoteNode extends Pick<Node, 'status' | 'askWhy'> {
+  readonly facts: {
+    readonly facts: Pick<AgentFacts, 'entries'>;
+    readonly isComplete: boolean;
+  };
+}
+
 /** Of an agent whose servers are elsewhere. */
-export function explainRemote(
-  node: Pick<Node, 'status' | 'facts' | 'askWhy'>,
-  clock: Clock,
-): ExplainSources {
+export function explainRemote(node: RemoteNode, clock: Clock): ExplainSources {
   return {
     standing: () => standingOf(node),
     entries: () => node.facts.facts.entries.values(),
@@ -51,8 +57,8 @@ export function explainLocal(
   };
 }
 
-function standingOf({ status, facts }: Pick<Node, 'status' | 'facts'>): AgentStanding {
-  const { agentId, lapsed, expiresAt, faults, server, updatedAt, entries } = status();
+function standingOf(node: RemoteNode): AgentStanding {
+  const { agentId, lapsed, expiresAt, faults, server, updatedAt, entries } = node.status();
   return {
     agentId: (agentId ?? lapsed?.agentId)?.toString(),
     isLocal: false,
@@ -61,7 +67,7 @@ function standingOf({ status, facts }: Pick<Node, 'status' | 'facts'>): AgentSta
     suspension: undefined,
     faults: faults.map(({ code, message }) => ({ code, message })),
     server,
-    isComplete: facts.isComplete,
+    isComplete: node.facts.isComplete,
     updatedAt,
     entries,
   };

@@ -30,7 +30,11 @@ function explainBar(agent: AgentStanding): Finding | undefined {
     const message = `the agent ${id} is banned: it serves nobody`;
     return finding('agent-banned', message, `trustplane agent evict ${id}, on the server`);
   }
-  return suspension && explainSuspension(suspension, id);
+  if (suspension !== undefined) return explainSuspension(suspension, id);
+  const told = agent.faults.find(({ code }) => code === 'ERR_AGENT_SUSPENDED');
+  if (told === undefined) return undefined;
+  const next = `trustplane unsuspend --agent ${id}, on the server`;
+  return finding('agent-suspended', told.message, next);
 }
 
 function explainSuspension(suspension: SuspensionFacts, id: string): Finding {

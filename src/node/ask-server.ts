@@ -1,5 +1,4 @@
-import type { Clock, RegistrationEntry } from '../spiffe/index.ts';
-import { SpiffeId, TrustDomain } from '../spiffe/index.ts';
+import type { RegistrationEntry, TrustDomain } from '../spiffe/index.ts';
 import { parseEntryMessage, type WireEntry } from '../sync/index.ts';
 import type { ServerCalls } from './server-link.ts';
 
@@ -59,7 +58,7 @@ const MAX_TEXT_CHARS = 2_048;
 export async function askServer(
   link: ServerCalls,
   { selectors, spiffeId = '' }: ServerQuestion,
-  { trustDomain }: { readonly trustDomain: TrustDomain; readonly clock: Clock },
+  { trustDomain }: { readonly trustDomain: TrustDomain },
 ): Promise<ServerAnswer> {
   const answer = await link.call<WireAnswer>('Explain.Ask', { selectors, spiffe_id: spiffeId });
   return {
