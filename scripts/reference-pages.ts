@@ -7,6 +7,7 @@ import { formatCommands } from './cli-reference.ts';
 import { formatExampleFile, formatOptionTable } from './config-reference.ts';
 import { formatDashboard } from './dashboard.ts';
 import { formatErrors } from './error-reference.ts';
+import { formatFindings } from './explain-reference.ts';
 import { formatLintRules } from './lint-reference.ts';
 import { replaceMarked } from './marked-text.ts';
 import { findMetrics, formatMetricTable } from './metric-reference.ts';
@@ -30,6 +31,7 @@ export async function buildPages(): Promise<ReadonlyMap<string, string>> {
     marked('configuration.md', 'options', formatOptionTable(schema)),
     marked('cli.md', 'commands', formatCommands(createProgram(rootIo))),
     marked('envoy-lint.md', 'codes', formatLintRules()),
+    marked('explain.md', 'codes', formatFindings()),
     marked('errors.md', 'codes', formatErrors(readPage('src/spiffe/errors.ts'))),
     ['examples/monitoring/dashboard.json', formatDashboard()],
     [metrics, replaceMarked(withAlerts, 'metrics', formatMetricTable(await findMetrics(), alerts))],
