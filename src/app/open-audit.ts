@@ -1,11 +1,15 @@
 import type { AuditSource, UserNames } from '../api/index.ts';
 import { NameDatabase } from '../attest/index.ts';
 import { AuditLedger, isWanted, type Retention } from '../audit/index.ts';
+import type { Log } from '../ops/index.ts';
+import { type Clock, messageOf } from '../spiffe/index.ts';
 import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 import { auditPlace } from './state-files.ts';
 
 const MAX_FILE_BYTES = 67_108_864;
+const FIRST_CHECK_MS = 60_000;
+const CHECK_EVERY_MS = 86_400_000;
 /** So that what is removed at once is a small part of what is kept. */
 const LEAST_FILES = 8;
 
@@ -29,6 +33,8 @@ export async function openAudit(
     metrics,
   });
   closing.defer(() => ledger.close());
+  const checks = checkNowAndThen(ledger, clock, log);
+  closing.defer(() => checks.cancel());
   readiness.require('audit', () => ledger.fault);
   readiness.observe('audit-ledger', () => {
     const { damage } = ledger;
@@ -38,6 +44,18 @@ export async function openAudit(
     ledger.setRetention(retentionOf(next)),
   );
   return ledger;
+}
+
+/** All of it, a while after the start and then daily: what is found is shown as damage. */
+function checkNowAndThen(ledger: AuditLedger, clock: Clock, log: Log): { cancel(): void } {
+  let timer = clock.setTimer(FIRST_CHECK_MS, check);
+  function check(): void {
+    timer = clock.setTimer(CHECK_EVERY_MS, check);
+    ledger.verify().catch((error: unknown) => {
+      log.warn({ error: messageOf(error) }, 'the audit ledger could not be checked');
+    });
+  }
+  return { cancel: () => timer.cancel() };
 }
 
 /** The names of the users of this host. */
