@@ -32,7 +32,7 @@ export interface CrlPublisherOptions {
 
 /** What comes together is written together. */
 const GATHER_MS = 100;
-/** Between two times; and ten times as long as the last one took. */
+/** After one that names somebody; or ten times as long as it took. */
 const REST_MS = 10_000;
 const REST_FACTOR = 10;
 /** What has expired goes then. */
@@ -141,7 +141,7 @@ export class CrlPublisher {
     await this.#attempt(failures, () => this.#clear(issuers));
     this.#metrics.named.set(named);
     this.#metrics.omitted.set(omitted);
-    this.#rest(beganAt, failures.length > 0);
+    this.#rest(beganAt, { named, hasFailed: failures.length > 0 });
     return failures;
   }
 
@@ -149,12 +149,13 @@ export class CrlPublisher {
     return maySignCrls && !this.#keyless.has(authorityId);
   }
 
-  #rest(beganAt: number, hasFailed: boolean): void {
-    const { clock } = this.#options;
-    const tookMs = clock.now() - beganAt;
-    this.#restUntil = clock.now() + Math.max(REST_MS, tookMs * REST_FACTOR);
+  /** From what names nobody there is nothing to rest. */
+  #rest(beganAt: number, { named, hasFailed }: { named: number; hasFailed: boolean }): void {
+    const now = this.#options.clock.now();
+    const pauseMs = (now - beganAt) * REST_FACTOR;
+    this.#restUntil = now + Math.max(named > 0 ? REST_MS : 0, pauseMs);
     const isAgain = hasFailed || !this.#serials.isSettled;
-    this.#schedule(isAgain ? this.#restUntil - clock.now() : REFRESH_MS);
+    this.#schedule(isAgain ? Math.max(REST_MS, pauseMs) : REFRESH_MS);
   }
 
   async #attempt(failures: unknown[], work: () => Promise<void>): Promise<void> {
