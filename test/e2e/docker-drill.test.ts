@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
@@ -9,6 +9,7 @@ import { eventually } from '../programs/eventually.ts';
 import { findEnvoy } from '../programs/find-envoy.ts';
 import { launchDockerd, type PrivateDockerd } from '../programs/launch-dockerd.ts';
 import { launchTrustplane, type RunningTrustplane } from '../programs/launch-trustplane.ts';
+import { makeCgroup } from '../programs/made-cgroup.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 import { launchSidecars } from '../programs/sidecar-pair.ts';
 
@@ -193,18 +194,7 @@ async function written(name: string): Promise<string> {
 
 /** Makes a cgroup that is named as a container's is; returns what moves a shell into it. */
 function forgeCgroup(id: string): string {
-  const [mounted] = readFileSync('/proc/self/mounts', 'latin1')
-    .split('\n')
-    .map((line) => line.split(' '))
-    .filter(
-      ([, , type, flags]) => type === 'cgroup2' || (type === 'cgroup' && flags?.includes('pids')),
-    );
-  const parent = path.join(mounted?.[1] ?? '', `forged-${process.pid}`);
-  const forged = path.join(parent, `docker-${id}.scope`);
-  mkdirSync(forged, { recursive: true });
-  onTestFinished(() => {
-    rmdirSync(forged);
-    rmdirSync(parent);
-  });
-  return `echo $$ >${forged}/cgroup.procs`;
+  const forged = makeCgroup(`/forged-${process.pid}/docker-${id}.scope`);
+  onTestFinished(() => forged.remove());
+  return forged.enter;
 }
