@@ -1,7 +1,12 @@
 import { rmSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { keptPlace } from '../../test/fakes/kept-place.ts';
-import { bytesOf, revocationRecord, textOf } from '../../test/fakes/lasting-samples.ts';
+import {
+  bytesOf,
+  revocationRecord,
+  suspensionRecord,
+  textOf,
+} from '../../test/fakes/lasting-samples.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
 import { journalLimits } from './fact-journal.ts';
 import { JournalFile } from './journal-file.ts';
@@ -35,6 +40,27 @@ describe('a store that is set back to an old copy', () => {
     const fourth = await place.open();
     expect(fourth.kept.asserted).toEqual({ lost: [], healed: 0 });
     expect(fourth.lines).toEqual([]);
+  });
+
+  it('gets back what was suspended since, and what was lifted', async () => {
+    const place = keptPlace();
+    const first = await place.open();
+    const lifted = suspensionRecord('spiffe://a.test/lifted', place.clock.now());
+    await first.kept.bucket('revocations').put(lifted.key, lifted.value);
+    await first.close();
+    place.save('old');
+    const second = await place.open();
+    const bucket = second.kept.bucket('revocations');
+    const suspended = suspensionRecord('spiffe://a.test/suspended', place.clock.now());
+    await bucket.put(suspended.key, suspended.value);
+    await bucket.put(lifted.key, lifted.liftedAt(place.clock.now() + 1));
+    await second.close();
+    place.setBack('old');
+    const third = await place.open();
+    const now = third.kept.bucket('revocations');
+    expect(await now.get(suspended.key)).toMatchObject({ value: suspended.value });
+    expect(textOf((await now.get(lifted.key))?.value)).toContain('"lifted"');
+    await third.close();
   });
 
   it('gets back what was put and changed, and loses again what was deleted', async () => {
