@@ -94,11 +94,17 @@ export async function startAwsCloud(
       if (!isAsked) return { status: 400 };
       const token = randomBytes(16).toString('base64');
       sessions.add(token);
-      return { status: 200, body: token };
+      return {
+        status: 200,
+        body: token,
+        headers: { 'x-aws-ec2-metadata-token-ttl-seconds': '60' },
+      };
     }
     if (!sessions.has(String(request.headers['x-aws-ec2-metadata-token']))) return { status: 401 };
     const texts: Readonly<Record<string, string>> = {
       'dynamic/instance-identity/document': document(),
+      // Of 1,024 bits at AWS; SPIRE's agents want it to be there.
+      'dynamic/instance-identity/signature': 'b2xk',
       'dynamic/instance-identity/rsa2048': inLines(
         makeSignedMessage(Buffer.from(document()), regionKey),
       ),

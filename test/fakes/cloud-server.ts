@@ -17,6 +17,7 @@ export interface CloudRequest {
 export interface CloudReply {
   readonly status: number;
   readonly body?: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** What goes wrong at the far side: it hangs, talks nonsense, never ends, sends elsewhere, or has a bad day. */
@@ -76,7 +77,7 @@ export async function startCloudServer(
       if (typeof fault === 'number') return void response.writeHead(fault).end('{"error":"busy"}');
       if (fault === 'flood') return await pipeline(flood(), response);
       const reply = await answer({ method, path, headers, body: Buffer.concat(chunks).toString() });
-      response.writeHead(reply.status).end(reply.body);
+      response.writeHead(reply.status, reply.headers).end(reply.body);
     };
     respond().catch(() => response.destroy());
   };

@@ -2,12 +2,10 @@ import { createHash, type KeyObject, sign } from 'node:crypto';
 import {
   constructedContextTag,
   derTags,
-  writeConstructed,
   writeDer,
   writeNull,
   writeOctetString,
   writeOid,
-  writePrimitive,
   writeSequence,
   writeUnsignedInteger,
 } from '../../src/spiffe/index.ts';

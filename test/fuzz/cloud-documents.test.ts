@@ -7,7 +7,13 @@ import { berToDer } from '../../src/attest/node/cloud/ber-to-der.ts';
 import { parseKeys } from '../../src/attest/node/cloud/key-source.ts';
 import { isSignedByOne, parseSignedData } from '../../src/attest/node/cloud/signed-data.ts';
 import { parseSignedToken } from '../../src/attest/node/cloud/signed-token.ts';
-import { DerReader, TrustplaneError, writeDer } from '../../src/spiffe/index.ts';
+import {
+  DerReader,
+  messageOf,
+  sameBytes,
+  TrustplaneError,
+  writeDer,
+} from '../../src/spiffe/index.ts';
 import { makeSignedMessage } from '../fakes/signed-message.ts';
 import { makeToken } from '../fakes/signed-token.ts';
 
@@ -69,6 +75,16 @@ function codeOf(parse: () => unknown): string {
   }
 }
 
+/** `parsed`, or the message of what was thrown. */
+function outcomeOf(parse: () => unknown): string {
+  try {
+    parse();
+    return 'parsed';
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 describe('messages that AWS signs', () => {
   it('are the same in DER whoever wrote them', () => {
     fc.assert(
@@ -99,12 +115,12 @@ describe('messages that AWS signs', () => {
       fc.property(fc.nat(message.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
         const changed = Buffer.from(message);
         changed[at] = (changed[at] ?? 0) ^ flip;
-        let accepted: Uint8Array | undefined;
+        const accepted: Uint8Array[] = [];
         codeOf(() => {
           const parsed = parseSignedData(changed);
-          if (isSignedByOne(parsed, [publicKey])) accepted = parsed.content;
+          if (isSignedByOne(parsed, [publicKey])) accepted.push(parsed.content);
         });
-        if (accepted !== undefined) expect(Buffer.from(accepted)).toEqual(content);
+        expect(accepted.every((each) => sameBytes(each, content))).toBe(true);
       }),
       { numRuns: 500 },
     );
@@ -155,11 +171,7 @@ describe('XML of AWS', () => {
     );
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 40 }), (parts) => {
-        try {
-          parseAwsXml(parts.join(''));
-        } catch (error) {
-          expect(error).toMatchObject({ message: expect.stringContaining('malformed XML') });
-        }
+        expect(outcomeOf(() => parseAwsXml(parts.join('')))).toMatch(/^(?:parsed|malformed XML)/u);
       }),
     );
   });

@@ -15,7 +15,7 @@ function origin(pattern: string, ...protocols: readonly string[]): z.ZodType<str
 export const httpsOrigin: z.ZodType<string, string> = origin('^https://', 'https:');
 
 /** Metadata services speak HTTP on a link of the machine's own. */
-export const metadataOrigin: z.ZodType<string, string> = origin('^https?://', 'http:', 'https:');
+const metadataOrigin = origin('^https?://', 'http:', 'https:');
 
 export const caFile: z.ZodType<string | undefined> = reloadable(
   absolutePath.optional().meta({
