@@ -23,7 +23,6 @@ import { both } from './both.ts';
 import type { Config } from './config.ts';
 import { explainRemote } from './explain-sources.ts';
 import type { DeliveredPolicies } from './host-facts.ts';
-import { explainRemote } from './explain-sources.ts';
 import { HostTakers, takesPolicies } from './host-takers.ts';
 import { openNodeAttestation } from './node-attestation.ts';
 import { createProcess, type Process } from './process.ts';

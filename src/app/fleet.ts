@@ -41,7 +41,6 @@ import type { Process } from './process.ts';
 import { serveApply } from './serve-apply.ts';
 import { serveExplain } from './serve-explain.ts';
 import { serveRevocations } from './serve-revocations.ts';
-import { serveExplain } from './serve-explain.ts';
 import type { ServedService } from './served-service.ts';
 import type { ServerRole } from './server-role.ts';
 import { openSvidLives, withDefaultJwtLife, withDefaultLife } from './svid-lives.ts';

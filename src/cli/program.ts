@@ -15,7 +15,6 @@ import { entryCommand } from './entry-command.ts';
 import { envoyCommand } from './envoy-command.ts';
 import { explainCommand } from './explain-command.ts';
 import { exportCommand } from './export-command.ts';
-import { explainCommand } from './explain-command.ts';
 import { federationCommand } from './federation-command.ts';
 import { healthcheckCommand } from './healthcheck-command.ts';
 import { importCommand } from './import-command.ts';
