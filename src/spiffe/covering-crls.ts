@@ -38,9 +38,11 @@ export function coverWithCrls(own: Bundle, crls: readonly Crl[], now: number): C
     else fault ??= `the authority ${authority.subject.text} has no CRL that is valid now`;
   }
   const until = Math.min(...instants.filter((instant) => instant > now));
-  if (covering.every(({ count }) => count === 0)) return { crls: [], until, fault: undefined };
+  // A fault takes nothing away while there is nothing to be given.
+  const named = fault === undefined ? covering : crls;
+  if (named.every(({ count }) => count === 0)) return { crls: [], until, fault: undefined };
   fault ??= faultOfSize(covering);
-  return fault === undefined ? { crls: covering, until, fault } : { crls: [], until, fault };
+  return { crls: fault === undefined ? covering : [], until, fault };
 }
 
 function faultOfSize(crls: readonly Crl[]): string | undefined {
