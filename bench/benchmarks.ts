@@ -1,6 +1,7 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
 import { attestStorm } from './attest-storm.ts';
 import { authzBack } from './authz-kill.ts';
+import { auditIssue } from './audit-issue.ts';
 import { batchIssue } from './batch-issue.ts';
 import { checkBenches } from './check-benches.ts';
 import { coldStart } from './cold-start.ts';
@@ -55,5 +56,6 @@ export const benchmarks: readonly Benchmark[] = [
   authzBack,
   jwtMint,
   batchIssue,
+  auditIssue,
   attestStorm,
 ];

@@ -19,6 +19,7 @@ export type { ExplainRequest } from './explain-messages.ts';
 export { createAgentExplainService, createExplainService } from './explain-service.ts';
 export { createFederationService } from './federation-service.ts';
 export { guardIssuance } from './issuance-guard.ts';
+export { x509Issuance } from './issuance-event.ts';
 export { createJwtIssuance, type JwtIssuance } from './jwt-issuance.ts';
 export { createLocalAuthorityService } from './local-authority-service.ts';
 export { createLoggerService } from './logger-service.ts';

@@ -42,6 +42,7 @@ import { openKeyManager } from './open-key-manager.ts';
 import { openPolicies, type Policies } from './open-policies.ts';
 import { openUpstream } from './open-upstream.ts';
 import type { Process } from './process.ts';
+import { type OwnSvidCa, recordOwnSvids } from './record-own-svids.ts';
 import { openServerIdentity, type ServerIdentity } from './server-identity.ts';
 import { shareTakers } from './share-takers.ts';
 import { watchAuthorities, watchRunway } from './watch-authorities.ts';
@@ -141,7 +142,7 @@ export async function openServerRole(
   const { foreignBundles, relationships: terms } = federation;
   const trust = createTrustMapSource({ ownBundle, foreignBundles, terms });
   closing.defer(warnOfSharedKeys(trust, limitLog(log, clock)));
-  const { ca } = authorities;
+  const ca = recordOwnSvids(authorities.ca, audit, clock);
   const identity = shareIdentity(config, process, { ca, trust });
   const federated = {
     ...federation,
@@ -198,7 +199,7 @@ function openAcks(
 function shareIdentity(
   { trustDomain }: Config,
   { clock, log, closing, failed }: Process,
-  { ca, trust }: Pick<ServerRole, 'ca' | 'trust'>,
+  { ca, trust }: Pick<ServerRole, 'trust'> & { readonly ca: OwnSvidCa },
 ): ServerRole['identity'] {
   const open = async (): Promise<ServerIdentity> => {
     // Servers that were there before sign until everybody knows what this one signs with.
