@@ -104,10 +104,6 @@ const audiences: Readonly<Record<string, Readonly<Record<string, Audience>>>> = 
     Apply: 'admin',
     Export: 'admin',
   },
-  'trustplane.explain.v1.Explain': {
-    WhatIf: 'admin',
-    Ask: 'agent',
-  },
   'trustplane.sync.v1.Sync': {
     Sync: 'agent',
   },
