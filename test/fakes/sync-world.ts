@@ -6,6 +6,7 @@ import { createMetrics, type Metrics } from '../../src/ops/index.ts';
 import {
   type AgentFacts,
   type Bundle,
+  type Crl,
   emptyBundle,
   type FederationTerms,
   formatSelector,
@@ -76,6 +77,8 @@ export class SyncWorld {
   #revocations: readonly Revocation[] = [];
   readonly #policyListeners = new Set<() => void>();
   #policies: PolicyTexts | undefined;
+  readonly #crlListeners = new Set<() => void>();
+  #crls: readonly Crl[] = [];
   #lives = 0;
   readonly #epochOf: (life: number) => string;
   readonly agents = {
@@ -142,6 +145,11 @@ export class SyncWorld {
     for (const listener of this.#revocationListeners) listener();
   }
 
+  setCrls(...crls: readonly Crl[]): void {
+    this.#crls = crls;
+    for (const listener of this.#crlListeners) listener();
+  }
+
   setPolicies(policies: PolicyTexts | undefined): void {
     this.#policies = policies;
     for (const listener of this.#policyListeners) listener();
@@ -194,6 +202,13 @@ export class SyncWorld {
         watch: (listener) => {
           this.#policyListeners.add(listener);
           return () => this.#policyListeners.delete(listener);
+        },
+      },
+      crls: {
+        list: () => this.#crls,
+        watch: (listener) => {
+          this.#crlListeners.add(listener);
+          return () => this.#crlListeners.delete(listener);
         },
       },
       clock: this.clock,
