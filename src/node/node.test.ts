@@ -253,6 +253,47 @@ describe.each(kinds)('a node that has joined and %s', (_, pushes) => {
     await inTime(fleet, () => node.status().faults.length === 0);
   });
 
+  it('serves nothing while it is suspended, asks every 5 s, and comes back with another SVID', async () => {
+    const { attestor, attestation, id, attempts } = vouched('n1');
+    const fleet = await openFleet({ pushes, attestors: [attestor] });
+    const { revocations, clock } = fleet;
+    await fleet.entries.create(testDraft('web', undefined, { parentId: id.toString() }));
+    const node = await openTestNode(fleet, { attestation });
+    await node.ready;
+    const first = node.identity();
+    const subject = { kind: 'agent', value: id.toString(), reason: '', by: 'test' } as const;
+    await revocations.suspensions.suspend(subject);
+    const issuedBefore = clock.now() + 1;
+    await revocations.add({ ...subject, issuedBefore, expiresAt: issuedBefore + 3_600_000 });
+    await inTime(fleet, () => pathsOf(node).length === 0);
+    expect(node.status().faults[0]?.code).toBe('ERR_AGENT_SUSPENDED');
+    const before = attempts();
+    for (let tick = 0; tick < 300; tick++) await clock.advanceAsync(100);
+    expect(attempts() - before).toBeGreaterThanOrEqual(3);
+    expect(attempts() - before).toBeLessThanOrEqual(7);
+    await revocations.suspensions.lift(subject);
+    await inTime(fleet, () => pathsOf(node).length === 1);
+    expect(node.identity()?.certificateChain).not.toEqual(first?.certificateChain);
+  });
+
+  it('gets another SVID when its own is revoked, and serves on meanwhile', async () => {
+    const fleet = await openFleet({ pushes });
+    const { node, id, parentId } = await joined(fleet);
+    await fleet.entries.create(testDraft('web', undefined, { parentId }));
+    await inTime(fleet, () => pathsOf(node).includes('/web'));
+    const first = node.identity();
+    const now = fleet.clock.now();
+    const instants = { issuedBefore: now + 1, expiresAt: now + 3_600_000 };
+    const subject = { kind: 'agent', value: id.toString(), reason: '' } as const;
+    await fleet.revocations.add({ ...subject, ...instants });
+    await inTime(fleet, () => {
+      expect(pathsOf(node)).toContain('/web');
+      return node.identity()?.certificateChain !== first?.certificateChain;
+    });
+    await fleet.entries.create(testDraft('db', undefined, { parentId }));
+    await inTime(fleet, () => pathsOf(node).includes('/db'));
+  });
+
   it('goes to other servers when it is told to', async () => {
     const fleet = await openFleet({ pushes });
     const { node, id, parentId } = await joined(fleet);
