@@ -19,6 +19,8 @@ export interface AzureCloud extends AsyncDisposable {
   readonly resources: Map<string, object>;
   /** IDs of the virtual machines that have the principal. */
   readonly machines: string[];
+  /** Where the next page of machines is said to be, after an empty one; undefined: there is one page. */
+  nextPage: string | undefined;
 }
 
 export const TENANT = '11111111-1111-4111-8111-111111111111';
@@ -52,6 +54,7 @@ export async function startAzureCloud(
     return json(200, { access_token: token, expires_in: '86400', resource, token_type: 'Bearer' });
   });
   const configuration: Record<string, unknown> = {};
+  const state: { nextPage: string | undefined } = { nextPage: undefined };
   const api = await startCloudServer((request) => {
     const url = new URL(request.path, 'http://arm');
     const base = `/${TENANT}`;
@@ -70,6 +73,9 @@ export async function startAzureCloud(
       const isAsked = url.searchParams
         .get('$filter')
         ?.includes(`identity/principalId eq '${PRINCIPAL}'`);
+      if (state.nextPage !== undefined && !url.searchParams.has('$skiptoken')) {
+        return json(200, { value: [], nextLink: state.nextPage });
+      }
       return json(200, { value: isAsked === true ? machines.map((id) => ({ id })) : [] });
     }
     const found = resources.get(url.pathname);
@@ -77,7 +83,7 @@ export async function startAzureCloud(
   }, tls);
   configuration['issuer'] = `${api.origin}/${TENANT}/v2.0`;
   configuration['jwks_uri'] = `${api.origin}/${TENANT}/discovery/v2.0/keys`;
-  return {
+  return Object.assign(state, {
     metadata,
     api,
     key,
@@ -90,7 +96,7 @@ export async function startAzureCloud(
       await metadata[Symbol.asyncDispose]();
       await api[Symbol.asyncDispose]();
     },
-  };
+  });
 }
 
 function claimsAt(issuedAt: number): Record<string, unknown> {

@@ -24,8 +24,9 @@ import { loadSecretFile, openAskHttp, openMetadataAsk } from './cloud-files.ts';
 
 const AUTHORITY = 'https://login.microsoftonline.com';
 const ARM_ENDPOINT = 'https://management.azure.com';
-/** Of tokens of the first version, in every cloud of Azure. */
+/** Of tokens of the first version. */
 const FIRST_ISSUER = 'https://sts.windows.net';
+const FIRST_ISSUER_IN_CHINA = 'https://sts.chinacloudapi.cn';
 
 /**
  * The server's side.
@@ -63,6 +64,7 @@ function openTenant(
 ): AzureTenant {
   const { id, resourceId = AZURE_RESOURCE, subscriptionId } = tenant;
   const { authority = AUTHORITY, armEndpoint: endpoint = ARM_ENDPOINT } = file;
+  const first = authority.endsWith('.cn') ? FIRST_ISSUER_IN_CHINA : FIRST_ISSUER;
   const fetchKeys = async () => await fetchTenantKeys(ask, authority, id);
   const token = openAccess(ask, tenant, file, context);
   const describe =
@@ -72,7 +74,7 @@ function openTenant(
           await describeMachine({ ask, token, endpoint, subscriptionId }, principalId);
   return {
     resourceId,
-    issuers: [`${FIRST_ISSUER}/${id}/`, `${authority}/${id}/v2.0`],
+    issuers: [`${first}/${id}/`, `${authority}/${id}/v2.0`],
     keys: createKeySource({ ...context, fetchKeys, issuer: `the tenant ${id}` }),
     describe,
   };

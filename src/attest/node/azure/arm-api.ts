@@ -17,6 +17,7 @@ const RESOURCES = '2021-04-01';
 const COMPUTE = '2024-07-01';
 const NETWORK = '2024-05-01';
 const MAX_INTERFACES = 32;
+const MAX_PAGES = 16;
 const NAME = '([\\w.()-]{1,128})';
 const GROUP = `^/subscriptions/[0-9a-fA-F-]{36}/resourceGroups/([\\w.()-]{1,90})/providers/`;
 const FORMS = {
@@ -50,16 +51,30 @@ export async function describeMachine(
 
 async function findMachine(options: ArmOptions, principalId: string): Promise<string> {
   const filter = `resourceType eq 'Microsoft.Compute/virtualMachines' and identity/principalId eq '${principalId}'`;
-  const path = `/subscriptions/${options.subscriptionId}/resources`;
-  const answer = await get(options, path, RESOURCES, `&$filter=${encodeURIComponent(filter)}`);
-  const found = listOf(answer.get('value'));
-  const id = memberAt(found[0], 'id');
-  // Another page holds others, or nothing that could be told from it.
-  const hasMore = found.length > 1 || answer.has('nextLink');
-  if (typeof id === 'string' && !hasMore) return id;
-  const count = hasMore ? 'more than one virtual machine has' : 'no virtual machine has';
+  const query = `api-version=${RESOURCES}&$filter=${encodeURIComponent(filter)}`;
+  const base = `${options.endpoint}/subscriptions/${options.subscriptionId}/resources?`;
+  const ids: (JsonValue | undefined)[] = [];
+  let url: string | undefined = `${base}${query}`;
+  // Pages may be empty and yet have a next one.
+  for (let page = 0; url !== undefined && ids.length < 2; page++) {
+    if (page === MAX_PAGES) throw odd(`over ${MAX_PAGES} pages about one principal`);
+    const answer = await getUrl(options, url);
+    ids.push(...listOf(answer.get('value')).map((each) => memberAt(each, 'id')));
+    url = nextOf(answer, base);
+  }
+  const [id] = ids;
+  if (ids.length === 1 && typeof id === 'string') return id;
+  const count = ids.length === 0 ? 'no virtual machine has' : 'more than one virtual machine has';
   const why = `${count} the principal ${principalId} in ${options.subscriptionId}`;
   throw refused('ERR_NODE_ATTEST_INSTANCE', why);
+}
+
+/** Nowhere else is the token shown. */
+function nextOf(answer: JsonObject, base: string): string | undefined {
+  const next = answer.get('nextLink') ?? undefined;
+  if (next === undefined) return undefined;
+  if (typeof next === 'string' && next.startsWith(base)) return next;
+  throw odd(`${shown(next)} for the next page`);
 }
 
 function interfaceFacts(found: JsonObject): readonly string[] {
@@ -90,15 +105,12 @@ function checkedId(id: JsonValue | undefined, kind: keyof typeof FORMS): string 
   throw odd(`${shown(id)} for the ID of a ${kind}`);
 }
 
-async function get(
-  { ask, token, endpoint }: ArmOptions,
-  path: string,
-  version: string,
-  more = '',
-): Promise<JsonObject> {
-  return await askCloudJson(ask, `${endpoint}${path}?api-version=${version}${more}`, {
-    headers: { Authorization: `Bearer ${await token()}` },
-  });
+async function get(options: ArmOptions, path: string, version: string): Promise<JsonObject> {
+  return await getUrl(options, `${options.endpoint}${path}?api-version=${version}`);
+}
+
+async function getUrl({ ask, token }: ArmOptions, url: string): Promise<JsonObject> {
+  return await askCloudJson(ask, url, { headers: { Authorization: `Bearer ${await token()}` } });
 }
 
 function memberAt(value: JsonValue | undefined, ...path: readonly string[]): JsonValue | undefined {

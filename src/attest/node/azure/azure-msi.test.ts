@@ -126,6 +126,25 @@ describe('a machine of Azure', () => {
     });
   });
 
+  it('is found on a later page, and nowhere else than at Azure', async () => {
+    const attempt = async (page: string) => {
+      cloud.nextPage = page;
+      const attested = open('machine').attest(await payload(), noChallenge);
+      return await attested.finally(() => {
+        cloud.nextPage = undefined;
+      });
+    };
+    const filter = encodeURIComponent(`identity/principalId eq '${PRINCIPAL}'`);
+    const query = `api-version=2021-04-01&$filter=${filter}&$skiptoken=1`;
+    const base = `${cloud.api.origin}/subscriptions/${SUBSCRIPTION}/resources`;
+    expect(texts(await attempt(`${base}?${query}`))).toContain('azure_msi:vm-name:Prod:web-1');
+    const odd = { code: 'ERR_NODE_ATTEST_CLOUD', message: expect.stringContaining('next page') };
+    await expect(attempt(`https://evil.example/?${query}`)).rejects.toMatchObject(odd);
+    await expect(attempt(`${base}?api-version=2021-04-01`)).rejects.toMatchObject({
+      message: expect.stringContaining('pages'),
+    });
+  });
+
   it.each(['hang', 'garbage', 'flood', 'redirect', 'reset', 429, 500] as const)(
     'waits while Azure Resource Manager answers with %s',
     async (fault) => {
