@@ -16,7 +16,7 @@ export interface SshKeys {
   readonly blob: Buffer;
 }
 
-export const sshNow: number = Date.parse('2026-01-15T12:00:00Z');
+const sshNow: number = Date.parse('2026-01-15T12:00:00Z');
 const HOUR = 3_600n;
 const nowSeconds = BigInt(sshNow / 1_000);
 

@@ -21,7 +21,7 @@ const OWN_AND_METADATA = [
 const MAPPED = /^::ffff:|:.*\./iu;
 
 /** Parses networks such as `10.0.0.0/8`. @throws Error */
-export function parseNetworks(networks: readonly string[]): (address: string) => boolean {
+function parseNetworks(networks: readonly string[]): (address: string) => boolean {
   const list = new BlockList();
   for (const network of networks) {
     const [, address = '', bits = ''] = /^([0-9a-f.:]+)\/(\d{1,3})$/u.exec(network) ?? [];
