@@ -7,20 +7,41 @@ const account = z.string().regex(/^[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}$/u);
 
 const cluster = z
   .strictObject({
-    name: clusterName,
-    serviceAccountAllowList: z.array(account).min(1).max(64),
-    audience: z.array(z.string().min(1).max(255)).min(1).max(8).optional(),
-    kubeConfigFile: absolutePath.optional(),
+    name: clusterName.meta({
+      description: 'Name of the cluster, which the IDs of its agents have.',
+    }),
+    serviceAccountAllowList: z.array(account).min(1).max(64).meta({
+      description: 'Service accounts of agents, each namespace:name.',
+    }),
+    audience: z.array(z.string().min(1).max(255)).min(1).max(8).optional().meta({
+      description: 'Audiences, one of which a token has to have; spire-server unless said.',
+    }),
+    kubeConfigFile: absolutePath.optional().meta({
+      description:
+        'kubeconfig of the API server that reviews tokens; unless said that of the cluster this server is in.',
+    }),
     offline: z
       .strictObject({
-        issuer: z.string().min(1).max(512),
-        jwksFile: absolutePath.optional(),
-        caFile: absolutePath.optional(),
+        issuer: z.string().min(1).max(512).meta({
+          description: 'Issuer of the tokens.',
+        }),
+        jwksFile: absolutePath.optional().meta({
+          description: 'File with its keys (JWKS); unless said they are fetched from the issuer.',
+        }),
+        caFile: absolutePath.optional().meta({
+          description: 'PEM file with the authorities of its certificate.',
+        }),
       })
       .optional(),
-    allowedNodeLabelKeys: labelKeys,
-    allowedPodLabelKeys: labelKeys,
-    usePodUidForAgentId: z.boolean().optional(),
+    allowedNodeLabelKeys: labelKeys.meta({
+      description: 'Labels of the node that become selectors.',
+    }),
+    allowedPodLabelKeys: labelKeys.meta({
+      description: 'Labels of the pod that become selectors.',
+    }),
+    usePodUidForAgentId: z.boolean().optional().meta({
+      description: "The ID of an agent has the UID of its pod in place of its node's.",
+    }),
   })
   .superRefine(({ offline, ...others }, context) => {
     if (offline === undefined) return;
