@@ -1,7 +1,8 @@
 import { agentSealedRestart } from './agent-sealed-restart.ts';
+import { apply1000, apply1000Whole } from './apply-1000.ts';
 import { attestStorm } from './attest-storm.ts';
-import { authzBack } from './authz-kill.ts';
 import { auditIssue } from './audit-issue.ts';
+import { authzBack } from './authz-kill.ts';
 import { batchIssue } from './batch-issue.ts';
 import { checkBenches } from './check-benches.ts';
 import { coldStart } from './cold-start.ts';
@@ -43,6 +44,8 @@ export const benchmarks: readonly Benchmark[] = [
   sdsFanout,
   leafIssue,
   policyApply,
+  apply1000,
+  apply1000Whole,
   policyEdit,
   policyEditToEnvoy,
   policyEditOfAllToEnvoy,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { configJsonSchema } from '../src/app/config.ts';
+import { applyJsonSchema } from '../src/apply/index.ts';
 import { policyJsonSchema } from '../src/authz/index.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { formatAlertTable, parseAlerts } from './alert-rules.ts';
@@ -26,6 +27,7 @@ export async function buildPages(): Promise<ReadonlyMap<string, string>> {
   const withAlerts = replaceMarked(readPage(metrics), 'alerts', formatAlertTable(alerts));
   return new Map([
     ['docs/reference/config.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
+    ['docs/reference/apply.schema.json', `${JSON.stringify(applyJsonSchema(), null, 2)}\n`],
     ['docs/reference/policy.schema.json', `${JSON.stringify(policyJsonSchema(), null, 2)}\n`],
     ['docs/reference/trustplane.yaml', formatExampleFile(schema)],
     marked('configuration.md', 'options', formatOptionTable(schema)),

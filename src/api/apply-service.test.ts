@@ -87,7 +87,7 @@ describe('applying documents', () => {
       apply(document('web', 1_000, 'hint: two') + document('b'), { prune: true }),
     ]);
     const failures = results.map(({ outcome }) => outcome?.failure?.code);
-    expect(failures.toSorted()).toEqual(['ERR_APPLY_CHANGED', undefined]);
+    expect(new Set(failures)).toEqual(new Set(['ERR_APPLY_CHANGED', undefined]));
     const won = results.findIndex(({ outcome }) => outcome?.failure === undefined);
     const lost = results[1 - won];
     expect(lost?.outcome?.left).toHaveLength(lost?.plan.changes.length ?? -1);

@@ -6,17 +6,11 @@ import {
   messageOf,
   quote,
   type RegistrationEntry,
-  type TrustDomain,
 } from '../spiffe/index.ts';
 import { applyLimits } from './apply-limits.ts';
 import { Complaints } from './complaints.ts';
 import type { DesiredEntry, DesiredRelationship } from './desired.ts';
-import {
-  type EntryDocument,
-  entrySchema,
-  type RelationshipDocument,
-  relationshipSchema,
-} from './document-schema.ts';
+import { type EntryDocument, entrySchema, relationshipSchema } from './document-schema.ts';
 import { readEntryDocument } from './entry-document.ts';
 import { type DraftRules, entryOf, findEntryFaults } from './entry-faults.ts';
 import { type DocumentFault, expandTemplate } from './expand-template.ts';
@@ -51,7 +45,8 @@ export function parseDocuments(texts: Iterable<DocumentText>, rules: DraftRules)
       else reader.take(document);
     }
   }
-  return { ...reader, complaints: reader.complaints.lines };
+  const { entries, relationships, notes, complaints } = reader;
+  return { entries, relationships, notes, complaints: complaints.lines };
 }
 
 class DocumentReader {
@@ -164,8 +159,9 @@ class DocumentReader {
     }
   }
 
-  #refuseKind({ value, locate }: RawDocument): void {
-    const located = locate();
+  #refuseKind(document: RawDocument): void {
+    const { value } = document;
+    const located = document.locate();
     if (value === undefined) return this.complaints.add(lineOf(located, [], 'expected a mapping'));
     const { apiVersion, kind }: { readonly apiVersion?: unknown; readonly kind?: unknown } = value;
     if (apiVersion !== API_VERSION)

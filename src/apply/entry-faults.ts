@@ -17,7 +17,7 @@ export interface DraftRules {
 const MESSAGE = /^(\w+)(?:\[(\d+)\])?[^:[]*(?:\([^)]*\))?: (.*)$/su;
 const MAX_FAULTS = 256;
 /** What an entry has that was not given an ID. */
-export const NO_ID = 'unnamed';
+const NO_ID = 'unnamed';
 
 /** The entry that a draft makes. @throws TrustplaneError ERR_ENTRY_* */
 export function entryOf(draft: EntryDraft, rules: DraftRules): RegistrationEntry {
