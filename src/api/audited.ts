@@ -1,4 +1,4 @@
-import type { UntypedHandleCall } from '@grpc/grpc-js';
+import type { sendUnaryData, UntypedHandleCall } from '@grpc/grpc-js';
 import { type AuditLog, type Requester, TrustplaneError } from '../spiffe/index.ts';
 import type { GrpcService } from '../wire/index.ts';
 import { auditedMethods, type ToldFields } from './audited-methods.ts';
@@ -13,7 +13,8 @@ export interface AuditedOptions {
 }
 
 type Call = { getPeer(): string; readonly request?: unknown };
-type Respond = (error: Error | null, answer?: unknown, ...rest: unknown[]) => void;
+type Respond = sendUnaryData<unknown>;
+type Answer = Parameters<Respond> extends [unknown, ...infer Rest] ? Rest : never;
 
 /**
  * The service with its calls of `auditedMethods` in the ledger: by whom, what and with which outcome, before they are
@@ -34,8 +35,8 @@ export function audited(
     const one = new AuditedMethod(method, told, options);
     const isStream = requestStream || responseStream;
     guarded[name] = responseStream
-      ? (call: Call) => one.stream(call, handler)
-      : (call: Call, respond: Respond) => one.unary(call, respond, handler, isStream);
+      ? (call: Call): unknown => one.stream(call, handler)
+      : (call: Call, respond: Respond): unknown => one.unary(call, respond, handler, isStream);
   }
   return { definition, implementation: guarded };
 }
@@ -60,7 +61,7 @@ class AuditedMethod {
     const requester = this.#requesterOf(call);
     if (isStream) await this.#record(requester, 'begun', '');
     const asked = describeFields(call.request, this.#told.request);
-    let answer: readonly unknown[];
+    let answer: Answer;
     try {
       answer = await answerOf(call, handler);
     } catch (error) {
@@ -101,8 +102,8 @@ class AuditedMethod {
 }
 
 /** What a handler responds with, whether it throws, rejects or responds with an error. */
-async function answerOf(call: Call, handler: UntypedHandleCall): Promise<readonly unknown[]> {
-  const { promise, resolve, reject } = Promise.withResolvers<readonly unknown[]>();
+async function answerOf(call: Call, handler: UntypedHandleCall): Promise<Answer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const respond: Respond = (error, ...answer) => (error === null ? resolve(answer) : reject(error));
   const handled = Promise.resolve(Reflect.apply(handler, undefined, [call, respond]));
   handled.catch(reject);

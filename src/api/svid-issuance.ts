@@ -181,8 +181,8 @@ export function createSvidIssuance(options: SvidIssuanceOptions): SvidIssuance {
   };
 }
 
-function withoutEvent({ event: _, ...svid }: Issued): IssuedSvid {
-  return svid;
+function withoutEvent({ spiffeId, certificateChain, notBefore, expiresAt }: Issued): IssuedSvid {
+  return { spiffeId, certificateChain, notBefore, expiresAt };
 }
 
 /** A request may name the entry's own ID, as SPIRE's agent does, or none. */

@@ -1,4 +1,4 @@
-import { hashLine, type LineHeader, NO_HASH, readHeader } from './ledger-line.ts';
+import { hashLine, type LineHeader, readHeader } from './ledger-line.ts';
 import type { FileLine } from './read-lines.ts';
 
 /** What a line chains on. */
@@ -7,8 +7,6 @@ export interface Link {
   readonly sequenceNumber: number;
   readonly hash: string;
 }
-
-export const beginning: Link = { sequenceNumber: 0, hash: NO_HASH };
 
 /** One line, compared with what is due. */
 export interface CheckedLine {

@@ -24,7 +24,10 @@ export function textsOf(filter: LedgerFilter): readonly string[] {
   return serialNumber === undefined ? quoted : [...quoted, bare(serialNumber)];
 }
 
-export function isWanted(filter: LedgerFilter, { at, event }: Pick<LedgerRecord, 'at' | 'event'>): boolean {
+export function isWanted(
+  filter: LedgerFilter,
+  { at, event }: Pick<LedgerRecord, 'at' | 'event'>,
+): boolean {
   const { since = -Infinity, until = Infinity, kind, spiffeId, serialNumber, agentId } = filter;
   return (
     at >= since &&

@@ -1,4 +1,9 @@
-import { type AuditEvent, printable, type Requester } from '../spiffe/index.ts';
+import {
+  type AttestationEvent,
+  type AuditEvent,
+  printable,
+  type Requester,
+} from '../spiffe/index.ts';
 import type { OutputFormat } from './io.ts';
 
 /** One record on one line, for people or as JSON. */
@@ -21,25 +26,25 @@ function hashIn(fields: unknown): unknown {
 }
 
 function describeEvent(event: AuditEvent): string {
-  switch (event.kind) {
-    case 'x509-svid':
-    case 'jwt-svid': {
-      const name = event.kind === 'x509-svid' ? event.serialNumber : event.audience.join(',');
-      const entry =
-        event.entryId === undefined ? '' : ` entry ${event.entryId} (${event.entryRevision ?? 0})`;
-      const end = new Date(event.expiresAt).toISOString();
-      return `${event.kind}  ${event.spiffeId}  ${name}  ${event.purpose}${entry}, for ${describeRequester(event.requester)}, until ${end}, by ${event.authorityId}`;
-    }
-    case 'attestation': {
-      const more = event.unrecorded === undefined ? '' : `, and ${event.unrecorded} before it`;
-      const who = event.agentId ?? `somebody at ${event.from ?? 'an unknown address'}`;
-      return `attestation  ${who}  ${event.outcome}${event.code === undefined ? '' : ` ${event.code}`} (${event.attestor})${more}`;
-    }
-    case 'admin':
-      return `admin  ${event.method}  ${event.outcome}, by ${describeRequester(event.requester)}: ${event.what}`;
-    case 'ledger':
-      return `ledger  ${event.what}: ${event.detail}`;
+  if (event.kind === 'ledger') return `ledger  ${event.what}: ${event.detail}`;
+  if (event.kind === 'attestation') return describeAttestation(event);
+  const by = describeRequester(event.requester);
+  if (event.kind === 'admin') {
+    return `admin  ${event.method}  ${event.outcome}, by ${by}: ${event.what}`;
   }
+  const { kind, spiffeId, purpose, entryId, entryRevision = 0, authorityId } = event;
+  const name = kind === 'x509-svid' ? event.serialNumber : event.audience.join(',');
+  const entry = entryId === undefined ? '' : ` entry ${entryId} (${entryRevision})`;
+  const end = new Date(event.expiresAt).toISOString();
+  return `${kind}  ${spiffeId}  ${name}  ${purpose}${entry}, for ${by}, until ${end}, by ${authorityId}`;
+}
+
+function describeAttestation(event: AttestationEvent): string {
+  const { agentId, from = 'an unknown address', outcome, code, attestor, unrecorded } = event;
+  const who = agentId ?? `somebody at ${from}`;
+  const why = code === undefined ? '' : ` ${code}`;
+  const more = unrecorded === undefined ? '' : `, and ${unrecorded} before it`;
+  return `attestation  ${who}  ${outcome}${why} (${attestor})${more}`;
 }
 
 function describeRequester(requester: Requester): string {

@@ -69,8 +69,14 @@ export function createAuditClient(socket: string): AuditClient {
     async *show(question) {
       const { since, until, kind, spiffeId, serialNumber, agentId, limit, follow } = question;
       const request = {
-        ...{ since_ms: since, until_ms: until, kind, limit, follow },
-        ...{ spiffe_id: spiffeId, serial_number: serialNumber, agent_id: agentId },
+        since_ms: since,
+        until_ms: until,
+        kind,
+        spiffe_id: spiffeId,
+        serial_number: serialNumber,
+        agent_id: agentId,
+        limit,
+        follow,
       };
       for await (const { json = '', file = '', line = 0 } of stream<{
         json?: string;

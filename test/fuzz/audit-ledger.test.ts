@@ -119,7 +119,7 @@ describe('audit verify', () => {
     });
     for (const { file, at } of ends) {
       const { findings } = await verifySpoiled((_, files) => truncateSync(pick(files, file), at));
-      expect(findings, `${file} at ${at}`).not.toEqual([]);
+      expect([file, at, findings.length > 0]).toEqual([file, at, true]);
     }
     await fc.assert(
       fc.asyncProperty(anyFile, fc.nat(), async (f, at) => {
@@ -136,11 +136,11 @@ describe('audit verify', () => {
   it('finds each file that was removed, the last and all of them too', async () => {
     for (const index of names.keys()) {
       const { findings } = await verifySpoiled((_, files) => rmSync(pick(files, index)));
-      expect(findings, String(index)).not.toEqual([]);
+      expect([index, findings.length > 0]).toEqual([index, true]);
       const rest = await verifySpoiled((_, files) => {
         for (const file of files.slice(index)) rmSync(file);
       });
-      expect(rest.findings, `from ${index}`).not.toEqual([]);
+      expect([index, rest.findings.length > 0]).toEqual([index, true]);
     }
   });
 
@@ -236,11 +236,7 @@ describe('parseRecord', () => {
     fc.assert(
       fc.property(fc.json(), fc.nat(), fc.nat(), (event, seq, at) => {
         const text = `{"seq":${seq},"at":${at},"prev":"${'0'.repeat(64)}","event":${event}}`;
-        try {
-          expect(parseRecord(Buffer.from(text)).event.kind).toBeTypeOf('string');
-        } catch (error) {
-          expect(error).toBeInstanceOf(Error);
-        }
+        expect(() => parseRecord(Buffer.from(text))).toThrow(Error);
       }),
     );
   });
