@@ -224,12 +224,23 @@ describe('an engine that does harm', () => {
     clock.advance(2_000);
     await expect(first).rejects.toMatchObject({ code: 'ERR_ATTEST_TIMEOUT' });
     const second = attest(docker, again);
-    clock.advance(0);
+    clock.advance(250);
     await expect(second).rejects.toMatchObject({ code: 'ERR_ATTEST_TIMEOUT' });
     expect(calls).toEqual([]);
     isHanging = false;
     held.forEach((answer) => answer());
     while (calls.length < 2) await settle();
+    expect(await attest()).toContain('docker:label:app:web');
+  });
+
+  it('is waited for as before once it is well again', async () => {
+    engine.intercept = () => true;
+    const first = attest();
+    await engine.requests(1);
+    clock.advance(2_000);
+    await expect(first).rejects.toMatchObject({ code: 'ERR_ATTEST_TIMEOUT' });
+    await clock.advanceAsync(60_000);
+    engine.intercept = () => false;
     expect(await attest()).toContain('docker:label:app:web');
   });
 

@@ -6,6 +6,8 @@ import { FairTurns } from './fair-turns.ts';
 const ABANDON_MS = 30_000;
 /** What failed is asked again this much later, by those it failed. */
 const RETRY_MS = 10_000;
+/** How long who did not answer in time is waited for until they answer something: enough for one who is well again. */
+const SILENT_WAIT_MS = 250;
 const MAX_RETRIES = 4_096;
 const MAX_WAITING_PER_USER = 256;
 
@@ -37,8 +39,8 @@ export function createQuestionMetrics(metrics: Metrics): QuestionMetrics {
 
 /**
  * Asks somebody who may be slow, or never answer. A question that several ask at once is asked once;
- * few are under way at once, users take turns. Who asks waits `timeoutMs`; after that has passed for
- * one, nobody waits until there is an answer to something again: whoever hangs makes one process
+ * few are under way at once, users take turns. Who asks waits `timeoutMs`; once that has passed for
+ * one, others wait 250 ms until there is an answer to something again: whoever hangs makes one process
  * wait, not all. What comes late calls `again`, and what fails calls it later.
  */
 export class Questions<T> {
@@ -68,7 +70,7 @@ export class Questions<T> {
     const { attestor, clock, timeoutMs, metrics } = this.#options;
     const expired = Promise.withResolvers<never>();
     let isLate = false;
-    const timer = clock.setTimer(this.#isSilent ? 0 : timeoutMs, () => {
+    const timer = clock.setTimer(this.#isSilent ? SILENT_WAIT_MS : timeoutMs, () => {
       isLate = true;
       expired.reject(this.#tooLate());
       this.#isSilent = true;
