@@ -192,7 +192,7 @@ function explainChain({ entry }: EntryFacts, chain: ParentChain): Finding {
   }
 }
 
-export function createCommand({ spiffeId, parentId, selectors }: EntryFacts['entry']): string {
+function createCommand({ spiffeId, parentId, selectors }: EntryFacts['entry']): string {
   const flags = selectors.map(({ type, value }) => `--selector ${shellWord(`${type}:${value}`)}`);
   return `trustplane entry create --spiffe-id ${spiffeId.toString()} --parent-id ${parentId.toString()} ${flags.join(' ')}`;
 }
