@@ -136,9 +136,14 @@ function formatList(values: readonly unknown[]): string {
       ? `{ ${Object.entries(value)
           .map(([name, inner]) => `${name}: ${inner}`)
           .join(', ')} }`
-      : String(value),
+      : asScalar(value),
   );
   return `[${items.join(', ')}]`;
+}
+
+/** Text that would be read as a number stands in quotes. */
+function asScalar(value: unknown): string {
+  return typeof value === 'string' && /^\d+$/u.test(value) ? `'${value}'` : String(value);
 }
 
 function formOf(inner: SchemaNode): string {

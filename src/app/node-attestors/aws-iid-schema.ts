@@ -58,7 +58,9 @@ export const awsIidServerSchema: z.ZodType<AwsIidServerFile> = z
         'Whether IAM is asked for the roles of an instance, for selectors.',
       ),
     ),
-    agentPathTemplate: agentPathTemplate('/aws_iid/<account>/<region>/<instance>'),
+    agentPathTemplate: agentPathTemplate(
+      '/aws_iid/{{ .AccountID }}/{{ .Region }}/{{ .InstanceID }}',
+    ),
     credentialsFile: reloadable(
       absolutePath.optional().meta({
         description:
@@ -79,7 +81,7 @@ export const awsIidServerSchema: z.ZodType<AwsIidServerFile> = z
     ec2Endpoint: endpoint('EC2'),
     iamEndpoint: endpoint('IAM'),
     stsEndpoint: endpoint('STS'),
-    metadataEndpoint: metadataEndpoint(AWS_METADATA),
+    metadataEndpoint: reloadable(metadataEndpoint(AWS_METADATA)),
     caFile,
   })
   .refine(({ accounts, anyAccount }) => (accounts === undefined) === (anyAccount === true), {

@@ -7,8 +7,7 @@ export const AZURE_METADATA = 'http://169.254.169.254';
 export const AZURE_RESOURCE = 'https://management.azure.com/';
 
 const uuid = z.string().regex(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/u);
-const resourceId = (description: string) =>
-  reloadable(option(z.string().min(1).max(512), AZURE_RESOURCE, description));
+const resource = z.string().min(1).max(512);
 
 const tenant = z
   .strictObject({
@@ -16,7 +15,9 @@ const tenant = z
       description: 'ID of a tenant whose machines may join.',
       examples: ['00000000-0000-0000-0000-000000000001'],
     }),
-    resourceId: resourceId('The resource that tokens of machines have to be for.'),
+    resourceId: reloadable(
+      option(resource, AZURE_RESOURCE, 'The resource that tokens of machines have to be for.'),
+    ),
     subscriptionId: reloadable(
       uuid.optional().meta({
         description:
@@ -53,9 +54,12 @@ export const azureMsiServerSchema: z.ZodType<AzureMsiServerFile> = z.strictObjec
       .refine((tenants) => new Set(tenants.map(({ id }) => id)).size === tenants.length, {
         error: 'a tenant stands there twice',
       })
-      .meta({ description: 'Tenants whose machines may join.' }),
+      .meta({
+        description: 'Tenants whose machines may join.',
+        examples: [[{ id: '00000000-0000-0000-0000-000000000001' }]],
+      }),
   ),
-  agentPathTemplate: agentPathTemplate('/azure_msi/<tenant>/<principal>'),
+  agentPathTemplate: agentPathTemplate('/azure_msi/{{ .TenantID }}/{{ .PrincipalID }}'),
   authority: reloadable(
     option(
       httpsOrigin,
@@ -66,14 +70,17 @@ export const azureMsiServerSchema: z.ZodType<AzureMsiServerFile> = z.strictObjec
   armEndpoint: reloadable(
     option(httpsOrigin, 'https://management.azure.com', 'Where Azure Resource Manager is.'),
   ),
-  metadataEndpoint: metadataEndpoint(AZURE_METADATA),
+  metadataEndpoint: reloadable(metadataEndpoint(AZURE_METADATA)),
   caFile,
 });
 
 /** `agent.nodeAttestation.azureMsi` */
 export const azureMsiAgentSchema: z.ZodType<AzureMsiAgentFile> = z.strictObject({
   metadataEndpoint: metadataEndpoint(AZURE_METADATA),
-  resourceId: resourceId('The resource that a token is asked for; as the server says.'),
+  resourceId: resource.optional().meta({
+    description: `The resource that a token is asked for, as the server has it; without it ${AZURE_RESOURCE}.`,
+    examples: ['api://trustplane'],
+  }),
 });
 
 /** What a server is told of a tenant. */

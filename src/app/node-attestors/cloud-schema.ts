@@ -32,16 +32,17 @@ export function agentPathTemplate(standard: string): z.ZodType<string | undefine
       .min(1)
       .max(2048)
       .optional()
-      .meta({ description: `Path of their agents below /spire/agent; without it ${standard}.` }),
+      .meta({
+        description: `Path of their agents below /spire/agent; without it ${standard}.`,
+        examples: [standard],
+      }),
   );
 }
 
 /** Where a metadata service is, if it is not where its cloud has it. */
 export function metadataEndpoint(standard: string): z.ZodType<string | undefined> {
-  return reloadable(
-    metadataOrigin.optional().meta({
-      description: `Where the metadata service of the machine is; without it ${standard}.`,
-      examples: [standard],
-    }),
-  );
+  return metadataOrigin.optional().meta({
+    description: `Where the metadata service of the machine is; without it ${standard}.`,
+    examples: [standard],
+  });
 }

@@ -38,7 +38,7 @@ const instance = z.strictObject({
       description: 'Where the Compute Engine API is; without it https://compute.googleapis.com.',
     }),
   ),
-  metadataEndpoint: metadataEndpoint(GCP_METADATA),
+  metadataEndpoint: reloadable(metadataEndpoint(GCP_METADATA)),
 });
 
 /** `server.nodeAttestors.gcpIit` */
@@ -54,7 +54,7 @@ export const gcpIitServerSchema: z.ZodType<GcpIitServerFile> = z.strictObject({
       }),
   ),
   instance: instance.optional(),
-  agentPathTemplate: agentPathTemplate('/gcp_iit/<project>/<instance>'),
+  agentPathTemplate: agentPathTemplate('/gcp_iit/{{ .ProjectID }}/{{ .InstanceID }}'),
   keysEndpoint: reloadable(
     httpsOrigin.optional().meta({
       description:
@@ -67,11 +67,15 @@ export const gcpIitServerSchema: z.ZodType<GcpIitServerFile> = z.strictObject({
 /** `agent.nodeAttestation.gcpIit` */
 export const gcpIitAgentSchema: z.ZodType<GcpIitAgentFile> = z.strictObject({
   metadataEndpoint: metadataEndpoint(GCP_METADATA),
-  serviceAccount: option(
-    z.string().regex(/^[A-Za-z0-9._@+-]{1,256}$/u),
-    'default',
-    'Email of the service account of the machine that tokens are asked for.',
-  ),
+  serviceAccount: z
+    .string()
+    .regex(/^[A-Za-z0-9._@+-]{1,256}$/u)
+    .optional()
+    .meta({
+      description:
+        'Email of the service account of the machine that tokens are asked for; without it the default one.',
+      examples: ['web@prod-1234.iam.gserviceaccount.com'],
+    }),
 });
 
 /** What a server is told. */
