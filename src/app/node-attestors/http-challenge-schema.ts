@@ -62,11 +62,14 @@ export const httpChallengeAgentSchema: z.ZodType<HttpChallengeAgentFile> = z.str
         'DNS name of this host, at which the server asks it. Without it what the host calls itself.',
       examples: ['node-1.prod.example'],
     }),
-  agentName: option(
-    z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,31}$/u),
-    'default',
-    'Tells agents apart that share a host and port.',
-  ),
+  agentName: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]{0,31}$/u)
+    .optional()
+    .meta({
+      description: 'Tells agents apart that share a host and port. Without it `default`.',
+      examples: ['prod'],
+    }),
   bindAddress: listenAddress.optional().meta({
     description:
       'Where the agent answers while it attests. Without it a free port on all addresses.',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { absolutePath, option, reloadable } from '../config-values.ts';
+import { absolutePath, reloadable } from '../config-values.ts';
 
 /** `server.nodeAttestors.sshpop` */
 export const sshpopServerSchema: z.ZodType<SshPopServerFile> = z.strictObject({
@@ -37,11 +37,11 @@ export const sshpopServerSchema: z.ZodType<SshPopServerFile> = z.strictObject({
 
 /** `agent.nodeAttestation.sshpop` */
 export const sshpopAgentSchema: z.ZodType<SshPopAgentFile> = z.strictObject({
-  hostKeyFile: option(
-    absolutePath,
-    '/etc/ssh/ssh_host_ed25519_key',
-    'File with the private key of the SSH server of this host, without passphrase. Read at each attestation.',
-  ),
+  hostKeyFile: absolutePath.optional().meta({
+    description:
+      'File with the private key of the SSH server of this host, without passphrase, read at each attestation. Without it /etc/ssh/ssh_host_ed25519_key.',
+    examples: ['/etc/ssh/ssh_host_rsa_key'],
+  }),
   hostCertificateFile: absolutePath.optional().meta({
     description: 'File with its certificate. Without it the name of the key with -cert.pub behind.',
     examples: ['/etc/ssh/ssh_host_ed25519_key-cert.pub'],
