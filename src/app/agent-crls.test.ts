@@ -52,7 +52,8 @@ async function openAgent() {
       const now = clock.now();
       const usual = { number: 1n, thisUpdate: now - HOUR_MS, nextUpdate: now + 10 * HOUR_MS };
       const der = await again.ca.signCrl(issuer?.authorityId ?? '', {
-        ...{ ...usual, revoked },
+        ...usual,
+        revoked,
         ...fields,
       });
       return parseCrl(der);

@@ -50,7 +50,7 @@ export class CrlPublisher {
   readonly #withheld = new Set<string>();
   /** Of those, whose key is gone: they sign nothing any more. */
   readonly #keyless = new Set<string>();
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #timer: Timer | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
   #restUntil = 0;
@@ -70,8 +70,8 @@ export class CrlPublisher {
   }
 
   /** Resolves when all that was due has been tried. */
-  get settled(): Promise<void> {
-    return this.#running;
+  async settled(): Promise<void> {
+    await this.#running;
   }
 
   /**
@@ -112,7 +112,7 @@ export class CrlPublisher {
   /** One time after the other; returns what failed. */
   async #enqueue(): Promise<readonly unknown[]> {
     const turn = this.#running.then(() => this.#publish());
-    this.#running = turn.then(() => {});
+    this.#running = turn;
     return await turn;
   }
 

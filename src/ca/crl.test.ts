@@ -85,7 +85,7 @@ async function startOver(
   );
   const run = async (ms = 0): Promise<void> => {
     await clock.advanceAsync(ms);
-    await publisher.settled;
+    await publisher.settled();
     await settle();
   };
   await run();
@@ -172,7 +172,13 @@ describe('a CRL', () => {
       expect(asked.stdout).toMatch(/X509v3 CRL Number/u);
       const verify = async (name: string, leaf: Uint8Array | undefined) =>
         await runProgram('openssl', [
-          ...['verify', '-x509_strict', '-crl_check_all', '-CRLfile', crl, '-CAfile', ca],
+          'verify',
+          '-x509_strict',
+          '-crl_check_all',
+          '-CRLfile',
+          crl,
+          '-CAfile',
+          ca,
           await file(name, 'CERTIFICATE', leaf),
         ]);
       expect(await verify('good.pem', good.certificateChain[0])).toMatchObject({ code: 0 });

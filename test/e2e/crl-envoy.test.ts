@@ -41,7 +41,10 @@ async function issue(path: string, { ca }: Pick<CaWorld, 'ca'> = world) {
 async function revoke(...serials: readonly string[]): Promise<CrlRegistry> {
   const revoked = serials.map(
     (value): Revocation => ({
-      ...{ id: value, kind: 'serial', value, reason: '' },
+      id: value,
+      kind: 'serial',
+      value,
+      reason: '',
       issuedBefore: clock.now() + 1,
       expiresAt: clock.now() + 3_600_000,
     }),
@@ -60,7 +63,7 @@ async function revoke(...serials: readonly string[]): Promise<CrlRegistry> {
     ledger: undefined,
   });
   await clock.advanceAsync(0);
-  await publisher.settled;
+  await publisher.settled();
   await settle();
   closing.push(
     () => registry.close(),
@@ -72,7 +75,10 @@ async function revoke(...serials: readonly string[]): Promise<CrlRegistry> {
 async function publish(own: Bundle, crls: readonly Uint8Array[]): Promise<void> {
   const server = await issue('/server');
   const identity = {
-    ...{ entryId: 'server', spiffeId: server.spiffeId, hint: '', federatesWith: [] },
+    entryId: 'server',
+    spiffeId: server.spiffeId,
+    hint: '',
+    federatesWith: [],
     certificateChain: server.certificateChain,
     privateKey: server.key,
     notBefore: server.notBefore,

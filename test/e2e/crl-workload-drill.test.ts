@@ -89,7 +89,12 @@ describe('the Workload API', () => {
     const listed = JSON.parse(await run('revocation', 'crl', '--output', 'json'));
     expect(listed).toMatchObject({ crls: [{ withheld: false, revoked: parseCrl(crl).count }] });
     const unknown = await runTrustplane(
-      ...['revocation', 'crl', '--authority', 'ff', '--admin-socket', trustplane.adminSocket],
+      'revocation',
+      'crl',
+      '--authority',
+      'ff',
+      '--admin-socket',
+      trustplane.adminSocket,
     );
     expect(unknown.code).not.toBe(0);
     expect(unknown.stderr).toMatch(/ERR_CRL_UNKNOWN/u);
