@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { parseSubject } from '../../src/api/revocation-subject.ts';
+import { parseSubject, type RevocationTarget } from '../../src/api/revocation-subject.ts';
 import {
   decodeSuspension,
   encodeSuspension,
@@ -36,13 +36,22 @@ function codeOf(act: () => unknown): string | undefined {
   }
 }
 
+/** Throws for a target that no parser may make. */
+function requireSound(target: RevocationTarget): void {
+  const isSound =
+    target.kind === 'entry' ||
+    (target.kind === 'serial'
+      ? /^[0-9a-f]{1,40}$/u.test(target.value)
+      : target.id.trustDomain.equals(trustDomain) &&
+        target.id.path.startsWith('/spire/agent/') === (target.kind === 'agent'));
+  if (target.value === '' || !isSound) throw new Error(`made ${JSON.stringify(target)}`);
+}
+
 describe('the record of a suspension', () => {
   it('says what it was made of', () => {
     fc.assert(
       fc.property(fact, (made) => {
-        expect(decodeSuspension(made.id, encodeSuspension(made))).toEqual(
-          made.lifted === undefined ? (({ lifted: _, ...rest }) => rest)(made) : made,
-        );
+        expect(decodeSuspension(made.id, encodeSuspension(made))).toEqual(made);
       }),
     );
   });
@@ -95,15 +104,8 @@ describe('the subject of a revocation', () => {
     const field = fc.constantFrom('spiffe_id', 'entry_id', 'serial_number', 'agent_id');
     fc.assert(
       fc.property(field, text, (name, said) => {
-        const code = codeOf(() => {
-          const target = parseSubject({ [name]: said }, trustDomain);
-          expect(target.value).not.toBe('');
-          if ('id' in target) {
-            expect(target.id.trustDomain.name).toBe('a.test');
-            expect(target.id.path.startsWith('/spire/agent/')).toBe(target.kind === 'agent');
-          }
-          if (target.kind === 'serial') expect(target.value).toMatch(/^[0-9a-f]{1,40}$/u);
-        });
+        const wire = { [name]: said };
+        const code = codeOf(() => requireSound(parseSubject(wire, trustDomain)));
         expect([undefined, 'ERR_REVOCATION_SUBJECT']).toContain(code);
       }),
       { numRuns: 500 },
