@@ -242,7 +242,7 @@ export class AgentExplain {
 function namesOf(streams: readonly StreamReport[]): ReadonlySet<string> {
   const waiting = streams
     .flatMap(({ resources }) => resources)
-    .filter(({ state }) => state === 'waiting');
+    .filter(({ state, type }) => state === 'waiting' && type === 'Secret');
   return new Set(waiting.slice(0, MAX_NAMES).map(({ name }) => name));
 }
 

@@ -575,6 +575,28 @@ const situations: readonly Situation[] = [
     verdict: 'served',
   },
   {
+    name: 'a JWT-SVID that was refused',
+    async explain(world) {
+      await world.create('web');
+      await world.ask(['default']);
+      const { pid } = process;
+      const call = {
+        service: 'FetchJWTSVID',
+        pid,
+        uid: 0,
+        startTime: '1',
+        node: '',
+        openedAt: world.clock.now(),
+      };
+      const resources = [{ type: 'JWT-SVID', name: 'db', state: 'waiting' }] as const;
+      world.streams.open(() => ({ ...call, resources }))('nobody signs (ERR_SVID_ISSUE)');
+      return await world.explain();
+    },
+    top: 'jwt-refused',
+    next: 'trustplane api fetch jwt --audience db, as the workload',
+    verdict: 'served',
+  },
+  {
     name: 'an SVID that is on its way',
     async explain(world) {
       world.issuer.hold();

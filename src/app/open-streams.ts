@@ -2,6 +2,8 @@ import type { StreamRegister, StreamReport } from '../spiffe/index.ts';
 
 /** Streams and calls that ended with an error, the last ones of all processes. */
 const MAX_ENDED = 256;
+/** Of these. */
+const MAX_NAMES = 4;
 
 /** The open streams of local processes, and how the last ones ended that did not end well. */
 export class OpenStreams implements StreamRegister {
@@ -12,8 +14,9 @@ export class OpenStreams implements StreamRegister {
     this.#open.add(report);
     return (ended) => {
       if (!this.#open.delete(report) || ended === undefined) return;
-      const { resources: _, ...stream } = report();
-      this.#ended = [...this.#ended, { ...stream, resources: [], ended }].slice(-MAX_ENDED);
+      const { resources, ...stream } = report();
+      const last = { ...stream, resources: resources.slice(0, MAX_NAMES), ended };
+      this.#ended = [...this.#ended, last].slice(-MAX_ENDED);
     };
   }
 

@@ -140,6 +140,11 @@ export const findingCodes = {
     'Envoy was sent it, and has not answered since.',
     'See whether Envoy is stuck: its admin interface, `/certs` and `/config_dump`.',
   ],
+  'jwt-refused': [
+    'note',
+    'A JWT-SVID was asked for, and not given.',
+    'See the reason; `trustplane api fetch jwt --audience AUDIENCE`, as the workload, asks again.',
+  ],
   'name-unknown': [
     'waiting',
     'A secret is asked for by a name that is neither a SPIFFE ID nor one of the configured names.',

@@ -5,6 +5,7 @@ import type { EntryFacts, Situation } from './situation.ts';
 /** Envoy answers within milliseconds. */
 const PATIENCE_MS = 5_000;
 const MAX_NAMES = 20;
+const TOKEN_METHOD = 'FetchJWTSVID';
 
 /** What the streams of the process ask for and do not have. */
 export function explainStreams(
@@ -14,9 +15,10 @@ export function explainStreams(
   const { question, streams } = situation;
   const seen = new Set<string>();
   const found: Finding[] = [];
-  for (const stream of streams) {
+  for (const stream of streams.filter(({ ended }) => ended === undefined)) {
     for (const resource of stream.resources) {
       if (question.resourceName !== undefined && resource.name !== question.resourceName) continue;
+      if (resource.state === 'waiting' && resource.type !== 'Secret') continue;
       const key = `${resource.state} ${resource.name}`;
       if (seen.has(key) || seen.size >= MAX_NAMES) continue;
       seen.add(key);
@@ -25,8 +27,23 @@ export function explainStreams(
   }
   const { resourceName } = question;
   const isAsked = [...seen].some((key) => key.endsWith(` ${resourceName}`));
-  if (resourceName === undefined || isAsked) return found;
-  return explainWaiting(resourceName, situation, matches);
+  if (resourceName === undefined) return [...found, ...explainTokens(streams)];
+  return isAsked ? found : explainWaiting(resourceName, situation, matches);
+}
+
+/** The last JWT-SVID that was asked for in vain. */
+function explainTokens(streams: readonly StreamReport[]): readonly Finding[] {
+  const last = streams.findLast(
+    ({ service, ended }) => service === TOKEN_METHOD && ended !== undefined,
+  );
+  if (last === undefined) return [];
+  const [audience] = last.resources;
+  const what = audience === undefined ? '' : ` for the audience ${audience.name}`;
+  const message = `pid ${last.pid} asked for a JWT-SVID${what} at ${instantText(last.openedAt)}, and got none: ${last.ended}`;
+  const flag = shellWord(audience?.name ?? 'AUDIENCE');
+  return [
+    finding('jwt-refused', message, `trustplane api fetch jwt --audience ${flag}, as the workload`),
+  ];
 }
 
 function explainResource(

@@ -1,5 +1,8 @@
 /** How one name of a stream stands. */
 export interface ResourceReport {
+  /** `Secret` and other types of xDS; `X509-SVID`, `JWT-SVID`. */
+  readonly type: string;
+  /** Of a JWT-SVID: its audience. */
   readonly name: string;
   /** Nothing to be sent, or sent and not answered, or in force, or refused by the client. */
   readonly state: 'waiting' | 'sent' | 'taken' | 'refused';

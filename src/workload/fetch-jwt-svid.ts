@@ -1,6 +1,7 @@
 import {
   type JwtIdentityRequest,
   parseAudience,
+  printable,
   SpiffeId,
   type TokenSource,
 } from '../spiffe/index.ts';
@@ -8,6 +9,8 @@ import { messageType, type PeerProcess } from '../wire/index.ts';
 import { decodeRequest } from './decode-request.ts';
 import { noIdentity } from './refusals.ts';
 import type { Question } from './unary-call.ts';
+
+const MAX_NOTED_CHARS = 256;
 
 /**
  * FetchJWTSVID (Workload API §6.2.1): a JWT-SVID for each identity of the caller, or for the one it asks
@@ -17,9 +20,11 @@ import type { Question } from './unary-call.ts';
  */
 export async function fetchJwtSvid(
   tokens: TokenSource<PeerProcess>,
-  { process, request, signal }: Question,
+  { process, request, signal, note }: Question,
 ): Promise<Buffer> {
   const asked = parseRequest(request);
+  const name = printable(asked.audience.join(' '), MAX_NOTED_CHARS);
+  note({ type: 'JWT-SVID', name, state: 'waiting' });
   const identities = await tokens.fetchJwtSvids(process, asked, signal);
   if (identities.length === 0) throw noIdentity(asked.spiffeId);
   const svids = identities.map(({ spiffeId, token, hint }) => ({

@@ -1,6 +1,12 @@
 import type { ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import type { Log } from '../ops/index.ts';
-import { type Clock, messageOf, type StreamRegister, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type ResourceReport,
+  type StreamRegister,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { type PeerProcess, peerOf, toServiceError } from '../wire/index.ts';
 import { processGone } from './refusals.ts';
 import { requireSecurityHeader } from './security-header.ts';
@@ -17,6 +23,8 @@ export interface Question {
   readonly process: PeerProcess;
   readonly request: Buffer;
   readonly signal: AbortSignal;
+  /** What is asked for, for whoever asks why. */
+  readonly note: (asked: ResourceReport) => void;
 }
 
 /** What all calls of one method share. */
@@ -39,6 +47,8 @@ export function createUnaryHandler(
   return async (call, respond) => {
     let release = (): void => {};
     let unregister: ReturnType<StreamRegister['open']> | undefined;
+    let resources: readonly ResourceReport[] = [];
+    const note = (asked: ResourceReport): void => void (resources = [asked]);
     try {
       requireSecurityHeader(call.metadata);
       const process = peerOf(call);
@@ -52,11 +62,11 @@ export function createUnaryHandler(
         startTime,
         node: '',
         openedAt,
-        resources: [],
+        resources,
       }));
       const left = new AbortController();
       call.once('cancelled', () => left.abort());
-      const response = await answer({ process, request: call.request, signal: left.signal });
+      const response = await answer({ process, request: call.request, signal: left.signal, note });
       if (!process.isAlive()) throw processGone();
       metrics.responses.inc({ method });
       respond(null, response);

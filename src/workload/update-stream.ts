@@ -121,6 +121,7 @@ class UpdateStream {
   #note({ identities }: WorkloadUpdate): void {
     const at = this.#options.clock.now();
     this.#resources = identities.map(({ spiffeId }) => ({
+      type: 'X509-SVID',
       name: spiffeId.toString(),
       state: 'taken',
       at,

@@ -62,15 +62,16 @@ export class Subscription {
     const flying = new Map(
       flights.flatMap(({ refs, sentAt }) => refs.map(({ name }) => [name, sentAt])),
     );
+    const type = this.type.typeUrl.split('.').at(-1) ?? '';
     return Array.from(new Set([...names, ...served.keys()]), (full) => {
       const name = printable(full, MAX_NAME_CHARS);
       const refusal = this.#refusals.get(full);
       const sentAt = flying.get(full);
       if (refusal !== undefined && refusal.version === served.get(full)) {
-        return { name, state: 'refused', refusal: refusal.text, at: refusal.at };
+        return { type, name, state: 'refused', refusal: refusal.text, at: refusal.at };
       }
-      if (sentAt !== undefined) return { name, state: 'sent', at: sentAt };
-      return { name, state: holds.has(full) ? 'taken' : 'waiting' };
+      if (sentAt !== undefined) return { type, name, state: 'sent', at: sentAt };
+      return { type, name, state: holds.has(full) ? 'taken' : 'waiting' };
     });
   }
 
