@@ -13,7 +13,13 @@ import {
 import type { EntryChange, EntryRegistry } from '../entries/index.ts';
 import type { Relationships } from '../federation/index.ts';
 import type { Log } from '../ops/index.ts';
-import { type Clock, messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type Clock,
+  messageOf,
+  type SuspensionSource,
+  type TrustDomain,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import {
   buildChange,
@@ -49,6 +55,8 @@ export interface ApplyServiceOptions {
   readonly targets: Omit<PlanTargets, 'standing' | 'relationships'>;
   readonly relationships: Pick<Relationships, 'get' | 'all' | 'replace' | 'delete'>;
   readonly workloads: Pick<WorkloadReports, 'list' | 'gaps'>;
+  /** Default: nothing is suspended. */
+  readonly suspensions?: SuspensionSource;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -169,8 +177,8 @@ async function sendPlan(
   plan: Plan,
   digest: Uint8Array,
 ): Promise<void> {
-  const { entries, workloads, clock } = options;
-  const impact = await findImpact(entries.all(), entryChanges(plan), workloads.list(), clock);
+  const { entries, workloads } = options;
+  const impact = await findImpact(entries.all(), entryChanges(plan), workloads.list(), options);
   const { additions, changes, removals, unchanged, kept, complaints } = plan;
   await writePaced(call, {
     plan: {

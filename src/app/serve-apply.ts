@@ -12,7 +12,7 @@ import type { ServerRole } from './server-role.ts';
 export function serveApply(
   { trustDomain }: Config,
   { clock, log }: Process,
-  { entries, relationships, foreignBundles }: ServerRole,
+  { entries, relationships, foreignBundles, revocations }: ServerRole,
   writes: {
     readonly entries: ReturnType<typeof createRevokingEntries>;
     readonly workloads: WorkloadReports;
@@ -24,6 +24,7 @@ export function serveApply(
     relationships,
     targets: { entries: writes.entries, foreignBundles },
     workloads: writes.workloads,
+    suspensions: revocations.suspensions,
     clock,
     log,
   });

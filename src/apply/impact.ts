@@ -11,6 +11,7 @@ import {
   formatSelector,
   isCurrent,
   type RegistrationEntry,
+  type SuspensionSource,
   selectorDigest,
   type WorkloadGroup,
 } from '../spiffe/index.ts';
@@ -42,6 +43,13 @@ export interface IdentityImpact {
   readonly gaining: Touched;
 }
 
+/** What else decides who has what. */
+export interface ImpactTerms {
+  readonly clock: Clock;
+  /** Default: nothing is suspended. */
+  readonly suspensions?: SuspensionSource | undefined;
+}
+
 const nobody: Touched = { workloads: 0, agents: 0 };
 const ENTRIES_PER_TURN = 2_000;
 const AGENTS_PER_TURN = 50;
@@ -54,22 +62,26 @@ export async function findImpact(
   present: Iterable<RegistrationEntry>,
   changes: readonly EntryChange[],
   agents: readonly ReportedAgent[],
-  clock: Clock,
+  { clock, suspensions }: ImpactTerms,
 ): Promise<Impact> {
   const tally = new Tally();
   if (changes.length > 0 && agents.length > 0) {
     const graph = await copyOf(present);
-    const closures = new AgentClosures(graph, clock);
+    const isSuspended = (entry: RegistrationEntry): boolean =>
+      suspensions?.find({ spiffeId: entry.spiffeId, entryId: entry.id }) !== undefined;
+    const suspended = { agents: suspensions, entries: { has: isSuspended } };
+    const closures = new AgentClosures(graph, clock, suspended);
     const watched = agents.map((agent) => watch(agent, closures));
     await setImmediate();
     graph.apply(changes);
-    const digests = new SelectorDigests();
+    const traits = new EntryTraits(isSuspended);
     for (const [index, { agent, entries, seen }] of watched.entries()) {
       if (index % AGENTS_PER_TURN === 0) await setImmediate();
-      const judge = new AgentJudge(graph, entries, digests, clock.now());
+      const judge = new AgentJudge(graph, entries, traits, clock.now());
       tally.add(judge.judge(agent.groups, seen));
       entries.close();
     }
+    closures.close();
   }
   return tally.impact;
 }
@@ -106,13 +118,13 @@ interface AgentImpact {
 class AgentJudge {
   readonly #graph: EntryGraph;
   readonly #entries: AgentEntries;
-  readonly #digests: SelectorDigests;
+  readonly #traits: EntryTraits;
   readonly #now: number;
 
-  constructor(graph: EntryGraph, entries: AgentEntries, digests: SelectorDigests, now: number) {
+  constructor(graph: EntryGraph, entries: AgentEntries, traits: EntryTraits, now: number) {
     this.#graph = graph;
     this.#entries = entries;
-    this.#digests = digests;
+    this.#traits = traits;
     this.#now = now;
   }
 
@@ -150,7 +162,7 @@ class AgentJudge {
     for (const change of changes) {
       const near = new Set(
         [change.before, change.after].flatMap((entry) =>
-          entry === undefined ? [] : (byDigest.get(this.#digests.of(entry)[0] ?? '') ?? []),
+          entry === undefined ? [] : (byDigest.get(this.#traits.digestsOf(entry)[0] ?? '') ?? []),
         ),
       );
       for (const group of near) touched.set(group, [...(touched.get(group) ?? []), change]);
@@ -160,7 +172,8 @@ class AgentJudge {
 
   #idOf(entry: RegistrationEntry | undefined, group: WorkloadGroup): string | undefined {
     if (entry === undefined || entry.storeSvid || !isCurrent(entry, this.#now)) return undefined;
-    const isMatch = this.#digests.of(entry).every((digest) => group.selectors.has(digest));
+    if (this.#traits.isSuspended(entry)) return undefined;
+    const isMatch = this.#traits.digestsOf(entry).every((digest) => group.selectors.has(digest));
     return isMatch ? entry.spiffeId.toString() : undefined;
   }
 
@@ -176,10 +189,16 @@ class AgentJudge {
   }
 }
 
-class SelectorDigests {
+/** What is asked of entries for each agent again. */
+class EntryTraits {
+  readonly isSuspended: (entry: RegistrationEntry) => boolean;
   readonly #known = new Map<RegistrationEntry, readonly string[]>();
 
-  of(entry: RegistrationEntry): readonly string[] {
+  constructor(isSuspended: (entry: RegistrationEntry) => boolean) {
+    this.isSuspended = isSuspended;
+  }
+
+  digestsOf(entry: RegistrationEntry): readonly string[] {
     const known = this.#known.get(entry);
     if (known !== undefined) return known;
     const digests = entry.selectors.map((selector) => selectorDigest(formatSelector(selector)));
