@@ -20,6 +20,9 @@ const drills = [
   'test/suites/jetstream-damage.test.ts',
 ];
 
+/** What needs root, cgroups and a container engine. */
+const containers = ['test/e2e/**/*-containers.test.ts'];
+
 /** What a commit is tested with does not change from run to run; the scripts that look for more take another. */
 process.env['SEED'] ??= '1';
 
@@ -46,11 +49,12 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          exclude: drills,
+          exclude: [...drills, ...containers],
           ...programs,
         },
       },
       { test: { name: 'drill', include: drills, ...programs } },
+      { test: { name: 'containers', include: containers, ...programs } },
     ],
   },
 });
