@@ -71,7 +71,8 @@ export class LedgerWriter {
     const file = await openFile(folder, name);
     await syncFolder(folder);
     if (tornBytes > 0 || file.bytes !== bytes) await file.truncate(bytes);
-    await headFile.write(head);
+    // What was on disk, and the head did not say so yet. Else opening changes nothing.
+    if (reading.head?.last.hash !== last.hash) await headFile.write(head);
     const kept = await removeLeftovers(folder, recovered);
     const known = kept.filter((file) => file.name !== name || bytes > 0);
     const files = await Promise.all(known.map((one) => describeFile(folder, one)));
