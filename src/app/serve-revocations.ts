@@ -1,0 +1,51 @@
+import type { AgentRegistry } from '../agents/index.ts';
+import { type AgentEntitlements, createRevocationService, nodeSelectorsOf } from '../api/index.ts';
+import type { AgentEntries } from '../entries/index.ts';
+import type { RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
+import type { GrpcService } from '../wire/index.ts';
+import type { Config } from './config.ts';
+import { lastSvidEnd } from './last-svid-end.ts';
+import { latestIssue } from './latest-issue.ts';
+import type { Process } from './process.ts';
+import type { ServerRole } from './server-role.ts';
+
+interface Concerned {
+  readonly agents: AgentRegistry;
+  readonly entitlements: AgentEntitlements;
+  /** The agent of the same process. */
+  readonly local: { readonly id: SpiffeId; readonly entries: AgentEntries } | undefined;
+}
+
+/** Identities are taken back, and given back; to be guarded. */
+export function serveRevocations(
+  { trustDomain }: Config,
+  { clock, log }: Process,
+  { entries, revocations, trust, controlPlane }: ServerRole,
+  { agents, entitlements, local }: Concerned,
+): GrpcService {
+  const servedHere = (entryIds: readonly string[]): boolean =>
+    entryIds.some((id) => local?.entries.heldAs(id) !== undefined);
+  // Also of one that is banned, or gone.
+  const reachOf = (agentId: SpiffeId): readonly RegistrationEntry[] => {
+    const { selectors = [] } = agents.get(agentId) ?? {};
+    const nodeSelectors = nodeSelectorsOf({ id: agentId, selectors });
+    const reach = entries.authorizedEntries({ agentId, nodeSelectors });
+    const all = reach.all();
+    reach.close();
+    return all;
+  };
+  return createRevocationService({
+    trustDomain,
+    entries,
+    agents,
+    revocations,
+    localAgent: local?.id,
+    reachOf,
+    countServing: (ids) => entitlements.countServing(ids) + Number(servedHere(ids)),
+    lastSvidEnd: () => lastSvidEnd(trust.current().own, clock.now()),
+    latestIssue: () => latestIssue(controlPlane, clock.now()),
+    clockAheadMs: () => controlPlane.directory?.clockAheadMs ?? 0,
+    clock,
+    log,
+  });
+}
