@@ -23,7 +23,7 @@ ${more}
 
 describe('applying documents', () => {
   it('makes, changes and removes what the set has, and is told what it did', async () => {
-    const { apply, registry, relationships } = await openApply();
+    const { apply, registry, relationships, recorded } = await openApply();
     const first = await apply(document('web') + document('api') + relationship());
     expect(first.outcome).toMatchObject({ added: 3, left: [], failure: undefined });
     const second = await apply(
@@ -37,6 +37,9 @@ describe('applying documents', () => {
       ['remove', 'spiffe://a.test/api', []],
     ]);
     expect(second.outcome).toMatchObject({ added: 1, changed: 2, removed: 1 });
+    expect(recorded.at(-1)).toMatch(
+      /^set test: added spiffe:\/\/a\.test\/db; changed spiffe:\/\/a\.test\/web \(.+\); changed the relationship with b\.test; removed spiffe:\/\/a\.test\/api \(.+\)$/u,
+    );
     expect(Array.from(registry.all(), ({ spiffeId }) => spiffeId.path).sort()).toEqual([
       '/db',
       '/web',

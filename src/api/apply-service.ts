@@ -14,6 +14,7 @@ import type { EntryChange, EntryRegistry } from '../entries/index.ts';
 import type { Relationships } from '../federation/index.ts';
 import type { Log } from '../ops/index.ts';
 import {
+  type AuditLog,
   type Clock,
   messageOf,
   type SuspensionSource,
@@ -33,6 +34,8 @@ import {
 } from './apply-messages.ts';
 import { MessageReader } from './message-reader.ts';
 import { type PlanOutcome, type PlanTargets, performPlan } from './perform-plan.ts';
+import { recordPlan } from './record-plan.ts';
+import { requesterOf, type UserNames } from './requester-of.ts';
 import type { WorkloadReports } from './workload-reports.ts';
 import { writePaced } from './write-paced.ts';
 
@@ -57,6 +60,9 @@ export interface ApplyServiceOptions {
   readonly workloads: Pick<WorkloadReports, 'list' | 'gaps'>;
   /** Default: nothing is suspended. */
   readonly suspensions?: SuspensionSource;
+  /** Told what was done, and by whom, before it is answered. */
+  readonly audit: Pick<AuditLog, 'record'>;
+  readonly userName: UserNames;
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -114,7 +120,9 @@ async function apply(
   const digest = digestPlan(plan);
   await sendPlan(options, call, plan, digest);
   if (begin.dry_run !== true && plan.complaints.length === 0) {
+    const requester = requesterOf(call, options.userName);
     const outcome = await perform(options, { ...begin, set }, plan, digest, busy);
+    await recordPlan(options.audit, requester, { set, plan, outcome });
     await writePaced(call, { outcome: buildOutcome(outcome) });
   }
   call.end();

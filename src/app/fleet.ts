@@ -226,7 +226,7 @@ export async function openFleet(
         file: 'trustplane/admin/v1/revocations.proto',
       },
       {
-        service: guard(serveApply(config, process, server, { entries, workloads })),
+        service: guard(serveApply(config, process, server, { entries, workloads, userName })),
         file: 'trustplane/admin/v1/apply.proto',
       },
       sync,

@@ -12,10 +12,11 @@ import type { ServerRole } from './server-role.ts';
 export function serveApply(
   { trustDomain }: Config,
   { clock, log }: Process,
-  { entries, relationships, foreignBundles, revocations }: ServerRole,
+  { entries, relationships, foreignBundles, revocations, audit }: ServerRole,
   writes: {
     readonly entries: ReturnType<typeof createRevokingEntries>;
     readonly workloads: WorkloadReports;
+    readonly userName: (uid: number) => string | undefined;
   },
 ): GrpcService {
   return createApplyService({
@@ -25,6 +26,8 @@ export function serveApply(
     targets: { entries: writes.entries, foreignBundles },
     workloads: writes.workloads,
     suspensions: revocations.suspensions,
+    audit,
+    userName: writes.userName,
     clock,
     log,
   });

@@ -30,12 +30,19 @@ export async function openApply(place: { clock?: FakeClock; store?: Store } = {}
     latestIssue: () => clock.now(),
     log: silentLog,
   });
+  const recorded: string[] = [];
   const apply = createApplyService({
     trustDomain: testTrustDomain,
     entries: registry,
     relationships,
     targets: { entries, foreignBundles: bundles },
     workloads,
+    audit: {
+      record: async (events) => {
+        for (const event of events) if (event.kind === 'admin') recorded.push(event.what);
+      },
+    },
+    userName: () => undefined,
     clock,
     log: silentLog,
   });
@@ -75,6 +82,8 @@ export async function openApply(place: { clock?: FakeClock; store?: Store } = {}
     relationships,
     revocations,
     workloads,
+    /** What the ledger was told. */
+    recorded,
     client,
     /** Documents in YAML, as the set `test`. */
     apply: async (text: string, options: Partial<DocumentsToApply> = {}) =>
