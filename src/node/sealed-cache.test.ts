@@ -18,8 +18,10 @@ import {
 } from '../../test/fakes/cache-place.ts';
 import { fakeEntry } from '../../test/fakes/fake-entitlements.ts';
 import { numberedBundle, testTerms } from '../../test/fakes/sync-world.ts';
+import { writeCrl } from '../ca/crl-writer.ts';
+import { createMemoryKeyManager } from '../ca/index.ts';
 import { systemClock } from '../ops/index.ts';
-import { type AgentFacts, type Revocation, TrustDomain } from '../spiffe/index.ts';
+import { type AgentFacts, parseCrl, type Revocation, TrustDomain } from '../spiffe/index.ts';
 import { openSqliteStore, type StoreSnapshot } from '../store/index.ts';
 import { ReplicaState } from '../sync/replica-state.ts';
 import type { SealedCache } from './sealed-cache.ts';
@@ -105,6 +107,22 @@ describe('the cache', () => {
     const { identity, facts, svids } = await fill();
     expect(await reload()).toEqual({ identity, facts, position, svids, heard: [] });
     expect(place.lines).toEqual([]);
+  });
+
+  it('gives back CRLs, and forgets one that is gone', async () => {
+    const key = await createMemoryKeyManager().generateKey('k', 'ec-p256');
+    const issuerName = Uint8Array.of(0x30, 0);
+    const signer = { key, issuerName, issuerKeyId: Uint8Array.of(1) };
+    const dates = { thisUpdate: 0, nextUpdate: 1_000 };
+    const crl = parseCrl(
+      await writeCrl(signer, { ...dates, number: 1n, revoked: new Uint8Array() }),
+    );
+    const facts = fakeFacts([fakeEntry('web')]);
+    const told = { ...facts, crls: [crl] };
+    await using(await place.open(), (cache) => cache.saveFacts(told, position));
+    expect((await reload()).facts?.crls).toEqual([crl]);
+    await using(await place.open(), (cache) => cache.saveFacts(facts, position));
+    expect((await reload()).facts?.crls).toBeUndefined();
   });
 
   it('gives back facts that a server goes on from without sending them again', async () => {
