@@ -121,7 +121,10 @@ describe('the cache', () => {
     const told = { ...facts, crls: [crl] };
     await using(await place.open(), (cache) => cache.saveFacts(told, position));
     expect((await reload()).facts?.crls).toEqual([crl]);
-    await using(await place.open(), (cache) => cache.saveFacts(facts, position));
+    await using(await place.open(), async (cache) => {
+      await cache.load();
+      await cache.saveFacts(facts, position);
+    });
     expect((await reload()).facts?.crls).toBeUndefined();
   });
 
