@@ -168,9 +168,8 @@ it.each([
   const issued: string[] = [];
   const refused = await eventually('a refusal', async () => {
     const id = `${WEB}/${issued.length}`;
-    const tried = await runTrustplane(
-      ...['svid', 'x509', 'mint', '--spiffe-id', id, '--admin-socket', server.adminSocket],
-    );
+    const args = ['svid', 'x509', 'mint', '--spiffe-id', id];
+    const tried = await runTrustplane(...args, '--admin-socket', server.adminSocket);
     if (tried.code !== 0) return tried;
     issued.push(id);
     return undefined;
