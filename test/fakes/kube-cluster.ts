@@ -81,6 +81,9 @@ export async function startKubeCluster(seconds: number): Promise<KubeCluster> {
   let review: Json | undefined;
   const answer = ({ method, path, headers, body }: CloudRequest): CloudReply => {
     if (path === '/openid/v1/jwks') return json(200, jwksOf(tokenKey));
+    // Without being asked for JSON it may answer in other encodings.
+    if (headers.accept !== 'application/json')
+      return failure(406, 'only JSON is asked for by those who read it');
     if (headers.authorization === undefined) return failure(401, 'Unauthorized');
     if (headers.authorization !== `Bearer ${adminToken}`)
       return failure(
