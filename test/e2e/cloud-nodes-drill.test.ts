@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { encodePem } from '../../src/spiffe/index.ts';
 import { type AwsCloud, startAwsCloud } from '../fakes/aws-cloud.ts';
 import {
   type AzureCloud,
@@ -11,9 +12,10 @@ import {
 } from '../fakes/azure-cloud.ts';
 import { makeCloudTls } from '../fakes/cloud-server.ts';
 import { type GcpCloud, startGcpCloud } from '../fakes/gcp-cloud.ts';
+import { makeCertificate, rsaKeys } from '../fakes/test-certificates.ts';
 import { eventually } from '../programs/eventually.ts';
 import { startAgent } from '../programs/launch-agent.ts';
-import { type LaunchedServer, launchServer } from '../programs/launch-server.ts';
+import { type LaunchedServer, launchServer, writeServerConfig } from '../programs/launch-server.ts';
 import { createRunFolder } from '../programs/run-folder.ts';
 
 const WEB = 'spiffe://example.org/web';
@@ -74,6 +76,16 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(async () => await closing.disposeAsync());
 
+/** Starts an agent that attests so, in a folder of its own. */
+function startNode(name: string, nodeAttestation: object, { port }: { readonly port: number }) {
+  const own = path.join(folder.path, name);
+  mkdirSync(own, { recursive: true });
+  const config = JSON.stringify({ agent: { bootstrap: { insecure: true }, nodeAttestation } });
+  const agent = startAgent(own, { servers: [`127.0.0.1:${port}`], config });
+  closing.defer(async () => void (await agent.stop()));
+  return agent;
+}
+
 /** One instance each. */
 const clouds = [
   {
@@ -99,15 +111,8 @@ const clouds = [
 describe.each(clouds)(
   'an instance that attests by $attestor',
   ({ attestor, settings, id, selectors }) => {
-    const start = (name: string) => {
-      const own = path.join(folder.path, attestor, name);
-      mkdirSync(own, { recursive: true });
-      const nodeAttestation = { [attestor]: settings() };
-      const config = JSON.stringify({ agent: { bootstrap: { insecure: true }, nodeAttestation } });
-      const agent = startAgent(own, { servers: [`127.0.0.1:${server.port}`], config });
-      closing.defer(async () => void (await agent.stop()));
-      return agent;
-    };
+    const start = (name: string) =>
+      startNode(`${attestor}/${name}`, { [attestor]: settings() }, server);
 
     it('joins once, until it is evicted, and an entry for its selectors reaches it', async () => {
       const spiffeId = `spiffe://example.org${id}`;
@@ -132,3 +137,56 @@ describe.each(clouds)(
     }, 60_000);
   },
 );
+
+it('a running server takes up other attestors, and the files of those it has, at SIGHUP', async () => {
+  const own = path.join(folder.path, 'reloaded');
+  const certificatesFolder = path.join(own, 'aws');
+  mkdirSync(certificatesFolder, { recursive: true });
+  const other = await makeCertificate({ keys: await rsaKeys(2_048), isCa: true });
+  writeFileSync(
+    path.join(certificatesFolder, 'us-east-1.pem'),
+    encodePem('CERTIFICATE', other.der),
+  );
+  const awsIid = {
+    anyAccount: true,
+    certificatesFolder,
+    metadataEndpoint: aws.imds.origin,
+    ec2Endpoint: aws.api.origin,
+    iamEndpoint: aws.api.origin,
+    caFile: path.join(folder.path, 'clouds.pem'),
+  };
+  const awsNode = () => ({ awsIid: clouds[0].settings() });
+  const configOf = (nodeAttestors: object): string =>
+    JSON.stringify({ server: { nodeAttestors, rateLimits: { attestation: 0 } } });
+  const running = await launchServer(own, { config: configOf({ awsIid }) });
+  closing.defer(async () => void (await running.stop()));
+  let reloads = 0;
+  const reload = async (): Promise<void> => {
+    reloads += 1;
+    running.kill('SIGHUP');
+    const done = 'the configuration was reloaded';
+    await eventually('a reload', () => countOf(running.log, done) === reloads || undefined);
+  };
+  const join = async (name: string, attestation: object): Promise<string> =>
+    await startNode(`reloaded/${name}`, attestation, running).id;
+  await expect(join('first', awsNode())).rejects.toThrow('ERR_NODE_ATTEST_REGION');
+  writeFileSync(path.join(certificatesFolder, 'eu-central-1.pem'), aws.certificate);
+  await reload();
+  expect(await join('second', awsNode())).toBe(`spiffe://example.org${clouds[0].id}`);
+
+  const ssh = path.join(import.meta.dirname, '..', 'fixtures', 'ssh');
+  const sshpop = {
+    hostKeyFile: path.join(ssh, 'host_ecdsa'),
+    hostCertificateFile: path.join(ssh, 'host_ecdsa-cert.pub'),
+  };
+  await expect(join('third', { sshpop })).rejects.toThrow('sshpop');
+  writeServerConfig(own, configOf({ sshpop: { authoritiesFile: path.join(ssh, 'ca.pub') } }));
+  await reload();
+  expect(await join('fourth', { sshpop })).toContain('/spire/agent/sshpop/');
+  // Nobody joins by what is no longer there.
+  await expect(join('fifth', awsNode())).rejects.toThrow('aws_iid');
+}, 60_000);
+
+function countOf(log: readonly string[], text: string): number {
+  return log.filter((line) => line.includes(text)).length;
+}
