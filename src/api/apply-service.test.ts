@@ -38,7 +38,7 @@ describe('applying documents', () => {
     ]);
     expect(second.outcome).toMatchObject({ added: 1, changed: 2, removed: 1 });
     expect(recorded.at(-1)).toMatch(
-      /^set test: added spiffe:\/\/a\.test\/db; changed spiffe:\/\/a\.test\/web \(.+\); changed the relationship with b\.test; removed spiffe:\/\/a\.test\/api \(.+\)$/u,
+      /^set test: added spiffe:\/\/a\.test\/db below \S+ for unix:uid:\d+; changed spiffe:\/\/a\.test\/web \(.+\) below \S+ for unix:uid:\d+; changed the relationship with b\.test; removed spiffe:\/\/a\.test\/api \(.+\)$/u,
     );
     expect(Array.from(registry.all(), ({ spiffeId }) => spiffeId.path).sort()).toEqual([
       '/db',

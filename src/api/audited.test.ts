@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { FakeAudit } from '../../test/fakes/fake-audit.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
@@ -35,7 +36,82 @@ function serve(
 const agentProto = ['spire/api/server/agent/v1/agent.proto', 'spire.api.server.agent.v1.Agent'];
 const entryProto = ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.entry.v1.Entry'];
 
+/** Methods that change nothing, or whose SVIDs and attestations have records of their own. */
+const unaudited: Readonly<Record<string, readonly string[]>> = {
+  'spire.api.server.agent.v1.Agent': [
+    ...['AttestAgent', 'CountAgents', 'GetAgent', 'ListAgents', 'PostStatus', 'RenewAgent'],
+  ],
+  'spire.api.server.bundle.v1.Bundle': [
+    ...['CountBundles', 'GetBundle', 'GetFederatedBundle', 'ListFederatedBundles'],
+    // Nobody serves it.
+    'PublishWITAuthority',
+  ],
+  'spire.api.server.debug.v1.Debug': ['GetInfo'],
+  'spire.api.server.entry.v1.Entry': [
+    ...['CountEntries', 'GetAuthorizedEntries', 'GetEntry', 'ListEntries', 'SyncAuthorizedEntries'],
+  ],
+  'spire.api.server.localauthority.v1.LocalAuthority': [
+    ...['GetJWTAuthorityState', 'GetX509AuthorityState', 'GetWITAuthorityState'],
+    // Nobody serves these.
+    ...['ActivateWITAuthority', 'PrepareWITAuthority', 'RevokeWITAuthority', 'TaintWITAuthority'],
+  ],
+  'spire.api.server.logger.v1.Logger': ['GetLogger'],
+  'spire.api.server.svid.v1.SVID': [
+    ...['BatchNewX509SVID', 'MintJWTSVID', 'MintX509SVID', 'NewDownstreamX509CA', 'NewJWTSVID'],
+  ],
+  'spire.api.server.trustdomain.v1.TrustDomain': [
+    ...['GetFederationRelationship', 'ListFederationRelationships'],
+  ],
+  'trustplane.admin.v1.Admin': ['GetRotationStatus', 'GetStatus'],
+  'trustplane.admin.v1.Apply': ['Export'],
+  'trustplane.admin.v1.Crls': ['GetCrl', 'ListCrls'],
+  'trustplane.admin.v1.Federation': ['GetRelationship', 'ListRelationships'],
+  'trustplane.admin.v1.Revocations': ['List'],
+  'trustplane.admin.v1.Servers': ['ListServers'],
+  'trustplane.audit.v1.Audit': ['Export', 'Show', 'Verify'],
+  'trustplane.explain.v1.Explain': ['Ask', 'WhatIf'],
+  'trustplane.policy.v1.PolicyService': ['History', 'Show', 'Status'],
+  'trustplane.sync.v1.Sync': ['Sync'],
+};
+/** Of agents. */
+const ofAgents = new Set([
+  'trustplane.agent.v1.Agent',
+  'trustplane.agent.v1.Facts',
+  'trustplane.explain.v1.AgentExplain',
+]);
+
+/** All methods of the servers' services, by service. */
+function methodsOfServers(): Record<string, readonly string[]> {
+  const folder = new URL('../../proto/', import.meta.url);
+  const files = ['spire/api/server', 'trustplane'].flatMap((under) =>
+    readdirSync(new URL(`${under}/`, folder), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.proto'))
+      .map((file) => `${under}/${file}`),
+  );
+  const found = files.flatMap((file) => {
+    const text = readFileSync(new URL(file, folder), 'utf8');
+    const name = /^package ([\w.]+);/mu.exec(text)?.[1] ?? '';
+    return Array.from(
+      text.matchAll(/^service (\w+)/gmu),
+      ([, service = '']) => `${name}.${service}`,
+    )
+      .filter((service) => !ofAgents.has(service))
+      .map((service) => [service, Object.keys(loadService(file, service)).sort()] as const);
+  });
+  return Object.fromEntries(found);
+}
+
 describe('audited', () => {
+  it('has every method of every service that changes something', () => {
+    const known = (service: string): readonly string[] =>
+      [...Object.keys(auditedMethods[service] ?? {}), ...(unaudited[service] ?? [])].sort();
+    const methods = methodsOfServers();
+    expect(methods).toEqual(
+      Object.fromEntries(Object.keys(methods).map((service) => [service, known(service)])),
+    );
+    expect(Object.keys(methods)).toEqual(expect.arrayContaining(Object.keys(auditedMethods)));
+  });
+
   it('tells who did what, before it is answered, and never a join token', async () => {
     const [file = '', name = ''] = agentProto;
     const { audit, call } = serve(file, name, {
@@ -95,12 +171,41 @@ describe('audited', () => {
     expect(audit.calls).toBe(0);
   });
 
-  it('says little of much', async () => {
+  it('does nothing while it cannot be recorded', async () => {
+    const [file = '', name = ''] = agentProto;
+    let done = 0;
+    const { audit, call } = serve(file, name, { DeleteAgent: unary(() => ({ done: ++done })) });
+    audit.failure = new TrustplaneError('ERR_AUDIT_WRITE', 'no room');
+    await expect(call('DeleteAgent', {})).rejects.toMatchObject({ code: 'ERR_AUDIT_WRITE' });
+    expect(done).toBe(0);
+    audit.failure = undefined;
+    await call('DeleteAgent', {});
+    expect(done).toBe(1);
+  });
+
+  it('says as little as it can, and hides nothing behind the first of a batch', async () => {
     const [file = '', name = ''] = entryProto;
     const { audit, call } = serve(file, name, { BatchDeleteEntry: unary(() => ({})) });
-    await call('BatchDeleteEntry', { ids: Array.from({ length: 10_000 }, () => 'é'.repeat(500)) });
-    const [event] = audit.events;
-    expect(JSON.stringify(event).length).toBeLessThan(4_000);
+    const ids = Array.from({ length: 1_000 }, (_, at) => `${at}-${'é'.repeat(500)}`);
+    await call('BatchDeleteEntry', { ids });
+    const texts = audit.events.map((event) => ('what' in event ? event.what : ''));
+    for (const text of texts) expect(text.length).toBeLessThan(4_000);
+    const all = texts.join(' ');
+    expect(ids.filter((_, at) => !all.includes(`"${at}-é`))).toEqual([]);
+    expect(audit.calls).toBe(1);
+  });
+
+  it('tells that an entry is an administrator, whatever else it says', async () => {
+    const [file = '', name = ''] = entryProto;
+    const { audit, call } = serve(file, name, { BatchCreateEntry: unary(() => ({})) });
+    const selectors = Array.from({ length: 30 }, () => ({ type: 'a', value: 'x'.repeat(300) }));
+    const spiffe_id = { trust_domain: 'a.test', path: `/${'y'.repeat(1_500)}` };
+    await call('BatchCreateEntry', {
+      entries: [
+        { id: 'z'.repeat(255), spiffe_id, selectors, hint: 'h'.repeat(1_000), admin: true },
+      ],
+    });
+    expect(audit.events).toMatchObject([{ what: expect.stringContaining('"admin":true') }]);
   });
 
   it('knows every method by the name it has', () => {

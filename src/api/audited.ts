@@ -2,7 +2,7 @@ import type { sendUnaryData, UntypedHandleCall } from '@grpc/grpc-js';
 import { type AuditLog, type Requester, TrustplaneError } from '../spiffe/index.ts';
 import type { GrpcService } from '../wire/index.ts';
 import { auditedMethods, type ToldFields } from './audited-methods.ts';
-import { countRefused, describeFields, madeIds } from './describe-call.ts';
+import { countRefused, describeFields, madeIds, packTexts } from './describe-call.ts';
 import { requesterOf, type UserNames } from './requester-of.ts';
 
 export interface AuditedOptions {
@@ -19,7 +19,7 @@ type Answer = Parameters<Respond> extends [unknown, ...infer Rest] ? Rest : neve
 /**
  * The service with its calls of `auditedMethods` in the ledger: by whom, what and with which outcome, before they are
  * answered. Calls that stream are recorded when they begin, too. What cannot be recorded is answered with
- * ERR_AUDIT_WRITE, although it may have been done.
+ * ERR_AUDIT_WRITE, although it may have been done; from then on nothing is, until the ledger can be written again.
  */
 export function audited(
   { definition, implementation }: GrpcService,
@@ -59,7 +59,9 @@ class AuditedMethod {
     isStream: boolean,
   ): Promise<void> {
     const requester = this.#requesterOf(call);
-    if (isStream) await this.#record(requester, 'begun', '');
+    // Nothing is done while it could not be recorded.
+    if (isStream || this.#options.audit.fault !== undefined)
+      await this.#record(requester, 'begun', []);
     const asked = describeFields(call.request, this.#told.request);
     let answer: Answer;
     try {
@@ -73,7 +75,7 @@ class AuditedMethod {
     const outcome = refused === 0 ? 'OK' : `${refused} of ${total} refused`;
     const made = describeFields({ ids: madeIds(message) }, ['ids']);
     const told = describeFields(message, this.#told.answer ?? []);
-    await this.#record(requester, outcome, [asked, made, told].filter(Boolean).join(' '));
+    await this.#record(requester, outcome, [...asked, ...made, ...told]);
     respond(null, ...answer);
   }
 
@@ -95,9 +97,18 @@ class AuditedMethod {
     return requester?.(call) ?? requesterOf(call, userName);
   }
 
-  async #record(requester: Requester, outcome: string, what: string): Promise<void> {
+  /** What does not fit into one event stands in several. */
+  async #record(requester: Requester, outcome: string, told: readonly string[]): Promise<void> {
     const method = this.#method;
-    await this.#options.audit.record([{ kind: 'admin', method, requester, outcome, what }]);
+    const [first = '', ...others] = packTexts(told);
+    const events = [first, ...others].map((what) => ({
+      kind: 'admin' as const,
+      method,
+      requester,
+      outcome,
+      what,
+    }));
+    await this.#options.audit.record(events);
   }
 }
 

@@ -2,17 +2,55 @@
 const MAX_TEXT = 256;
 /** Of one list. */
 const MAX_ITEMS = 20;
-/** Of all that is said of a call. */
+/** Of one text, about. */
 const MAX_LENGTH = 2_048;
 
-/** The named fields of a message as text: bounded, keys and certificates by their size alone. */
-export function describeFields(message: unknown, fields: readonly string[]): string {
-  if (typeof message !== 'object' || message === null) return '';
-  const told = fields.flatMap((name) => {
+/**
+ * The named fields of a message as texts: each bounded, keys and certificates by their size alone. Lists at the top
+ * are told whole, in as many texts as that takes: nothing hides behind the first items of a batch.
+ */
+export function describeFields(message: unknown, fields: readonly string[]): readonly string[] {
+  if (typeof message !== 'object' || message === null) return [];
+  return fields.flatMap((name) => {
     const value: unknown = Reflect.get(message, name);
-    return isSaid(value) ? [`${name}=${JSON.stringify(brief(value))}`] : [];
+    if (!isSaid(value)) return [];
+    const texts = Array.isArray(value) ? listed(value) : [textOf(value)];
+    return texts.map((text) => `${name}=${text}`);
   });
-  return cut(told.join(' '), MAX_LENGTH);
+}
+
+/** Texts side by side, as far as they fit into one. */
+export function packTexts(texts: readonly string[]): readonly string[] {
+  const packed: string[] = [];
+  for (const text of texts) {
+    const last = packed.at(-1);
+    if (last !== undefined && last.length + text.length < MAX_LENGTH)
+      packed.push(`${packed.pop()} ${text}`);
+    else packed.push(text);
+  }
+  return packed;
+}
+
+function listed(items: readonly unknown[]): readonly string[] {
+  const texts: string[] = [];
+  let open: string[] = [];
+  let length = 0;
+  const close = (): void => {
+    if (open.length > 0) texts.push(`[${open.join(',')}]`);
+    open = [];
+    length = 0;
+  };
+  for (const text of items.map(textOf)) {
+    if (length + text.length > MAX_LENGTH) close();
+    open.push(text);
+    length += text.length + 1;
+  }
+  close();
+  return texts;
+}
+
+function textOf(value: unknown): string {
+  return cut(JSON.stringify(brief(value)), MAX_LENGTH);
 }
 
 /** Of a batch, how many items were refused; `total` 0: it was none. */
@@ -68,7 +106,15 @@ function brief(value: unknown): unknown {
   if (first?.[0] === 'trust_domain' && second?.[0] === 'path' && fields.length === 2) {
     return cut(`spiffe://${String(first[1])}${String(second[1])}`, MAX_TEXT);
   }
-  return Object.fromEntries(fields.map(([name, inner]) => [name, brief(inner)]));
+  // What is short comes first: no long name or list cuts off that an entry is an administrator's.
+  const inOrder = fields.toSorted(([, one], [, other]) => rankOf(one) - rankOf(other));
+  return Object.fromEntries(inOrder.map(([name, inner]) => [name, brief(inner)]));
+}
+
+function rankOf(value: unknown): number {
+  if (Array.isArray(value)) return 3;
+  if (typeof value === 'object') return 2;
+  return typeof value === 'string' ? 1 : 0;
 }
 
 function cut(text: string, length: number): string {

@@ -1,10 +1,15 @@
 import { type Plan, type Step, stepsOf } from '../apply/index.ts';
-import type { AuditLog, Requester } from '../spiffe/index.ts';
+import {
+  type AuditLog,
+  formatSelector,
+  type RegistrationEntry,
+  type Requester,
+} from '../spiffe/index.ts';
 import type { PlanOutcome } from './perform-plan.ts';
 
-/** Of one event; a step has about 150 characters. */
+/** Of one event; a step has about 250 characters. */
 const STEPS_PER_EVENT = 20;
-const MAX_STEP = 200;
+const MAX_STEP = 600;
 
 /** Has the ledger say what of a plan was done, step by step. @throws TrustplaneError ERR_AUDIT_* */
 export async function recordPlan(
@@ -35,7 +40,16 @@ function textOf(step: Step): string {
     const { trustDomain } = { ...step.before, ...step.after };
     return `${verb} the relationship with ${trustDomain?.name}`.slice(0, MAX_STEP);
   }
-  const entry = step.after?.entry ?? step.before?.entry;
+  const then = step.after?.entry;
+  const entry = then ?? step.before?.entry;
   const id = step.before === undefined ? '' : ` (${step.before.entry.id})`;
-  return `${verb} ${entry?.spiffeId.toString()}${id}`.slice(0, MAX_STEP);
+  // What an ID of any length cannot cut off.
+  const rights = `${then?.admin === true ? ' admin' : ''}${then?.downstream === true ? ' downstream' : ''}`;
+  const given = then === undefined ? '' : givenTo(then);
+  const text = `${verb}${rights} ${entry?.spiffeId.toString()}${id}${given}`;
+  return text.slice(0, MAX_STEP).toWellFormed();
+}
+
+function givenTo({ parentId, selectors }: RegistrationEntry): string {
+  return ` below ${parentId.path} for ${selectors.map(formatSelector).join(', ')}`;
 }

@@ -97,6 +97,8 @@ export interface AuditLog {
    * @throws TrustplaneError ERR_AUDIT_WRITE; then none of them may be relied on to be there
    */
   record(events: readonly AuditEvent[]): Promise<void>;
+  /** Why nothing can be recorded now, where it is known. */
+  readonly fault?: string | undefined;
 }
 
 /** One certificate of the ledger, for those who have to name it again. */

@@ -6,6 +6,10 @@ export class FakeAudit implements AuditLog {
   calls = 0;
   failure: Error | undefined;
 
+  get fault(): string | undefined {
+    return this.failure?.message;
+  }
+
   async record(events: readonly AuditEvent[]): Promise<void> {
     this.calls += 1;
     if (this.failure !== undefined) throw this.failure;
