@@ -21,7 +21,10 @@ import { buildPassphraseSource, type PassphraseSource } from './passphrase.ts';
 import { buildSharedStore, type SharedStoreConfig } from './store-config.ts';
 import { buildUpstream, type UpstreamConfig } from './upstream-config.ts';
 import { buildVault, type VaultConfig } from './vault-config.ts';
-import type { WorkloadAttestorsFile } from './workload-attestors-schema.ts';
+import {
+  buildWorkloadAttestors,
+  type WorkloadAttestorsConfig,
+} from './workload-attestors-config.ts';
 
 const MAX_CONFIG_BYTES = 1_048_576;
 
@@ -80,7 +83,7 @@ export interface Config extends AgentConfig {
   };
   readonly disableSpiffeCertValidation: boolean;
   readonly crls: CrlAudience;
-  readonly workloadAttestors: WorkloadAttestorsFile;
+  readonly workloadAttestors: WorkloadAttestorsConfig;
   readonly logLevel: LogLevel;
   /** Undefined: nothing is traced. */
   readonly traces: { readonly endpoint: string; readonly sample: number } | undefined;
@@ -180,7 +183,7 @@ export function completeConfig(merged: ConfigFile, paths: DefaultPaths): Config 
     },
     disableSpiffeCertValidation: agent?.sds?.disableSpiffeCertValidation ?? false,
     crls: agent?.crls ?? 'workloadApi',
-    workloadAttestors: agent?.workloadAttestors ?? {},
+    workloadAttestors: buildWorkloadAttestors(agent?.workloadAttestors ?? {}),
     logLevel: merged.log?.level ?? 'info',
     traces: tracesOf(merged.log?.traces),
     metricsAddress: merged.metrics?.address,

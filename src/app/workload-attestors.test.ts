@@ -1,19 +1,27 @@
 import { hostname } from 'node:os';
 import { expect, it } from 'vitest';
 import { FakeClock } from '../../test/fakes/fake-clock.ts';
+import type { KubeletOptions } from '../attest/index.ts';
 import { createMetrics, silentLog } from '../ops/index.ts';
 import { buildKubeletOptions, openWorkloadAttestors } from './workload-attestors.ts';
+import { buildWorkloadAttestors } from './workload-attestors-config.ts';
 import {
+  type K8sFile,
   type WorkloadAttestorsFile,
   workloadAttestorsSchema,
 } from './workload-attestors-schema.ts';
 
 const names = (file: WorkloadAttestorsFile): string[] =>
-  openWorkloadAttestors(file, {
+  openWorkloadAttestors(buildWorkloadAttestors(file), {
     log: silentLog,
     metrics: createMetrics(),
     clock: new FakeClock(),
   }).map(({ name }) => name);
+
+const reach = (k8s: Partial<K8sFile>): KubeletOptions | undefined => {
+  const built = buildWorkloadAttestors({ k8s: { enabled: true, ...k8s } });
+  return built.k8s && buildKubeletOptions(built.k8s);
+};
 
 it('has the attestors that are enabled, and unix', () => {
   const off = { enabled: false };
@@ -25,7 +33,7 @@ it('has the attestors that are enabled, and unix', () => {
 
 it('asks the kubelet as a pod on its network would, unless told otherwise', () => {
   const folder = '/var/run/secrets/kubernetes.io/serviceaccount';
-  expect(buildKubeletOptions({})).toEqual({
+  expect(reach({})).toEqual({
     host: '127.0.0.1',
     port: 10_250,
     tls: {
@@ -35,17 +43,17 @@ it('asks the kubelet as a pod on its network would, unless told otherwise', () =
     },
   });
   const certificate = { certificateFile: '/c', privateKeyFile: '/k' };
-  expect(buildKubeletOptions({ nodeName: 'node-1', ...certificate, caFile: '/ca' })).toEqual({
+  expect(reach({ nodeName: 'node-1', ...certificate, caFile: '/ca' })).toEqual({
     host: 'node-1',
     port: 10_250,
     tls: { serverName: 'node-1', caFile: '/ca', credentials: certificate },
   });
-  expect(buildKubeletOptions({ readOnlyPort: 10_255 })).toEqual({
+  expect(reach({ readOnlyPort: 10_255 })).toEqual({
     host: '127.0.0.1',
     port: 10_255,
     tls: undefined,
   });
-  expect(buildKubeletOptions({ skipVerification: true }).tls?.caFile).toBeUndefined();
+  expect(reach({ skipVerification: true })?.tls?.caFile).toBeUndefined();
 });
 
 it.each([

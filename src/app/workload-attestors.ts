@@ -8,19 +8,12 @@ import {
   type KubeletOptions,
   type WorkloadAttestor,
 } from '../attest/index.ts';
-import type { Section } from './config-values.ts';
 import type { Process } from './process.ts';
-import {
-  type K8sFile,
-  SERVICE_ACCOUNT,
-  type WorkloadAttestorsFile,
-} from './workload-attestors-schema.ts';
+import type { KubeletConfig, WorkloadAttestorsConfig } from './workload-attestors-config.ts';
 
-const TIMEOUT_MS = 5_000;
-
-/** The attestors that are enabled, with what the file leaves open. */
+/** The attestors that are enabled. */
 export function openWorkloadAttestors(
-  { unix, docker, k8s, systemd }: WorkloadAttestorsFile,
+  { unix, docker, k8s, systemd }: WorkloadAttestorsConfig,
   { log, metrics, clock }: Pick<Process, 'log' | 'metrics' | 'clock'>,
 ): readonly WorkloadAttestor[] {
   const common = { log, clock, metrics: createQuestionMetrics(metrics) };
@@ -28,52 +21,36 @@ export function openWorkloadAttestors(
     createUnixAttestor({
       log,
       clock,
-      discoverWorkloadPath: unix?.discoverWorkloadPath ?? true,
-      maxExecutableBytes: hashLimitBytes(unix?.workloadSizeLimit ?? 268_435_456),
+      discoverWorkloadPath: unix.discoverWorkloadPath,
+      maxExecutableBytes: hashLimitBytes(unix.workloadSizeLimit),
     }),
-    docker?.enabled === true &&
-      createDockerAttestor({
-        ...common,
-        socket: docker.socket ?? '/var/run/docker.sock',
-        podmanSocket: docker.podmanSocket ?? '/run/podman/podman.sock',
-        rootlessUids: docker.rootlessUids ?? [],
-        rootlessSocket: docker.rootlessSocket ?? '/run/user/%d/podman/podman.sock',
-        env: docker.env ?? [],
-        timeoutMs: docker.timeout ?? TIMEOUT_MS,
-      }),
-    k8s?.enabled === true &&
+    docker !== undefined && createDockerAttestor({ ...common, ...docker }),
+    k8s !== undefined &&
       createK8sAttestor({
         ...common,
         kubelet: buildKubeletOptions(k8s),
-        timeoutMs: k8s.timeout ?? TIMEOUT_MS,
+        timeoutMs: k8s.timeoutMs,
       }),
-    systemd?.enabled === true &&
-      createSystemdAttestor({
-        ...common,
-        systemctl:
-          systemd.fragmentPath === false ? undefined : (systemd.systemctl ?? '/usr/bin/systemctl'),
-        timeoutMs: systemd.timeout ?? TIMEOUT_MS,
-      }),
+    systemd !== undefined && createSystemdAttestor({ ...common, ...systemd }),
   ];
   return attestors.filter((each) => each !== false);
 }
 
 /** How the kubelet of this node is reached. */
-export function buildKubeletOptions(file: Section<K8sFile>): KubeletOptions {
-  const { nodeName, readOnlyPort, certificateFile, privateKeyFile, tokenFile } = file;
+export function buildKubeletOptions(config: KubeletConfig): KubeletOptions {
+  const { nodeName, readOnlyPort, certificateFile, privateKeyFile, tokenFile } = config;
   const host = nodeName ?? '127.0.0.1';
   if (readOnlyPort !== undefined) return { host, port: readOnlyPort, tls: undefined };
-  const skips = file.skipVerification === true;
   return {
     host,
-    port: file.port ?? 10_250,
+    port: config.port,
     tls: {
       serverName: nodeName ?? hostname(),
-      caFile: skips ? undefined : (file.caFile ?? `${SERVICE_ACCOUNT}/ca.crt`),
+      caFile: config.skipVerification ? undefined : config.caFile,
       credentials:
         certificateFile !== undefined && privateKeyFile !== undefined
           ? { certificateFile, privateKeyFile }
-          : { tokenFile: tokenFile ?? `${SERVICE_ACCOUNT}/token` },
+          : { tokenFile },
     },
   };
 }

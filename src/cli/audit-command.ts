@@ -39,7 +39,15 @@ export function auditCommand(io: Io): Command {
     .description('Show, verify and export the audit ledger: what was issued, attested and changed.')
     .addCommand(showCommand(io))
     .addCommand(verifyCommand(io))
-    .addCommand(exportCommand(io));
+    .addCommand(exportCommand(io))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  trustplane audit show --kind admin
+  trustplane audit verify
+  trustplane audit export > audit.jsonl`,
+    );
 }
 
 function showCommand(io: Io): Command {
