@@ -111,6 +111,23 @@ describe('pruning', () => {
     expect((await bucket.list('')).records).toHaveLength(1);
   });
 
+  it('deletes nothing that only a clock that was ahead for a while says is expired', async () => {
+    const { clock, store, bucket, revocations } = await openRevocations();
+    const now = clock.now();
+    await revocations.add(draft({ now }));
+    await revocations.close();
+    clock.jump(clock.now() + 48 * HOUR_MS);
+    const ahead = await openRevocations({ clock, store });
+    await clock.advanceAsync(300_000);
+    clock.jump(clock.now() - 48 * HOUR_MS);
+    await clock.advanceAsync(1_200_000);
+    expect(ahead.revocations.list()).toHaveLength(1);
+    expect((await bucket.list('')).records).toHaveLength(1);
+    clock.jump(clock.now() + 48 * HOUR_MS);
+    await clock.advanceAsync(1_200_000);
+    expect(ahead.revocations.list()).toEqual([]);
+  });
+
   it('is done once by all servers, and survives a store that fails', async () => {
     const { clock, store, revocations } = await openRevocations();
     let isBroken = true;

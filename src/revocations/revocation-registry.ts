@@ -13,6 +13,7 @@ import { type Bucket, BucketFeed, type FeedTarget, unlessConflict } from '../sto
 import { joinRevocations } from './join-revocations.ts';
 import { decodeRevocation, encodeRevocation, revocationKey } from './revocation-record.ts';
 import { type RevocationChange, RevocationView } from './revocation-view.ts';
+import { Room } from './room.ts';
 import { isSuspensionKey } from './suspension-record.ts';
 import { SuspensionView } from './suspension-view.ts';
 import { Suspensions } from './suspensions.ts';
@@ -59,6 +60,9 @@ export class RevocationRegistry {
   readonly #holds = new Map<string, number>();
   #following: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
+  /** When it was last looked for what has expired; a clock that is ahead for a while deletes nothing. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  readonly #room: Room;
   #isClosed = false;
 
   private constructor(options: RevocationRegistryOptions) {
@@ -70,6 +74,10 @@ export class RevocationRegistry {
       what: 'revocations',
       target: feedBoth(this.#view, this.#suspended),
       closedCode: 'ERR_REVOCATION_CLOSED',
+    });
+    this.#room = new Room(MAX_REVOCATIONS, {
+      size: () => this.#view.size,
+      outdated: () => this.#view.expired(options.clock.now()).length,
     });
     this.suspensions = new Suspensions({ ...options, view: this.#suspended, feed: this.#feed });
   }
@@ -192,7 +200,7 @@ export class RevocationRegistry {
   }
 
   #requireRoom(): void {
-    if (this.#view.size < MAX_REVOCATIONS) return;
+    if (this.#room.take()) return;
     const message = `there are ${this.#view.size} revocations, the most allowed; they go as they expire`;
     throw new TrustplaneError('ERR_REVOCATION_LIMIT', message);
   }
@@ -201,10 +209,12 @@ export class RevocationRegistry {
     this.#timer = this.#options.clock.setTimer(delayMs, () => void this.#prune());
   }
 
-  /** What is expired is deleted if it is still what it was; the rest is for next time. */
+  /** What was expired the last time too is deleted if it is still what it was; the rest is for next time. */
   async #prune(): Promise<void> {
     const { bucket, clock, log } = this.#options;
-    const before = clock.now() - PRUNE_AFTER_MS;
+    const now = clock.now();
+    const before = Math.min(now, this.#lookedAt) - PRUNE_AFTER_MS;
+    this.#lookedAt = now;
     const expired = [
       ...this.#view.expired(before).map(({ revocation: { id }, revision }) => ({ id, revision })),
       ...this.#suspended.outdated(before).map(({ fact: { id }, revision }) => ({ id, revision })),

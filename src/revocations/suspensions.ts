@@ -8,6 +8,7 @@ import {
   TrustplaneError,
 } from '../spiffe/index.ts';
 import { type Bucket, type BucketFeed, readOrUndefined, unlessConflict } from '../store/index.ts';
+import { Room } from './room.ts';
 import {
   decodeSuspension,
   encodeSuspension,
@@ -50,9 +51,15 @@ const MAX_TEXT_BYTES = 2_048;
  */
 export class Suspensions implements SuspensionSource {
   readonly #options: SuspensionsOptions;
+  readonly #room: Room;
 
   constructor(options: SuspensionsOptions) {
     this.#options = options;
+    const { view, clock } = options;
+    this.#room = new Room(MAX_SUSPENSIONS, {
+      size: () => view.size,
+      outdated: () => view.outdated(clock.now()).length,
+    });
   }
 
   find(subject: SuspensionSubject): Suspension | undefined {
@@ -156,8 +163,8 @@ export class Suspensions implements SuspensionSource {
   }
 
   #requireRoom(): void {
+    if (this.#room.take()) return;
     const { size } = this.#options.view;
-    if (size < MAX_SUSPENSIONS) return;
     const message = `there are ${size} suspensions with those that were lifted in the last 90 days, the most allowed`;
     throw new TrustplaneError('ERR_SUSPENSION_LIMIT', message);
   }
