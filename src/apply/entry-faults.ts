@@ -25,6 +25,15 @@ export function entryOf(draft: EntryDraft, rules: DraftRules): RegistrationEntry
   return parseEntry(draft, stamp, rules);
 }
 
+/** Undefined when something is wrong with the draft. */
+export function tryEntry(draft: EntryDraft, rules: DraftRules): RegistrationEntry | undefined {
+  try {
+    return entryOf(draft, rules);
+  } catch {
+    return undefined;
+  }
+}
+
 /** All that is wrong with a draft, by its fields: what is found is mended, and the rest judged again. */
 export function findEntryFaults(draft: EntryDraft, rules: DraftRules): readonly DocumentFault[] {
   const faults: DocumentFault[] = [];

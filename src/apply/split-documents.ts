@@ -1,5 +1,12 @@
+/** A file with documents: YAML, or JSON, which is YAML too. */
+export interface DocumentText {
+  readonly name: string;
+  readonly text: string;
+}
+
 /** One document of a YAML text. */
 export interface DocumentPart {
+  readonly file: string;
   readonly text: string;
   /** Of the text it is a part of, from 1. */
   readonly firstLine: number;
@@ -11,11 +18,11 @@ const DIVIDER = /^(?:---|\.\.\.)(?=[ \t\r\n]|$)/gmu;
 const CONTENT = /^(?!---[ \t]*$|\.\.\.[ \t]*$)[ \t]*[^#\s]/mu;
 
 /** The documents of a YAML text one by one, so that a mistake in one does not hide the others'; empty ones are left out. */
-export function* splitDocuments(text: string): Generator<DocumentPart> {
+export function* splitDocuments({ name: file, text }: DocumentText): Generator<DocumentPart> {
   let [from, line] = [0, 1];
   for (const end of [...dividers(text), text.length]) {
     const part = text.slice(from, end);
-    if (CONTENT.test(part)) yield { text: part, firstLine: line };
+    if (CONTENT.test(part)) yield { file, text: part, firstLine: line };
     line += countLines(part);
     from = end;
   }

@@ -1,34 +1,26 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { DocumentText } from '../apply/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { readInput } from './read-input.ts';
 
 const MAX_FILE_BYTES = 268_435_456;
 const MAX_FILES = 200_000;
 
-export interface DocumentText {
-  readonly name: string;
-  readonly text: string;
-}
-
 /**
  * The texts at the paths: files, `-` for standard input, and of directories all *.yaml, *.yml and
  * *.json below that are not hidden, in order of their names.
  * @throws TrustplaneError ERR_USAGE, ERR_FILE_*
  */
-export async function readDocumentTexts(
-  paths: readonly string[],
-): Promise<readonly DocumentText[]> {
+export async function* readDocumentTexts(paths: readonly string[]): AsyncGenerator<DocumentText> {
   const names = (await Promise.all(paths.map(listFiles))).flat();
   if (names.length > MAX_FILES)
     throw new TrustplaneError(
       'ERR_USAGE',
       `expected at most ${MAX_FILES} files; got ${names.length}`,
     );
-  const texts: DocumentText[] = [];
   for (const name of names)
-    texts.push({ name, text: textOf(name, await readInput(name, MAX_FILE_BYTES)) });
-  return texts;
+    yield { name, text: textOf(name, await readInput(name, MAX_FILE_BYTES)) };
 }
 
 function textOf(name: string, bytes: Uint8Array): string {

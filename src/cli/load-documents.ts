@@ -17,12 +17,12 @@ export async function loadDocuments(
   client: ApplyClient,
   paths: readonly string[],
 ): Promise<ToApply> {
-  const [{ parseDocuments }, texts, trustDomain] = await Promise.all([
+  const [{ readAllDocuments }, trustDomain] = await Promise.all([
     import('../apply/index.ts'),
-    readDocumentTexts(paths),
     client.trustDomain(),
   ]);
-  const documents = parseDocuments(texts, { trustDomain, now: systemClock.now() });
+  const rules = { trustDomain, now: systemClock.now() };
+  const documents = await readAllDocuments(readDocumentTexts(paths), rules);
   for (const note of documents.notes) io.err(`${note}\n`);
   if (documents.complaints.length === 0) return toApply(documents);
   const sum = `${documents.complaints.length} mistakes; nothing was changed`;
