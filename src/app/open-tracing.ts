@@ -24,7 +24,7 @@ export async function openTracing(
   ]);
   const limited = limitLog(log, clock);
   const warn = (message: string): void =>
-    limited.warn({ why: message }, 'traces are not delivered');
+    limited.warn({ why: reasonIn(message) }, 'traces are not delivered');
   const quiet = { info: () => {}, debug: () => {}, verbose: () => {} };
   api.diag.setLogger({ ...quiet, error: warn, warn }, api.DiagLogLevel.WARN);
   const provider = new sdk.TracerProvider({
@@ -73,4 +73,15 @@ function createSink(api: typeof Otel, tracer: Otel.Tracer): SpanSink {
       };
     },
   };
+}
+
+/** The exporter tells of errors as JSON with their stack. */
+function reasonIn(message: string): string {
+  try {
+    const error: unknown = JSON.parse(message);
+    const reason: unknown = error instanceof Object && Reflect.get(error, 'message');
+    return typeof reason === 'string' && reason !== '' ? reason : message;
+  } catch {
+    return message;
+  }
 }

@@ -30,7 +30,8 @@ function describeEvent(event: AuditEvent): string {
   if (event.kind === 'attestation') return describeAttestation(event);
   const by = describeRequester(event.requester);
   if (event.kind === 'admin') {
-    return `admin  ${event.method}  ${event.outcome}, by ${by}: ${event.what}`;
+    const what = event.what === '' ? '' : `: ${event.what}`;
+    return `admin  ${event.method}  ${event.outcome}, by ${by}${what}`;
   }
   const { kind, spiffeId, purpose, entryId, entryRevision = 0, authorityId } = event;
   const name = kind === 'x509-svid' ? event.serialNumber : event.audience.join(',');

@@ -3,13 +3,13 @@ import path from 'node:path';
 import { Command, Option } from 'commander';
 import type { ApplyClient } from '../client/index.ts';
 import { TrustplaneError } from '../spiffe/index.ts';
-import type { Io } from './io.ts';
+import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { clientOf } from './with-client.ts';
 
 const withClient = clientOf(({ createApplyClient }) => createApplyClient);
 
-interface ExportOptions extends Omit<AdminOptions, 'output'> {
+interface ExportOptions extends AdminOptions {
   readonly out: string;
   readonly set?: string;
   readonly kind?: readonly string[];
@@ -21,7 +21,8 @@ Examples:
   trustplane export --out entries/ --set payments
   trustplane export --kind RegistrationEntry | trustplane diff -f -
 
-What is exported can be applied, and then changes nothing. A directory gets one file for each kind.`;
+What is exported can be applied; the entries then belong to its set, and nothing else changes. A directory gets one file for
+each kind. With --out, --output json says how many there are.`;
 
 const kinds = ['RegistrationEntry', 'FederationRelationship'];
 
@@ -36,9 +37,15 @@ export function exportCommand(io: Io): Command {
       ),
     )
     .addHelpText('after', EXAMPLES)
-    .action((options: ExportOptions & AdminOptions) =>
-      withClient(options, (client) => exportAll(io, client, options)),
-    );
+    .action((options: ExportOptions) => {
+      if (options.out === '-' && options.output === 'json') {
+        throw new TrustplaneError(
+          'ERR_USAGE',
+          'documents are YAML; --output json goes with --out <path>',
+        );
+      }
+      return withClient(options, (client) => exportAll(io, client, options));
+    });
 }
 
 async function exportAll(io: Io, client: ApplyClient, options: ExportOptions): Promise<void> {
@@ -49,19 +56,31 @@ async function exportAll(io: Io, client: ApplyClient, options: ExportOptions): P
     entries.push(...part.entries.map(formatEntryDocument));
     relationships.push(...part.relationships.map(formatRelationshipDocument));
   }
-  const join = (documents: readonly string[]): string => documents.join('---\n');
-  if (!options.out.endsWith('/')) {
-    const text = join([...entries, ...relationships]);
-    if (options.out === '-') return io.out(text);
-    return await writeFile(options.out, text);
-  }
-  await mkdir(options.out, { recursive: true });
+  const { out, output } = options;
+  if (out === '-') return io.out(join([...entries, ...relationships]));
+  if (out.endsWith('/')) await writeInto(out, entries, relationships);
+  else await writeFile(out, join([...entries, ...relationships]));
+  const counts = { entries: entries.length, relationships: relationships.length };
+  const text = `${counts.entries} entries and ${counts.relationships} relationships are in ${out}`;
+  print(io, output, { out, ...counts }, text);
+}
+
+async function writeInto(
+  folder: string,
+  entries: readonly string[],
+  relationships: readonly string[],
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
   const files = [
     ['entries.yaml', entries],
     ['relationships.yaml', relationships],
   ] as const;
   for (const [name, documents] of files)
-    if (documents.length > 0) await writeFile(path.join(options.out, name), join(documents));
+    if (documents.length > 0) await writeFile(path.join(folder, name), join(documents));
+}
+
+function join(documents: readonly string[]): string {
+  return documents.join('---\n');
 }
 
 function kindOf(text: string): string {

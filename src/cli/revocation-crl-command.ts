@@ -70,7 +70,12 @@ async function deliver(
   const bytes = format === 'der' ? soleOf(crls) : Buffer.from(pem);
   await writeFileAtomic(out, bytes, { mode: 0o644 });
   const authorities = crls.map(({ authorityId }) => authorityId);
-  print(io, output, { out, authorities }, `${crls.length} CRLs are in ${out}`);
+  print(
+    io,
+    output,
+    { out, authorities },
+    `${crls.length === 1 ? '1 CRL is' : `${crls.length} CRLs are`} in ${out}`,
+  );
 }
 
 function soleOf(crls: readonly ReadCrl[]): Uint8Array {

@@ -5,7 +5,7 @@ export function noIdentity(asked?: SpiffeId): TrustplaneError {
   return new TrustplaneError(
     'ERR_WORKLOAD_NO_IDENTITY',
     asked === undefined
-      ? 'no identity issued: no registration entry matches this process; the log of the agent names its selectors'
+      ? 'no identity issued: no registration entry matches this process; on this host `trustplane explain --pid PID` says why'
       : `no identity issued: no registration entry gives this process ${asked.toString()}`,
   );
 }
