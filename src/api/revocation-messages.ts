@@ -1,5 +1,6 @@
 import type { SuspensionFact } from '../revocations/index.ts';
 import type { Revocation } from '../spiffe/index.ts';
+import type { RunningWorkloads } from './running-workloads.ts';
 
 /** Whom it concerns. */
 export interface RevocationImpact {
@@ -7,6 +8,7 @@ export interface RevocationImpact {
   readonly reissuedEntries: number;
   readonly spiffeIds: number;
   readonly agents: number;
+  readonly running: RunningWorkloads;
 }
 
 /** trustplane.admin.v1.Revocation */
@@ -36,5 +38,8 @@ export function buildImpact(impact: RevocationImpact): object {
     reissued_entries: impact.reissuedEntries,
     spiffe_ids: impact.spiffeIds,
     agents: impact.agents,
+    running_workloads: impact.running.workloads,
+    running_agents: impact.running.agents,
+    silent_agents: impact.running.silentAgents,
   };
 }

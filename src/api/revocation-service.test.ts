@@ -3,7 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { settle } from '../../test/fakes/fake-clock.ts';
 import { csrFor, csrWithoutId, type FleetClient, openFleet } from '../../test/fakes/open-fleet.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
-import { generateP256KeyPair, issueInstant, parseCertificate, SpiffeId } from '../spiffe/index.ts';
+import {
+  formatSelector,
+  generateP256KeyPair,
+  issueInstant,
+  parseCertificate,
+  parseSelector,
+  SelectorSet,
+  SpiffeId,
+  TrustplaneError,
+  workloadGroupOf,
+} from '../spiffe/index.ts';
 import { ERROR_CODE_KEY } from '../wire/index.ts';
 
 const WEB = 'spiffe://a.test/web';
@@ -173,10 +183,56 @@ describe('revoking', () => {
     const { revoke, revocations, sign } = await open();
     expect(await revoke({ subject: { entry_id: 'web' }, dry_run: true })).toEqual({
       revocations: [],
-      impact: { suspended_entries: 1, reissued_entries: 0, spiffe_ids: 1, agents: 0 },
+      impact: {
+        suspended_entries: 1,
+        reissued_entries: 0,
+        spiffe_ids: 1,
+        agents: 0,
+        running_workloads: 0,
+        running_agents: 0,
+        silent_agents: 0,
+      },
     });
     expect([revocations.list(), revocations.suspensions.facts()]).toEqual([[], []]);
     expect(await sign()).toMatchObject(signed);
+  });
+
+  it('counts the workloads that run with the identity, on each agent that may serve it', async () => {
+    const { revoke, unsuspend, workloads, entries, agent, join, clock } = await open();
+    const [other, third, silent] = [await join(), await join(), await join()];
+    const parentId = other.id;
+    await entries.create(testDraft('web', ['unix:uid:7'], { id: 'web-2', parentId }));
+    const run = (id: string, shown: readonly string[], count: number) => ({
+      id: SpiffeId.parse(id),
+      group: workloadGroupOf(SelectorSet.of(shown.map(parseSelector)), count),
+    });
+    const ofWeb = testDraft('web').selectors.map(formatSelector);
+    const reports = [
+      run(agent.id, [...ofWeb, 'unix:gid:1'], 9),
+      run(agent.id, ['unix:uid:7'], 100),
+      run(other.id, ['unix:uid:7', 'unix:gid:7'], 5),
+      run(third.id, [...ofWeb, 'unix:uid:7'], 1_000),
+    ];
+    for (const { id } of [agent, other, third, silent]) workloads.onConnected(SpiffeId.parse(id));
+    for (const { id } of [agent, other, third]) {
+      const groups = reports.filter((one) => one.id.toString() === id).map(({ group }) => group);
+      workloads.onWorkloads(SpiffeId.parse(id), groups, id === third.id);
+    }
+    const counted = { running_workloads: 14, running_agents: 2, silent_agents: 2 };
+    const subject = { spiffe_id: WEB };
+    expect(await revoke({ subject, dry_run: true })).toMatchObject({ impact: counted });
+    expect(await revoke({ subject })).toMatchObject({ impact: counted });
+    clock.advance(1_000);
+    expect(await revoke({ subject, dry_run: true })).toMatchObject({
+      impact: { running_workloads: 0, running_agents: 0 },
+    });
+    expect(await unsuspend(subject)).toMatchObject({ impact: counted });
+    const one = { entry_id: 'web-2' };
+    expect(await revoke({ subject: one, dry_run: true })).toMatchObject({ impact: counted });
+    const host = { agent_id: third.id };
+    expect(await revoke({ subject: host, dry_run: true })).toMatchObject({
+      impact: { running_workloads: 0 },
+    });
   });
 
   it('to issue anew suspends nothing, and new SVIDs are good from the moment it is told', async () => {
@@ -202,11 +258,22 @@ describe('revoking', () => {
   });
 
   it('a serial number refuses that one SVID alone', async () => {
-    const { revoke, revocations, sign } = await open();
+    const { revoke, revocations, sign, agent } = await open();
     const [one, other] = [leafOf(await sign()), leafOf(await sign())];
     const serial_number = one.serialNumber.toUpperCase().replaceAll(/..(?=.)/gu, '$&:');
-    expect(await revoke({ subject: { serial_number } })).toMatchObject({
+    const holder = {
+      spiffe_id: WEB,
+      entry_id: 'web',
+      agent_id: agent.id,
+      purpose: 'workload',
+      issued_at_ms: String(issueInstant(one)),
+      expires_at_ms: String(one.notAfter),
+    };
+    const subject = { serial_number };
+    expect(await revoke({ subject, dry_run: true })).toMatchObject({ holder, revocations: [] });
+    expect(await revoke({ subject })).toMatchObject({
       impact: { suspended_entries: 0, agents: 0 },
+      holder,
     });
     for (const { serialNumber, ...leaf } of [one, other]) {
       const issuedAt = issueInstant({ serialNumber, ...leaf });
@@ -214,6 +281,30 @@ describe('revoking', () => {
       expect(found === undefined).toBe(serialNumber === other.serialNumber);
     }
     expect(await sign()).toMatchObject(signed);
+  });
+});
+
+describe('a serial number that the ledger does not have', () => {
+  it('is refused, though it looks like one of ours, unless it is forced', async () => {
+    const { revoke, revocations, clock } = await open();
+    const serial_number = `${clock.now().toString(16).padStart(12, '0')}${'7'.repeat(20)}`;
+    const subject = { serial_number };
+    await expect(revoke({ subject })).rejects.toEqual(refused('ERR_REVOCATION_UNKNOWN'));
+    expect(revocations.list()).toEqual([]);
+    expect(await revoke({ subject, force: true })).not.toHaveProperty('holder');
+    expect(revocations.list()).toMatchObject([{ kind: 'serial' }]);
+  });
+
+  it('is in the way of nobody who forces it while the ledger cannot be read', async () => {
+    const { revoke, revocations, sign, audit } = await open();
+    const { serialNumber: serial_number } = leafOf(await sign());
+    audit.findSerial = async () => {
+      throw new TrustplaneError('ERR_AUDIT_DAMAGED', 'line 3 is torn');
+    };
+    const subject = { serial_number };
+    await expect(revoke({ subject })).rejects.toEqual(refused('ERR_AUDIT_DAMAGED'));
+    await revoke({ subject, force: true });
+    expect(revocations.list()).toHaveLength(1);
   });
 });
 

@@ -3,6 +3,7 @@ import type { EntryRegistry } from '../entries/index.ts';
 import type { Log } from '../ops/index.ts';
 import type { RevocationRegistry, SuspensionFact } from '../revocations/index.ts';
 import {
+  messageOf,
   type Revocation,
   type SpiffeId,
   type TrustDomain,
@@ -11,8 +12,15 @@ import {
 import { type Caller, callerOf, type GrpcService, loadService } from '../wire/index.ts';
 import { parsePage, type WirePageRequest } from './page-request.ts';
 import { buildImpact, buildRevocation, buildSuspension } from './revocation-messages.ts';
-import { entriesOf, parseSubject, requireKnown, type WireSubject } from './revocation-subject.ts';
+import {
+  entriesOf,
+  parseSubject,
+  type RevocationTarget,
+  requireKnown,
+  type WireSubject,
+} from './revocation-subject.ts';
 import { carryOut, impactOf, planRevocation, type RevokeOptions } from './revoke-target.ts';
+import { buildHolder, findHolder, type SerialHolder, type SerialSource } from './serial-holder.ts';
 import { unary } from './unary.ts';
 
 export interface RevocationServiceOptions extends RevokeOptions {
@@ -22,6 +30,7 @@ export interface RevocationServiceOptions extends RevokeOptions {
   readonly revocations: Pick<RevocationRegistry, 'add' | 'list' | 'suspensions'>;
   /** The agent of the same process, which needs no attestation. */
   readonly localAgent: SpiffeId | undefined;
+  readonly ledger: SerialSource;
   readonly log: Log;
 }
 
@@ -67,10 +76,14 @@ async function revoke(
   const target = parseSubject(subject, trustDomain);
   // Another server may have made or changed it just now.
   await entries.catchUpNow();
-  if (!force) requireKnown(target, { ...options, now: clock.now() });
+  const holder = await holderOf(target, options, force);
+  if (!force) requireKnown(target, { ...options, holder, now: clock.now() });
   const plan = planRevocation(target, reissue, options);
-  const impact = buildImpact(plan.impact);
-  if (dry_run) return { impact };
+  const known = {
+    impact: buildImpact(plan.impact),
+    ...(holder && { holder: buildHolder(holder) }),
+  };
+  if (dry_run) return known;
   const by = nameOf(caller);
   const done = await carryOut(plan, { reason, by }, options);
   const { kind, value } = target;
@@ -81,8 +94,27 @@ async function revoke(
   return {
     revocations: done.revocations.map(buildRevocation),
     ...(done.suspension && { suspension: buildSuspension(done.suspension) }),
-    impact,
+    ...known,
   };
+}
+
+/** Who has the SVID of a serial number; when it is forced, a ledger that cannot be read is in nobody's way. */
+async function holderOf(
+  { kind, value }: RevocationTarget,
+  { ledger, log }: Pick<RevocationServiceOptions, 'ledger' | 'log'>,
+  isForced: boolean,
+): Promise<SerialHolder | undefined> {
+  if (kind !== 'serial') return undefined;
+  try {
+    return await findHolder(ledger, value);
+  } catch (error) {
+    if (!isForced) throw error;
+    log.warn(
+      { error: messageOf(error) },
+      'the audit ledger could not be asked for a serial number',
+    );
+    return undefined;
+  }
 }
 
 async function unsuspend(

@@ -10,6 +10,7 @@ import {
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
+import type { SerialHolder } from './serial-holder.ts';
 
 /** trustplane.admin.v1.RevocationSubject; one of them. */
 export interface WireSubject {
@@ -32,6 +33,8 @@ export interface SubjectReader {
   readonly agents: Pick<AgentRegistry, 'get'>;
   /** The agent of the same process, which needs no attestation. */
   readonly localAgent: SpiffeId | undefined;
+  /** Who has the SVID of the serial number. */
+  readonly holder: SerialHolder | undefined;
   readonly now: number;
 }
 
@@ -75,12 +78,15 @@ export function requireKnown(target: RevocationTarget, reader: SubjectReader): v
 }
 
 function whyUnknown(target: RevocationTarget, reader: SubjectReader): string | undefined {
-  const { entries, agents, localAgent, now } = reader;
+  const { entries, agents, localAgent, holder, now } = reader;
   const { value } = target;
   if (target.kind === 'entry') {
     return entries.get(value) === undefined ? `there is no entry ${quote(value)}` : undefined;
   }
-  if (target.kind === 'serial') return isOwnSerial(value, now) ? undefined : foreignSerial(value);
+  if (target.kind === 'serial') {
+    if (holder !== undefined) return undefined;
+    return isOwnSerial(value, now) ? unrecordedSerial(value) : foreignSerial(value);
+  }
   const { id } = target;
   if (target.kind === 'agent') {
     const isKnown = agents.get(id) !== undefined || localAgent?.equals(id) === true;
@@ -99,6 +105,10 @@ function isOwnSerial(serialNumber: string, now: number): boolean {
 
 function foreignSerial(value: string): string {
   return `${value} is no serial number that servers of trustplane have given out in the last year`;
+}
+
+function unrecordedSerial(value: string): string {
+  return `the audit ledger of this server does not know the serial number ${value}; the server that issued it does, if it is another one`;
 }
 
 function workloadTarget(id: SpiffeId): RevocationTarget {

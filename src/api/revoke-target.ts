@@ -9,6 +9,7 @@ import {
 } from '../spiffe/index.ts';
 import type { RevocationImpact } from './revocation-messages.ts';
 import { allOf, entriesOf, type RevocationTarget } from './revocation-subject.ts';
+import { countRunning, type RunningSources } from './running-workloads.ts';
 
 export interface RevokeOptions {
   readonly entries: Pick<EntryRegistry, 'get' | 'list' | 'count'>;
@@ -17,6 +18,7 @@ export interface RevokeOptions {
   readonly reachOf: (agentId: SpiffeId) => readonly RegistrationEntry[];
   /** How many agents may serve one of these entries. */
   readonly countServing: (entryIds: readonly string[]) => number;
+  readonly running: RunningSources;
   /** When the last SVID that was issued until now has ended, milliseconds since the epoch. */
   readonly lastSvidEnd: () => number;
   /** By when it may say it was issued, by a server that does not know of what is suspended now. */
@@ -70,15 +72,16 @@ export function impactOf(
   meant: readonly RegistrationEntry[],
   ids: readonly SpiffeId[],
   isReissued: boolean,
-  { entries, countServing }: Pick<RevokeOptions, 'entries' | 'countServing'>,
+  { entries, countServing, running }: Pick<RevokeOptions, 'entries' | 'countServing' | 'running'>,
 ): RevocationImpact {
-  const all = new Set([...meant, ...ids.flatMap((id) => allOf(id, entries))]);
+  const all = [...new Set([...meant, ...ids.flatMap((id) => allOf(id, entries))])];
   const suspendedEntries = isReissued ? 0 : meant.length;
   return {
     suspendedEntries,
-    reissuedEntries: all.size - suspendedEntries,
+    reissuedEntries: all.length - suspendedEntries,
     spiffeIds: ids.length,
-    agents: countServing([...all].map(({ id }) => id)),
+    agents: countServing(all.map(({ id }) => id)),
+    running: countRunning(all, running),
   };
 }
 

@@ -222,7 +222,9 @@ export async function openFleet(
         file: 'trustplane/policy/v1/policy.proto',
       },
       {
-        service: guard(serveRevocations(config, process, server, { agents, entitlements, local })),
+        service: guard(
+          serveRevocations(config, process, server, { agents, entitlements, local, workloads }),
+        ),
         file: 'trustplane/admin/v1/revocations.proto',
       },
       {

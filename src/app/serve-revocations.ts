@@ -1,5 +1,10 @@
 import type { AgentRegistry } from '../agents/index.ts';
-import { type AgentEntitlements, createRevocationService, nodeSelectorsOf } from '../api/index.ts';
+import {
+  type AgentEntitlements,
+  createRevocationService,
+  nodeSelectorsOf,
+  type WorkloadReports,
+} from '../api/index.ts';
 import type { AgentEntries } from '../entries/index.ts';
 import type { RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
 import type { GrpcService } from '../wire/index.ts';
@@ -14,17 +19,23 @@ interface Concerned {
   readonly entitlements: AgentEntitlements;
   /** The agent of the same process. */
   readonly local: { readonly id: SpiffeId; readonly entries: AgentEntries } | undefined;
+  /** What agents say runs on their hosts. */
+  readonly workloads: WorkloadReports;
 }
 
 /** Identities are taken back, and given back; to be guarded. */
 export function serveRevocations(
   { trustDomain }: Config,
   { clock, log }: Process,
-  { entries, revocations, trust, controlPlane }: ServerRole,
-  { agents, entitlements, local }: Concerned,
+  { entries, revocations, trust, controlPlane, audit }: ServerRole,
+  { agents, entitlements, local, workloads }: Concerned,
 ): GrpcService {
   const servedHere = (entryIds: readonly string[]): boolean =>
     entryIds.some((id) => local?.entries.heldAs(id) !== undefined);
+  const mayServe = (agentId: SpiffeId, entryId: string): boolean => {
+    const held = local?.id.equals(agentId) === true ? local.entries : entitlements.of(agentId);
+    return held?.heldAs(entryId) !== undefined;
+  };
   // Also of one that is banned, or gone.
   const reachOf = (agentId: SpiffeId): readonly RegistrationEntry[] => {
     const { selectors = [] } = agents.get(agentId) ?? {};
@@ -42,6 +53,8 @@ export function serveRevocations(
     localAgent: local?.id,
     reachOf,
     countServing: (ids) => entitlements.countServing(ids) + Number(servedHere(ids)),
+    running: { workloads, mayServe },
+    ledger: audit,
     lastSvidEnd: () => lastSvidEnd(trust.current().own, clock.now()),
     latestIssue: () => latestIssue(controlPlane, clock.now()),
     clockAheadMs: () => controlPlane.directory?.clockAheadMs ?? 0,

@@ -43,12 +43,30 @@ export interface ImpactView {
   readonly reissuedEntries: number;
   readonly spiffeIds: number;
   readonly agents: number;
+  /** Workloads that run, as connected agents say, and the agents they are on. */
+  readonly runningWorkloads: number;
+  readonly runningAgents: number;
+  /** Agents that do not say what runs there, or only in part. */
+  readonly silentAgents: number;
+}
+
+/** Who got an X509-SVID. Instants in RFC 3339. */
+export interface HolderView {
+  readonly spiffeId: string;
+  readonly entryId: string | null;
+  readonly agentId: string | null;
+  /** workload, agent, mint, downstream or server. */
+  readonly purpose: string;
+  readonly issuedAt: string;
+  readonly expiresAt: string;
 }
 
 export interface RevokedView {
   readonly revocations: readonly RevocationView[];
   readonly suspension: SuspensionView | null;
   readonly impact: ImpactView;
+  /** Of a serial number; null where the ledger of the server does not know it. */
+  readonly holder: HolderView | null;
 }
 
 export interface UnsuspendedView {
@@ -93,12 +111,25 @@ interface ImpactMessage {
   readonly reissued_entries?: number;
   readonly spiffe_ids?: number;
   readonly agents?: number;
+  readonly running_workloads?: number;
+  readonly running_agents?: number;
+  readonly silent_agents?: number;
+}
+
+interface HolderMessage {
+  readonly spiffe_id?: string;
+  readonly entry_id?: string;
+  readonly agent_id?: string;
+  readonly purpose?: string;
+  readonly issued_at_ms?: string;
+  readonly expires_at_ms?: string;
 }
 
 interface Answer {
   readonly revocations?: readonly RevocationMessage[];
   readonly suspension?: SuspensionMessage | null;
   readonly impact?: ImpactMessage | null;
+  readonly holder?: HolderMessage | null;
 }
 
 interface Page {
@@ -123,8 +154,12 @@ export function createRevocationClient(socket: string): RevocationClient {
         force: isForced,
       };
       const answer = await call<Answer>('Revocations', 'Revoke', request, TIMEOUT_MS);
-      const { revocations = [] } = answer;
-      return { revocations: revocations.map(viewRevocation), ...viewAnswer(answer) };
+      const { revocations = [], holder } = answer;
+      return {
+        revocations: revocations.map(viewRevocation),
+        ...viewAnswer(answer),
+        holder: holder ? viewHolder(holder) : null,
+      };
     },
     async unsuspend(subject, reason) {
       const request = { subject: buildSubject(subject), reason };
@@ -164,7 +199,22 @@ function viewAnswer({ suspension, impact }: Answer): UnsuspendedView {
       reissuedEntries: impact?.reissued_entries ?? 0,
       spiffeIds: impact?.spiffe_ids ?? 0,
       agents: impact?.agents ?? 0,
+      runningWorkloads: impact?.running_workloads ?? 0,
+      runningAgents: impact?.running_agents ?? 0,
+      silentAgents: impact?.silent_agents ?? 0,
     },
+  };
+}
+
+function viewHolder(message: HolderMessage): HolderView {
+  const { spiffe_id = '', entry_id = '', agent_id = '', purpose = '' } = message;
+  return {
+    spiffeId: spiffe_id,
+    entryId: entry_id || null,
+    agentId: agent_id || null,
+    purpose,
+    issuedAt: instantOf(message.issued_at_ms),
+    expiresAt: instantOf(message.expires_at_ms),
   };
 }
 

@@ -38,6 +38,7 @@ describe('an identity', () => {
       dryRun: true,
       suspension: null,
       impact: { suspendedEntries: 1, reissuedEntries: 0, spiffeIds: 1, agents: 1 },
+      holder: null,
     });
     expect((await ask('GET /a')).status).toBe(200);
     const told = await json('revoke', '--spiffe-id', CLIENT, '--reason', 'its key leaked');
@@ -89,7 +90,10 @@ describe('an identity', () => {
     const after = await serial();
     expect([after !== '', after === before]).toEqual([true, false]);
     // One SVID alone: its holder gets another.
-    expect(await json('revoke', '--serial', after)).toMatchObject({ suspension: null });
+    expect(await json('revoke', '--serial', after)).toMatchObject({
+      suspension: null,
+      holder: { spiffeId: CLIENT, purpose: 'workload', entryId: expect.any(String) },
+    });
     await eventually('another one', async () => {
       const now = await serial();
       return (now !== '' && now !== after) || undefined;

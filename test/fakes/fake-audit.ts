@@ -10,6 +10,13 @@ export class FakeAudit implements AuditLog {
     return this.failure?.message;
   }
 
+  async findSerial(serialNumber: string): Promise<{ readonly event: AuditEvent } | undefined> {
+    const event = this.events.find(
+      (one) => one.kind === 'x509-svid' && one.serialNumber === serialNumber,
+    );
+    return event && { event };
+  }
+
   async record(events: readonly AuditEvent[]): Promise<void> {
     this.calls += 1;
     if (this.failure !== undefined) throw this.failure;

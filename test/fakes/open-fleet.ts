@@ -21,6 +21,7 @@ import {
   type NodeAttestor,
   nodeSelectorsOf,
   SyncHub,
+  WorkloadReports,
 } from '../../src/api/index.ts';
 import { createJoinTokenAttestor, createLastKeyAttestor } from '../../src/attest/index.ts';
 import { createTrustMapSource } from '../../src/federation/index.ts';
@@ -99,6 +100,7 @@ export async function openFleet(options: FleetOptions = {}) {
   const authorization = new Authorization({ agents, entries, revocations, clock, metrics });
   const entitlements = new AgentEntitlements(agents, entries);
   const audit = new FakeAudit();
+  const workloads = new WorkloadReports(agents);
   const userName = () => undefined;
   const attestationDigestOf = () => 'ab12';
   const log = silentLog;
@@ -171,6 +173,11 @@ export async function openFleet(options: FleetOptions = {}) {
         return entries.authorizedEntries({ agentId, nodeSelectors }).all();
       },
       countServing: (ids) => entitlements.countServing(ids),
+      running: {
+        workloads,
+        mayServe: (id, entryId) => entitlements.of(id)?.heldAs(entryId) !== undefined,
+      },
+      ledger: audit,
       lastSvidEnd: () => clock.now() + 86_400_000,
       latestIssue: () => clock.now(),
       clockAheadMs: () => 0,
@@ -283,6 +290,8 @@ export async function openFleet(options: FleetOptions = {}) {
     /** Agents that asked what they may serve. */
     polled,
     revocations,
+    /** What agents say runs on their hosts. */
+    workloads,
     jwtCa,
     port,
     /** Nobody answers on its port any more. */
