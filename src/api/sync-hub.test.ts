@@ -168,6 +168,20 @@ describe('SyncHub', () => {
     }
   });
 
+  it('tells nobody of revocations that ended a day ago, which are in the store still', async () => {
+    const { world, connect } = open();
+    const now = world.clock.now();
+    const some = [
+      testRevocation('old', { expiresAt: now - 86_400_000 }),
+      testRevocation('new', { expiresAt: now - 86_399_999 }),
+    ];
+    world.setRevocations(some);
+    await turn();
+    const { updates } = connect(one);
+    const told = updates.flatMap(keysOf).filter((key) => key.startsWith('r:'));
+    expect(told).toEqual(['r:new']);
+  });
+
   it('remembers an agent for five minutes, and what it was sent and did not acknowledge', async () => {
     const { world, connect, put } = open();
     const first = connect(one);

@@ -89,6 +89,8 @@ interface Peer {
   sentSince: number | undefined;
 }
 
+const LONG_EXPIRED_MS = 86_400_000;
+
 export const hubLimits = {
   /** How long an agent that left may come back to where it was. */
   retentionMs: 300_000,
@@ -115,7 +117,12 @@ export class SyncHub {
     this.#options = options;
     this.#metrics = new SyncMetrics(options.metrics);
     const { agents, trustMap, revocations, policies, crls, clock } = options;
-    this.#shared = new SharedFacts(trustMap, revocations, policies, crls);
+    this.#shared = new SharedFacts(
+      trustMap,
+      withoutLongExpired(revocations, clock),
+      policies,
+      crls,
+    );
     this.#absentees = new Absentees({
       retentionMs: hubLimits.retentionMs,
       limit: hubLimits.absent,
@@ -332,4 +339,17 @@ function replaced(id: SpiffeId): TrustplaneError {
 
 function banned(id: SpiffeId): TrustplaneError {
   return new TrustplaneError('ERR_AGENT_BANNED', `agent ${id.toString()} is banned`);
+}
+
+/** What refuses nobody any more needs no telling, by a clock that is ahead by less than a day too. */
+function withoutLongExpired(
+  revocations: Pick<RevocationSource, 'list'>,
+  clock: Pick<Clock, 'now'>,
+): Pick<RevocationSource, 'list'> {
+  return {
+    list() {
+      const from = clock.now() - LONG_EXPIRED_MS;
+      return revocations.list().filter(({ expiresAt }) => expiresAt > from);
+    },
+  };
 }

@@ -41,7 +41,7 @@ export function testRevocation(id: string, more: Partial<Revocation> = {}): Revo
     kind: 'entry',
     value: id,
     issuedBefore: 1_000,
-    expiresAt: 2_000,
+    expiresAt: Date.parse('2100-01-01T00:00:00Z'),
     reason: '',
     ...more,
   };
