@@ -24,6 +24,45 @@ async function withAgent(differences: Parameters<typeof attestationOf>[1] = {}) 
   return { ...world, svid };
 }
 
+describe('a node whose evidence has two forms', () => {
+  const one = attestationOf('one', { twin: agentId('two') });
+  const two = attestationOf('two', { twin: agentId('one') });
+
+  it('is one agent: it joins again in its own form, and not in the other until it is evicted', async () => {
+    const { agents, issue } = await openAgents();
+    await agents.attest(one, issue);
+    await agents.attest(one, issue);
+    await expect(agents.attest(two, issue)).rejects.toEqual(code('ERR_AGENT_ATTESTED_BEFORE'));
+    await agents.delete(one.id);
+    await expect(agents.attest(two, issue)).resolves.toBeDefined();
+  });
+
+  it('is banned in both forms', async () => {
+    const { agents, issue } = await openAgents();
+    await agents.attest(attestationOf('two'), issue);
+    await agents.attest(attestationOf('one'), issue);
+    await agents.ban(one.id);
+    await expect(agents.attest(two, issue)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+    await expect(agents.attest(one, issue)).rejects.toEqual(code('ERR_AGENT_BANNED'));
+  });
+
+  it('is at most one agent when it joins in both at once, at two servers', async () => {
+    for (let round = 0; round < 20; round++) {
+      const { store, clock, agents, issue } = await openAgents();
+      const other = await openAgents({ store, clock });
+      const results = await Promise.allSettled([
+        agents.attest(one, issue),
+        other.agents.attest(two, other.issue),
+      ]);
+      expect(results.filter(({ status }) => status === 'fulfilled').length).toBeLessThan(2);
+      const keys = await Promise.all(
+        [one, two].map(async ({ id }) => await store.bucket('agents').get(agentKey(id))),
+      );
+      expect(keys.filter(Boolean).length).toBeLessThan(2);
+    }
+  });
+});
+
 describe('attest', () => {
   it('records the agent and gives out the SVID only then', async () => {
     const { agents, svid, clock } = await withAgent();

@@ -27,6 +27,7 @@ import {
   judgeSvid,
   refuseAttestation,
   refuseOvertaken,
+  refuseTwin,
   requireAttested,
   requireReturning,
 } from './svid-standing.ts';
@@ -183,9 +184,12 @@ export class AgentRegistry {
     issue: () => Svid | Promise<Svid>,
   ): Promise<Svid> {
     checkAttestation(attestation, this.#options.trustDomain);
-    const { id, attestationType, canReattest, publicKey } = attestation;
+    const { id, attestationType, canReattest, publicKey, twin } = attestation;
     const selectors = canonicalSelectors(attestation.selectors);
-    refuseAttestation(await this.#read(id), attestation);
+    const known = await this.#read(id);
+    refuseAttestation(known, attestation);
+    const isNew = known === undefined;
+    await this.#refuseTwin(twin, isNew);
     const issued = await issue();
     const svid = recorded(issued, publicKey);
     await this.#change(id, (before) => {
@@ -202,6 +206,7 @@ export class AgentRegistry {
         attestedAt: before?.attestedAt ?? this.#options.clock.now(),
       };
     });
+    if (isNew) await this.#requireAlone(id, twin, svid);
     this.#attestations.inc({ type: attestationType });
     return issued;
   }
@@ -301,6 +306,25 @@ export class AgentRegistry {
     await this.#following;
   }
 
+  async #refuseTwin(twin: SpiffeId | undefined, isNew: boolean): Promise<void> {
+    if (twin !== undefined) refuseTwin(await this.#read(twin), isNew);
+  }
+
+  /** Of two that joined at once each sees the other, or one does: who does goes. */
+  async #requireAlone(
+    id: SpiffeId,
+    twin: SpiffeId | undefined,
+    { serialNumber }: AgentSvid,
+  ): Promise<void> {
+    try {
+      await this.#refuseTwin(twin, true);
+    } catch (error) {
+      const standing = await this.#readStanding(id.path);
+      if (standing?.agent.svid.serialNumber === serialNumber) await this.#deleteUnchanged(standing);
+      throw error;
+    }
+  }
+
   /** An agent that is not in the view is looked for, to tell why. */
   async #standingOf({ path }: SpiffeId): Promise<Standing | undefined> {
     const held = this.#options.isSoleWriter === true ? this.#view.at(path) : undefined;
@@ -316,7 +340,7 @@ export class AgentRegistry {
     return { agent, revision: stored.revision };
   }
 
-  async #deleteUnchanged({ agent, revision }: HeldAgent): Promise<boolean> {
+  async #deleteUnchanged({ agent, revision }: Standing): Promise<boolean> {
     const { bucket } = this.#options;
     const deleted = await unlessConflict(() => bucket.delete(agentKey(agent.id), revision));
     if (deleted !== undefined) await this.#feed.reached(deleted);

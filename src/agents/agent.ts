@@ -50,6 +50,8 @@ export interface AgentAttestation
   extends Pick<AttestedAgent, 'id' | 'attestationType' | 'selectors' | 'canReattest'> {
   /** Of the agent's SVID; SubjectPublicKeyInfo, DER. */
   readonly publicKey: Uint8Array;
+  /** The same node by another form of its evidence: refused while there is an agent of that ID. */
+  readonly twin?: SpiffeId | undefined;
   /** Refused where the agent is attested already, until it is evicted. */
   readonly isFirstUseOnly?: true | undefined;
 }
@@ -69,6 +71,7 @@ export function checkAgentId(id: SpiffeId, trustDomain: TrustDomain): void {
 /** @throws TrustplaneError ERR_AGENT_ID, ERR_AGENT_ATTESTATION */
 export function checkAttestation(attestation: AgentAttestation, trustDomain: TrustDomain): void {
   checkAgentId(attestation.id, trustDomain);
+  if (attestation.twin !== undefined) checkAgentId(attestation.twin, trustDomain);
   if (ATTESTATION_TYPE.test(attestation.attestationType)) return;
   throw new TrustplaneError(
     'ERR_AGENT_ATTESTATION',

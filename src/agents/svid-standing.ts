@@ -12,6 +12,14 @@ export function refuseAttestation(
   throw new TrustplaneError('ERR_AGENT_ATTESTED_BEFORE', message);
 }
 
+/** A ban of one form of a certificate is a ban of both. @throws TrustplaneError ERR_AGENT_BANNED, ERR_AGENT_ATTESTED_BEFORE */
+export function refuseTwin(twin: AttestedAgent | undefined, isNew: boolean): void {
+  refuseBanned(twin);
+  if (twin === undefined || !isNew) return;
+  const message = `this node is the agent ${twin.id.toString()} already, by another form of its certificate; until that is evicted it joins in that form`;
+  throw new TrustplaneError('ERR_AGENT_ATTESTED_BEFORE', message);
+}
+
 /** @throws TrustplaneError ERR_AGENT_BANNED */
 function refuseBanned(agent: AttestedAgent | undefined): void {
   if (agent?.banned !== true) return;

@@ -30,6 +30,8 @@ export const attestationLimits = {
 interface AttestedNode {
   /** `/spire/agent/<attestor>/…` */
   readonly agentPath: string;
+  /** The same node by another form of its evidence. */
+  readonly twinPath?: string | undefined;
   readonly selectors: readonly Selector[];
   readonly canReattest: boolean;
   /** Trust on first use: refused where an agent of this ID is attested already. */
@@ -133,7 +135,8 @@ async function admit(
   const id = agentIdOf(attestor, node, trustDomain);
   checkAgentCsr(csr, id);
   const { publicKey } = csr;
-  const facts = { selectors, canReattest, isFirstUseOnly, publicKey };
+  const twin = node.twinPath === undefined ? undefined : SpiffeId.of(trustDomain, node.twinPath);
+  const facts = { selectors, canReattest, isFirstUseOnly, twin, publicKey };
   const attestation = { id, attestationType: attestor.name, ...facts };
   const known = returning === undefined ? selectors : undefined;
   const issue = () => issueAgentSvid(id, publicKey, known);

@@ -4,6 +4,8 @@ import type { Selector, SpiffeId } from '../../spiffe/index.ts';
 export interface AttestedNode {
   /** Of the agent's SPIFFE ID: `/spire/agent/<attestor>/…`. */
   readonly agentPath: string;
+  /** The same node by another form of its evidence; no two of them are agents. */
+  readonly twinPath?: string | undefined;
   /** True facts; one that is missing entitles to nothing. */
   readonly selectors: readonly Selector[];
   /** It can prove itself again at any time. */

@@ -11,7 +11,14 @@ import {
 } from '../../spiffe/index.ts';
 import { parseAgentPathTemplate } from './agent-path-template.ts';
 import type { Challenge, NodeAttestor } from './node-attestor.ts';
-import { isX509PopVariable, readX509PopFacts, x509PopVariable } from './x509pop-facts.ts';
+import { otherCertificate } from './other-signature.ts';
+import {
+  fingerprintOf,
+  isX509PopVariable,
+  readX509PopFacts,
+  type X509PopFacts,
+  x509PopVariable,
+} from './x509pop-facts.ts';
 import {
   encodeChallenge,
   NONCE_BYTES,
@@ -64,8 +71,17 @@ export function createX509PopAttestor(options: X509PopAttestorOptions): NodeAtte
       if (facts.leftOut.length > 0) {
         log.warn({ names: facts.leftOut }, 'names in the certificate of a node make no selectors');
       }
-      const agentPath = template((name) => x509PopVariable(facts, name));
-      return { agentPath, selectors: facts.selectors, canReattest: true };
+      const pathOf = (of: X509PopFacts) => template((name) => x509PopVariable(of, name));
+      const agentPath = pathOf(facts);
+      const twin = path[1] && otherCertificate(leaf, path[1]);
+      const twinPath = twin && pathOf({ ...facts, fingerprint: fingerprintOf(twin) });
+      const { selectors } = facts;
+      return {
+        agentPath,
+        selectors,
+        canReattest: true,
+        ...(twinPath !== undefined && twinPath !== agentPath && { twinPath }),
+      };
     },
   };
 }

@@ -73,7 +73,8 @@ export function x509PopVariable(facts: X509PopFacts, name: string): string | und
   return simple === undefined ? facts.san.get(name.replace(SAN_VARIABLE, '$1')) : simple(facts);
 }
 
-function fingerprintOf(der: Uint8Array): string {
+/** SHA-1, hex. */
+export function fingerprintOf(der: Uint8Array): string {
   return createHash('sha1').update(der).digest('hex');
 }
 

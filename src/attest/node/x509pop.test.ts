@@ -14,7 +14,8 @@ import {
   makeNodePki,
   type NodePki,
 } from '../../../test/fakes/x509pop-place.ts';
-import { type ErrorCode, formatSelector } from '../../spiffe/index.ts';
+import { type ErrorCode, formatSelector, parseCertificate } from '../../spiffe/index.ts';
+import { otherCertificate } from './other-signature.ts';
 
 const refusal = (code: ErrorCode, message: string) =>
   expect.objectContaining({ code, message: expect.stringContaining(message) });
@@ -33,6 +34,34 @@ async function selectorsOf(certificate: TestCertificate): Promise<readonly strin
     formatSelector,
   );
 }
+
+describe('a certificate of an ECDSA authority', () => {
+  it.each(['P-256', 'P-384', 'P-521'])('of %s has two forms, which are twins', async (curve) => {
+    const root = await makeAuthority({ subject: 'CN=root', uris: [], keys: await ecKeys(curve) });
+    // Numbers of a signature are shorter, or have a leading zero, now and then.
+    for (let i = 0; i < 40; i++) {
+      const certificate = await pki.node({ issuer: root });
+      const forged = otherCertificate(
+        parseCertificate(certificate.der),
+        parseCertificate(root.der),
+      );
+      const twin = { ...certificate, der: forged ?? new Uint8Array() };
+      const [attested, again] = [
+        await exchange(attestorOf(root), attestationWith([certificate])),
+        await exchange(attestorOf(root), attestationWith([twin])),
+      ];
+      expect(again.agentPath).not.toBe(attested.agentPath);
+      expect([again.agentPath, again.twinPath]).toEqual([attested.twinPath, attested.agentPath]);
+    }
+  });
+
+  it('is one agent where its ID is not of all bytes', async () => {
+    const agentPathTemplate = '/x509pop/{{ .Subject.CommonName }}';
+    const attestor = attestorOf(pki.root, { agentPathTemplate });
+    const attested = await exchange(attestor, attestationWith([node, pki.middle]));
+    expect(attested).not.toHaveProperty('twinPath');
+  });
+});
 
 describe('a node with a certificate of a known authority', () => {
   it('proves itself, and gets the ID and the selectors that SPIRE gives', async () => {

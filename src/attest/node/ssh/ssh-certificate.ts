@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto';
+import { otherNumber } from '../other-signature.ts';
 import {
+  ecCurves,
   isSshKeyType,
   parseSshPublicKey,
   readSshPublicKey,
   type SshPublicKey,
 } from './ssh-public-key.ts';
-import { SshReader } from './ssh-reader.ts';
+import { SshReader, sshPositive, sshString } from './ssh-reader.ts';
 import type { SshSignature } from './ssh-signature.ts';
 
 /** An OpenSSH certificate, as it was sent; to be relied on once its signature is verified. */
@@ -89,6 +91,22 @@ export function parseSshCertificate(bytes: Uint8Array): SshCertificate {
     signature,
     signed,
   };
+}
+
+/** Of the other form that a verified certificate has where its authority signs with ECDSA. */
+export function otherFingerprint({
+  signatureKey: { type },
+  signature,
+  signed,
+}: Pick<SshCertificate, 'signatureKey' | 'signature' | 'signed'>): string | undefined {
+  if (type === 'ssh-ed25519' || type === 'ssh-rsa') return undefined;
+  const { crv, bytes } = ecCurves[type];
+  const reader = new SshReader(signature.blob, 'a signature');
+  const r = reader.positive('r', bytes);
+  const other = otherNumber(reader.positive('s', bytes), crv);
+  const blob = Buffer.concat([sshPositive(r), sshPositive(other)]);
+  const written = Buffer.concat([sshString(signature.format), sshString(blob)]);
+  return fingerprintOf(Buffer.concat([signed, sshString(written)]));
 }
 
 /** SHA-256, base64url; as SPIRE names hosts by their certificates. */

@@ -9,7 +9,7 @@ import {
 import { parseAgentPathTemplate } from '../agent-path-template.ts';
 import type { NodeAttestor } from '../node-attestor.ts';
 import { parseAuthorizedKeys } from './authorized-keys.ts';
-import { parseSshCertificate, type SshCertificate } from './ssh-certificate.ts';
+import { otherFingerprint, parseSshCertificate, type SshCertificate } from './ssh-certificate.ts';
 import { findSignatureFault } from './ssh-signature.ts';
 import {
   combineNonces,
@@ -74,8 +74,17 @@ export function createSshPopAttestor(options: SshPopAttestorOptions): NodeAttest
       const fault = findSignatureFault(certificate.publicKey, proof, signature, terms);
       if (fault !== undefined)
         throw refused('ERR_NODE_ATTEST_PROOF', `the host did not prove its key: ${fault}`);
-      const agentPath = template((name) => VARIABLES.get(name)?.(certificate, hostname));
-      return { agentPath, selectors: [], canReattest: true };
+      const pathOf = (of: SshCertificate) =>
+        template((name) => VARIABLES.get(name)?.(of, hostname));
+      const agentPath = pathOf(certificate);
+      const fingerprint = otherFingerprint(certificate);
+      const twinPath = fingerprint && pathOf({ ...certificate, fingerprint });
+      return {
+        agentPath,
+        selectors: [],
+        canReattest: true,
+        ...(twinPath !== undefined && twinPath !== agentPath && { twinPath }),
+      };
     },
   };
 }

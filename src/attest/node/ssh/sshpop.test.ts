@@ -17,7 +17,10 @@ import {
 } from '../../../../test/suites/node-attestor-mutations.ts';
 import type { ErrorCode } from '../../../spiffe/index.ts';
 import { createSshPopAttestation, loadSshHostIdentity } from '../../index.ts';
-import { sshKeyTypes } from './ssh-public-key.ts';
+import { otherNumber } from '../other-signature.ts';
+import { parseSshCertificate } from './ssh-certificate.ts';
+import { ecCurves, type SshKeyType, sshKeyTypes } from './ssh-public-key.ts';
+import { SshReader, sshPositive, sshString } from './ssh-reader.ts';
 
 const fixtures = new URL('../../../../test/fixtures/ssh/', import.meta.url).pathname;
 const authority = makeSshKeys();
@@ -227,6 +230,17 @@ describeMutations<Exchange>(
   mutations,
 );
 
+/** As whoever sees the certificate can make it. */
+function withOtherSignature(certificate: Buffer, type: SshKeyType): Buffer {
+  const { signed, signature } = parseSshCertificate(certificate);
+  if (type === 'ssh-ed25519' || type === 'ssh-rsa') throw new Error(type);
+  const { bytes, crv } = ecCurves[type];
+  const reader = new SshReader(signature.blob, 'a signature');
+  const r = sshPositive(reader.positive('r', bytes));
+  const s = sshPositive(otherNumber(reader.positive('s', bytes), crv));
+  return Buffer.concat([signed, sshString(stringsOf(signature.format, Buffer.concat([r, s])))]);
+}
+
 describe('a host with a certificate of a known authority', () => {
   it.each(sshKeyTypes)('proves itself with %s, of authorities of each kind', async (type) => {
     const keys = makeSshKeys(type);
@@ -234,13 +248,32 @@ describe('a host with a certificate of a known authority', () => {
       const certificate = signCertificate(certificateParts(keys, signer));
       const attested = await exchange(sshAttestor(signer), sshAttestation(certificate, keys));
       const fingerprint = createHash('sha256').update(certificate).digest('base64url');
-      expect(attested).toEqual({
+      expect(attested).toMatchObject({
         agentPath: `/spire/agent/sshpop/${fingerprint}`,
         selectors: [],
         canReattest: true,
       });
+      expect('twinPath' in attested).toBe(signer.type.startsWith('ecdsa'));
     }
   });
+
+  it.each(sshKeyTypes.filter((type) => type.startsWith('ecdsa')))(
+    'has two forms where its authority signs with %s, which are twins',
+    async (type) => {
+      const signer = makeSshKeys(type);
+      for (let i = 0; i < 40; i++) {
+        const parts = certificateParts(host, signer);
+        const certificate = signCertificate(parts);
+        const forged = withOtherSignature(certificate, type);
+        const [attested, again] = [
+          await exchange(sshAttestor(signer), sshAttestation(certificate, host)),
+          await exchange(sshAttestor(signer), sshAttestation(forged, host)),
+        ];
+        expect(again.agentPath).not.toBe(attested.agentPath);
+        expect([again.agentPath, again.twinPath]).toEqual([attested.twinPath, attested.agentPath]);
+      }
+    },
+  );
 
   it('never fails for numbers that are shorter than the curve', async () => {
     const keys = makeSshKeys('ecdsa-sha2-nistp256');
