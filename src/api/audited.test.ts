@@ -39,28 +39,50 @@ const entryProto = ['spire/api/server/entry/v1/entry.proto', 'spire.api.server.e
 /** Methods that change nothing, or whose SVIDs and attestations have records of their own. */
 const unaudited: Readonly<Record<string, readonly string[]>> = {
   'spire.api.server.agent.v1.Agent': [
-    ...['AttestAgent', 'CountAgents', 'GetAgent', 'ListAgents', 'PostStatus', 'RenewAgent'],
+    'AttestAgent',
+    'CountAgents',
+    'GetAgent',
+    'ListAgents',
+    'PostStatus',
+    'RenewAgent',
   ],
   'spire.api.server.bundle.v1.Bundle': [
-    ...['CountBundles', 'GetBundle', 'GetFederatedBundle', 'ListFederatedBundles'],
+    'CountBundles',
+    'GetBundle',
+    'GetFederatedBundle',
+    'ListFederatedBundles',
     // Nobody serves it.
     'PublishWITAuthority',
   ],
   'spire.api.server.debug.v1.Debug': ['GetInfo'],
   'spire.api.server.entry.v1.Entry': [
-    ...['CountEntries', 'GetAuthorizedEntries', 'GetEntry', 'ListEntries', 'SyncAuthorizedEntries'],
+    'CountEntries',
+    'GetAuthorizedEntries',
+    'GetEntry',
+    'ListEntries',
+    'SyncAuthorizedEntries',
   ],
   'spire.api.server.localauthority.v1.LocalAuthority': [
-    ...['GetJWTAuthorityState', 'GetX509AuthorityState', 'GetWITAuthorityState'],
+    'GetJWTAuthorityState',
+    'GetX509AuthorityState',
+    'GetWITAuthorityState',
     // Nobody serves these.
-    ...['ActivateWITAuthority', 'PrepareWITAuthority', 'RevokeWITAuthority', 'TaintWITAuthority'],
+    'ActivateWITAuthority',
+    'PrepareWITAuthority',
+    'RevokeWITAuthority',
+    'TaintWITAuthority',
   ],
   'spire.api.server.logger.v1.Logger': ['GetLogger'],
   'spire.api.server.svid.v1.SVID': [
-    ...['BatchNewX509SVID', 'MintJWTSVID', 'MintX509SVID', 'NewDownstreamX509CA', 'NewJWTSVID'],
+    'BatchNewX509SVID',
+    'MintJWTSVID',
+    'MintX509SVID',
+    'NewDownstreamX509CA',
+    'NewJWTSVID',
   ],
   'spire.api.server.trustdomain.v1.TrustDomain': [
-    ...['GetFederationRelationship', 'ListFederationRelationships'],
+    'GetFederationRelationship',
+    'ListFederationRelationships',
   ],
   'trustplane.admin.v1.Admin': ['GetRotationStatus', 'GetStatus'],
   'trustplane.admin.v1.Apply': ['Export'],
