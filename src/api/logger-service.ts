@@ -26,7 +26,7 @@ export function createLoggerService(
   });
   const set = (level: LogLevel): object => {
     logLevel.level = level;
-    log.info({ level }, 'the log level was set');
+    log.info({ logLevel: level }, 'the log level was set');
     return answer();
   };
   return {

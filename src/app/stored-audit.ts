@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import {
   type LedgerFilter,
@@ -11,7 +11,7 @@ import {
   verifyLedger,
 } from '../audit/index.ts';
 import { openDataDir } from '../ops/index.ts';
-import { type AuditEvent, TrustplaneError } from '../spiffe/index.ts';
+import { type AuditEvent, messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { auditPlace } from './state-files.ts';
 
 /** A ledger that no server has open: of a data directory, a folder of its files, or one file of exported lines. */
@@ -70,6 +70,10 @@ function holdDataDir(dataDir: string): Disposable {
 }
 
 function requireThere(place: string): void {
-  if (existsSync(place)) return;
-  throw new TrustplaneError('ERR_AUDIT_READ', `there is no audit ledger at ${place}`);
+  try {
+    statSync(place);
+  } catch (cause) {
+    const why = `there is no audit ledger at ${place} that this user may read: ${messageOf(cause)}`;
+    throw new TrustplaneError('ERR_AUDIT_READ', why, { cause });
+  }
 }

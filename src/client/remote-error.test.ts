@@ -33,3 +33,10 @@ it('has a code for the answers of other servers', () => {
     message: 'no such entry',
   });
 });
+
+it('leads from the socket of the agent to that of the server', () => {
+  const error = remoteError(failure(status.UNIMPLEMENTED, 'no method Revoke'), address);
+  expect(error.message).toBe(
+    `no method Revoke: ${address} is another socket than the command is for, or of an earlier release`,
+  );
+});

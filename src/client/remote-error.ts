@@ -25,8 +25,14 @@ export function remoteError(error: ServiceError, address: string): TrustplaneErr
   if (typeof sent === 'string' && isErrorCode(sent))
     return new TrustplaneError(sent, error.details, { cause: error });
   const code = codesByStatus[error.code] ?? 'ERR_REMOTE';
+  if (code === 'ERR_REMOTE_UNIMPLEMENTED') return unimplemented(error, address);
   if (code !== 'ERR_UNREACHABLE') return new TrustplaneError(code, error.details, { cause: error });
   return unreachable(error, address);
+}
+
+function unimplemented(error: ServiceError, address: string): TrustplaneError {
+  const text = `${error.details}: ${address} is another socket than the command is for, or of an earlier release`;
+  return new TrustplaneError('ERR_REMOTE_UNIMPLEMENTED', text, { cause: error });
 }
 
 /** The connect's errno is in grpc-js's text alone. */
