@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { type Log, type Metrics, silentLog } from '../ops/index.ts';
 import {
   type AuditEvent,
@@ -27,6 +28,8 @@ import { verifyLedger } from './verify-ledger.ts';
 const BATCH_BYTES = 1_048_576;
 /** Until writing is tried again. */
 const RETRY_MS = 5_000;
+/** Turns of the event loop that are waited for more to write, as long as each brings some. */
+const GATHER_TURNS = 16;
 
 export interface AuditLedgerOptions extends Omit<LedgerWriterOptions, 'openFile'> {
   /** Whose it is; the first record says so. */
@@ -194,14 +197,22 @@ export class AuditLedger implements AuditLog, AuditReader {
   }
 
   async #drain(): Promise<void> {
-    // Whoever records in the same turn is written together.
-    await Promise.resolve();
+    await this.#gather();
     let isWritten = true;
     while (this.#queue.length > 0 || (isWritten && this.#owed.length > 0) || this.#isDueAgain()) {
       isWritten = await this.#commit(this.#takeBatch());
+      await this.#gather();
     }
     // In the same turn: whoever comes now begins another.
     this.#draining = undefined;
+  }
+
+  /** A write costs as much as many signatures: who records while others arrive is written with them. */
+  async #gather(): Promise<void> {
+    for (let turn = 0, count = -1; turn < GATHER_TURNS && this.#queue.length > count; turn++) {
+      count = this.#queue.length;
+      await setImmediate();
+    }
   }
 
   /** After a fault the next batch says so, whether or not anybody has something to record. */

@@ -9,7 +9,7 @@ import type { Log } from '../ops/index.ts';
 import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { GrpcService } from './protos.ts';
 import { Room } from './room.ts';
-import { withServerTime } from './server-time.ts';
+import { ServerTime } from './server-time.ts';
 import { toServiceError } from './status.ts';
 import type { CallTimer } from './wire-metrics.ts';
 
@@ -31,7 +31,7 @@ type Call = EventEmitter & { getPeer(): string };
 export class OpenCalls {
   readonly #log: Log;
   readonly #timerOf: (path: string) => CallTimer;
-  readonly #now: (() => number) | undefined;
+  readonly #time: ServerTime | undefined;
   readonly #limits: CallLimits;
   readonly #room: Room<string | undefined>;
   readonly #owners = new Map<EventEmitter, string | undefined>();
@@ -51,7 +51,7 @@ export class OpenCalls {
   ) {
     this.#log = log;
     this.#timerOf = timerOf;
-    this.#now = now;
+    this.#time = now && new ServerTime(now);
     this.#limits = limits;
     this.#room = new Room({ max: limits.maxCalls, maxPerOwner: limits.maxCallsPerOwner });
     const leave = (call: EventEmitter): void => this.#leave(call);
@@ -102,8 +102,8 @@ export class OpenCalls {
           error === null ? status.OK : (error.code ?? status.UNKNOWN),
           (performance.now() - startedAt) / 1_000,
         );
-        const isTold = error === null && this.#now !== undefined;
-        respond(error, value, isTold ? withServerTime(trailers, this.#now()) : trailers, flags);
+        const timed = error === null ? this.#time?.within(trailers) : undefined;
+        respond(error, value, timed ?? trailers, flags);
       };
       this.#run(path, admitted, [call, answer], answer);
     };

@@ -4,11 +4,31 @@ import { Metadata } from '@grpc/grpc-js';
 const NAME = 'trustplane-time';
 const MILLISECONDS = /^[0-9]{1,15}$/u;
 
-/** `trailers` with the time in them. */
-export function withServerTime(trailers: Metadata | undefined, now: number): Metadata {
-  const timed = trailers?.clone() ?? new Metadata();
-  timed.set(NAME, String(now));
-  return timed;
+/** What a clock shows, for many answers of the same millisecond. */
+export class ServerTime {
+  readonly #now: () => number;
+  #at = Number.NaN;
+  #trailers = new Metadata();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** `trailers` with the time in them; nobody may change them. */
+  within(trailers: Metadata | undefined): Metadata {
+    const now = this.#now();
+    if (trailers !== undefined) return timed(trailers.clone(), now);
+    if (now !== this.#at) {
+      this.#at = now;
+      this.#trailers = timed(new Metadata(), now);
+    }
+    return this.#trailers;
+  }
+}
+
+function timed(trailers: Metadata, now: number): Metadata {
+  trailers.set(NAME, String(now));
+  return trailers;
 }
 
 /** What a server said; undefined where it is none that says. */
