@@ -5,20 +5,19 @@ import {
   nodeSelectorsOf,
   type WorkloadReports,
 } from '../api/index.ts';
-import type { AgentEntries } from '../entries/index.ts';
 import type { RegistrationEntry, SpiffeId } from '../spiffe/index.ts';
 import type { GrpcService } from '../wire/index.ts';
 import type { Config } from './config.ts';
 import { lastSvidEnd } from './last-svid-end.ts';
 import { latestIssue } from './latest-issue.ts';
+import type { LocalAgent } from './open-issuance.ts';
 import type { Process } from './process.ts';
 import type { ServerRole } from './server-role.ts';
 
 interface Concerned {
   readonly agents: AgentRegistry;
   readonly entitlements: AgentEntitlements;
-  /** The agent of the same process. */
-  readonly local: { readonly id: SpiffeId; readonly entries: AgentEntries } | undefined;
+  readonly local: LocalAgent | undefined;
   /** What agents say runs on their hosts. */
   readonly workloads: WorkloadReports;
 }
