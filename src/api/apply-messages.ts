@@ -93,7 +93,7 @@ export function buildChange(step: Step): object {
 /** trustplane.admin.v1.Impact */
 export function buildImpact(
   { losing, gaining, identities }: Impact,
-  gaps: { readonly unknown: number; readonly partial: number },
+  gaps: { readonly unknown: number; readonly partial: number; readonly servers: number },
 ): object {
   return {
     ...touched({ losing, gaining }),
@@ -103,6 +103,7 @@ export function buildImpact(
     })),
     unknown_agents: gaps.unknown,
     partial_agents: gaps.partial,
+    other_servers: gaps.servers,
   };
 }
 

@@ -1,7 +1,10 @@
+import { hash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { openApply } from '../../test/fakes/open-apply.ts';
 import { patchedBucket } from '../../test/fakes/open-registry.ts';
 import { testDraft } from '../../test/fakes/test-entries.ts';
+import { silentLog } from '../ops/index.ts';
+import { Lease, type Store } from '../store/index.ts';
 
 const document = (name: string, uid = 1_000, more = '') => `---
 apiVersion: trustplane/v1
@@ -99,6 +102,112 @@ describe('applying documents', () => {
     expect(client).toBeDefined();
   });
 
+  it('tells the second of two at once at different servers, and loses nothing', async () => {
+    const two = await openApply({ serverId: 'two', otherServers: 1 });
+    const [begun, told] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const bucket = two.store.bucket('entries');
+    const slow = patchedBucket(bucket, {
+      put: async (...write) => {
+        begun.resolve();
+        await told.promise;
+        return await bucket.put(...write);
+      },
+    });
+    const store: Store = {
+      ...two.store,
+      bucket: (name) => (name === 'entries' ? slow : two.store.bucket(name)),
+    };
+    const one = await openApply({ clock: two.clock, store });
+    const first = one.apply(document('a'), { prune: true });
+    await begun.promise;
+    const second = await two.apply(document('b'), { prune: true });
+    expect(second.outcome).toMatchObject({ added: 0, failure: { code: 'ERR_APPLY_CHANGED' } });
+    expect(second.outcome?.left).toHaveLength(1);
+    expect(second.plan.impact.otherServers).toBe(1);
+    told.resolve();
+    expect((await first).outcome).toMatchObject({ added: 1, failure: undefined });
+    await two.registry.catchUpNow();
+    expect(Array.from(two.registry.all(), ({ spiffeId }) => spiffeId.path)).toEqual(['/a']);
+    expect((await two.apply(document('a') + document('b'))).plan).toMatchObject({ added: 1 });
+  });
+
+  it('tells of what came to the set since it was planned, where it prunes', async () => {
+    const { apply, entries, store, clock } = await openApply();
+    const leases = store.bucket('leases');
+    const late = patchedBucket(leases, {
+      put: async (...write) => {
+        await entries.create({ ...testDraft('late'), managedBy: 'test' });
+        return await leases.put(...write);
+      },
+    });
+    const at: Store = {
+      ...store,
+      bucket: (name) => (name === 'leases' ? late : store.bucket(name)),
+    };
+    const other = await openApply({ clock, store: at });
+    const pruned = await other.apply(document('web'), { prune: true });
+    expect(pruned.outcome).toMatchObject({ added: 0, failure: { code: 'ERR_APPLY_CHANGED' } });
+    expect((await apply(document('web'))).outcome).toMatchObject({ added: 1 });
+  });
+
+  it('is not held up by what its server left when it died', async () => {
+    const { apply, store, clock } = await openApply();
+    const bucket = store.bucket('leases');
+    const open = async (holder: string, set: string) =>
+      await Lease.open({
+        bucket,
+        clock,
+        log: silentLog,
+        holder,
+        ttlMs: 5_000,
+        key: `apply.${hash('sha256', set, 'base64url')}`,
+      });
+    const [own, others] = [await open('one.x', 'test'), await open('two.x', 'other')];
+    expect((await apply(document('web'))).outcome).toMatchObject({ added: 1 });
+    const refused = await apply(document('api'), { set: 'other' });
+    expect(refused.outcome).toMatchObject({ added: 0, failure: { code: 'ERR_APPLY_CHANGED' } });
+    await others.close();
+    expect((await apply(document('api'), { set: 'other' })).outcome).toMatchObject({ added: 1 });
+    await own.close();
+  });
+
+  it('refuses an entry that is too large before anything is applied', async () => {
+    const { apply, registry } = await openApply();
+    const names = Array.from({ length: 1_024 }, (_, i) => `${'x'.repeat(60)}${i}.test`);
+    const large = document('large', 1, `federatesWith: [${names.join(', ')}]`);
+    const { plan, outcome } = await apply(document('web') + large);
+    expect(plan.complaints).toEqual([
+      expect.stringMatching(/^x\.yaml:\d+: the entry: expected at most 65536 bytes in all; got/u),
+    ]);
+    expect([outcome, registry.count()]).toEqual([undefined, 0]);
+  });
+
+  it('says that entries which change places take two applies', async () => {
+    const { apply, registry } = await openApply();
+    const named = (name: string, id: string) => document(name, 1_000, `id: ${id}`);
+    await apply(named('a', 'one') + named('b', 'two') + named('c', 'three'));
+    const swapped = await apply(named('b', 'one') + named('a', 'two'));
+    expect(swapped.plan.complaints).toEqual([
+      expect.stringMatching(
+        /entry "one": "two" has .* now, and is to have others, at x\.yaml:\d+: that takes two applies/u,
+      ),
+      expect.stringMatching(
+        /entry "two": "one" has .* now, and is to have others, at x\.yaml:\d+: that takes two applies/u,
+      ),
+    ]);
+    const chain = await apply(named('b', 'one') + named('d', 'two'));
+    expect(chain.plan.complaints).toEqual([expect.stringContaining('that takes two applies')]);
+    const over = await apply(named('c', 'one') + named('b', 'two'), { prune: true });
+    expect(over.plan.complaints).toEqual([
+      expect.stringContaining('now, and is to be removed: that takes two applies'),
+    ]);
+    expect(swapped.outcome).toBeUndefined();
+    // As told: first what is in the way.
+    await apply(named('a', 'one') + named('d', 'two'));
+    await apply(named('b', 'one') + named('d', 'two'));
+    expect(registry.get('one')?.spiffeId.path).toBe('/b');
+  });
+
   it('tells of what changed since the plan that is expected', async () => {
     const { apply, entries, registry } = await openApply();
     await apply(document('web'));
@@ -120,7 +229,10 @@ describe('applying documents', () => {
         return await bucket.put(key, value, expected);
       },
     });
-    const store = { ...broken.store, bucket: () => failing };
+    const store: Store = {
+      ...broken.store,
+      bucket: (name) => (name === 'entries' ? failing : broken.store.bucket(name)),
+    };
     const { apply, registry } = await openApply({ clock: broken.clock, store });
     const many = Array.from({ length: 20 }, (_, uid) => document('web', uid)).join('');
     const { outcome, plan } = await apply(many);

@@ -11,7 +11,7 @@ import {
   ServerDirectory,
   type Verdict,
 } from '../servers/index.ts';
-import { type Duty, holdDuty, type Store, soleDuty } from '../store/index.ts';
+import { type Bucket, type Duty, holdDuty, type Store, soleDuty } from '../store/index.ts';
 import type { Config } from './config.ts';
 import type { Process } from './process.ts';
 import { loadServerId, placeOf } from './server-id.ts';
@@ -32,6 +32,8 @@ export interface ControlPlane {
   readonly serverId: string;
   /** Undefined where the store is of this server alone. */
   readonly directory: ServerDirectory | undefined;
+  /** What one server at a time has. */
+  readonly leases: Bucket;
   /** Stands in for work that one of them should do; closed with the process. @throws TrustplaneError ERR_STORE_* */
   duty(name: string): Promise<Duty>;
 }
@@ -49,8 +51,9 @@ export async function openControlPlane(
 ): Promise<ControlPlane> {
   const { closing, fail, readiness } = process;
   const serverId = await loadServerId(config, isShared);
-  if (!isShared) return { serverId, directory: undefined, duty: async () => soleDuty };
   const bucket = store.bucket('leases');
+  if (!isShared)
+    return { serverId, directory: undefined, leases: bucket, duty: async () => soleDuty };
   const directory = await ServerDirectory.join({
     ...process,
     bucket,
@@ -67,6 +70,7 @@ export async function openControlPlane(
   return {
     serverId,
     directory,
+    leases: bucket,
     async duty(name) {
       const duty = await holdDuty({ ...process, bucket, name, holder: serverId });
       closing.defer(() => duty.close());

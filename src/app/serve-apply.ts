@@ -12,13 +12,15 @@ import type { ServerRole } from './server-role.ts';
 export function serveApply(
   { trustDomain }: Config,
   { clock, log }: Process,
-  { entries, relationships, foreignBundles, revocations, audit }: ServerRole,
+  server: ServerRole,
   writes: {
     readonly entries: ReturnType<typeof createRevokingEntries>;
     readonly workloads: WorkloadReports;
     readonly userName: (uid: number) => string | undefined;
   },
 ): GrpcService {
+  const { entries, relationships, foreignBundles, revocations, audit, controlPlane } = server;
+  const { serverId, directory, leases } = controlPlane;
   return createApplyService({
     trustDomain,
     entries,
@@ -28,6 +30,9 @@ export function serveApply(
     suspensions: revocations.suspensions,
     audit,
     userName: writes.userName,
+    leases,
+    serverId,
+    otherServers: () => directory?.others.filter(({ isLive }) => isLive).length ?? 0,
     clock,
     log,
   });

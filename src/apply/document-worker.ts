@@ -4,5 +4,5 @@ import { readPart } from './read-part.ts';
 import type { DocumentPart } from './split-documents.ts';
 
 parentPort?.on('message', (parts: readonly DocumentPart[]) => {
-  parentPort?.postMessage(parts.map(readPart));
+  parentPort?.postMessage(parts.map(readPart), []);
 });

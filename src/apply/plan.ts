@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { StandingEntry } from '../entries/index.ts';
+import { requireRoom, type StandingEntry } from '../entries/index.ts';
 import { type FederationRelationship, requireChangeable } from '../federation/index.ts';
 import { messageOf, quote, type RegistrationEntry, type TrustDomain } from '../spiffe/index.ts';
 import { applyLimits } from './apply-limits.ts';
@@ -66,6 +66,16 @@ export interface Plan {
   overtaken(): readonly string[];
 }
 
+/** An entry that is to have the parent, SPIFFE ID and selectors of another. */
+interface Collision {
+  readonly id: string;
+  readonly other: RegistrationEntry;
+  readonly source: string;
+}
+
+/** As long as an ID that is made. */
+const MADE_ID = '00000000-0000-0000-0000-000000000000';
+
 /** A plan that grows with each document that is told. */
 export class PlanBuilder {
   readonly #present: PresentState;
@@ -79,6 +89,9 @@ export class PlanBuilder {
   readonly #wantedIds = new Map<string, string>();
   readonly #wantedKeys = new Map<string, string>();
   readonly #wantedDomains = new Set<string>();
+  readonly #collisions: Collision[] = [];
+  /** Entries that are to have what others have now, and where that stands. */
+  readonly #moving = new Map<string, string>();
   #count = 0;
   #unchanged = 0;
 
@@ -102,8 +115,9 @@ export class PlanBuilder {
     const like = this.#present.entryLike(entry);
     const named = draft.id === undefined ? undefined : this.#present.entry(draft.id);
     if (named !== undefined && like !== undefined && like.entry.id !== named.entry.id) {
-      const others = `${quote(like.entry.id)} has the same parent, ID and selectors already`;
-      return this.#complaints.add(`${source}: entry ${quote(named.entry.id)}: ${others}`);
+      this.#collisions.push({ id: named.entry.id, other: like.entry, source });
+      this.#moving.set(named.entry.id, source);
+      return;
     }
     if (like !== undefined && named === undefined && draft.id !== undefined) {
       if (!this.#options.idsAreHints)
@@ -115,6 +129,7 @@ export class PlanBuilder {
     if (!this.#want(before?.entry.id ?? draft.id, entry, source)) return;
     const { set } = this.#options;
     if (before === undefined) {
+      this.#requireRoom({ ...entry, id: draft.id ?? MADE_ID, managedBy: set }, source);
       this.#additions.push({ subject: 'entry', before, after: desired, fields: [], source });
       return;
     }
@@ -123,7 +138,11 @@ export class PlanBuilder {
     if (fields.length === 0) {
       this.#bases.push(before);
       this.#unchanged++;
-    } else this.#changes.push({ subject: 'entry', before, after: desired, fields, source });
+      return;
+    }
+    const { id, revisionNumber } = before.entry;
+    this.#requireRoom({ ...entry, id, revisionNumber: revisionNumber + 1, managedBy: set }, source);
+    this.#changes.push({ subject: 'entry', before, after: desired, fields, source });
   }
 
   addRelationship({ relationship, source }: DesiredRelationship): void {
@@ -156,6 +175,7 @@ export class PlanBuilder {
 
   build(): Plan {
     const { prune } = this.#options;
+    for (const collision of this.#collisions) this.#complaints.add(this.#tellCollision(collision));
     const left = [...this.#leftEntries(), ...this.#leftRelationships()];
     const removals = prune ? left : [];
     const isTooMany = this.#isTooMany(removals.length);
@@ -171,6 +191,24 @@ export class PlanBuilder {
     };
   }
 
+  /** What is refused when it is stored is told before anything is. */
+  #requireRoom(entry: RegistrationEntry, source: string): void {
+    try {
+      requireRoom(entry);
+    } catch (error) {
+      this.#complaints.add(`${source}: ${messageOf(error)}`);
+    }
+  }
+
+  #tellCollision({ id, other, source }: Collision): string {
+    const what = `${source}: entry ${quote(id)}: ${quote(other.id)} has the same parent, ID and selectors`;
+    const moving = this.#moving.get(other.id) ?? this.#wantedIds.get(other.id);
+    const isRemoved = this.#options.prune && other.managedBy === this.#options.set;
+    if (moving === undefined && !isRemoved) return `${what} already`;
+    const away = moving === undefined ? 'is to be removed' : `is to have others, at ${moving}`;
+    return `${what} now, and ${away}: that takes two applies, the first with entry ${quote(id)} as it is, or elsewhere`;
+  }
+
   *#overtaken(removals: readonly Step[]): Generator<string> {
     const changed = this.#changes.flatMap(
       (step) => (step.subject === 'entry' ? step.before : []) ?? [],
@@ -180,6 +218,18 @@ export class PlanBuilder {
     for (const { before, subject } of removals) {
       if (subject !== 'entry' || before === undefined) continue;
       if (before.revision > this.#since) yield `entry ${quote(before.entry.id)}`;
+    }
+    if (this.#options.prune) yield* this.#joinedSince(removals);
+  }
+
+  /** What came to the set, is not desired, and is not known to be. */
+  *#joinedSince(removals: readonly Step[]): Generator<string> {
+    const removed = new Set(
+      removals.flatMap((step) => (step.subject === 'entry' ? step.before?.entry.id : []) ?? []),
+    );
+    for (const { id, managedBy } of this.#present.entries()) {
+      if (managedBy !== this.#options.set || this.#wantedIds.has(id) || removed.has(id)) continue;
+      yield `entry ${quote(id)}`;
     }
   }
 

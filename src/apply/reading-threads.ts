@@ -27,7 +27,7 @@ export class ReadingThreads {
     if (idlest === undefined) throw new Error('expected at least one thread');
     const answer = Promise.withResolvers<readonly ReadPart[]>();
     idlest.waiting.push(answer);
-    idlest.worker.postMessage(parts);
+    idlest.worker.postMessage(parts, []);
     return await answer.promise;
   }
 

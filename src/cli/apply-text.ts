@@ -57,7 +57,11 @@ function formatImpact({ losing, gaining, identities, ...gaps }: ImpactView): str
     if (one.losing.workloads > 0) lines.push(`    - ${spiffeId}: ${countOf(one.losing)}`);
     if (one.gaining.workloads > 0) lines.push(`    + ${spiffeId}: ${countOf(one.gaining)}`);
   }
-  const { unknownAgents, partialAgents } = gaps;
+  const { unknownAgents, partialAgents, otherServers } = gaps;
+  if (otherServers > 0)
+    lines.push(
+      `not counted: workloads of agents at ${otherServers} other server${otherServers === 1 ? '' : 's'}`,
+    );
   if (unknownAgents > 0)
     lines.push(`not counted: workloads of ${unknownAgents} agents that do not tell`);
   if (partialAgents > 0) lines.push(`${partialAgents} agents told only some of their workloads`);

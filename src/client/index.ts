@@ -2,15 +2,14 @@
 export { type AdminClient, createAdminClient, type ServerStatus } from './admin-client.ts';
 export { type AgentClient, type AgentView, createAgentClient } from './agent-client.ts';
 export { type AgentStatus, fetchAgentStatus } from './agent-status.ts';
-export {
-  type AppliedView,
-  type ApplyClient,
-  type ChangeView,
-  createApplyClient,
-  type DocumentsToApply,
-  type ImpactView,
-  type PlanView,
-} from './apply-client.ts';
+export { type ApplyClient, createApplyClient } from './apply-client.ts';
+export type {
+  AppliedView,
+  ChangeView,
+  DocumentsToApply,
+  ImpactView,
+  PlanView,
+} from './apply-view.ts';
 export { type AuditClient, createAuditClient } from './audit-client.ts';
 export {
   type AuthorityClient,

@@ -22,6 +22,8 @@ export interface EntryRecord {
 }
 
 const VERSION = 1;
+/** As long as an instant, or a revision, gets. */
+const LATEST = 9_999_999_999_999;
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** Version 1. A later version keeps this shape and adds the step from it to itself. */
@@ -91,6 +93,11 @@ export function encodeEntryRecord({ entry, firstRevision }: EntryRecord): Uint8A
     'ERR_ENTRY_TOO_LARGE',
     `the entry: expected at most ${entryLimits.recordBytes} bytes in all; got ${bytes.length}`,
   );
+}
+
+/** Whether there is room for the entry with whatever is still to be stored with it. @throws TrustplaneError ERR_ENTRY_TOO_LARGE */
+export function requireRoom(entry: RegistrationEntry): void {
+  encodeEntryRecord({ entry: { ...entry, createdAt: LATEST }, firstRevision: LATEST });
 }
 
 /**

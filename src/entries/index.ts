@@ -7,5 +7,6 @@ export type { EntryFilter } from './entry-filter.ts';
 export { type EntryChange, EntryGraph } from './entry-graph.ts';
 export { EntryIndex } from './entry-index.ts';
 export { pageLimits } from './entry-page.ts';
+export { requireRoom } from './entry-record.ts';
 export { type EntryEdit, EntryRegistry, type StandingEntry } from './entry-registry.ts';
 export { WriteQueue } from './write-queue.ts';

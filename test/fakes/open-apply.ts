@@ -7,7 +7,8 @@ import { createRevokingEntries } from '../../src/api/revoking-entries.ts';
 import { WorkloadReports } from '../../src/api/workload-reports.ts';
 import { parseDocuments } from '../../src/apply/index.ts';
 import { toApply } from '../../src/cli/load-documents.ts';
-import { createApplyClient, type DocumentsToApply } from '../../src/client/apply-client.ts';
+import { createApplyClient } from '../../src/client/apply-client.ts';
+import type { DocumentsToApply } from '../../src/client/apply-view.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import type { Store } from '../../src/store/index.ts';
 import { loadService, serveUnix } from '../../src/wire/index.ts';
@@ -18,7 +19,9 @@ import { openRevocations } from './open-revocations.ts';
 import { testTrustDomain } from './test-entries.ts';
 
 /** A server that documents are applied to, over a real socket. */
-export async function openApply(place: { clock?: FakeClock; store?: Store } = {}) {
+export async function openApply(
+  place: { clock?: FakeClock; store?: Store; serverId?: string; otherServers?: number } = {},
+) {
   const { clock, store, registry } = await openRegistry(place);
   const { revocations } = await openRevocations({ clock, store });
   const { relationships, bundles } = await openFederation({ clock, store });
@@ -37,12 +40,16 @@ export async function openApply(place: { clock?: FakeClock; store?: Store } = {}
     relationships,
     targets: { entries, foreignBundles: bundles },
     workloads,
+    suspensions: revocations.suspensions,
     audit: {
       record: async (events) => {
         for (const event of events) if (event.kind === 'admin') recorded.push(event.what);
       },
     },
     userName: () => undefined,
+    leases: store.bucket('leases'),
+    serverId: place.serverId ?? 'one',
+    otherServers: () => place.otherServers ?? 0,
     clock,
     log: silentLog,
   });
