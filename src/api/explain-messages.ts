@@ -11,6 +11,8 @@ import { buildEntryMessage } from '../sync/index.ts';
 const MAX_PIDS = 32;
 const MAX_SELECTORS = 1_000;
 const MAX_NAME_CHARS = 2_048;
+/** RFC 5280 §4.1.2.2: 20 octets. */
+const SERIAL = /^[0-9a-f]{1,40}$/u;
 const CONTAINER_ID = /^[0-9a-f]{12,64}$/u;
 
 /** What administrators of a host ask its agent. */
@@ -35,6 +37,22 @@ export interface WireEntryQuestion {
   readonly spiffe_id?: string;
   readonly agent_id?: string;
   readonly selectors?: readonly string[];
+  /** Of administrators alone. */
+  readonly serial_number?: string;
+}
+
+/**
+ * The serial number that is asked about, lower-case hex without colons; undefined: none is.
+ * @throws TrustplaneError ERR_API_REQUEST
+ */
+export function parseSerialQuestion(message: WireEntryQuestion): string | undefined {
+  const { serial_number = '', spiffe_id = '', agent_id = '', selectors = [] } = message;
+  if (serial_number === '') return undefined;
+  if (spiffe_id !== '' || agent_id !== '' || selectors.length > 0)
+    throw invalid('serial_number: expected it without a SPIFFE ID, an agent and selectors');
+  const digits = serial_number.replaceAll(':', '').toLowerCase();
+  if (SERIAL.test(digits)) return digits;
+  throw invalid(`serial_number: expected 1 to 40 hexadecimal digits; got ${quote(serial_number)}`);
 }
 
 /** @throws TrustplaneError ERR_API_REQUEST, ERR_SPIFFE_ID_*, ERR_TRUST_DOMAIN */

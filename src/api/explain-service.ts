@@ -2,10 +2,20 @@ import {
   type AgentStanding,
   type Explanation,
   explain,
+  explainSerial,
   type KnownEntry,
+  type RevocationFacts,
   toEntryFacts,
 } from '../explain/index.ts';
-import { type Clock, type SpiffeId, type TrustDomain } from '../spiffe/index.ts';
+import type { RevocationRegistry } from '../revocations/index.ts';
+import {
+  type Clock,
+  type Revocation,
+  revocationIndexKey,
+  SpiffeId,
+  type SuspensionSource,
+  type TrustDomain,
+} from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import type { Authorization } from './authorization.ts';
 import type { ExplainKnowledge } from './explain-knowledge.ts';
@@ -16,9 +26,11 @@ import {
   type ExplainRequest,
   parseEntryQuestion,
   parseExplainRequest,
+  parseSerialQuestion,
   type WireEntryQuestion,
   type WireExplainRequest,
 } from './explain-messages.ts';
+import { findHolder, type SerialHolder, type SerialSource } from './serial-holder.ts';
 import type { SyncStanding } from './sync-hub.ts';
 import { unary } from './unary.ts';
 
@@ -31,6 +43,11 @@ export interface ExplainServiceOptions {
   /** How an agent's stream stands. */
   readonly hub: { standing(id: SpiffeId): SyncStanding };
   readonly clock: Clock;
+  readonly revocations: Pick<RevocationRegistry, 'find' | 'list'> & {
+    readonly suspensions: Pick<SuspensionSource, 'find'>;
+  };
+  /** Who got which certificate. */
+  readonly ledger: SerialSource;
 }
 
 /** trustplane.explain.v1.Explain: administrators are told all; an agent what it may have itself. */
@@ -40,7 +57,7 @@ export function createExplainService(options: ExplainServiceOptions): GrpcServic
     definition: loadService(FILE, 'trustplane.explain.v1.Explain'),
     implementation: {
       WhatIf: unary(async (request: WireEntryQuestion) =>
-        buildExplanations([await explainWhatIf(request, options)]),
+        buildExplanations([await explainToAdmin(request, options)]),
       ),
       Ask: unary(async (request: WireEntryQuestion, call) => {
         const { id } = authorization.agentOf(call);
@@ -60,9 +77,53 @@ export function createExplainService(options: ExplainServiceOptions): GrpcServic
   };
 }
 
+async function explainToAdmin(
+  request: WireEntryQuestion,
+  options: ExplainServiceOptions,
+): Promise<Explanation> {
+  const serialNumber = parseSerialQuestion(request);
+  if (serialNumber === undefined) return await explainWhatIf(request, options);
+  const { ledger, revocations, clock } = options;
+  const holder = await findHolder(ledger, serialNumber);
+  const subject = holder && subjectOfHolder(holder);
+  const revocation =
+    (subject && revocations.find({ ...subject, serialNumber })) ??
+    findBySerial(revocations.list(), serialNumber);
+  return explainSerial({
+    now: clock.now(),
+    serialNumber,
+    holder,
+    revocation: revocationFacts(revocation),
+    suspension: subject && revocations.suspensions.find(subject),
+  });
+}
+
+function subjectOfHolder({ spiffeId, entryId, agentId, issuedAt }: SerialHolder) {
+  return {
+    spiffeId: SpiffeId.parse(spiffeId),
+    issuedAt,
+    ...(entryId !== undefined && { entryId }),
+    ...(agentId !== undefined && { agentId: SpiffeId.parse(agentId) }),
+  };
+}
+
+function findBySerial(
+  revocations: readonly Revocation[],
+  serialNumber: string,
+): Revocation | undefined {
+  const key = revocationIndexKey({ kind: 'serial', value: serialNumber });
+  return revocations.find((one) => one.kind === 'serial' && revocationIndexKey(one) === key);
+}
+
+function revocationFacts(revocation: Revocation | undefined): RevocationFacts | undefined {
+  if (revocation === undefined) return undefined;
+  const { kind, value, issuedBefore, reason, by = 'the server' } = revocation;
+  return { kind, value, issuedBefore, reason, by };
+}
+
 async function explainWhatIf(
   request: WireEntryQuestion,
-  { knowledge, clock, trustDomain }: ExplainServiceOptions,
+  { knowledge, clock, trustDomain, revocations }: ExplainServiceOptions,
 ): Promise<Explanation> {
   const { spiffeId, agentId, selectors } = parseEntryQuestion(request);
   const shown = selectors.length === 0 ? undefined : selectors;
@@ -79,7 +140,14 @@ async function explainWhatIf(
     entries: known.map((one: KnownEntry) => ({
       ...toEntryFacts(one, shown),
       isHere: true,
-      revocation: undefined,
+      revocation: revocationFacts(
+        revocations.find({
+          spiffeId: one.entry.spiffeId,
+          entryId: one.entry.id,
+          issuedAt: 0,
+          ...(agentId && { agentId }),
+        }),
+      ),
       svid: undefined,
     })),
     streams: [],

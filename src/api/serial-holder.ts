@@ -10,7 +10,7 @@ export interface SerialSource {
 export interface SerialHolder {
   readonly spiffeId: string;
   readonly entryId: string | undefined;
-  /** Through which it was got. */
+  /** Through which it was got, or whose own it is. */
   readonly agentId: string | undefined;
   readonly purpose: string;
   readonly issuedAt: number;
@@ -25,7 +25,8 @@ export async function findHolder(
   const { event } = (await ledger.findSerial(serialNumber)) ?? {};
   if (event?.kind !== 'x509-svid') return undefined;
   const { spiffeId, entryId, purpose, issuedAt, expiresAt, requester } = event;
-  const agentId = requester.kind === 'agent' ? requester.spiffeId : undefined;
+  const requestedBy = requester.kind === 'agent' ? requester.spiffeId : undefined;
+  const agentId = purpose === 'agent' ? spiffeId : requestedBy;
   return { spiffeId, entryId, agentId, purpose, issuedAt, expiresAt };
 }
 

@@ -16,7 +16,7 @@ export interface ServedExplain {
 export function serveExplain(
   trustDomain: TrustDomain,
   { clock }: Process,
-  { entries, revocations }: ServerRole,
+  { entries, revocations, audit }: ServerRole,
   fleet: {
     readonly agents: AgentRegistry;
     readonly authorization: Authorization;
@@ -29,7 +29,14 @@ export function serveExplain(
     entries,
     suspensions: revocations.suspensions,
   });
-  const service = createExplainService({ ...fleet, trustDomain, knowledge, clock });
+  const service = createExplainService({
+    ...fleet,
+    trustDomain,
+    knowledge,
+    clock,
+    revocations,
+    ledger: audit,
+  });
   return {
     knowledge,
     served: {

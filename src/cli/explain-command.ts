@@ -24,6 +24,7 @@ interface ExplainOptions extends AdminOptions, WorkloadOptions {
   readonly agent?: string;
   readonly selector?: readonly string[];
   readonly server?: boolean;
+  readonly serial?: string;
 }
 
 const EXAMPLES = `
@@ -34,9 +35,10 @@ Examples:
   trustplane explain --spiffe-id spiffe://example.org/web --pid 4711
   trustplane explain --spiffe-id spiffe://example.org/web --selector unix:uid:1000 \\
     --agent spiffe://example.org/spire/agent/join_token/0f3c
+  trustplane explain --serial 019b76daa800c85ea081e413981215e7
 
-The agent of this host is asked, as its own user or root; with --server, --agent or --selector the
-server at --admin-socket. Codes and what to do: docs/reference/explain.md.`;
+The agent of this host is asked, as its own user or root; with --server, --agent, --selector or
+--serial the server at --admin-socket. Codes and what to do: docs/reference/explain.md.`;
 
 const VERDICTS: Readonly<Record<string, string | undefined>> = {
   served: 'entitled, and served',
@@ -63,6 +65,10 @@ export function explainCommand(io: Io): Command {
       'suppose that a workload shows it (asks the server; repeatable)',
       collect,
     )
+    .option(
+      '--serial <hex>',
+      'who got the certificate, and whether it is refused (asks the server)',
+    )
     .addHelpText('after', EXAMPLES)
     .action((options: ExplainOptions) => explain(io, options));
 }
@@ -76,18 +82,26 @@ async function fetchExplanations(
   io: Io,
   options: ExplainOptions,
 ): Promise<readonly ExplanationView[]> {
-  const { pid, container, envoy, resource, spiffeId, agent, selector, server } = options;
+  const { pid, container, envoy, resource, spiffeId, agent, selector, server, serial } = options;
   const { explainAtAgent, explainAtServer } = await import('../client/index.ts');
   const isOfHost = pid !== undefined || container !== undefined || envoy !== undefined;
-  const isOfServer = server === true || agent !== undefined || selector !== undefined;
+  const isOfServer = server === true || [agent, selector, serial].some((one) => one !== undefined);
   if (isOfHost && isOfServer)
     throw usage(
-      '--pid, --container and --envoy are for the agent; --server, --agent and --selector for the server',
+      '--pid, --container and --envoy are for the agent; --server, --agent, --selector and --serial for the server',
     );
-  if (!isOfHost && spiffeId === undefined && selector === undefined)
-    throw usage('one of --pid, --container, --envoy and --spiffe-id is needed');
+  const isOfIdentity = spiffeId !== undefined || selector !== undefined;
+  if (serial !== undefined && (isOfIdentity || agent !== undefined))
+    throw usage('--serial stands alone: the certificate says whose it is');
+  if (!isOfHost && !isOfIdentity && serial === undefined)
+    throw usage('one of --pid, --container, --envoy, --spiffe-id and --serial is needed');
   if (isOfServer) {
-    const question = { spiffeId: spiffeId ?? '', agentId: agent ?? '', selectors: selector ?? [] };
+    const question = {
+      spiffeId: spiffeId ?? '',
+      agentId: agent ?? '',
+      selectors: selector ?? [],
+      serialNumber: serial ?? '',
+    };
     return await explainAtServer(options.adminSocket, question);
   }
   return await explainAtAgent(resolveUnixSocket(io, options.socket), {

@@ -14,6 +14,8 @@ export interface WhatIfQuestion {
   readonly spiffeId: string;
   readonly agentId: string;
   readonly selectors: readonly string[];
+  /** Hex; empty: none. Alone. */
+  readonly serialNumber: string;
 }
 
 export interface ExplanationView {
@@ -74,9 +76,14 @@ export async function explainAtAgent(
 /** Asks the server behind its admin socket. @throws TrustplaneError */
 export async function explainAtServer(
   socket: string,
-  { spiffeId, agentId, selectors }: WhatIfQuestion,
+  { spiffeId, agentId, selectors, serialNumber }: WhatIfQuestion,
 ): Promise<readonly ExplanationView[]> {
-  const request = { spiffe_id: spiffeId, agent_id: agentId, selectors };
+  const request = {
+    spiffe_id: spiffeId,
+    agent_id: agentId,
+    selectors,
+    serial_number: serialNumber,
+  };
   return await ask(socket, 'Explain', 'WhatIf', request);
 }
 

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../spiffe/index.ts';
 import { type Finding, finding, instantText } from './finding.ts';
-import type { AgentStanding, Situation, SuspensionFacts } from './situation.ts';
+import type { AgentStanding, RevocationFacts, Situation, SuspensionFacts } from './situation.ts';
 
 const STRANGERS: ReadonlySet<ErrorCode> = new Set([
   'ERR_AGENT_NOT_ATTESTED',
@@ -46,6 +46,14 @@ function explainSuspension(suspension: SuspensionFacts, id: string): Finding {
 export function suspensionText({ since, by, reason }: SuspensionFacts): string {
   const who = by === '' ? '' : ` by ${by}`;
   return `since ${instantText(since)}${who}, until it is lifted${reason === '' ? '' : `: ${reason}`}`;
+}
+
+/** `what was issued before 2026-01-01T00:00:00Z (the spiffe-id …) is refused, by user root: stolen` */
+export function revocationText({ kind, value, issuedBefore, by, reason }: RevocationFacts): string {
+  const what = kind === undefined ? '' : ` (the ${kind} ${value})`;
+  const who = by === undefined ? '' : `, by ${by}`;
+  const why = reason === '' ? '' : `: ${reason}`;
+  return `what was issued before ${instantText(issuedBefore)}${what} is refused${who}${why}`;
 }
 
 function explainMembership(agent: AgentStanding, now: number): readonly Finding[] {

@@ -230,7 +230,29 @@ export const findingCodes = {
     'The server does not offer explanations (SPIRE, or an older release): what it has beyond this agent is not known.',
     'Look there: `spire-server entry show`.',
   ],
+  // one certificate
+  'serial-revoked': [
+    'refused',
+    'The certificate is revoked: by its serial number, SPIFFE ID, entry or agent.',
+    'See who did it and why: `trustplane revocation list`.',
+  ],
+  'serial-unknown': [
+    'refused',
+    'The audit ledger of this server does not have the serial number: another server issued it, or it is older than what is kept.',
+    '`trustplane audit show --serial HEX` on the other servers.',
+  ],
+  'serial-expired': ['refused', 'The certificate has expired.', 'Nothing.'],
+  'serial-good': [
+    'entitled',
+    'The certificate is neither revoked nor expired.',
+    '`trustplane revoke --serial HEX` where it is in wrong hands.',
+  ],
   // worth knowing
+  'revoked-before': [
+    'note',
+    'What was issued until some instant is refused; later SVIDs are good.',
+    'See who did it and why: `trustplane revocation list`.',
+  ],
   'duplicate-entries': [
     'note',
     'Several entries give the process the same SPIFFE ID: the oldest counts where there can be one.',

@@ -1,5 +1,6 @@
 /** Why a process, an Envoy or a SPIFFE ID has an identity, or has none: from what is known to ranked causes and next steps; pure. */
 export { type Explanation, explain, explainUnknown, type Verdict } from './explain.ts';
+export { explainSerial } from './explain-serial.ts';
 export type { Finding } from './finding.ts';
 export { type FindingCode, findingCodes } from './finding-codes.ts';
 export { type NearEntry, NearestEntries, toEntryFacts } from './nearest-entries.ts';
@@ -11,6 +12,7 @@ export type {
   ParentChain,
   ProcessFacts,
   Question,
+  RevocationFacts,
   ServerWord,
   Situation,
   SuspensionFacts,

@@ -1,4 +1,5 @@
 import { formatSelector, type StreamReport } from '../spiffe/index.ts';
+import { revocationText } from './agent-findings.ts';
 import { instantText } from './finding.ts';
 import type { EntryFacts, Situation } from './situation.ts';
 
@@ -94,7 +95,7 @@ function serverFacts({ server }: Situation): readonly Fact[] {
 }
 
 function entryFact(facts: EntryFacts, { question, now }: Situation): Fact {
-  const { entry, gaps, chain, svid, isHere, gone } = facts;
+  const { entry, gaps, chain, svid, isHere, gone, revocation } = facts;
   const parts = [
     `entry ${entry.id}: ${entry.spiffeId.toString()} below ${entry.parentId.toString()} for ${entry.selectors.map(formatSelector).join(' + ')}, revision ${entry.revisionNumber}`,
     ...(gaps.length === 0 ? [] : [`missing: ${gaps.map(({ wanted }) => wanted).join(', ')}`]),
@@ -102,6 +103,7 @@ function entryFact(facts: EntryFacts, { question, now }: Situation): Fact {
       ? []
       : [`parents: ${chain.path.join(' < ')}${chain.reaches ? '' : ' (broken)'}`]),
     ...(gone === undefined ? [] : [`${gone.how} at ${instantText(gone.at)}`]),
+    ...(revocation === undefined ? [] : [revocationText(revocation)]),
     ...(svid === undefined
       ? []
       : [`SVID ${svid.state}${svid.serialNumber === undefined ? '' : ` ${svid.serialNumber}`}`]),

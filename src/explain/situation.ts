@@ -39,6 +39,17 @@ export interface SuspensionFacts {
   readonly by: string;
 }
 
+/** What was issued before is refused. */
+export interface RevocationFacts {
+  readonly issuedBefore: number;
+  readonly reason: string;
+  /** What was named; undefined: not told. */
+  readonly kind?: string | undefined;
+  readonly value?: string | undefined;
+  /** Undefined: not told. */
+  readonly by?: string | undefined;
+}
+
 /** How the agent stands with its servers. */
 export interface AgentStanding {
   readonly agentId: string | undefined;
@@ -120,7 +131,7 @@ export interface EntryFacts {
   readonly gone: { readonly at: number; readonly how: 'expired' | 'deleted' } | undefined;
   readonly suspension: SuspensionFacts | undefined;
   /** What of it was issued before is refused. */
-  readonly revocation: { readonly issuedBefore: number; readonly reason: string } | undefined;
+  readonly revocation: RevocationFacts | undefined;
   /** Undefined: nobody has asked for it, or it is not known. */
   readonly svid: SvidStanding | undefined;
 }

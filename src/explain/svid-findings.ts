@@ -1,11 +1,12 @@
 import type { ErrorCode } from '../spiffe/index.ts';
+import { revocationText } from './agent-findings.ts';
 import { type Finding, finding, instantText } from './finding.ts';
 import type { FindingCode } from './finding-codes.ts';
 import type { EntryFacts, Situation, SvidStanding } from './situation.ts';
 
 /** Whether there is an SVID of an entry that the process is entitled to. */
 export function explainSvid(facts: EntryFacts, situation: Situation): readonly Finding[] {
-  const { entry, svid } = facts;
+  const { entry, svid, revocation } = facts;
   const { process, streams, question } = situation;
   const id = entry.spiffeId.toString();
   if (question.place === 'server') {
@@ -17,6 +18,16 @@ export function explainSvid(facts: EntryFacts, situation: Situation): readonly F
         `trustplane explain --spiffe-id ${id}, on the host of the agent`,
         entry,
       ),
+      ...(revocation === undefined
+        ? []
+        : [
+            finding(
+              'revoked-before',
+              revocationText(revocation),
+              'trustplane revocation list',
+              entry,
+            ),
+          ]),
     ];
   }
   const isAsked = process === undefined || streams.some(({ ended }) => ended === undefined);

@@ -28,6 +28,7 @@ import {
 } from '../../src/spiffe/index.ts';
 import { createWorkloadSource } from '../../src/svid/index.ts';
 import { type PeerProcess, peersWithPid, serveUnix } from '../../src/wire/index.ts';
+import { FakeAudit } from './fake-audit.ts';
 import { FakeClock, settle } from './fake-clock.ts';
 import { FakeRevocations } from './fake-revocations.ts';
 import { FakeSvidIssuer } from './fake-svid-issuer.ts';
@@ -62,6 +63,7 @@ export async function openExplainWorld({ isRemote = false }: { readonly isRemote
     suspensions,
     localAgent: isRemote ? undefined : agentId,
   });
+  const audit = new FakeAudit();
   const hub = { standing: () => ({ sentRevision: 'e:7', heldRevision: 'e:7', hasBacklog: false }) };
   const server = createExplainService({
     trustDomain: testTrustDomain,
@@ -75,6 +77,8 @@ export async function openExplainWorld({ isRemote = false }: { readonly isRemote
     },
     hub,
     clock,
+    revocations: registryOfRevocations,
+    ledger: audit,
   });
 
   /** Over the wire's own bytes. */
@@ -207,6 +211,9 @@ export async function openExplainWorld({ isRemote = false }: { readonly isRemote
     agents,
     agentId,
     suspensions,
+    /** Of the server: what it recorded and what it was told to refuse. */
+    audit,
+    registryOfRevocations,
     issuer,
     trust,
     revocations,
