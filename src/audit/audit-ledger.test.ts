@@ -246,6 +246,10 @@ describe('AuditLedger', () => {
     expect(issued.map(({ spiffeId }) => spiffeId)).toEqual(
       [15, 16, 17, 18, 19].map((n) => `spiffe://example.org/web/${n}`),
     );
+    const named: IssuedRecord[] = [];
+    const names = ['spiffe://example.org/web/17', 'spiffe://example.org/web/1', 'entry-2'];
+    for await (const record of ledger.issuedSince(since, names)) named.push(record);
+    expect(named).toEqual([issued[2]]);
     expect(issued[0]).toMatchObject({
       agentId: 'spiffe://example.org/spire/agent/x509pop/a',
       entryId: 'entry-1',

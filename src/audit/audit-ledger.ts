@@ -30,6 +30,8 @@ const BATCH_BYTES = 1_048_576;
 const RETRY_MS = 5_000;
 /** Turns of the event loop that are waited for more to write, as long as each brings some. */
 const GATHER_TURNS = 16;
+/** That are looked for in the text of each line; with more, lines are parsed. */
+const MAX_NAMES = 16;
 
 export interface AuditLedgerOptions extends Omit<LedgerWriterOptions, 'openFile'> {
   /** Whose it is; the first record says so. */
@@ -132,9 +134,13 @@ export class AuditLedger implements AuditLog, AuditReader {
     return () => this.#listeners.delete(listener);
   }
 
-  async *issuedSince(instant: number): AsyncGenerator<IssuedRecord, void, undefined> {
+  async *issuedSince(
+    instant: number,
+    names: readonly string[] = [],
+  ): AsyncGenerator<IssuedRecord, void, undefined> {
     const files = filesOf(this.#writer.committed.files, instant, Infinity);
-    for await (const { event } of this.#read(files, { kind: 'x509-svid' })) {
+    const anyOf = names.length > 0 && names.length <= MAX_NAMES ? names : undefined;
+    for await (const { event } of this.#read(files, { kind: 'x509-svid', anyOf })) {
       const issued = issuedOf(event);
       if (issued !== undefined && issued.issuedAt >= instant) yield issued;
     }

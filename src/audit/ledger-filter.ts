@@ -14,6 +14,8 @@ export interface LedgerFilter {
   readonly serialNumber?: string | undefined;
   /** The agent that asked, or was attested. */
   readonly agentId?: string | undefined;
+  /** The line has one of these as a string somewhere. */
+  readonly anyOf?: readonly string[] | undefined;
 }
 
 /** What a record that the filter takes has in its line: a look at the text spares most of the parsing. */

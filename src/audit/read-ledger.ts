@@ -24,11 +24,13 @@ export async function* readLedger(
   filter: LedgerFilter,
 ): AsyncGenerator<LocatedRecord, void, undefined> {
   const texts = textsOf(filter).map((text) => Buffer.from(text));
+  const anyOf = filter.anyOf?.map((text) => Buffer.from(JSON.stringify(text)));
   for (const { name } of files) {
     const end = open?.name === name ? open.bytes : Infinity;
     for await (const lines of readFile(folder, name, end)) {
       for (const line of lines) {
         if (!texts.every((text) => line.bytes.includes(text))) continue;
+        if (anyOf?.some((text) => line.bytes.includes(text)) === false) continue;
         const record = locate(name, line);
         if (isWanted(filter, record)) yield record;
       }

@@ -9,8 +9,11 @@ import { type CrlEntry, type CrlReason, crlReasons } from './crl-writer.ts';
 
 /** What this server signed, as its ledger has it. */
 export interface IssuedSource {
-  /** Certificates that were signed at that instant or later, milliseconds since the epoch. */
-  issuedSince(instant: number): AsyncIterable<IssuedRecord>;
+  /**
+   * Certificates that were signed at that instant or later, milliseconds since the epoch; at least those in whose
+   * record one of `names` stands, SPIFFE IDs and IDs of entries.
+   */
+  issuedSince(instant: number, names: readonly string[]): AsyncIterable<IssuedRecord>;
 }
 
 /** What a CRL is to name. */
@@ -66,7 +69,8 @@ export class RevokedSerials {
     for (const id of this.#read.keys()) if (!ids.has(id)) this.#read.delete(id);
     const due = revocations.filter((each) => this.#isDue(each, now));
     if (due.length === 0 || this.#ledger === undefined) return;
-    await this.#search(this.#ledger.issuedSince(from), due, now);
+    const names = due.map(({ value }) => value);
+    await this.#search(this.#ledger.issuedSince(from, names), due, now);
     for (const { id, issuedBefore } of due) {
       const before = this.#read.get(id);
       const isAgain = before?.issuedBefore === issuedBefore;
