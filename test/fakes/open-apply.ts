@@ -22,8 +22,9 @@ import { testTrustDomain } from './test-entries.ts';
 export async function openApply(
   place: { clock?: FakeClock; store?: Store; serverId?: string; otherServers?: number } = {},
 ) {
-  const { clock, store, registry } = await openRegistry(place);
-  const { revocations } = await openRevocations({ clock, store });
+  const { clock, store, revocations } = await openRevocations(place);
+  const { suspensions } = revocations;
+  const { registry } = await openRegistry({ clock, store, suspensions });
   const { relationships, bundles } = await openFederation({ clock, store });
   const workloads = new WorkloadReports({ get: () => undefined });
   const entries = createRevokingEntries({
@@ -40,7 +41,7 @@ export async function openApply(
     relationships,
     targets: { entries, foreignBundles: bundles },
     workloads,
-    suspensions: revocations.suspensions,
+    suspensions,
     audit: {
       record: async (events) => {
         for (const event of events) if (event.kind === 'admin') recorded.push(event.what);

@@ -122,6 +122,18 @@ async function openWorld() {
   return { ...server, workloads };
 }
 
+const web = { value: 'spiffe://a.test/w/a', reason: 'why', by: 'who' } as const;
+
+/** Suspended before every other three plans: what it is no identity of is none that is lost. */
+async function toggleSuspension(
+  suspensions: Awaited<ReturnType<typeof openApply>>['revocations']['suspensions'],
+  index: number,
+): Promise<void> {
+  if (index % 6 === 2) await suspensions.suspend({ kind: 'spiffe-id', ...web });
+  if (index % 6 === 5) await suspensions.lift({ kind: 'spiffe-id', ...web });
+  for (let turn = 0; turn < 20; turn++) await settle();
+}
+
 function count(touched: readonly { readonly host: string }[]) {
   return { workloads: touched.length, agents: new Set(touched.map(({ host }) => host)).size };
 }
@@ -131,7 +143,8 @@ describe('a plan', () => {
     const world = await openWorld();
     const states = fc.sample(state, { numRuns: 50, seed: Number(process.env['SEED']) });
     let concerned = 0;
-    for (const drafts of states) {
+    for (const [index, drafts] of states.entries()) {
+      await toggleSuspension(world.revocations.suspensions, index);
       const text = textOf(drafts);
       const options = { prune: true, allowRemovals: true };
       const { plan } = await world.apply(text, { ...options, dryRun: true });
