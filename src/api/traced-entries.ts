@@ -7,21 +7,29 @@ export function createTracedEntries(
   entries: EntryStore,
   tracing: Pick<Tracing, 'begin' | 'note'>,
 ): EntryStore {
-  /** Agents are told in a later turn than this is noted in. */
+  /** `idOf`: where only the result says which entry it is. Agents are told in a later turn than that is noted in. */
   async function trace<T>(
     span: Span | undefined,
-    idOf: (result: T) => string,
+    idOf: (result: T) => string | undefined,
     work: () => Promise<T>,
   ): Promise<T> {
     try {
       const result = await work();
-      if (span !== undefined) tracing.note(idOf(result), span.traceparent);
+      const id = idOf(result);
+      if (span !== undefined && id !== undefined) tracing.note(id, span.traceparent);
       span?.end();
       return result;
     } catch (error) {
       span?.end(messageOf(error));
       throw error;
     }
+  }
+
+  /** Noted before: what is revoked along with the entry holds the result up until agents have been told. */
+  function traceKnown<T>(name: string, id: string, work: () => Promise<T>): Promise<T> {
+    const span = tracing.begin(name, { entry_id: id });
+    if (span !== undefined) tracing.note(id, span.traceparent);
+    return trace(span, () => undefined, work);
   }
 
   return {
@@ -35,16 +43,7 @@ export function createTracedEntries(
         () => entries.create(draft),
       ),
     update: (id, edit, expected) =>
-      trace(
-        tracing.begin('entry.update', { entry_id: id }),
-        () => id,
-        () => entries.update(id, edit, expected),
-      ),
-    delete: (id, expected) =>
-      trace(
-        tracing.begin('entry.delete', { entry_id: id }),
-        () => id,
-        () => entries.delete(id, expected),
-      ),
+      traceKnown('entry.update', id, () => entries.update(id, edit, expected)),
+    delete: (id, expected) => traceKnown('entry.delete', id, () => entries.delete(id, expected)),
   };
 }

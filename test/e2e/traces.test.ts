@@ -1,10 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { SdsClient } from '../fakes/sds-client.ts';
 import { serveCollector } from '../programs/collector.ts';
 import { eventually } from '../programs/eventually.ts';
-import { askServer } from '../programs/fleet-process.ts';
+import { askServer, runAdmin } from '../programs/fleet-process.ts';
 import { launchServerAndAgent, type ServerAndAgent } from '../programs/launch-server-and-agent.ts';
 import { createRunFolder, type RunFolder } from '../programs/run-folder.ts';
 
@@ -56,4 +56,40 @@ it('follows an entry from the call that makes it to the client that takes its ce
   }
   expect(JSON.stringify(spans.at(-1)?.attributes)).toContain('traced-envoy');
   client.close();
+});
+
+it('follows what an apply adds, changes and removes to the agent', async () => {
+  const documents = path.join(folder.path, 'documents');
+  await mkdir(documents);
+  const applied = async (...entries: readonly object[]): Promise<void> => {
+    const texts = entries.map((entry) => JSON.stringify({ ...common, ...entry }));
+    await writeFile(path.join(documents, 'entries.yaml'), texts.join('\n---\n'));
+    await runAdmin(fleet.adminSocket, 'apply', '-f', documents, '--prune');
+  };
+  const common = {
+    apiVersion: 'trustplane/v1',
+    kind: 'RegistrationEntry',
+    parentId: `spiffe://example.org${fleet.agentPath}`,
+    selectors: ['unix:uid:4711'],
+  };
+  const spiffeId = 'spiffe://example.org/applied';
+  const before = collector.spans.length;
+  const kept = { spiffeId: `${spiffeId}/kept` };
+  await applied(kept, { spiffeId });
+  await applied(kept, { spiffeId, hint: 'changed' });
+  await applied(kept);
+  for (const name of ['entry.create', 'entry.update', 'entry.delete']) {
+    const child = await eventually(`sync.update of ${name}`, () => {
+      const spans = collector.spans.slice(before);
+      const roots = spans.filter((span) => span.name === name);
+      return spans.find(
+        (span) =>
+          span.name === 'sync.update' &&
+          roots.some(
+            ({ spanId, traceId }) => spanId === span.parentSpanId && traceId === span.traceId,
+          ),
+      );
+    });
+    expect(child.status.message).toBeUndefined();
+  }
 });
