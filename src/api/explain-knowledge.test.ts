@@ -18,6 +18,22 @@ async function open() {
 }
 
 describe('ExplainKnowledge', () => {
+  it('lets no agent keep others from asking, nor all of them administrators', async () => {
+    const { knowledge } = await open();
+    const ask = (name: string) => knowledge.findFor(agentId(name), nobody);
+    const busyOnes = (results: readonly PromiseSettledResult<unknown>[]) =>
+      results.filter(({ status }) => status === 'rejected').length;
+    const flood = Array.from({ length: 40 }, () => ask('one'));
+    const other = ask('two');
+    expect(busyOnes(await Promise.allSettled(flood))).toBe(38);
+    await expect(other).resolves.toEqual([]);
+    const crowd = Array.from({ length: 40 }, (_, at) => ask(`agent-${at}`));
+    const admin = knowledge.find({ ...nobody, agentId: one });
+    expect(busyOnes(await Promise.allSettled(crowd))).toBe(28);
+    await expect(admin).resolves.toEqual([]);
+    await expect(ask('one')).resolves.toEqual([]);
+  });
+
   it('tells an agent nothing of entries below others, whatever it asks', async () => {
     const { registry, knowledge } = await open();
     await registry.create(testDraft('own', undefined, { id: 'own', parentId: one.toString() }));

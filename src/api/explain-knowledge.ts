@@ -28,6 +28,10 @@ export const explainLimits = {
   turn: 500,
   /** Questions that wait for each other. */
   waiting: 16,
+  /** Of these, of all agents: administrators always have some left. */
+  waitingOfAgents: 12,
+  /** Of one agent. */
+  waitingOfOne: 2,
 } as const;
 
 export interface KnowledgeOptions {
@@ -53,6 +57,8 @@ export class ExplainKnowledge {
   readonly #options: KnowledgeOptions;
   #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
+  /** By agent. */
+  readonly #asking = new Map<string, number>();
 
   constructor(options: KnowledgeOptions) {
     this.#options = options;
@@ -68,7 +74,19 @@ export class ExplainKnowledge {
     agentId: SpiffeId,
     question: Omit<EntryQuestion, 'agentId'>,
   ): Promise<readonly KnownEntry[]> {
-    return await this.#inTurn(() => this.#search({ ...question, agentId }, 0));
+    const id = agentId.toString();
+    const count = this.#asking.get(id) ?? 0;
+    const { waitingOfAgents, waitingOfOne } = explainLimits;
+    if (count >= waitingOfOne) throw busy(`${count} questions of ${id}`);
+    if (this.#waiting >= waitingOfAgents) throw busy(`${this.#waiting} questions`);
+    this.#asking.set(id, count + 1);
+    try {
+      return await this.#inTurn(() => this.#search({ ...question, agentId }, 0));
+    } finally {
+      const left = (this.#asking.get(id) ?? 1) - 1;
+      if (left === 0) this.#asking.delete(id);
+      else this.#asking.set(id, left);
+    }
   }
 
   /** How an agent stands here. */
@@ -92,10 +110,7 @@ export class ExplainKnowledge {
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#waiting >= explainLimits.waiting) {
-      const message = `${explainLimits.waiting} questions wait already; try again`;
-      throw new TrustplaneError('ERR_EXPLAIN_BUSY', message);
-    }
+    if (this.#waiting >= explainLimits.waiting) throw busy(`${this.#waiting} questions`);
     this.#waiting++;
     const turn = this.#last.then(work).finally(() => this.#waiting--);
     this.#last = turn.catch(() => {});
@@ -175,4 +190,8 @@ function suspensionFacts(suspension: Suspension | undefined): SuspensionFacts | 
   if (suspension === undefined) return undefined;
   const { kind, value, since, reason, by } = suspension;
   return { kind, value, since, reason, by };
+}
+
+function busy(what: string): TrustplaneError {
+  return new TrustplaneError('ERR_EXPLAIN_BUSY', `${what} wait already; try again`);
 }
