@@ -195,17 +195,21 @@ describe('what is known of a container', () => {
     expect(await attesting).toContain('docker:label:app:web');
   });
 
-  it('is not taken of a container that restarts while it is read', async () => {
+  it.each([
+    ['starts again', (count: number) => ({ pid: FIRST, startedAt: String(count) })],
+    ['has another first process', (count: number) => ({ pid: count === 1 ? FIRST : MINE })],
+  ])('is not taken of a container that %s while it is read', async (_, read) => {
     let count = 0;
     engine.intercept = (response) => {
       count += 1;
-      const startedAt = count < 4 ? String(count) : 'at last';
-      response.end(JSON.stringify(inspection(A, { pid: FIRST, startedAt })));
+      const container = count < 4 ? read(count) : { pid: FIRST };
+      response.end(JSON.stringify(inspection(A, container)));
       return true;
     };
     const attesting = attest();
     await starts(2);
     expect(await attesting).toContain('docker:label:app:web');
+    expect(count).toBe(6);
   });
 });
 
