@@ -63,7 +63,10 @@ export async function openNodeAttestors(
       current = [...always, ...configured.values()];
     };
     await load(config.nodeAttestors);
-    reloader.add(optionsOf(name), async (next) => await load(next.nodeAttestors));
+    reloader.add(
+      () => optionsOf(name),
+      async (next) => await load(next.nodeAttestors),
+    );
   }
   return () => current;
 }

@@ -10,7 +10,7 @@ type Apply = (config: Config) => void | Promise<void>;
 /** What a running process takes up of a changed configuration. */
 export class Reloader {
   readonly #log: Log;
-  readonly #parts: { readonly options: readonly string[]; readonly apply: Apply }[] = [];
+  readonly #parts: { readonly options: () => readonly string[]; readonly apply: Apply }[] = [];
   #running: Said | undefined;
   #turn: Promise<void> = Promise.resolve();
 
@@ -20,15 +20,16 @@ export class Reloader {
 
   /** The names of those that are taken up. */
   get options(): readonly string[] {
-    return this.#parts.flatMap(({ options }) => options);
+    return this.#parts.flatMap(({ options }) => options());
   }
 
   /**
    * `apply` is called at each reload, changed or not, since files that options name may have changed
-   * too. When it throws, what it had applied before stays.
+   * too. When it throws, what it had applied before stays. Names that take a while to find are asked for
+   * when something is reloaded.
    */
-  add(options: readonly string[], apply: Apply): void {
-    this.#parts.push({ options, apply });
+  add(options: readonly string[] | (() => readonly string[]), apply: Apply): void {
+    this.#parts.push({ options: typeof options === 'function' ? options : () => options, apply });
   }
 
   /**
@@ -66,9 +67,12 @@ export class Reloader {
     for (const { options, apply } of this.#parts) {
       try {
         await apply(config);
-        applied.push(...options);
+        applied.push(...options());
       } catch (error) {
-        this.#log.error({ options, error: messageOf(error) }, 'options were not reloaded');
+        this.#log.error(
+          { options: options(), error: messageOf(error) },
+          'options were not reloaded',
+        );
       }
     }
     return applied;
