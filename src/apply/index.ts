@@ -1,6 +1,7 @@
 /** Documents of entries and relationships as they are to be, and what has to change until they are; pure, but for threads that read what is long. */
 export { applyLimits } from './apply-limits.ts';
 export type { DesiredEntry, DesiredRelationship } from './desired.ts';
+export { digestPlan } from './digest-plan.ts';
 export type { Documents } from './document-judge.ts';
 export { applyJsonSchema } from './document-schema.ts';
 export { parseDocuments } from './documents.ts';
@@ -14,7 +15,6 @@ export {
   type Touched,
 } from './impact.ts';
 export {
-  digestPlan,
   type EntryStep,
   type Plan,
   PlanBuilder,

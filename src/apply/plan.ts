@@ -1,10 +1,10 @@
-import { hash } from 'node:crypto';
 import { requireRoom, type StandingEntry } from '../entries/index.ts';
 import { type FederationRelationship, requireChangeable } from '../federation/index.ts';
 import { messageOf, quote, type RegistrationEntry, type TrustDomain } from '../spiffe/index.ts';
 import { applyLimits } from './apply-limits.ts';
 import { Complaints } from './complaints.ts';
 import type { DesiredEntry, DesiredRelationship } from './desired.ts';
+import { identityOf } from './entry-identity.ts';
 import { diffEntries, diffRelationships, type FieldChange } from './field-changes.ts';
 
 /** What is there now. */
@@ -288,28 +288,4 @@ export class PlanBuilder {
 /** All steps, in the order in which they are done. */
 export function stepsOf({ additions, changes, removals }: Plan): readonly Step[] {
   return [...additions, ...changes, ...removals];
-}
-
-/** Of what is done and what it is tied to: two plans with one digest do the same to the same. */
-export function digestPlan(plan: Plan): Uint8Array {
-  const lines = stepsOf(plan).map((step) => JSON.stringify(traitsOf(step)));
-  return hash('sha256', lines.sort().join('\n'), 'buffer');
-}
-
-function traitsOf(step: Step): readonly unknown[] {
-  if (step.subject === 'relationship') {
-    const { before, after } = step;
-    const name = (before ?? after)?.trustDomain.name;
-    return [name, before === undefined, step.fields, after?.bundleEndpointUrl];
-  }
-  const { before, after } = step;
-  return [before?.entry.id, before?.revision, after && identityOf(after.entry), step.fields];
-}
-
-function identityOf({ parentId, spiffeId, selectors }: RegistrationEntry): string {
-  return [
-    parentId.path,
-    spiffeId.path,
-    ...selectors.map(({ type, value }) => `${type}:${value}`),
-  ].join('\n');
 }
