@@ -38,7 +38,9 @@ export function explain(situation: Situation): Explanation {
     ...ofEntries,
     ...explainDoubles(matches.filter(isLive)),
     ...(barred.length > 0 ? [] : explainStreams(situation, own)),
-    ...(barred.length > 0 || hasLive(matches) ? [] : explainAbsence(situation, candidates, wanted)),
+    ...(barred.length > 0 || matches.length > 0
+      ? []
+      : explainAbsence(situation, candidates, wanted)),
     ...explainServer(situation, isServed),
   ];
   const all = ranked(withoutRepetition(findings));
@@ -72,10 +74,6 @@ function isLive({ gone, chain, suspension, entry }: EntryFacts): boolean {
   return (
     gone === undefined && chain?.reaches !== false && suspension === undefined && !entry.storeSvid
   );
-}
-
-function hasLive(matches: readonly EntryFacts[]): boolean {
-  return matches.length > 0;
 }
 
 /** What is gone, or elsewhere, explains nothing where another stands. */
