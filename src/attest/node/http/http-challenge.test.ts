@@ -398,6 +398,13 @@ it.each([
   expect(parseDnsPattern(pattern)(hostname)).toBe(matches);
 });
 
+it.each(['::1', '::a9fe:a9fe', '64:ff9b:1::a9fe:a9fe', '2002:a9fe:a9fe::1', '2001:0:a9fe:a9fe::1'])(
+  'asks nothing at %s, which may be an address of IPv4',
+  (address) => {
+    expect(createAddressGuard()(address)).toBe(false);
+  },
+);
+
 it('asks hosts at private and public addresses', () => {
   const isAllowed = createAddressGuard();
   for (const address of ['10.1.2.3', '192.168.0.1', '203.0.113.7', '2001:db8::1', 'fd12::1'])
