@@ -47,7 +47,7 @@ export async function serveSpireApi(
   server: ServerRole,
   parts: SpireApiParts,
 ): Promise<readonly ServedService[]> {
-  const { agents, authorization, entries, entitlements, guard } = parts;
+  const { authorization, entries, entitlements, guard } = parts;
   const { clock, log } = process;
   const { trust, foreignBundles, relationships, revocations, evidence } = server;
   const limits = openRateLimits(config, process);
