@@ -222,7 +222,7 @@ function viewRevocation(message: RevocationMessage): RevocationView {
   const { kind = '', value = '', issued_before_ms, expires_at_ms, reason = '', by = '' } = message;
   return {
     kind,
-    value,
+    value: kind === 'serial' ? asBytes(value) : value,
     issuedBefore: instantOf(issued_before_ms),
     until: instantOf(expires_at_ms),
     reason,
@@ -246,4 +246,9 @@ function viewSuspension(message: SuspensionMessage): SuspensionView {
 
 function instantOf(ms: string = '0'): string {
   return new Date(Number(ms)).toISOString();
+}
+
+/** With the zero that a server leaves out, as certificates and the ledger show it. */
+function asBytes(hex: string): string {
+  return hex.length % 2 === 0 ? hex : `0${hex}`;
 }
