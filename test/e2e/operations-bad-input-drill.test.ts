@@ -76,6 +76,7 @@ describe('a store full of facts that have expired', () => {
       const { count } = await askServer(fleet.adminSocket, 'entry', 'count');
       return count === 1;
     });
+    expect(await run('entry', 'count')).toMatchObject({ stdout: '1 entry\n' });
   });
 });
 
@@ -88,12 +89,18 @@ describe('what is far too much', () => {
 
   /** Others are served, nothing is a defect, and memory is bounded. */
   afterEach(async () => {
-    expect(await fetchIds()).toEqual([WEB]);
-    expect(residentMib(fleet.server.pid) - before.server).toBeLessThan(200);
-    expect(residentMib(fleet.agent.pid) - before.agent).toBeLessThan(100);
-    const lines = [...fleet.server.lines, ...fleet.agent.lines];
-    expect(lines.filter((line) => /ERR_INTERNAL|"level":"(error|fatal)"/u.test(line))).toEqual([]);
-    expect(await askServer(fleet.adminSocket, 'entry', 'count')).toEqual({ count: 1 });
+    const ids = await fetchIds();
+    const grown = {
+      server: residentMib(fleet.server.pid) - before.server,
+      agent: residentMib(fleet.agent.pid) - before.agent,
+    };
+    const defects = [...fleet.server.lines, ...fleet.agent.lines].filter((line) =>
+      /ERR_INTERNAL|"level":"(error|fatal)"/u.test(line),
+    );
+    const { count } = await askServer(fleet.adminSocket, 'entry', 'count');
+    const isWell = ids.join() === WEB && count === 1 && defects.length === 0;
+    if (isWell && grown.server < 200 && grown.agent < 100) return;
+    throw new Error(JSON.stringify({ ids, grown, defects, count }));
   });
 
   const selectors = (count: number) =>
