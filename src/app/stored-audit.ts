@@ -20,7 +20,7 @@ export type StoredAudit =
   | { readonly folder: string }
   | { readonly file: string };
 
-/** Of a data directory both ends are compared with the head record. @throws TrustplaneError ERR_DATA_DIR*, ERR_AUDIT_READ, ERR_FILE_* */
+/** Of a data directory both ends are compared with the head record. @throws TrustplaneError ERR_DATA_DIR*, ERR_AUDIT_NONE, ERR_AUDIT_READ, ERR_FILE_* */
 export async function verifyStoredAudit(place: StoredAudit): Promise<Verification> {
   if ('file' in place) {
     requireThere(place.file);
@@ -28,7 +28,9 @@ export async function verifyStoredAudit(place: StoredAudit): Promise<Verificatio
   }
   if ('folder' in place) {
     requireThere(place.folder);
-    return await verifyLedger({ folder: place.folder, head: undefined });
+    const found = await verifyLedger({ folder: place.folder, head: undefined });
+    if (found.files > 0) return found;
+    throw new TrustplaneError('ERR_AUDIT_NONE', `there is no file of a ledger in ${place.folder}`);
   }
   using _ = holdDataDir(place.dataDir);
   const { folder, ...of } = auditPlace(place);

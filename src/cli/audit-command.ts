@@ -1,10 +1,10 @@
 import { Command, Option } from 'commander';
 import type { StoredAudit } from '../app/stored-audit.ts';
 import type { AuditVerification } from '../client/audit-client.ts';
-import { auditEventKinds, TrustplaneError } from '../spiffe/index.ts';
+import { auditEventKinds, SpiffeId, TrustplaneError } from '../spiffe/index.ts';
 import { formatAuditLine } from './audit-text.ts';
 import { Finished, type Io, print } from './io.ts';
-import { type AdminOptions, count, instantSeconds, withAdminSocket } from './options.ts';
+import { type AdminOptions, count, instantSeconds, parsed, withAdminSocket } from './options.ts';
 import { formatFields } from './table.ts';
 import { clientOf } from './with-client.ts';
 
@@ -53,12 +53,14 @@ Examples:
 function showCommand(io: Io): Command {
   return withPlace(withSpan(withAdminSocket(new Command('show'), io)))
     .description('Print records of the ledger of this server, the oldest first.')
-    .option('--spiffe-id <id>', 'of what was issued, or of who asked')
+    .option('--spiffe-id <id>', 'of what was issued, or of who asked', spiffeIdText)
     .option('--serial <hex>', 'serial number of a certificate')
     .addOption(new Option('--kind <kind>', 'of this kind alone').choices(auditEventKinds))
-    .option('--agent <id>', 'the agent that asked, or was attested')
+    .option('--agent <id>', 'the agent that asked, or was attested', spiffeIdText)
     .option('--limit <number>', 'the last of them alone; 0 for all', count(0), USUAL_LIMIT)
-    .option('--follow', 'and then what comes, until interrupted')
+    .addOption(
+      new Option('--follow', 'and then what comes, until interrupted').conflicts('until'),
+    )
     .addHelpText(
       'after',
       `
@@ -127,7 +129,10 @@ function placeOf({ dataDir, dir, fromFile }: PlaceOptions): StoredAudit | undefi
   return fromFile === undefined ? undefined : { file: fromFile };
 }
 
+/** @throws TrustplaneError ERR_USAGE */
 function spanOf({ since, until }: SpanOptions): { since?: number; until?: number } {
+  if (since !== undefined && until !== undefined && since >= until)
+    throw new TrustplaneError('ERR_USAGE', '--since: expected an instant before --until');
   return {
     ...(since !== undefined && { since: since * 1_000 }),
     ...(until !== undefined && { until: until * 1_000 }),
@@ -209,6 +214,10 @@ function formatVerification(found: AuditVerification): string {
     return where === '' ? what : `${where}: ${what}`;
   });
   return [summary, ...lines].join('\n');
+}
+
+function spiffeIdText(text: string): string {
+  return parsed(() => SpiffeId.parse(text)).toString();
 }
 
 /** @throws TrustplaneError ERR_USAGE */

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { defaultPaths } from '../app/default-paths.ts';
 import { checkFallbackFolder } from '../app/fallback-folder.ts';
 import { parseDurationMs } from '../ops/duration.ts';
-import { messageOf } from '../spiffe/index.ts';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import type { Io, OutputFormat } from './io.ts';
 
 /** Options every command has. */
@@ -28,7 +28,10 @@ export function withOutput(command: Command): Command {
 
 export function withAdminSocket(command: Command, io: Io): Command {
   command.hook('preAction', (_, action) => {
-    checkFallbackFolder(io.uid, [String(action.getOptionValue('adminSocket'))]);
+    const socket = String(action.getOptionValue('adminSocket'));
+    if (socket === '')
+      throw new TrustplaneError('ERR_USAGE', '--admin-socket: expected a path; got nothing');
+    checkFallbackFolder(io.uid, [socket]);
   });
   return withOutput(command).addOption(
     new Option('--admin-socket <path>', 'Unix socket of the server API')
@@ -91,7 +94,8 @@ export function count(least: number): (text: string) => number {
   };
 }
 
-function parsed<T>(parse: () => T): T {
+/** For values of flags. @throws InvalidArgumentError what `parse` threw */
+export function parsed<T>(parse: () => T): T {
   try {
     return parse();
   } catch (error) {

@@ -1,4 +1,7 @@
-import { expect, it } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
 import { run } from './program.ts';
 
 /** Runs a command line; returns its exit code and what it printed. */
@@ -55,4 +58,41 @@ it('prints help on standard output', async () => {
   const { code, out, err } = await runCaptured('entry', 'create', '--help');
   expect([code, err]).toEqual([0, '']);
   expect(out).toContain('Examples:');
+});
+
+const usage = async (...args: readonly string[]) => {
+  const { code, out, err } = await runCaptured(...args, '-o', 'json');
+  return { code, out, error: JSON.parse(err).error };
+};
+
+it.each([
+  ['--spiffe-id', ''],
+  ['--spiffe-id', 'web'],
+  ['--agent', 'nonsense'],
+  ['--since', '20', '--until', '10'],
+  ['--since', '20', '--until', '20'],
+  ['--follow', '--until', '20'],
+])('refuses a look at the ledger that can find nothing: %s %s', async (...flags) => {
+  expect(await usage('audit', 'show', '--admin-socket', '/nowhere/a.sock', ...flags)).toMatchObject(
+    { code: 2, out: '', error: { code: 'ERR_USAGE', message: expect.stringContaining('--') } },
+  );
+});
+
+it('says that there is no ledger in a directory without one', async () => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'trustplane-no-ledger-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const { code, error } = await usage('audit', 'verify', '--dir', folder);
+  expect([code, error.code]).toEqual([3, 'ERR_AUDIT_NONE']);
+  expect(error.message).toContain(folder);
+});
+
+it.each([
+  ['entry', 'count'],
+  ['audit', 'verify'],
+  ['export'],
+])('refuses an admin socket without a name: %s', async (...command) => {
+  expect(await usage(...command, '--admin-socket', '')).toMatchObject({
+    code: 2,
+    error: { code: 'ERR_USAGE', message: expect.stringContaining('--admin-socket') },
+  });
 });

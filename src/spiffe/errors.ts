@@ -129,6 +129,7 @@ export const errorCodes = {
   ERR_AUDIT_WRITE: ['unavailable', 'The audit ledger cannot be written; nothing is issued.'],
   ERR_AUDIT_DAMAGED: ['data-loss', 'The audit ledger is not what was written.'],
   ERR_AUDIT_READ: ['unavailable', 'The audit ledger cannot be read.'],
+  ERR_AUDIT_NONE: ['not-found', 'There is no audit ledger where one is looked for.'],
   ERR_AUDIT_FILTER: ['invalid', 'A filter of the audit ledger is malformed.'],
   // backup
   ERR_BACKUP_FILE: ['unavailable', 'The backup cannot be read or written.'],

@@ -199,7 +199,7 @@ describe('a database that is not as it was left', () => {
     alter(path, 'ALTER TABLE records RENAME COLUMN deleted_at TO deleted_az');
     expect(await refusalOf(path)).toMatchObject({
       code: 'ERR_STORE_DAMAGED',
-      message: expect.stringContaining('not those of schema version 1'),
+      message: expect.stringContaining('not those of schema version 2'),
     });
   });
 

@@ -33,6 +33,8 @@ const MIGRATIONS: readonly string[] = [
    CREATE UNIQUE INDEX records_by_key ON records (bucket, key);
    CREATE UNIQUE INDEX records_by_revision ON records (bucket, revision);
    CREATE INDEX markers_by_age ON records (deleted_at) WHERE deleted_at IS NOT NULL;`,
+  // Suspensions, and entries and revocations with fields that earlier releases would leave out, unread.
+  'SELECT 1',
 ];
 
 /**
