@@ -28,14 +28,12 @@ export async function verifyStoredAudit(place: StoredAudit): Promise<Verificatio
   }
   if ('folder' in place) {
     requireThere(place.folder);
-    const found = await verifyLedger({ folder: place.folder, head: undefined });
-    if (found.files > 0) return found;
-    throw new TrustplaneError('ERR_AUDIT_NONE', `there is no file of a ledger in ${place.folder}`);
+    return requireAny(await verifyLedger({ folder: place.folder, head: undefined }), place.folder);
   }
   using _ = holdDataDir(place.dataDir);
   const { folder, ...of } = auditPlace(place);
   const { head, fault } = await readHead(of);
-  return await verifyLedger({ folder, head, headFault: fault });
+  return requireAny(await verifyLedger({ folder, head, headFault: fault }), folder);
 }
 
 /** The oldest first. @throws TrustplaneError ERR_DATA_DIR*, ERR_AUDIT_DAMAGED, ERR_AUDIT_READ */
@@ -69,6 +67,12 @@ function holdDataDir(dataDir: string): Disposable {
   requireThere(auditPlace({ dataDir }).folder);
   const held = openDataDir(dataDir, true);
   return { [Symbol.dispose]: () => held.close() };
+}
+
+/** Where nothing is, nothing is as it was written. */
+function requireAny(found: Verification, folder: string): Verification {
+  if (found.files > 0 || found.findings.length > 0) return found;
+  throw new TrustplaneError('ERR_AUDIT_NONE', `there is no file of a ledger in ${folder}`);
 }
 
 function requireThere(place: string): void {

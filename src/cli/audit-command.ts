@@ -58,9 +58,7 @@ function showCommand(io: Io): Command {
     .addOption(new Option('--kind <kind>', 'of this kind alone').choices(auditEventKinds))
     .option('--agent <id>', 'the agent that asked, or was attested', spiffeIdText)
     .option('--limit <number>', 'the last of them alone; 0 for all', count(0), USUAL_LIMIT)
-    .addOption(
-      new Option('--follow', 'and then what comes, until interrupted').conflicts('until'),
-    )
+    .addOption(new Option('--follow', 'and then what comes, until interrupted').conflicts('until'))
     .addHelpText(
       'after',
       `

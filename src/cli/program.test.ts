@@ -86,13 +86,12 @@ it('says that there is no ledger in a directory without one', async () => {
   expect(error.message).toContain(folder);
 });
 
-it.each([
-  ['entry', 'count'],
-  ['audit', 'verify'],
-  ['export'],
-])('refuses an admin socket without a name: %s', async (...command) => {
-  expect(await usage(...command, '--admin-socket', '')).toMatchObject({
-    code: 2,
-    error: { code: 'ERR_USAGE', message: expect.stringContaining('--admin-socket') },
-  });
-});
+it.each([['entry', 'count'], ['audit', 'verify'], ['export']])(
+  'refuses an admin socket without a name: %s',
+  async (...command) => {
+    expect(await usage(...command, '--admin-socket', '')).toMatchObject({
+      code: 2,
+      error: { code: 'ERR_USAGE', message: expect.stringContaining('--admin-socket') },
+    });
+  },
+);
