@@ -1,4 +1,3 @@
-import type { z } from 'zod';
 import {
   type Bundle,
   checkBundle,
@@ -6,7 +5,7 @@ import {
   type TokenAuthority,
   TrustDomain,
 } from '../spiffe/index.ts';
-import { readSpireList, spireBundle } from './spire-json.ts';
+import { readSpireList, type SpireBundle, spireBundle } from './spire-json.ts';
 
 /** The bundles, and what is not taken over, each with why. */
 export interface SpireBundles {
@@ -20,7 +19,7 @@ export function parseSpireBundles(text: string, name: string, own: TrustDomain):
 }
 
 export function readBundles(
-  read: readonly z.output<typeof spireBundle>[],
+  read: readonly SpireBundle[],
   name: string,
   own: TrustDomain,
 ): SpireBundles {
@@ -38,8 +37,6 @@ export function readBundles(
   }
   return { bundles, left };
 }
-
-type SpireBundle = z.output<typeof spireBundle>;
 
 function bundleOf(read: SpireBundle): Bundle {
   return {

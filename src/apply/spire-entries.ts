@@ -1,9 +1,8 @@
-import type { z } from 'zod';
 import type { EntryDraft } from '../entries/index.ts';
 import { messageOf, type TrustDomain, TrustplaneError } from '../spiffe/index.ts';
 import type { DesiredEntry } from './desired.ts';
 import { type DraftRules, entryOf } from './entry-faults.ts';
-import { readSpireList, spireEntry } from './spire-json.ts';
+import { readSpireList, type SpireEntry, spireEntry } from './spire-json.ts';
 
 /** What was read, and what of it is not taken over, each with why. */
 export interface SpireEntries {
@@ -31,8 +30,6 @@ export function parseSpireEntries(text: string, name: string, rules: DraftRules)
   }
   return { entries, left };
 }
-
-type SpireEntry = z.output<typeof spireEntry>;
 
 function draftOf(entry: SpireEntry): EntryDraft {
   const { additional_attributes: more } = entry;

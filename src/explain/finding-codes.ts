@@ -290,9 +290,7 @@ export const findingCodes = {
     'Nothing.',
   ],
   'dns-names': ['note', 'Its SVID has DNS names.', 'Nothing.'],
-} as const satisfies Readonly<
-  Record<string, readonly [weight: Weight, meaning: string, next: string]>
->;
+} as const;
 
 export type FindingCode = keyof typeof findingCodes;
 

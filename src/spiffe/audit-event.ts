@@ -82,13 +82,13 @@ export type AuditEvent =
   | AdminEvent
   | LedgerEvent;
 
-export const auditEventKinds = [
+export const auditEventKinds: readonly AuditEvent['kind'][] = [
   'x509-svid',
   'jwt-svid',
   'attestation',
   'admin',
   'ledger',
-] as const satisfies readonly AuditEvent['kind'][];
+];
 
 /** Where it is recorded what was handed out, and who did what. */
 export interface AuditLog {

@@ -3,7 +3,6 @@ import { messageOf, TrustplaneError } from '../../spiffe/index.ts';
 
 const name = z.string().max(4_096).default('');
 
-/** Kubernetes' ContainerStatus; the ID is not there before the container is made. */
 const containerStatus = z.object({
   name,
   image: name,
@@ -15,14 +14,12 @@ const statuses = z
   .nullish()
   .transform((list) => list ?? []);
 
-/** Looked at when a process of the pod is attested: there may be many, in pods that nobody asks for. */
 const labels = z
   .custom<Readonly<Record<string, unknown>>>((value) => value === null || typeof value === 'object')
   .optional()
   .transform((value) => value ?? {});
 
-/** What is read of Kubernetes' Pod. */
-const pod = z.object({
+const pod: z.ZodType<Pod> = z.object({
   metadata: z.object({
     name: z.string(),
     namespace: z.string(),
@@ -39,8 +36,35 @@ const pod = z.object({
 
 const podList = z.object({ kind: z.literal('PodList'), items: z.array(z.unknown()).nullable() });
 
-export type Pod = z.output<typeof pod>;
-export type ContainerStatus = z.output<typeof containerStatus>;
+/** What is read of Kubernetes' ContainerStatus. */
+export interface ContainerStatus {
+  readonly name: string;
+  readonly image: string;
+  readonly imageID: string;
+  /** Empty before the container is made. */
+  readonly containerID: string;
+}
+
+/** What is read of Kubernetes' Pod. */
+export interface Pod {
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly uid: string;
+    /** Looked at when a process of the pod is attested: there may be many, in pods that nobody asks for. */
+    readonly labels: Readonly<Record<string, unknown>>;
+    readonly ownerReferences: readonly {
+      readonly kind: string;
+      readonly name: string;
+      readonly uid: string;
+    }[];
+  };
+  readonly spec: { readonly serviceAccountName: string; readonly nodeName: string };
+  readonly status: {
+    readonly containerStatuses: readonly ContainerStatus[];
+    readonly initContainerStatuses: readonly ContainerStatus[];
+  };
+}
 
 /** A container and its pod. */
 export interface PodContainer {
