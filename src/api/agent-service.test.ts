@@ -294,6 +294,28 @@ describe('what an agent may do', () => {
     expect(reasonOf(failure)).toBe('AGENT_BANNED');
   });
 
+  it('does not come back by another form of its evidence while it is suspended', async () => {
+    const other: NodeAttestor = {
+      name: 'twin',
+      attest: async () => ({
+        agentPath: '/spire/agent/twin/two',
+        twinPath: '/spire/agent/quiz/one',
+        selectors: [],
+        canReattest: true,
+      }),
+    };
+    const { dial, agents, revocations } = await openFleet({ attestors: [quiz, other] });
+    const { id } = await dial().attest('quiz', Buffer.from('0'));
+    const subject = { kind: 'agent', value: id, reason: '', by: '' } as const;
+    await revocations.suspensions.suspend(subject);
+    await agents.delete(SpiffeId.parse(id));
+    const failure = await failureOf(dial().attest('twin', Buffer.from('0')));
+    expect(failure).toEqual(denied('ERR_AGENT_SUSPENDED'));
+    expect(agents.all).toEqual([]);
+    await revocations.suspensions.lift(subject);
+    await expect(dial().attest('twin', Buffer.from('0'))).resolves.toBeDefined();
+  });
+
   it('is nothing with an SVID that another has replaced', async () => {
     const { dial } = await openFleet({ attestors: [quiz] });
     const former = await dial().attest('quiz', Buffer.from('0'));

@@ -12,22 +12,25 @@ import { x509Issuance } from './issuance-event.ts';
 /**
  * Signs an agent's own SVID, and records it.
  * @param selectors as it was attested; undefined for one that is readmitted
+ * @param twin the same node by another form of its evidence
  * @throws those of `X509Ca.issueX509Svid`; ERR_AUDIT_WRITE
  */
 export type AgentSvidIssuer = (
   id: SpiffeId,
   publicKey: Uint8Array,
   selectors: readonly Selector[] | undefined,
+  twin?: SpiffeId,
 ) => Promise<IssuedX509Svid>;
 
-/** None for an agent that is suspended. @throws TrustplaneError ERR_AGENT_SUSPENDED, ERR_SVID_REVOKED; those of the issuer */
+/** None for an agent that is suspended, by either form of its evidence. @throws TrustplaneError ERR_AGENT_SUSPENDED, ERR_SVID_REVOKED; those of the issuer */
 export function guardAgentSvids(
   issue: AgentSvidIssuer,
   revocations: Pick<RevocationRegistry, 'checkIssuance' | 'suspensions'>,
   clock: Pick<Clock, 'now'>,
 ): AgentSvidIssuer {
-  return async (id, publicKey, selectors) => {
+  return async (id, publicKey, selectors, twin) => {
     revocations.suspensions.checkAgent(id);
+    if (twin !== undefined) revocations.suspensions.checkAgent(twin);
     revocations.checkIssuance({ spiffeId: id, agentId: id, issuedAt: clock.now() });
     return await issue(id, publicKey, selectors);
   };

@@ -139,7 +139,7 @@ async function admit(
   const facts = { selectors, canReattest, isFirstUseOnly, twin, publicKey };
   const attestation = { id, attestationType: attestor.name, ...facts };
   const known = returning === undefined ? selectors : undefined;
-  const issue = () => issueAgentSvid(id, publicKey, known);
+  const issue = () => issueAgentSvid(id, publicKey, known, twin);
   const svid =
     returning === undefined
       ? await agents.attest(attestation, issue)

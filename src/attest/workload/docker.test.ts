@@ -174,6 +174,22 @@ describe('what is known of a container', () => {
     expect(await attest()).toContain('docker:label:app:other');
   });
 
+  it('is remembered as long as what is remembered has 32 MiB', async () => {
+    const env = [`BIG=${'x'.repeat(1_000_000)}`];
+    const ids = Array.from({ length: 34 }, (_, index) => String(index).padStart(64, '0'));
+    const find = async (id: string): Promise<number> => {
+      engine.containers.set(id, { pid: FIRST, env });
+      proc.set(FIRST, `0::/docker/${id}\n`);
+      proc.set(MINE, `0::/docker/${id}\n`);
+      const { length } = engine.asked;
+      await attest();
+      return engine.asked.length - length;
+    };
+    for (const id of ids) expect(await find(id)).toBe(2);
+    expect(await find(ids[33] ?? '')).toBe(0);
+    expect(await find(ids[0] ?? '')).toBe(2);
+  });
+
   it('is asked for again when the pid is of another process', async () => {
     await attest();
     proc.set(FIRST, '0::/\n', '999');
@@ -310,7 +326,10 @@ describe('an engine that does harm', () => {
       Array.from({ length: 20_000 }, (_, index) => [`l${index}`, '']),
     );
     engine.containers.set(A, { pid: FIRST, labels });
-    await expect(attest()).rejects.toThrow('20002 selectors of type docker; at most 1000');
+    await expect(attest()).rejects.toThrow('it has 20000 labels; at most 1000 are allowed');
+    // It is not remembered, either.
+    engine.containers.set(A, { pid: FIRST });
+    expect(await attest()).toContain('docker:label:app:web');
   });
 
   it('is told of when it refuses or is not there, and asked again', async () => {

@@ -1,7 +1,12 @@
 import { type JsonValue, messageOf, parseJson, TrustplaneError } from '../../spiffe/index.ts';
 
+/** More are of nobody who made them on purpose; each becomes a selector. */
+const MAX_LABELS = 1_000;
+
 /** What an engine says of a container (Docker's `GET /containers/{id}/json`, which Podman has too). */
 export interface EngineContainer {
+  /** Of the whole answer, which the texts below may keep in memory. */
+  readonly answerBytes: number;
   readonly isRunning: boolean;
   /** Of its first process; 0 while there is none. */
   readonly pid: number;
@@ -28,6 +33,7 @@ export function parseEngineContainer(body: Uint8Array, id: string): EngineContai
   if (typeof isRunning !== 'boolean') throw malformed('no State.Running');
   const digest = text(answer, 'Image');
   return {
+    answerBytes: body.length,
     isRunning,
     pid,
     startedAt: text(state, 'StartedAt'),
@@ -49,6 +55,8 @@ function parse(body: Uint8Array): JsonValue {
 function labelsOf(value: JsonValue | undefined): ReadonlyMap<string, string> {
   if (value === null || value === undefined) return new Map();
   if (!(value instanceof Map)) throw malformed('Config.Labels is no object');
+  if (value.size > MAX_LABELS)
+    throw malformed(`it has ${value.size} labels; at most ${MAX_LABELS} are allowed`);
   return new Map([...value].map(([key, label]) => [key, requireText(label, 'a label')]));
 }
 

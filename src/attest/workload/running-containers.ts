@@ -11,6 +11,8 @@ import { type QuestionMetrics, Questions } from './questions.ts';
 
 const MAX_ANSWER_BYTES = 1 << 20;
 const MAX_REMEMBERED = 4_096;
+/** Of the answers together that are remembered. */
+const MAX_REMEMBERED_BYTES = 33_554_432;
 const MAX_QUESTIONS = 8;
 /** A process may ask before its engine knows that the container runs. */
 const START_STEP_MS = 100;
@@ -41,6 +43,7 @@ export class RunningContainers {
   readonly #subject: string;
   readonly #questions: Questions<RunningContainer | undefined>;
   readonly #remembered = new Map<string, RunningContainer>();
+  #rememberedBytes = 0;
 
   constructor(options: RunningContainersOptions) {
     this.#options = options;
@@ -60,7 +63,7 @@ export class RunningContainers {
   async find(id: string, uid: number, again: () => void): Promise<RunningContainer | undefined> {
     const known = this.#remembered.get(id);
     if (known !== undefined && this.#startTimeOf(known) === known.startTime) return known;
-    this.#remembered.delete(id);
+    this.#forget(id);
     return await this.#questions.ask(id, uid, (signal) => this.#look(id, signal), again);
   }
 
@@ -117,11 +120,22 @@ export class RunningContainers {
   }
 
   #remember(id: string, found: RunningContainer): RunningContainer {
-    const [oldest] = this.#remembered.keys();
-    if (this.#remembered.size >= MAX_REMEMBERED && oldest !== undefined)
-      this.#remembered.delete(oldest);
+    this.#forget(id);
     this.#remembered.set(id, found);
+    this.#rememberedBytes += found.container.answerBytes;
+    for (const oldest of this.#remembered.keys()) {
+      const isMany = this.#remembered.size > MAX_REMEMBERED;
+      if (!isMany && this.#rememberedBytes <= MAX_REMEMBERED_BYTES) break;
+      this.#forget(oldest);
+    }
     return found;
+  }
+
+  #forget(id: string): void {
+    const known = this.#remembered.get(id);
+    if (known === undefined) return;
+    this.#remembered.delete(id);
+    this.#rememberedBytes -= known.container.answerBytes;
   }
 
   #startTimeOf({ container }: RunningContainer): string | undefined {
