@@ -398,6 +398,9 @@ describe('what cannot be revoked', () => {
     for (const [subject, code] of subjects) {
       await expect(revoke({ subject })).rejects.toEqual(refused(code));
     }
+    await expect(revoke({ subject: { entry_id: 'wbe' } })).rejects.toMatchObject({
+      details: expect.stringContaining('(--force)'),
+    });
     expect(revocations.list()).toEqual([]);
     const isUnknown = ([, code]: readonly [object, string]) => code === 'ERR_REVOCATION_UNKNOWN';
     for (const [subject, code] of subjects.filter((one) => !isUnknown(one))) {

@@ -73,7 +73,7 @@ export function parseSubject(
 export function requireKnown(target: RevocationTarget, reader: SubjectReader): void {
   const why = whyUnknown(target, reader);
   if (why === undefined) return;
-  const message = `${why}; to revoke it all the same, force it`;
+  const message = `${why}; to revoke it all the same, say so (--force)`;
   throw new TrustplaneError('ERR_REVOCATION_UNKNOWN', message);
 }
 

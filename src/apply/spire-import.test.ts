@@ -71,6 +71,15 @@ describe('what spire-server prints', () => {
     expect(() => parseSpireEntries('Found 1 entry', 'e.json', rules)).toThrow(/expected JSON/u);
   });
 
+  it('is refused where a member stands twice, which is named', () => {
+    const text = JSON.stringify({ entries: [entry()] }, null, 2);
+    const twice = text.replace('"id": "x"', '"id": "y",\n      "id": "x"');
+    expect(() => parseSpireEntries(text, 'e.json', rules)).not.toThrow();
+    expect(() => parseSpireEntries(twice, 'e.json', rules)).toThrow(
+      'e.json: expected JSON; malformed JSON at 5:7: duplicate member name "id"',
+    );
+  });
+
   it('of another trust domain is refused', () => {
     const other = { trust_domain: 'z.test', path: '/x' };
     expect(() => read(entry({ spiffe_id: other, parent_id: other }))).toThrow(

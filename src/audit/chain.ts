@@ -53,5 +53,5 @@ function faultOf(header: LineHeader, due: Link | undefined): string | undefined 
     return `expected record ${expected}; found record ${header.sequenceNumber}`;
   }
   if (header.previousHash === due.hash) return undefined;
-  return `it chains on another record ${due.sequenceNumber} than the one before it: one of both was changed`;
+  return `the hash in it is not that of record ${due.sequenceNumber}, the line before it: one of the two was changed`;
 }
