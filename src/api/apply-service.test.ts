@@ -150,6 +150,49 @@ describe('applying documents', () => {
     expect((await apply(document('web'))).outcome).toMatchObject({ added: 1 });
   });
 
+  it('prunes what its own set made, and nothing of another set', async () => {
+    const { apply, registry } = await openApply();
+    await apply(document('web'), { set: 'one' });
+    await apply(document('api'), { set: 'two' });
+    const { plan } = await apply(document('db'), {
+      set: 'one',
+      prune: true,
+      allowRemovals: true,
+    });
+    expect(plan.changes.map(({ kind, name }) => [kind, name])).toEqual([
+      ['add', 'spiffe://a.test/db'],
+      ['remove', 'spiffe://a.test/web'],
+    ]);
+    expect(Array.from(registry.all(), ({ spiffeId }) => spiffeId.path).sort()).toEqual([
+      '/api',
+      '/db',
+    ]);
+  });
+
+  it.each([
+    ['change', document('web', 1_000, 'hint: mine')],
+    ['remove', document('db')],
+  ])('does not %s what others changed since it was planned', async (_, text) => {
+    const { apply, entries, registry, store, clock } = await openApply();
+    await apply(document('web'));
+    const [web] = registry.all();
+    const leases = store.bucket('leases');
+    const late = patchedBucket(leases, {
+      put: async (...write) => {
+        await entries.update(web?.id ?? '', { hint: 'theirs' });
+        return await leases.put(...write);
+      },
+    });
+    const at: Store = {
+      ...store,
+      bucket: (name) => (name === 'leases' ? late : store.bucket(name)),
+    };
+    const other = await openApply({ clock, store: at });
+    const { outcome } = await other.apply(text, { prune: true, allowRemovals: true });
+    expect(outcome).toMatchObject({ failure: { code: 'ERR_APPLY_CHANGED' } });
+    expect(Array.from(registry.all(), ({ hint }) => hint)).toEqual(['theirs']);
+  });
+
   it('is not held up by what its server left when it died', async () => {
     const { apply, store, clock } = await openApply();
     const bucket = store.bucket('leases');
