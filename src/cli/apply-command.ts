@@ -66,7 +66,7 @@ function withSet(command: Command): Command {
 async function apply(io: Io, options: ApplyOptions): Promise<void> {
   const { prune, dryRun, allowRemovals, expect } = options;
   await withClient(options, async (client) => {
-    const documents = await loadDocuments(io, client, options.file);
+    const documents = await loadDocuments(io, client, options.file, prune === true);
     const flags = { prune, dryRun, allowRemovals, expectedPlan: planDigest(expect) };
     const applied = await client.apply({ ...documents, ...setOf(options), ...flags });
     refuse(applied);
@@ -78,7 +78,7 @@ async function apply(io: Io, options: ApplyOptions): Promise<void> {
 
 async function diff(io: Io, options: SetOptions): Promise<void> {
   await withClient(options, async (client) => {
-    const documents = await loadDocuments(io, client, options.file);
+    const documents = await loadDocuments(io, client, options.file, true);
     const applied = await client.apply({
       ...documents,
       ...setOf(options),

@@ -10,13 +10,20 @@ const MAX_FILES = 200_000;
 /** Of all together. */
 const MAX_BYTES = 536_870_912;
 
+/** Told of what cannot be read, as `file:line:column: what`. */
+export type OnMistake = (mistake: string) => void;
+
 /**
  * The texts at the paths: files, `-` for standard input, and of directories all *.yaml, *.yml and
  * *.json below that are not hidden, in order of their names; links in it lead to files in it. At most 512 MiB.
- * @throws TrustplaneError ERR_USAGE, ERR_FILE_*
+ * @throws TrustplaneError ERR_USAGE; ERR_FILE_TOO_LARGE of all together
  */
-export async function* readDocumentTexts(paths: readonly string[]): AsyncGenerator<DocumentText> {
-  const names = (await Promise.all(paths.map(listFiles))).flat();
+export async function* readDocumentTexts(
+  paths: readonly string[],
+  onMistake: OnMistake,
+  maxFileBytes: number = MAX_FILE_BYTES,
+): AsyncGenerator<DocumentText> {
+  const names = (await Promise.all(paths.map((place) => listFiles(place, onMistake)))).flat();
   if (names.length > MAX_FILES)
     throw new TrustplaneError(
       'ERR_USAGE',
@@ -24,25 +31,53 @@ export async function* readDocumentTexts(paths: readonly string[]): AsyncGenerat
     );
   let left = MAX_BYTES;
   for (const name of names) {
-    const bytes = await readInput(name, MAX_FILE_BYTES);
-    left -= bytes.length;
+    const read = await readText(name, maxFileBytes);
+    if ('mistake' in read) {
+      onMistake(read.mistake);
+      continue;
+    }
+    left -= read.bytes;
     if (left < 0) {
       const message = `the files up to ${name} have more than ${MAX_BYTES} bytes, the most allowed in all`;
       throw new TrustplaneError('ERR_FILE_TOO_LARGE', message);
     }
-    yield { name, text: textOf(name, bytes) };
+    yield { name, text: read.text };
   }
 }
 
-function textOf(name: string, bytes: Uint8Array): string {
+async function readText(
+  name: string,
+  maxBytes: number,
+): Promise<{ readonly text: string; readonly bytes: number } | { readonly mistake: string }> {
+  try {
+    const bytes = await readInput(name, maxBytes);
+    const text = decodeUtf8(bytes);
+    if (text !== undefined) return { text, bytes: bytes.length };
+    const { line, column } = placeOfFault(bytes);
+    return { mistake: `${name}:${line}:${column}: it is not UTF-8` };
+  } catch (error) {
+    return { mistake: `${name}:1:1: ${messageOf(error)}` };
+  }
+}
+
+function decodeUtf8(bytes: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new TrustplaneError('ERR_APPLY_DOCUMENT', `${name}:1:1: it is not UTF-8`, { cause });
+  } catch {
+    return undefined;
   }
 }
 
-async function listFiles(place: string): Promise<readonly string[]> {
+/** Where the first line begins that is not UTF-8, and how far it is. */
+function placeOfFault(bytes: Uint8Array): { readonly line: number; readonly column: number } {
+  const read = new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+  const whole = new TextEncoder().encode(read);
+  const at = whole.findIndex((byte, index) => byte !== bytes[index]);
+  const before = new TextDecoder().decode(whole.subarray(0, at)).split('\n');
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1 };
+}
+
+async function listFiles(place: string, onMistake: OnMistake): Promise<readonly string[]> {
   if (place === '-') return [place];
   try {
     if (!(await stat(place)).isDirectory()) return [place];
@@ -52,30 +87,31 @@ async function listFiles(place: string): Promise<readonly string[]> {
       .map((entry) => ({ entry, file: path.join(entry.parentPath, entry.name) }))
       .filter(({ file }) => isDocument(path.relative(place, file)));
     const root = await realpath(place);
-    const fits = await Promise.all(documents.map((one) => isFileWithin(one, root)));
-    return documents.flatMap(({ file }, index) => (fits[index] === true ? [file] : [])).sort();
+    const files: string[] = [];
+    for (const { entry, file } of documents) {
+      const found = await isFileWithin(entry, file, root).catch(messageOf);
+      if (found === true) files.push(file);
+      else if (found !== false) onMistake(`${file}:1:1: ${found}`);
+    }
+    return files.sort();
   } catch (cause) {
-    if (cause instanceof TrustplaneError) throw cause;
     throw new TrustplaneError('ERR_USAGE', `${place}: ${messageOf(cause)}`, { cause });
   }
 }
 
 /** What others put into the directory names no file of whoever applies it. False: a link to a directory. */
-async function isFileWithin(
-  { entry, file }: { readonly entry: Dirent; readonly file: string },
-  root: string,
-): Promise<boolean> {
+async function isFileWithin(entry: Dirent, file: string, root: string): Promise<boolean> {
   if (entry.isFile()) return true;
   const target = await realpath(file);
   if (!target.startsWith(root.endsWith(path.sep) ? root : root + path.sep))
-    throw notMeant(file, `leads to ${target}, outside of ${root}`);
+    throw notMeant(`leads to ${target}, outside of ${root}`);
   const found = await stat(target);
-  if (!found.isFile() && !found.isDirectory()) throw notMeant(file, 'is no file');
+  if (!found.isFile() && !found.isDirectory()) throw notMeant('is no file');
   return found.isFile();
 }
 
-function notMeant(file: string, why: string): TrustplaneError {
-  return new TrustplaneError('ERR_USAGE', `${file} ${why}; if it is meant, name it by itself`);
+function notMeant(why: string): TrustplaneError {
+  return new TrustplaneError('ERR_USAGE', `${why}; if it is meant, name it by itself`);
 }
 
 function isDocument(name: string): boolean {

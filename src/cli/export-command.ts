@@ -1,8 +1,8 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { Command, Option } from 'commander';
 import type { ApplyClient } from '../client/index.ts';
-import { TrustplaneError } from '../spiffe/index.ts';
+import { messageOf, TrustplaneError } from '../spiffe/index.ts';
 import { type Io, print } from './io.ts';
 import { type AdminOptions, collect, withAdminSocket } from './options.ts';
 import { clientOf } from './with-client.ts';
@@ -14,6 +14,8 @@ interface ExportOptions extends AdminOptions {
   readonly set?: string;
   readonly kind?: readonly string[];
 }
+
+const FILE_MODE = 0o644;
 
 const EXAMPLES = `
 Examples:
@@ -48,7 +50,11 @@ export function exportCommand(io: Io): Command {
     });
 }
 
-async function exportAll(io: Io, client: ApplyClient, options: ExportOptions): Promise<void> {
+export async function exportAll(
+  io: Io,
+  client: Pick<ApplyClient, 'export'>,
+  options: ExportOptions,
+): Promise<void> {
   const { formatEntryDocument, formatRelationshipDocument } = await import('../apply/index.ts');
   const entries: string[] = [];
   const relationships: string[] = [];
@@ -58,8 +64,8 @@ async function exportAll(io: Io, client: ApplyClient, options: ExportOptions): P
   }
   const { out, output } = options;
   if (out === '-') return io.out(join([...entries, ...relationships]));
-  if (out.endsWith('/')) await writeInto(out, entries, relationships);
-  else await writeFile(out, join([...entries, ...relationships]));
+  if (await isDirectory(out)) await writeInto(out, entries, relationships);
+  else await writeText(out, [...entries, ...relationships]);
   const counts = { entries: entries.length, relationships: relationships.length };
   const text = `${counts.entries} entries and ${counts.relationships} relationships are in ${out}`;
   print(io, output, { out, ...counts }, text);
@@ -70,13 +76,30 @@ async function writeInto(
   entries: readonly string[],
   relationships: readonly string[],
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
   const files = [
     ['entries.yaml', entries],
     ['relationships.yaml', relationships],
   ] as const;
   for (const [name, documents] of files)
-    if (documents.length > 0) await writeFile(path.join(folder, name), join(documents));
+    if (documents.length > 0) await writeText(path.join(folder, name), documents);
+}
+
+/** One that ends in / is made. @throws TrustplaneError ERR_USAGE, ERR_FILE_WRITE */
+async function isDirectory(out: string): Promise<boolean> {
+  try {
+    if (out.endsWith('/')) await mkdir(out, { recursive: true });
+    const found = await stat(out);
+    if (found.isDirectory() || found.isFile()) return found.isDirectory();
+  } catch (cause) {
+    if (!out.endsWith('/')) return false;
+    throw new TrustplaneError('ERR_FILE_WRITE', `${out}: ${messageOf(cause)}`, { cause });
+  }
+  throw new TrustplaneError('ERR_USAGE', `--out: ${out} is neither a file nor a directory`);
+}
+
+async function writeText(file: string, documents: readonly string[]): Promise<void> {
+  const { writeFileAtomic } = await import('../ops/index.ts');
+  await writeFileAtomic(file, Buffer.from(join(documents)), { mode: FILE_MODE });
 }
 
 function join(documents: readonly string[]): string {

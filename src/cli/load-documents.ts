@@ -10,23 +10,31 @@ export type ToApply = Pick<DocumentsToApply, 'entries' | 'relationships'>;
 
 /**
  * Reads all documents at the paths; notes go to standard error.
+ * @param mayBeNone it is no mistake that there is none
  * @throws TrustplaneError ERR_APPLY_DOCUMENT with every mistake on a line, ERR_USAGE, ERR_FILE_*
  */
 export async function loadDocuments(
   io: Io,
-  client: ApplyClient,
+  client: Pick<ApplyClient, 'trustDomain'>,
   paths: readonly string[],
+  mayBeNone: boolean,
 ): Promise<ToApply> {
   const [{ readAllDocuments }, trustDomain] = await Promise.all([
     import('../apply/index.ts'),
     client.trustDomain(),
   ]);
   const rules = { trustDomain, now: systemClock.now() };
-  const documents = await readAllDocuments(readDocumentTexts(paths), rules);
+  const mistakes: string[] = [];
+  const texts = readDocumentTexts(paths, (mistake) => void mistakes.push(mistake));
+  const documents = await readAllDocuments(texts, rules);
   for (const note of documents.notes) io.err(`${note}\n`);
-  if (documents.complaints.length === 0) return toApply(documents);
-  const sum = `${documents.complaints.length} mistakes; nothing was changed`;
-  throw new TrustplaneError('ERR_APPLY_DOCUMENT', [...documents.complaints, sum].join('\n'));
+  mistakes.push(...documents.complaints);
+  const { entries, relationships, notes } = documents;
+  const isNone = entries.length + relationships.length + notes.length + mistakes.length === 0;
+  if (isNone && !mayBeNone) mistakes.push(`${paths.join(', ')}: there is no document`);
+  if (mistakes.length === 0) return toApply(documents);
+  const sum = `${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}; nothing was changed`;
+  throw new TrustplaneError('ERR_APPLY_DOCUMENT', [...mistakes, sum].join('\n'));
 }
 
 export function toApply({
