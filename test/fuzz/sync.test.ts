@@ -340,7 +340,11 @@ function perform(world: SyncWorld, agents: readonly Agent[], step: Step): void {
       agent?.connect();
       break;
     case 'revocations':
-      world.setRevocations(step.ids.map((id) => testRevocation(id, { expiresAt: step.until })));
+      world.setRevocations(
+        step.ids.map((id) =>
+          testRevocation(id, { expiresAt: world.clock.now() + 86_400_000 + step.until }),
+        ),
+      );
       break;
     case 'node':
       if (agent) world.putAgent(agent.id, step.shown.map(parseSelector));
