@@ -38,7 +38,8 @@ function lines(document: LocatedYaml, issue: Issue): string[] {
         lines(document, { ...inner, path: [...issue.path, ...inner.path] }),
       );
   }
-  return [line(document, issue.path, 'value', withoutVariables(document, issue))];
+  const part = issue.code === 'invalid_key' ? 'key' : 'value';
+  return [line(document, issue.path, part, withoutVariables(document, issue))];
 }
 
 /** Of a choice: the value is not even of the type. */

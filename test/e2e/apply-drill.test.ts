@@ -3,6 +3,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createWorkloadApiClient } from '../../src/client/index.ts';
 import { systemClock } from '../../src/ops/index.ts';
+import { badDocuments, goodDocuments } from '../fakes/bad-documents.ts';
 import { eventually } from '../programs/eventually.ts';
 import { launchServerAndAgent, type ServerAndAgent } from '../programs/launch-server-and-agent.ts';
 import { runTrustplane } from '../programs/launch-trustplane.ts';
@@ -32,7 +33,10 @@ parentId: spiffe://a.test${fleet.agentPath}
 selectors: [unix:uid:${process.getuid?.()}]
 `;
 
-async function directory(name: string, files: Readonly<Record<string, string>>): Promise<string> {
+async function directory(
+  name: string,
+  files: Readonly<Record<string, string | Uint8Array>>,
+): Promise<string> {
   const place = path.join(folder.path, name);
   await mkdir(place, { recursive: true });
   for (const [file, text] of Object.entries(files)) await writeFile(path.join(place, file), text);
@@ -44,14 +48,18 @@ async function planned(...args: readonly string[]): Promise<string> {
 }
 
 describe('documents over a server and an agent', () => {
-  it('name 30 mistakes of a directory and change nothing', async () => {
-    const files = Object.fromEntries(
-      Array.from({ length: 30 }, (_, i) => [`${i}.yaml`, `${web()}mistake${i}: true\n`]),
-    );
-    const { code, stderr } = await run('apply', '-f', await directory('bad', files));
-    expect(code).toBe(2);
-    for (let i = 0; i < 30; i++)
-      expect(stderr).toMatch(new RegExp(`/bad/${i}\\.yaml:6:1: mistake${i}: unknown key`, 'u'));
+  it('name 40 different mistakes of a directory and change nothing', async () => {
+    const bad = Object.fromEntries(badDocuments.map(({ file, content }) => [file, content]));
+    const place = await directory('bad', { ...goodDocuments, ...bad });
+    const { code, stderr } = await run('apply', '-f', place);
+    expect([code, badDocuments.length >= 40]).toEqual([2, true]);
+    const lines = stderr.split('\n');
+    for (const { file, line, column, what } of badDocuments) {
+      const begin = `${place}/${file}:${line}:${column}: `;
+      const told = lines.filter((one) => one.replace(/^trustplane: /u, '').startsWith(begin));
+      expect([begin, ...told]).toEqual([begin, expect.stringContaining(what)]);
+    }
+    expect(stderr).toContain(`${badDocuments.length} mistakes; nothing was changed`);
     expect((await run('entry', 'count')).stdout).toBe('0 entries\n');
   });
 

@@ -1,15 +1,22 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import * as fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { formatEntryDocument, parseDocuments } from '../../src/apply/index.ts';
+import { processIo } from '../../src/cli/io.ts';
+import { loadDocuments } from '../../src/cli/load-documents.ts';
 import type { EntryDraft } from '../../src/entries/index.ts';
 import { createMetrics, silentLog } from '../../src/ops/index.ts';
 import {
+  messageOf,
   parseSelector,
   SelectorSet,
   SpiffeId,
   type WorkloadListener,
 } from '../../src/spiffe/index.ts';
 import { createWorkloadSource } from '../../src/svid/index.ts';
+import { badDocuments, goodDocuments } from '../fakes/bad-documents.ts';
 import { settle } from '../fakes/fake-clock.ts';
 import { FakeSvidIssuer } from '../fakes/fake-svid-issuer.ts';
 import { FakeTrustMap } from '../fakes/fake-trust-map.ts';
@@ -212,24 +219,27 @@ describe('documents', () => {
     );
   });
 
-  it('of many mistakes name each', () => {
-    const mistakes = Array.from(
-      { length: 30 },
-      (_, i) => `apiVersion: trustplane/v1
-kind: RegistrationEntry
-spiffeId: spiffe://a.test/${i}
-parentId: spiffe://a.test/x
-selectors: [unix:uid:${i}]
-wrong${i}: true
-`,
+  it('of 40 different mistakes name each, with its place', async () => {
+    const place = await mkdtemp(path.join(tmpdir(), 'trustplane-mistakes-'));
+    onTestFinished(() => rm(place, { recursive: true }));
+    const all = [
+      ...badDocuments,
+      ...Object.entries(goodDocuments).map(([file, content]) => ({ file, content })),
+    ];
+    for (const { file, content } of all) await writeFile(path.join(place, file), content);
+    const client = { trustDomain: async () => testTrustDomain };
+    const failure: unknown = await loadDocuments(processIo, client, [place], false).catch(
+      (error) => error,
     );
-    const { complaints, entries } = parseDocuments(
-      mistakes.map((text, i) => ({ name: `${i}.yaml`, text })),
-      rules,
-    );
-    expect(complaints.map((line) => line.slice(0, line.indexOf(': ')))).toEqual(
-      mistakes.map((_, i) => `${i}.yaml:6:1`),
-    );
-    expect(entries).toEqual([]);
+    expect(failure).toMatchObject({ code: 'ERR_APPLY_DOCUMENT' });
+    const lines = messageOf(failure).split('\n');
+    expect(lines.pop()).toBe(`${badDocuments.length} mistakes; nothing was changed`);
+    expect(lines).toHaveLength(badDocuments.length);
+    for (const { file, line, column, what } of badDocuments) {
+      const begin = `${place}/${file}:${line}:${column}: `;
+      const told = lines.filter((one) => one.startsWith(begin));
+      expect([begin, ...told]).toEqual([begin, expect.stringContaining(what)]);
+    }
+    expect(badDocuments.length).toBeGreaterThanOrEqual(40);
   });
 });
