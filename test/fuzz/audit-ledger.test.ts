@@ -88,6 +88,19 @@ describe('audit verify', () => {
     );
   });
 
+  it('says of a line that was changed that the next one does not fit it', async () => {
+    const { findings } = await verifySpoiled((_, [file = '']) => {
+      writeFileSync(file, readFileSync(file, 'utf8').replace('"what":"begun"', '"what":"BEGUN"'));
+    });
+    expect(findings).toEqual([
+      {
+        file: names[0],
+        line: 2,
+        what: 'the hash in it is not that of record 1, the line before it: one of the two was changed',
+      },
+    ]);
+  });
+
   it('finds lines that were removed, doubled or exchanged', async () => {
     const acts = fc.constantFrom('remove', 'double', 'exchange');
     await fc.assert(
