@@ -327,7 +327,13 @@ export function describeStore(name: string, create: () => Promise<StoreFixture>)
         expect(await collect(bucket, between.signal, () => between.abort())).toHaveLength(1);
 
         const waiting = new AbortController();
-        const events = collect(bucket, waiting.signal);
+        const seen = Promise.withResolvers<void>();
+        let left = 2;
+        const events = collect(bucket, waiting.signal, () => {
+          left -= 1;
+          if (left === 0) seen.resolve();
+        });
+        await seen.promise;
         await settle();
         waiting.abort();
         expect(await events).toHaveLength(2);
