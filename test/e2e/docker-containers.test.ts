@@ -26,6 +26,8 @@ beforeAll(async () => {
   dockerd = stack.use(await launchDockerd());
   process.env['DOCKER_HOST'] = `unix://${dockerd.socket}`;
   process.env['TRUSTPLANE_ENVOY'] = 'docker';
+  // What was found for other tests is none of this engine's.
+  delete process.env['TRUSTPLANE_ENVOY_FOUND'];
   startContainer = await openHostContainers();
   const place = createRunFolder();
   stack.defer(async () => await place.remove());
