@@ -25,6 +25,7 @@ import type {
   K8sPsatAgentFile,
   K8sPsatServerFile,
 } from './k8s-psat-schema.ts';
+import { loadToken } from './load-token.ts';
 
 const DEFAULT_AUDIENCES = ['spire-server'];
 const DEFAULT_TOKEN_FILE = '/var/run/secrets/tokens/spire-agent';
@@ -53,7 +54,8 @@ export async function openK8sPsatAttestor(
 /** The agent's side; the token is read at each attestation. */
 export function openK8sPsatAttestation({ cluster, tokenFile }: K8sPsatAgentFile): NodeAttestation {
   const path = tokenFile ?? DEFAULT_TOKEN_FILE;
-  return createK8sPsatAttestation({ cluster, loadToken: () => loadToken(path) });
+  const load = () => loadToken(path, MAX_TOKEN_BYTES, 'the service account token');
+  return createK8sPsatAttestation({ cluster, loadToken: load });
 }
 
 async function openVerifier(
@@ -82,15 +84,4 @@ async function loadJwks(path: string): Promise<Uint8Array> {
   const bytes = await readFileBounded(path, MAX_JWKS_BYTES);
   if (bytes !== undefined) return bytes;
   throw new TrustplaneError('ERR_NODE_ATTEST_AUTHORITIES', `there is no file ${path}`);
-}
-
-async function loadToken(path: string): Promise<string> {
-  const bytes = await readFileBounded(path, MAX_TOKEN_BYTES);
-  const token = Buffer.from(bytes ?? [])
-    .toString('utf8')
-    .trim();
-  if (token !== '') return token;
-  const why = bytes === undefined ? 'does not exist' : 'is empty';
-  const message = `the service account token ${path} ${why}`;
-  throw new TrustplaneError('ERR_NODE_ATTEST_IDENTITY', message);
 }
