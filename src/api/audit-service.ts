@@ -1,5 +1,11 @@
 import type { ServerWritableStream } from '@grpc/grpc-js';
-import { type AuditEvent, auditEventKinds, quote, TrustplaneError } from '../spiffe/index.ts';
+import {
+  type AuditEvent,
+  auditEventKinds,
+  type LedgerVerification,
+  quote,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { type GrpcService, loadService } from '../wire/index.ts';
 import { unary } from './unary.ts';
 import { writePaced } from './write-paced.ts';
@@ -27,28 +33,12 @@ interface LedgerLine {
   readonly line: number;
 }
 
-interface Checked {
-  readonly findings: readonly {
-    readonly file: string;
-    readonly line: number;
-    readonly what: string;
-  }[];
-  readonly files: number;
-  readonly records: number;
-  readonly bytes: number;
-  readonly first: { readonly sequenceNumber: number; readonly at: number } | undefined;
-  readonly last:
-    | { readonly sequenceNumber: number; readonly at: number; readonly hash: string }
-    | undefined;
-  readonly isAnchored: boolean;
-}
-
 /** What is asked of the ledger. */
 export interface AuditSource {
   read(filter: Filter): AsyncIterable<LedgerLine>;
   isWanted(filter: Filter, record: LedgerLine): boolean;
   watch(listener: (records: readonly LedgerLine[]) => void): () => void;
-  verify(): Promise<Checked>;
+  verify(): Promise<LedgerVerification>;
 }
 
 interface ShowRequest {
@@ -166,7 +156,7 @@ async function exportLines(ledger: AuditSource, call: ExportCall): Promise<void>
   call.end();
 }
 
-function buildVerification(checked: Checked): object {
+function buildVerification(checked: LedgerVerification): object {
   const { findings, files, records, bytes, first, last, isAnchored } = checked;
   return {
     findings,

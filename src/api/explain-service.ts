@@ -12,6 +12,7 @@ import {
   type Clock,
   type Revocation,
   revocationIndexKey,
+  type SerialHolder,
   SpiffeId,
   type SuspensionSource,
   type TrustDomain,
@@ -30,7 +31,7 @@ import {
   type WireEntryQuestion,
   type WireExplainRequest,
 } from './explain-messages.ts';
-import { findHolder, type SerialHolder, type SerialSource } from './serial-holder.ts';
+import { findHolder, type SerialSource } from './serial-holder.ts';
 import type { SyncStanding } from './sync-hub.ts';
 import { unary } from './unary.ts';
 

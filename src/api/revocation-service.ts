@@ -5,6 +5,7 @@ import type { RevocationRegistry, SuspensionFact } from '../revocations/index.ts
 import {
   messageOf,
   type Revocation,
+  type SerialHolder,
   type SpiffeId,
   type TrustDomain,
   TrustplaneError,
@@ -20,7 +21,7 @@ import {
   type WireSubject,
 } from './revocation-subject.ts';
 import { carryOut, impactOf, planRevocation, type RevokeOptions } from './revoke-target.ts';
-import { buildHolder, findHolder, type SerialHolder, type SerialSource } from './serial-holder.ts';
+import { buildHolder, findHolder, type SerialSource } from './serial-holder.ts';
 import { unary } from './unary.ts';
 
 export interface RevocationServiceOptions extends RevokeOptions {

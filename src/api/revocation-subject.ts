@@ -6,11 +6,11 @@ import {
   messageOf,
   quote,
   type RegistrationEntry,
+  type SerialHolder,
   SpiffeId,
   type TrustDomain,
   TrustplaneError,
 } from '../spiffe/index.ts';
-import type { SerialHolder } from './serial-holder.ts';
 
 /** trustplane.admin.v1.RevocationSubject; one of them. */
 export interface WireSubject {

@@ -1,20 +1,9 @@
-import type { AuditEvent } from '../spiffe/index.ts';
+import type { AuditEvent, SerialHolder } from '../spiffe/index.ts';
 
 /** What the ledger is asked for. */
 export interface SerialSource {
   /** Who got the certificate. @throws TrustplaneError ERR_AUDIT_DAMAGED, ERR_AUDIT_READ */
   findSerial(serialNumber: string): Promise<{ readonly event: AuditEvent } | undefined>;
-}
-
-/** Who got a certificate; instants in milliseconds since the epoch. */
-export interface SerialHolder {
-  readonly spiffeId: string;
-  readonly entryId: string | undefined;
-  /** Through which it was got, or whose own it is. */
-  readonly agentId: string | undefined;
-  readonly purpose: string;
-  readonly issuedAt: number;
-  readonly expiresAt: number;
 }
 
 /** Undefined: it is not in the ledger of this server. @throws TrustplaneError ERR_AUDIT_DAMAGED, ERR_AUDIT_READ */

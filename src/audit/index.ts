@@ -7,5 +7,5 @@ export { readHead } from './ledger-head.ts';
 export { parseRecord } from './ledger-line.ts';
 export type { LedgerRecord, LocatedRecord } from './ledger-record.ts';
 export { readStored } from './read-ledger.ts';
-export type { Finding, Verification } from './verification.ts';
+export type { Verification } from './verification.ts';
 export { verifyFile, verifyLedger } from './verify-ledger.ts';

@@ -1,11 +1,11 @@
 import path from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { messageOf } from '../spiffe/index.ts';
+import { type LedgerFinding, messageOf } from '../spiffe/index.ts';
 import { Chain, type CheckedLine, type Link } from './chain.ts';
 import { type FileName, listFiles } from './ledger-file.ts';
 import type { Head } from './ledger-head.ts';
 import { readLines } from './read-lines.ts';
-import type { Finding, Verification } from './verification.ts';
+import type { Verification } from './verification.ts';
 
 /** More are only counted. */
 const MAX_FINDINGS = 100;
@@ -41,7 +41,7 @@ export async function verifyFile(file: string): Promise<Verification> {
 
 class Verifier {
   readonly #options: VerifyOptions;
-  readonly #findings: Finding[] = [];
+  readonly #findings: LedgerFinding[] = [];
   #unsaid = 0;
   #records = 0;
   #bytes = 0;
@@ -176,7 +176,7 @@ class Verifier {
     else this.#unsaid += 1;
   }
 
-  #allFindings(): readonly Finding[] {
+  #allFindings(): readonly LedgerFinding[] {
     if (this.#unsaid === 0) return this.#findings;
     return [...this.#findings, { file: '', line: 0, what: `and ${this.#unsaid} more` }];
   }

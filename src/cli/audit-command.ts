@@ -1,7 +1,11 @@
 import { Command, Option } from 'commander';
 import type { StoredAudit } from '../app/stored-audit.ts';
-import type { AuditVerification } from '../client/audit-client.ts';
-import { auditEventKinds, SpiffeId, TrustplaneError } from '../spiffe/index.ts';
+import {
+  auditEventKinds,
+  type LedgerVerification,
+  SpiffeId,
+  TrustplaneError,
+} from '../spiffe/index.ts';
 import { formatAuditLine } from './audit-text.ts';
 import { Finished, type Io, print } from './io.ts';
 import { type AdminOptions, count, instantSeconds, parsed, withAdminSocket } from './options.ts';
@@ -167,7 +171,7 @@ async function show(io: Io, options: ShowOptions): Promise<void> {
 
 async function verify(io: Io, options: PlaceOptions): Promise<void> {
   const place = placeOf(options);
-  let found: AuditVerification | undefined;
+  let found: LedgerVerification | undefined;
   if (place === undefined) {
     await withClient(options, async (client) => {
       found = await client.verify();
@@ -195,7 +199,7 @@ async function exportLines(io: Io, options: SpanOptions): Promise<void> {
   for await (const { text } of readStoredAudit(place, spanOf(options))) io.out(`${text}\n`);
 }
 
-function formatVerification(found: AuditVerification): string {
+function formatVerification(found: LedgerVerification): string {
   const { findings, files, records, bytes, first, last, isAnchored } = found;
   const at = (end: typeof first): string =>
     end === undefined ? '' : `${end.sequenceNumber}, ${new Date(end.at).toISOString()}`;

@@ -1,3 +1,4 @@
+import type { LedgerFinding, LedgerVerification } from '../spiffe/index.ts';
 import { dialAdmin } from './admin-call.ts';
 
 const VERIFY_MS = 3_600_000;
@@ -21,36 +22,17 @@ export interface AuditLine {
   readonly line: number;
 }
 
-/** What a look at the whole ledger found. */
-export interface AuditVerification {
-  readonly findings: readonly AuditFinding[];
-  readonly files: number;
-  readonly records: number;
-  readonly bytes: number;
-  readonly first: { readonly sequenceNumber: number; readonly at: number } | undefined;
-  readonly last:
-    | { readonly sequenceNumber: number; readonly at: number; readonly hash: string }
-    | undefined;
-  readonly isAnchored: boolean;
-}
-
-interface AuditFinding {
-  readonly file: string;
-  readonly line: number;
-  readonly what: string;
-}
-
 /** The audit ledger of a server, over its admin socket. Every call fails with a TrustplaneError. */
 export interface AuditClient {
   show(question: AuditQuestion): AsyncIterable<AuditLine>;
-  verify(): Promise<AuditVerification>;
+  verify(): Promise<LedgerVerification>;
   /** The lines as they are. */
   export(question: Pick<AuditQuestion, 'since' | 'until'>): AsyncIterable<Uint8Array>;
   close(): void;
 }
 
 interface VerifyMessage {
-  readonly findings?: readonly Partial<AuditFinding>[];
+  readonly findings?: readonly Partial<LedgerFinding>[];
   readonly files?: number;
   readonly records?: string;
   readonly bytes?: string;
@@ -98,7 +80,7 @@ export function createAuditClient(socket: string): AuditClient {
   };
 }
 
-function buildVerification(message: VerifyMessage): AuditVerification {
+function buildVerification(message: VerifyMessage): LedgerVerification {
   const first = Number(message.first_sequence_number ?? 0);
   const last = Number(message.last_sequence_number ?? 0);
   return {

@@ -1,3 +1,4 @@
+import type { SerialHolder } from '../spiffe/index.ts';
 import { revocationText, suspensionText } from './agent-findings.ts';
 import type { Explanation } from './explain.ts';
 import { type Finding, finding, instantText } from './finding.ts';
@@ -10,16 +11,7 @@ export interface SerialSituation {
   /** Hex. */
   readonly serialNumber: string;
   /** Who got it; undefined: the ledger of this server does not know. */
-  readonly holder:
-    | {
-        readonly spiffeId: string;
-        readonly entryId: string | undefined;
-        readonly agentId: string | undefined;
-        readonly purpose: string;
-        readonly issuedAt: number;
-        readonly expiresAt: number;
-      }
-    | undefined;
+  readonly holder: SerialHolder | undefined;
   readonly revocation: RevocationFacts | undefined;
   /** Of its holder. */
   readonly suspension: SuspensionFacts | undefined;

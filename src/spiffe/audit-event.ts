@@ -114,3 +114,37 @@ export interface IssuedRecord {
   readonly expiresAt: number;
   readonly purpose: IssuancePurpose;
 }
+
+/** What a look at the whole ledger found. */
+export interface LedgerVerification {
+  readonly findings: readonly LedgerFinding[];
+  readonly files: number;
+  readonly records: number;
+  readonly bytes: number;
+  /** What is there, by sequence number; undefined: nothing. Instants in milliseconds since the epoch. */
+  readonly first: { readonly sequenceNumber: number; readonly at: number } | undefined;
+  readonly last:
+    | { readonly sequenceNumber: number; readonly at: number; readonly hash: string }
+    | undefined;
+  /** Whether both ends were compared with a head record that is good. */
+  readonly isAnchored: boolean;
+}
+
+/** One thing that is not as it was written. */
+export interface LedgerFinding {
+  readonly file: string;
+  /** From 1; 0: the file as a whole. */
+  readonly line: number;
+  readonly what: string;
+}
+
+/** Who got a certificate, as the ledger has it; instants in milliseconds since the epoch. */
+export interface SerialHolder {
+  readonly spiffeId: string;
+  readonly entryId: string | undefined;
+  /** Through which it was got, or whose own it is. */
+  readonly agentId: string | undefined;
+  readonly purpose: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+}

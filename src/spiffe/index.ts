@@ -12,7 +12,10 @@ export {
   type IssuedRecord,
   type JwtIssuanceEvent,
   type LedgerEvent,
+  type LedgerFinding,
+  type LedgerVerification,
   type Requester,
+  type SerialHolder,
   type X509IssuanceEvent,
 } from './audit-event.ts';
 export { decodeBase64, decodeBase64Url } from './base64.ts';
