@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { AgentRegistry } from '../agents/index.ts';
 import { createPolicyService } from '../api/index.ts';
-import { NameDatabase } from '../attest/index.ts';
 import { PolicyRegistry, PolicyTakers } from '../policies/index.ts';
 import type { Store } from '../store/index.ts';
 import type { GrpcService } from '../wire/index.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { openUserNames } from './open-audit.ts';
 import { PolicyChecker } from './policy-checker.ts';
 import type { Process } from './process.ts';
 
@@ -44,9 +44,6 @@ export function servePolicies(
   { policies, takers }: Policies,
   { serverId, directory }: Pick<ControlPlane, 'serverId' | 'directory'>,
 ): GrpcService {
-  const users = new NameDatabase('/etc/passwd', (why) =>
-    log.warn({ why }, 'names of users are not known'),
-  );
   const checker = new PolicyChecker(clock);
   closing.defer(() => checker.close());
   return createPolicyService({
@@ -55,7 +52,7 @@ export function servePolicies(
     serverId,
     directory,
     clock,
-    userName: (uid) => users.nameOf(uid),
+    userName: openUserNames({ log }),
     check: (files, before, compares) => checker.check(files, before, compares),
   });
 }

@@ -86,14 +86,15 @@ export async function openServerRole(
   const bucket = store.bucket('authorities');
   const isShared = config.sharedStore !== undefined;
   const controlPlane = await openControlPlane(config, process, store, isShared);
-  const audit = await openAudit(config, process, controlPlane.serverId);
-  const federation = await openFederation(config, process, store);
-  const revocations = await RevocationRegistry.load({
-    bucket: store.bucket('revocations'),
-    clock,
-    log,
-    metrics,
-  });
+  const [audit, federation] = await both(
+    openAudit(config, process, controlPlane.serverId),
+    openFederation(config, process, store),
+  );
+  // Suspensions are known before the entries.
+  const [revocations, policies] = await both(
+    RevocationRegistry.load({ bucket: store.bucket('revocations'), clock, log, metrics }),
+    openPolicies(process, store),
+  );
   closing.defer(() => revocations.close());
   const [ownBundle, entries] = await both(
     openOwnBundle({
@@ -116,7 +117,6 @@ export async function openServerRole(
   returnFreedMemory();
   closing.defer(() => ownBundle.close());
   closing.defer(() => entries.close());
-  const policies = await openPolicies(process, store);
   shareTakers(controlPlane, policies, process);
   const acks = openAcks(config, process, { ...federation, ownBundle });
   const evidence = new RotationEvidence({
