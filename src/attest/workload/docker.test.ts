@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   type FakeEngine,
@@ -7,6 +6,7 @@ import {
 } from '../../../test/fakes/container-engine.ts';
 import { FakeClock, settle } from '../../../test/fakes/fake-clock.ts';
 import { FakeProc } from '../../../test/fakes/fake-proc.ts';
+import { Flood } from '../../../test/fakes/flood.ts';
 import { createMetrics, silentLog } from '../../ops/index.ts';
 import { formatSelector } from '../../spiffe/index.ts';
 import { createDockerAttestor, type DockerAttestorOptions } from './docker.ts';
@@ -299,26 +299,14 @@ describe('an engine that does harm', () => {
   });
 
   it('is read up to a megabyte of 100', async () => {
-    let sent = 0;
-    const chunk = Buffer.alloc(1 << 16, 'x');
-    let closed: Promise<unknown> = Promise.resolve();
-    engine.intercept = (response) => {
-      closed = once(response, 'close');
-      const send = (): void => {
-        while (sent < 100 * 2 ** 20 && !response.destroyed) {
-          sent += chunk.length;
-          if (!response.write(chunk)) return void response.once('drain', send);
-        }
-      };
-      send();
-      return true;
-    };
+    const flood = new Flood('x');
+    engine.intercept = (response) => flood.answer(response);
     await expect(attest()).rejects.toMatchObject({
       code: 'ERR_ATTEST_ANSWER',
       message: expect.stringContaining('over 1048576 bytes'),
     });
-    await closed;
-    expect(sent).toBeLessThan(10 * 2 ** 20);
+    await flood.closed;
+    expect(flood.sent).toBeLessThan(10 * 2 ** 20);
   });
 
   it('gives no selectors where there are too many', async () => {

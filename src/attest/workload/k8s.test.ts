@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { rmSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FakeClock, settle } from '../../../test/fakes/fake-clock.ts';
 import { FakeProc } from '../../../test/fakes/fake-proc.ts';
+import { Flood } from '../../../test/fakes/flood.ts';
 import { type FakeKubelet, openKubelet, podOf } from '../../../test/fakes/kubelet.ts';
 import { createMetrics } from '../../ops/index.ts';
 import { formatSelector } from '../../spiffe/index.ts';
@@ -248,23 +248,11 @@ describe('a kubelet', () => {
   });
 
   it('is read up to 16 megabytes of 100', async () => {
-    let sent = 0;
-    let closed: Promise<unknown> = Promise.resolve();
-    kubelet.intercept = (response) => {
-      closed = once(response, 'close');
-      const chunk = Buffer.alloc(1 << 16, ' ');
-      const send = (): void => {
-        while (sent < 100 * 2 ** 20 && !response.destroyed) {
-          sent += chunk.length;
-          if (!response.write(chunk)) return void response.once('drain', send);
-        }
-      };
-      send();
-      return true;
-    };
+    const flood = new Flood(' ');
+    kubelet.intercept = (response) => flood.answer(response);
     await expect(attest()).rejects.toThrow('over 16777216 bytes');
-    await closed;
-    expect(sent).toBeLessThan(40 * 2 ** 20);
+    await flood.closed;
+    expect(flood.sent).toBeLessThan(40 * 2 ** 20);
   });
 
   it('of a million labels is refused for that pod', async () => {
