@@ -151,13 +151,21 @@ async function show(io: Io, options: ShowOptions): Promise<void> {
     ...(agent !== undefined && { agentId: agent }),
   };
   const { parseAuditLine, readStoredAudit } = await import('../app/stored-audit.ts');
-  const say = (line: { readonly text: string; readonly file: string; readonly line: number }) =>
+  let said = 0;
+  const say = (line: { readonly text: string; readonly file: string; readonly line: number }) => {
+    said += 1;
     io.out(`${formatAuditLine(line, parseAuditLine(line.text), output)}\n`);
+  };
+  /** Nothing on standard output is no answer to a person. */
+  const tellNone = () => {
+    if (said === 0) io.err('no record of the ledger is like that\n');
+  };
   const place = placeOf(options);
   if (place === undefined) {
-    return await withClient(options, async (client) => {
+    await withClient(options, async (client) => {
       for await (const line of client.show({ ...filter, limit, follow })) say(line);
     });
+    return tellNone();
   }
   if (follow) throw new TrustplaneError('ERR_USAGE', '--follow needs a server that runs');
   let last: Parameters<typeof say>[0][] = [];
@@ -167,6 +175,7 @@ async function show(io: Io, options: ShowOptions): Promise<void> {
     else if (last.length >= 2 * limit) last = last.slice(-limit);
   }
   last.slice(-limit).forEach(say);
+  tellNone();
 }
 
 async function verify(io: Io, options: PlaceOptions): Promise<void> {

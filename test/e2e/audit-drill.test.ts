@@ -72,6 +72,11 @@ describe('the ledger of a running server', () => {
       expect(await show('--serial', serial)).toMatchObject([{ event: svid }]);
     }
     expect(await show('--serial', 'beef')).toEqual([]);
+    expect(await audit('show', '--serial', 'beef')).toMatchObject({
+      code: 0,
+      stdout: '',
+      stderr: expect.stringContaining('no record of the ledger'),
+    });
     const kinds = await show('--kind', 'x509-svid', '--spiffe-id', JOB);
     expect(kinds).toMatchObject([{ event: { spiffeId: JOB } }]);
     const ofAgent = await show('--agent', agent.id.toString());
